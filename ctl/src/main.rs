@@ -1,0 +1,3 @@
+//! `gantry`: the tool of operators.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The gRPC contracts: containerd's services, wire-identical, and Gantry's own.

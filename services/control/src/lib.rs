@@ -1,0 +1,1 @@
+//! The control service: namespaces, leases, events, introspection, garbage collection, the front socket.

@@ -1,0 +1,1 @@
+//! The engine service: containers as Docker users know them.

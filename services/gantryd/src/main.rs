@@ -1,0 +1,3 @@
+//! `gantryd`: every service of Gantry in one file, one subcommand each.
+
+fn main() {}

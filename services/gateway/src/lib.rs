@@ -1,0 +1,1 @@
+//! The gateway: Docker's Engine API over HTTP.

@@ -1,0 +1,1 @@
+//! The images service: names, pulls, pushes, import and export.

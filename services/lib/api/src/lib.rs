@@ -1,0 +1,1 @@
+//! Clients of the services, and the protocols of their data sockets.

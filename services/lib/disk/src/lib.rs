@@ -1,0 +1,1 @@
+//! Bytes that survive a power cut: atomic files, typed database tables, keyed locks.

@@ -1,0 +1,1 @@
+//! The kernel: mounts, paths inside a root, processes, capabilities, cgroups.

@@ -1,0 +1,1 @@
+//! What services share on the wire: sockets, error codes, request context, data sockets.

@@ -1,0 +1,1 @@
+//! The network service: networks, endpoints, addresses, published ports, names.

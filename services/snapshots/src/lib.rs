@@ -1,0 +1,1 @@
+//! The snapshots service: file-system states, and layers applied to and taken from them.

@@ -1,0 +1,3 @@
+//! `containerd-shim-gantry-v2`.
+
+fn main() {}

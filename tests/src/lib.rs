@@ -1,0 +1,1 @@
+//! End-to-end, fault and architecture tests, driven by real clients.
