@@ -1,0 +1,82 @@
+//! containerd's filter language.
+//!
+//! ```text
+//! filter   := selector ("," selector)*          all must hold; an empty filter holds for everything
+//! selector := path | path op value              a path alone asks whether the field is there
+//! path     := field ("." field)*                field: [A-Za-z0-9_]+ or "quoted as in Go"
+//! op       := "==" | "!=" | "~="                "~=" searches with a regular expression, unanchored
+//! value    := up to a comma or white space, or "quoted"; after "~=" also /…/ or |…|
+//! ```
+//!
+//! Of several filters in a request, one must hold; a [`FilterSet`] is such a list. White space around tokens is skipped.
+
+use std::borrow::Cow;
+
+use crate::{Labels, Result};
+
+mod parser;
+
+/// What can be filtered: an object that knows its fields by path, `["labels", "a", "b"]` for `labels.a.b`.
+pub trait Fields {
+    /// The field's value; `None` if it is not there. A present field may be empty.
+    fn field(&self, path: &[String]) -> Option<Cow<'_, str>>;
+}
+
+/// The label that a path after `labels` names: its parts joined by dots.
+pub fn label<'a>(labels: &'a Labels, path: &[String]) -> Option<Cow<'a, str>> {
+    labels.get(&path.join(".")).map(|value| Cow::Borrowed(value.as_str()))
+}
+
+/// The filters of one request: an object passes if one of them holds, or if there is none.
+#[derive(Debug, Clone, Default)]
+pub struct FilterSet(Vec<Filter>);
+
+impl FilterSet {
+    /// Parses the filters of a request.
+    pub fn parse<S: AsRef<str>>(filters: &[S]) -> Result<Self> {
+        filters.iter().map(|text| parser::parse(text.as_ref()).map(Filter)).collect::<Result<_>>().map(FilterSet)
+    }
+
+    /// Whether the object passes.
+    pub fn matches(&self, object: &impl Fields) -> bool {
+        self.0.is_empty() || self.0.iter().any(|filter| filter.0.iter().all(|selector| selector.holds(object)))
+    }
+
+    /// Whether everything passes without being looked at.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().any(|filter| filter.0.is_empty()) || self.0.is_empty()
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Filter(Vec<Selector>);
+
+#[derive(Debug, Clone)]
+struct Selector {
+    path: Vec<String>,
+    test: Test,
+}
+
+#[derive(Debug, Clone)]
+enum Test {
+    Present,
+    Equal(String),
+    NotEqual(String),
+    Matches(regex::bytes::Regex),
+}
+
+impl Selector {
+    fn holds(&self, object: &impl Fields) -> bool {
+        let field = object.field(&self.path);
+        match (&self.test, field) {
+            (Test::Present, field) => field.is_some(),
+            (Test::Equal(value), field) => field.is_some_and(|field| field == value.as_str()),
+            // As containerd has it, a missing field compares as the empty text.
+            (Test::NotEqual(value), field) => field.unwrap_or_default() != value.as_str(),
+            (Test::Matches(regex), field) => regex.is_match(field.unwrap_or_default().as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! The labels by which clients keep objects alive: roots, references, expiry.
+//!
+//! A labelled object keeps what its `containerd.io/gc.ref.*` labels name. A label `containerd.io/gc.root` makes the
+//! object itself a root. `containerd.io/gc.expire` (RFC 3339) ends a lease's or an image's being a root.
+
+use crate::{Digest, Labels};
+
+/// Any value makes the object a root.
+pub const ROOT: &str = "containerd.io/gc.root";
+/// When a lease or an image stops being a root, RFC 3339.
+pub const EXPIRE: &str = "containerd.io/gc.expire";
+/// On a lease: only the named resources are kept, not what they refer to.
+pub const FLAT: &str = "containerd.io/gc.flat";
+
+const REF_CONTENT: &str = "containerd.io/gc.ref.content";
+const REF_IMAGE: &str = "containerd.io/gc.ref.image";
+const REF_SNAPSHOT: &str = "containerd.io/gc.ref.snapshot.";
+
+/// What a label refers to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Edge {
+    /// A blob.
+    Content(Digest),
+    /// A snapshot of a snapshotter, by key or name.
+    Snapshot {
+        /// The snapshotter, `overlayfs` for example.
+        snapshotter: String,
+        /// The snapshot's key or name in it.
+        key: String,
+    },
+    /// An image, by name.
+    Image(String),
+}
+
+/// Whether the labels make their object a root.
+pub fn is_root(labels: &Labels) -> bool {
+    labels.get(ROOT).is_some_and(|value| !value.is_empty())
+}
+
+/// The references that an object's labels hold. Labels that do not parse refer to nothing.
+pub fn edges(labels: &Labels) -> impl Iterator<Item = Edge> + '_ {
+    labels.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(key, value)| {
+        if is_or_extends(key, REF_CONTENT) {
+            return value.parse().ok().map(Edge::Content);
+        }
+        if is_or_extends(key, REF_IMAGE) {
+            return Some(Edge::Image(value.clone()));
+        }
+        let snapshotter = key.strip_prefix(REF_SNAPSHOT)?.split('/').next().filter(|name| !name.is_empty())?;
+        Some(Edge::Snapshot { snapshotter: snapshotter.to_owned(), key: value.clone() })
+    })
+}
+
+/// `key` is the prefix itself, or the prefix and a suffix after `.` or `/`.
+fn is_or_extends(key: &str, prefix: &str) -> bool {
+    key.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_read_from_labels() {
+        let digest = Digest::sha256(b"x");
+        let labels = Labels::from([
+            ("containerd.io/gc.ref.content", digest.as_str()),
+            ("containerd.io/gc.ref.content.l.0", digest.as_str()),
+            ("containerd.io/gc.ref.content/c", digest.as_str()),
+            ("containerd.io/gc.ref.contents", digest.as_str()),
+            ("containerd.io/gc.ref.content.bad", "sha256:zz"),
+            ("containerd.io/gc.ref.snapshot.overlayfs", "top"),
+            ("containerd.io/gc.ref.snapshot.native/2", "other"),
+            ("containerd.io/gc.ref.snapshot.", "nowhere"),
+            ("containerd.io/gc.ref.image.x", "docker.io/library/x:1"),
+            ("other", "1"),
+        ]);
+        let snapshot = |s: &str, k: &str| Edge::Snapshot { snapshotter: s.into(), key: k.into() };
+        let mut found: Vec<Edge> = edges(&labels).collect();
+        found.sort();
+        assert_eq!(
+            found,
+            vec![
+                Edge::Content(digest.clone()),
+                Edge::Content(digest.clone()),
+                Edge::Content(digest),
+                snapshot("native", "other"),
+                snapshot("overlayfs", "top"),
+                Edge::Image("docker.io/library/x:1".into()),
+            ]
+        );
+        assert!(!is_root(&labels));
+        assert!(is_root(&Labels::from([(ROOT, "2026-01-01T00:00:00Z")])));
+    }
+}
