@@ -1,0 +1,71 @@
+//! Whole trees of files: how much they hold, copies of them, and their removal.
+
+mod copy;
+mod usage;
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+pub use copy::{CopyReport, copy_entry, copy_tree};
+pub use usage::{Usage, disk_usage};
+
+use crate::{Error, Result};
+
+/// Writes everything of the file system that `file` is on to its device (`syncfs(2)`).
+pub fn sync_file_system(file: impl AsFd) -> Result<()> {
+    rustix::fs::syncfs(file.as_fd()).map_err(|e| Error::os("syncfs", "a file system", e))
+}
+
+/// The file system that a path is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileSystem {
+    /// Its magic number.
+    pub magic: u64,
+    /// Bytes in all.
+    pub size: u64,
+    /// Bytes that an ordinary user can still write.
+    pub available: u64,
+}
+
+impl FileSystem {
+    /// Whether overlay takes a directory on it as its upper one.
+    ///
+    /// Overlay itself, NFS and FAT are known not to; what is unknown is tried.
+    pub fn can_be_upper(&self) -> bool {
+        const OVERLAY: u64 = 0x794c_7630;
+        const NFS: u64 = 0x6969;
+        const FAT: u64 = 0x4d44;
+        !matches!(self.magic, OVERLAY | NFS | FAT)
+    }
+}
+
+/// Asks about the file system that a path is on.
+pub fn file_system(path: &Path) -> Result<FileSystem> {
+    let answer = rustix::fs::statfs(path).map_err(|e| Error::path("statfs", path, e))?;
+    let block = u64::try_from(answer.f_frsize).unwrap_or(4096);
+    Ok(FileSystem {
+        magic: u64::try_from(answer.f_type).unwrap_or(0),
+        size: answer.f_blocks.saturating_mul(block),
+        available: answer.f_bavail.saturating_mul(block),
+    })
+}
+
+/// Removes a path and everything below it, symlinks not followed. It is no error if there is none.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::Unnamed(path.display().to_string()));
+    };
+    let parent = if parent.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        parent
+    };
+    match crate::root::Root::open_path(parent) {
+        Ok(directory) => crate::root::remove_at(directory.as_fd(), name),
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

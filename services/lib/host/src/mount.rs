@@ -1,0 +1,326 @@
+//! Mounts in containerd's form: `{type, source, target, options}`, made with the new mount API.
+//!
+//! A mount is first made detached (`fsopen`/`fsconfig`/`fsmount`, or `open_tree` for binds) and only then, if at all,
+//! moved to a place in the mount table. Files of a detached mount are reached through its descriptor; it vanishes
+//! with the last descriptor, so a service that dies leaves nothing behind.
+//!
+//! Long lists of overlay layers need no page-sized option string: each layer is configured on its own
+//! (`lowerdir+`, Linux 6.5); older kernels get one string of `/proc/self/fd` names.
+
+mod attributes;
+mod legacy;
+mod options;
+pub mod table;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+
+pub use attributes::{
+    Attributes, Recursive, change as change_attributes, change_at as change_attributes_at,
+};
+pub use options::{Options, Propagation};
+
+use crate::root::Root;
+use crate::{Error, Result};
+
+/// One mount as containerd's API describes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Mount {
+    /// The type of file system: `overlay`, `bind`, `tmpfs`, …
+    pub fs_type: String,
+    /// What is mounted: a directory for binds, a name for virtual file systems.
+    pub source: String,
+    /// Where, below the place that the list of mounts is mounted at; empty for that place itself.
+    pub target: String,
+    /// Options in the order in which they were given.
+    pub options: Vec<String>,
+}
+
+/// Makes every mount of a list at `place`, in order; those with a `target` of their own below it.
+///
+/// A failure takes away again what was mounted before it.
+pub fn mount_all(mounts: &[Mount], place: &Path) -> Result<()> {
+    let mut done: Vec<PathBuf> = Vec::new();
+    for mount in mounts {
+        let at = below(place, &mount.target)?;
+        if let Err(error) = mount.mount(&at) {
+            for place in done.iter().rev() {
+                // The first failure is the one to tell; a place that stays busy goes with its last user.
+                let _ = detach(place);
+            }
+            return Err(error);
+        }
+        done.push(at);
+    }
+    Ok(())
+}
+
+/// Makes a list of mounts without entering the mount table, and opens its root.
+///
+/// A list of more than one mount needs Linux 6.15, where mounts may be put on a detached mount.
+pub fn open_detached(mounts: &[Mount]) -> Result<OwnedFd> {
+    let Some((first, rest)) = mounts.split_first() else {
+        return Err(Error::Malformed {
+            what: "list of mounts",
+            text: "[]".into(),
+        });
+    };
+    let base = first.tree()?;
+    for mount in rest {
+        let tree = mount.tree()?;
+        let root = Root::from_fd(
+            base.try_clone()
+                .map_err(|e| Error::os("duplicate", "a mount", e))?,
+        );
+        let place = root.open(Path::new(&mount.target), OFlags::PATH, Mode::empty())?;
+        rustix::mount::move_mount(
+            &tree,
+            c"",
+            &place,
+            c"",
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH,
+        )
+        .map_err(|e| Error::os("move_mount onto a detached", mount.target.clone(), e))?;
+    }
+    Ok(base)
+}
+
+/// Puts a detached mount at a place in the mount table.
+pub fn attach(tree: impl AsFd, place: &Path) -> Result<()> {
+    rustix::mount::move_mount(
+        tree.as_fd(),
+        c"",
+        CWD,
+        place,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )
+    .map_err(|e| Error::path("move_mount to", place, e))
+}
+
+/// Opens a copy of the mount at `source` that is in no mount table (`open_tree(2)`).
+pub fn clone_tree(source: &Path, recursive: Recursive) -> Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive == Recursive::Yes {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    rustix::mount::open_tree(CWD, source, flags).map_err(|e| Error::path("open_tree", source, e))
+}
+
+/// Takes the topmost mount at `place` away; fails while it is in use.
+pub fn unmount(place: &Path) -> Result<()> {
+    rustix::mount::unmount(place, UnmountFlags::NOFOLLOW)
+        .map_err(|e| Error::path("umount", place, e))
+}
+
+/// Takes the topmost mount at `place`, and all below it, out of the mount table at once; users keep it until they end.
+pub fn detach(place: &Path) -> Result<()> {
+    rustix::mount::unmount(place, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH)
+        .map_err(|e| Error::path("umount", place, e))
+}
+
+/// Takes every mount that is stacked at `place` away. A place with no mount, or no place at all, is no error.
+pub fn detach_all(place: &Path) -> Result<()> {
+    loop {
+        match detach(place) {
+            Ok(()) => {}
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT)) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Changes how mounts spread between mount namespaces, of the mount at `place` alone or of all below it too.
+pub fn set_propagation(place: &Path, propagation: Propagation, recursive: Recursive) -> Result<()> {
+    let mut flags = match propagation {
+        Propagation::Private => MountPropagationFlags::PRIVATE,
+        Propagation::Shared => MountPropagationFlags::SHARED,
+        Propagation::Slave => MountPropagationFlags::DOWNSTREAM,
+        Propagation::Unbindable => MountPropagationFlags::UNBINDABLE,
+    };
+    if recursive == Recursive::Yes {
+        flags |= MountPropagationFlags::REC;
+    }
+    rustix::mount::mount_change(place, flags)
+        .map_err(|e| Error::path("change propagation of", place, e))
+}
+
+impl Mount {
+    /// A bind mount of a directory and of what is mounted below it.
+    pub fn bind(source: impl Into<String>, writable: bool) -> Self {
+        Self {
+            fs_type: "bind".into(),
+            source: source.into(),
+            target: String::new(),
+            options: vec![if writable { "rw" } else { "ro" }.into(), "rbind".into()],
+        }
+    }
+
+    /// Mounts at `place`, as mount(2) with the same words would.
+    ///
+    /// With the option `remount` nothing is mounted: the attributes of what is there are changed.
+    pub fn mount(&self, place: &Path) -> Result<()> {
+        let options = Options::parse(&self.options)?;
+        if options.remount {
+            return self.remount(place, &options);
+        }
+        let tree = match self.tree_with(&options) {
+            Err(error) if options.bind.is_none() && legacy::is_wanted(&error) => {
+                return legacy::mount(self, &options, place);
+            }
+            tree => tree?,
+        };
+        attach(&tree, place)?;
+        if let Some((propagation, recursive)) = options.propagation {
+            set_propagation(place, propagation, recursive)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the mount without entering the mount table, and opens its root (as `O_PATH`).
+    pub fn tree(&self) -> Result<OwnedFd> {
+        self.tree_with(&Options::parse(&self.options)?)
+    }
+
+    fn tree_with(&self, options: &Options) -> Result<OwnedFd> {
+        match options.bind {
+            Some(recursive) => self.bind_tree(options, recursive),
+            None if self.fs_type == "bind" => self.bind_tree(options, Recursive::No),
+            None => self.fs_tree(options),
+        }
+    }
+
+    fn bind_tree(&self, options: &Options, recursive: Recursive) -> Result<OwnedFd> {
+        let tree = clone_tree(Path::new(&self.source), recursive)?;
+        if !options.attributes.is_empty() {
+            attributes::change(tree.as_fd(), &options.attributes, Recursive::No)?;
+        }
+        if !options.recursive_attributes.is_empty() {
+            attributes::change(tree.as_fd(), &options.recursive_attributes, Recursive::Yes)?;
+        }
+        Ok(tree)
+    }
+
+    fn fs_tree(&self, options: &Options) -> Result<OwnedFd> {
+        let context = rustix::mount::fsopen(self.fs_type.as_str(), FsOpenFlags::FSOPEN_CLOEXEC)
+            .map_err(|e| Error::os("open file system", self.fs_type.clone(), e))?;
+        let fail = |e: Errno| self.explain(context.as_fd(), e);
+        if !self.source.is_empty() {
+            rustix::mount::fsconfig_set_string(&context, "source", self.source.as_str())
+                .map_err(fail)?;
+        }
+        for flag in options.super_flags() {
+            rustix::mount::fsconfig_set_flag(&context, flag).map_err(fail)?;
+        }
+        for (key, value) in &options.data {
+            match value {
+                None => rustix::mount::fsconfig_set_flag(&context, key.as_str()).map_err(fail)?,
+                Some(value) if self.fs_type == "overlay" => {
+                    configure_overlay(context.as_fd(), key, value).map_err(fail)?;
+                }
+                Some(value) => {
+                    rustix::mount::fsconfig_set_string(&context, key.as_str(), value.as_str())
+                        .map_err(fail)?;
+                }
+            }
+        }
+        rustix::mount::fsconfig_create(&context).map_err(fail)?;
+        rustix::mount::fsmount(
+            &context,
+            FsMountFlags::FSMOUNT_CLOEXEC,
+            options.attributes.for_fsmount(),
+        )
+        .map_err(fail)
+    }
+
+    fn remount(&self, place: &Path, options: &Options) -> Result<()> {
+        attributes::change_at(place, &options.attributes, Recursive::No)?;
+        if !options.recursive_attributes.is_empty() {
+            attributes::change_at(place, &options.recursive_attributes, Recursive::Yes)?;
+        }
+        if let Some((propagation, recursive)) = options.propagation {
+            set_propagation(place, propagation, recursive)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what the kernel wrote into the context's log to a bare error number.
+    fn explain(&self, context: BorrowedFd<'_>, errno: Errno) -> Error {
+        let mut lines = Vec::new();
+        let mut buffer = [0u8; 1024];
+        while let Ok(count @ 1..) = rustix::io::read(context, &mut buffer) {
+            let line = String::from_utf8_lossy(&buffer[..count]);
+            // Each message starts with its level: `e `, `w ` or `i `.
+            lines.push(line.trim_end().get(2..).unwrap_or_default().to_owned());
+        }
+        let source = io::Error::from(errno);
+        if lines.is_empty() {
+            return Error::Os {
+                op: "mount",
+                object: format!("{} ({})", self.fs_type, self.source),
+                source,
+            };
+        }
+        Error::FileSystem {
+            fs_type: self.fs_type.clone(),
+            reason: lines.join("; "),
+            source,
+        }
+    }
+}
+
+/// The longest value that `fsconfig(2)` takes as a string, its final zero included.
+const LONGEST_STRING: usize = 256;
+
+/// Hands overlay's directories over one by one; a name too long for a string goes as a descriptor (Linux 6.13).
+fn configure_overlay(context: BorrowedFd<'_>, key: &str, value: &str) -> rustix::io::Result<()> {
+    match key {
+        "lowerdir" => {
+            for layer in options::split_layers(value) {
+                set_directory(context, "lowerdir+", &layer)?;
+            }
+            Ok(())
+        }
+        "upperdir" | "workdir" => set_directory(context, key, &options::unescape(value)),
+        _ => rustix::mount::fsconfig_set_string(context, key, value),
+    }
+}
+
+fn set_directory(context: BorrowedFd<'_>, key: &str, path: &str) -> rustix::io::Result<()> {
+    if path.len() < LONGEST_STRING {
+        return rustix::mount::fsconfig_set_string(context, key, path);
+    }
+    let directory = rustix::fs::open(
+        path,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    rustix::mount::fsconfig_set_fd(context, key, directory)
+}
+
+/// The place of a mount with a `target`, resolved inside `place`.
+fn below(place: &Path, target: &str) -> Result<PathBuf> {
+    if target.is_empty() || target == "/" {
+        return Ok(place.to_owned());
+    }
+    let root = Root::open_path(place)?;
+    let file = root.open(
+        Path::new(OsStr::from_bytes(target.as_bytes())),
+        OFlags::PATH,
+        Mode::empty(),
+    )?;
+    crate::root::path_of(file.as_fd())
+}
+
+#[cfg(test)]
+mod tests;

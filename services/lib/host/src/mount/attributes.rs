@@ -1,0 +1,121 @@
+//! `mount_setattr(2)`: changing what a mount allows after it was made (Linux 5.12).
+//!
+//! The only module of this crate with `unsafe`: neither rustix nor libc wraps the call.
+#![allow(unsafe_code)]
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::mount::MountAttrFlags;
+
+use crate::{Error, Result};
+
+/// Whether the mounts below a mount are meant too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Recursive {
+    /// The mount and all below it.
+    Yes,
+    /// The mount alone.
+    No,
+}
+
+/// Attributes to be set on a mount, and others to be taken from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// Those to set.
+    pub set: MountAttrFlags,
+    /// Those to take away.
+    pub clear: MountAttrFlags,
+}
+
+impl Attributes {
+    /// Neither sets nor clears anything.
+    pub const NONE: Self = Self {
+        set: MountAttrFlags::empty(),
+        clear: MountAttrFlags::empty(),
+    };
+
+    /// Makes a mount read-only.
+    pub const READ_ONLY: Self = Self {
+        set: MountAttrFlags::MOUNT_ATTR_RDONLY,
+        clear: MountAttrFlags::empty(),
+    };
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::NONE
+    }
+
+    /// What a new mount starts with.
+    pub(super) fn for_fsmount(&self) -> MountAttrFlags {
+        self.set
+    }
+
+    /// Later words win over earlier ones.
+    pub(super) fn turn(&mut self, flag: MountAttrFlags, on: bool) {
+        self.set.set(flag, on);
+        self.clear.set(flag, !on);
+    }
+
+    /// Sets one of the access time modes, which exclude each other.
+    pub(super) fn access_time(&mut self, mode: MountAttrFlags) {
+        self.set.remove(MountAttrFlags::MOUNT_ATTR__ATIME);
+        self.set.insert(mode);
+        self.clear.insert(MountAttrFlags::MOUNT_ATTR__ATIME);
+    }
+}
+
+/// Changes the attributes of the mount that a descriptor is the root of.
+pub fn change(tree: BorrowedFd<'_>, attributes: &Attributes, recursive: Recursive) -> Result<()> {
+    call(tree, c"", libc::AT_EMPTY_PATH, attributes, recursive)
+        .map_err(|e| Error::os("mount_setattr", "a mount", e))
+}
+
+/// Changes the attributes of the mount at a place of the mount table.
+pub fn change_at(place: &Path, attributes: &Attributes, recursive: Recursive) -> Result<()> {
+    let path =
+        std::ffi::CString::new(place.as_os_str().as_bytes()).map_err(|_| Error::Malformed {
+            what: "path",
+            text: place.display().to_string(),
+        })?;
+    call(rustix::fs::CWD, &path, 0, attributes, recursive)
+        .map_err(|e| Error::path("mount_setattr", place, e))
+}
+
+fn call(
+    directory: BorrowedFd<'_>,
+    path: &std::ffi::CStr,
+    flags: libc::c_int,
+    attributes: &Attributes,
+    recursive: Recursive,
+) -> std::io::Result<()> {
+    let flags = if recursive == Recursive::Yes {
+        flags | libc::AT_RECURSIVE
+    } else {
+        flags
+    };
+    let argument = libc::mount_attr {
+        attr_set: u64::from(attributes.set.bits()),
+        attr_clr: u64::from(attributes.clear.bits()),
+        propagation: 0,
+        userns_fd: 0,
+    };
+    // SAFETY: the descriptor is open while it is borrowed, the path ends with a zero byte, and the kernel reads
+    // exactly `size_of::<mount_attr>()` bytes of `argument`, which outlives the call; it writes nothing.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            directory.as_fd().as_raw_fd(),
+            path.as_ptr(),
+            flags,
+            std::ptr::from_ref(&argument),
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if answer < 0 {
+        Err(std::io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}

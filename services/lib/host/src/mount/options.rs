@@ -1,0 +1,289 @@
+//! Mount options as text: containerd's and OCI's words, the same as mount(8)'s in fstab.
+
+use rustix::mount::MountAttrFlags;
+
+use super::attributes::{Attributes, Recursive};
+use crate::{Error, Result};
+
+/// How mounts and unmounts spread between mount namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Propagation {
+    /// In neither direction.
+    Private,
+    /// In both directions.
+    Shared,
+    /// From the host only.
+    Slave,
+    /// Private, and not to be bound elsewhere.
+    Unbindable,
+}
+
+/// A list of options, sorted by what the kernel does with each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// A bind mount, with or without what is mounted below its source.
+    pub bind: Option<Recursive>,
+    /// Change what is mounted already.
+    pub remount: bool,
+    /// Attributes of the mount itself.
+    pub attributes: Attributes,
+    /// Attributes of the mount and of all below it (`rro`, `rnosuid`, …).
+    pub recursive_attributes: Attributes,
+    /// How mounts spread.
+    pub propagation: Option<(Propagation, Recursive)>,
+    /// The file system as a whole is read-only.
+    pub read_only: bool,
+    /// Flags of the file system as a whole, in the kernel's spelling.
+    pub super_words: Vec<&'static str>,
+    /// What is for the file system's own eyes.
+    pub data: Vec<(String, Option<String>)>,
+}
+
+impl Options {
+    /// Sorts options; each may itself be a list with commas, except for overlay's directories.
+    pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self> {
+        let mut options = Self {
+            bind: None,
+            remount: false,
+            attributes: Attributes::NONE,
+            recursive_attributes: Attributes::NONE,
+            propagation: None,
+            read_only: false,
+            super_words: Vec::new(),
+            data: Vec::new(),
+        };
+        for word in words {
+            options.take(word.as_ref())?;
+        }
+        Ok(options)
+    }
+
+    /// The flags that go to the file system rather than to the mount.
+    pub(super) fn super_flags(&self) -> impl Iterator<Item = &'static str> {
+        self.read_only
+            .then_some("ro")
+            .into_iter()
+            .chain(self.super_words.iter().copied())
+    }
+
+    fn take(&mut self, word: &str) -> Result<()> {
+        match word {
+            "" | "defaults" | "rw" | "ro" if word != "ro" => {
+                if word == "rw" {
+                    self.attributes
+                        .turn(MountAttrFlags::MOUNT_ATTR_RDONLY, false);
+                    self.read_only = false;
+                }
+            }
+            "ro" => {
+                self.attributes
+                    .turn(MountAttrFlags::MOUNT_ATTR_RDONLY, true);
+                self.read_only = true;
+            }
+            "bind" => self.bind = Some(self.bind.unwrap_or(Recursive::No)),
+            "rbind" => self.bind = Some(Recursive::Yes),
+            "remount" => self.remount = true,
+            "sync" | "async" | "dirsync" | "lazytime" | "nolazytime" | "mand" | "nomand" => {
+                self.super_word(word)
+            }
+            "silent" | "loud" | "iversion" | "noiversion" => {}
+            "loop" => return Err(Error::UnsupportedOption(word.to_owned())),
+            _ if self.take_propagation(word) || self.take_attribute(word) => {}
+            _ => match word.split_once('=') {
+                Some((key, value)) => self.data.push((key.to_owned(), Some(value.to_owned()))),
+                None => self.data.push((word.to_owned(), None)),
+            },
+        }
+        Ok(())
+    }
+
+    fn super_word(&mut self, word: &str) {
+        const WORDS: [&str; 7] = [
+            "sync",
+            "async",
+            "dirsync",
+            "lazytime",
+            "nolazytime",
+            "mand",
+            "nomand",
+        ];
+        if let Some(known) = WORDS.into_iter().find(|known| *known == word) {
+            self.super_words.push(known);
+        }
+    }
+
+    fn take_propagation(&mut self, word: &str) -> bool {
+        let (name, recursive) = match word.strip_prefix('r') {
+            Some(name) => (name, Recursive::Yes),
+            None => (word, Recursive::No),
+        };
+        let propagation = match name {
+            "private" => Propagation::Private,
+            "shared" => Propagation::Shared,
+            "slave" => Propagation::Slave,
+            "unbindable" => Propagation::Unbindable,
+            _ => return false,
+        };
+        self.propagation = Some((propagation, recursive));
+        true
+    }
+
+    fn take_attribute(&mut self, word: &str) -> bool {
+        if turn(&mut self.attributes, word) {
+            return true;
+        }
+        match word.strip_prefix('r') {
+            Some("ro") => self
+                .recursive_attributes
+                .turn(MountAttrFlags::MOUNT_ATTR_RDONLY, true),
+            Some("rw") => self
+                .recursive_attributes
+                .turn(MountAttrFlags::MOUNT_ATTR_RDONLY, false),
+            Some(rest) => return turn(&mut self.recursive_attributes, rest),
+            None => return false,
+        }
+        true
+    }
+}
+
+fn turn(attributes: &mut Attributes, word: &str) -> bool {
+    match word {
+        "nosuid" => attributes.turn(MountAttrFlags::MOUNT_ATTR_NOSUID, true),
+        "suid" => attributes.turn(MountAttrFlags::MOUNT_ATTR_NOSUID, false),
+        "nodev" => attributes.turn(MountAttrFlags::MOUNT_ATTR_NODEV, true),
+        "dev" => attributes.turn(MountAttrFlags::MOUNT_ATTR_NODEV, false),
+        "noexec" => attributes.turn(MountAttrFlags::MOUNT_ATTR_NOEXEC, true),
+        "exec" => attributes.turn(MountAttrFlags::MOUNT_ATTR_NOEXEC, false),
+        "nodiratime" => attributes.turn(MountAttrFlags::MOUNT_ATTR_NODIRATIME, true),
+        "diratime" => attributes.turn(MountAttrFlags::MOUNT_ATTR_NODIRATIME, false),
+        "nosymfollow" => attributes.turn(MountAttrFlags::MOUNT_ATTR_NOSYMFOLLOW, true),
+        "symfollow" => attributes.turn(MountAttrFlags::MOUNT_ATTR_NOSYMFOLLOW, false),
+        "noatime" => attributes.access_time(MountAttrFlags::MOUNT_ATTR_NOATIME),
+        "relatime" | "atime" | "norelatime" | "nostrictatime" => {
+            attributes.access_time(MountAttrFlags::MOUNT_ATTR_RELATIME);
+        }
+        "strictatime" => attributes.access_time(MountAttrFlags::MOUNT_ATTR_STRICTATIME),
+        _ => return false,
+    }
+    true
+}
+
+/// Splits overlay's `lowerdir` at its colons; `\:` and `\\` stand for the characters themselves.
+pub(super) fn split_layers(value: &str) -> Vec<String> {
+    let mut layers = vec![String::new()];
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        let last = layers
+            .last_mut()
+            .expect("the list starts with one layer and never shrinks");
+        match character {
+            ':' => layers.push(String::new()),
+            '\\' => last.extend(characters.next()),
+            other => last.push(other),
+        }
+    }
+    layers.retain(|layer| !layer.is_empty());
+    layers
+}
+
+/// Takes the backslashes out of a single directory's name.
+pub(super) fn unescape(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut characters = value.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => text.extend(characters.next()),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlay_options_become_data_in_order() {
+        let options = Options::parse(&[
+            "workdir=/w",
+            "upperdir=/u",
+            "lowerdir=/b:/a",
+            "index=off",
+            "userxattr",
+        ])
+        .unwrap();
+        assert_eq!(options.data[0], ("workdir".into(), Some("/w".into())));
+        assert_eq!(options.data[4], ("userxattr".into(), None));
+        assert!(options.bind.is_none() && options.attributes.is_empty());
+    }
+
+    #[test]
+    fn later_words_win() {
+        let options =
+            Options::parse(&["ro", "rbind", "rw", "nosuid", "noatime", "strictatime"]).unwrap();
+        assert_eq!(options.bind, Some(Recursive::Yes));
+        assert!(
+            !options
+                .attributes
+                .set
+                .contains(MountAttrFlags::MOUNT_ATTR_RDONLY)
+        );
+        assert!(
+            options
+                .attributes
+                .clear
+                .contains(MountAttrFlags::MOUNT_ATTR_RDONLY)
+        );
+        assert!(
+            options
+                .attributes
+                .set
+                .contains(MountAttrFlags::MOUNT_ATTR_NOSUID)
+        );
+        assert!(!options.read_only);
+        assert!(
+            options
+                .attributes
+                .set
+                .contains(MountAttrFlags::MOUNT_ATTR_STRICTATIME)
+        );
+        assert!(
+            !options
+                .attributes
+                .set
+                .contains(MountAttrFlags::MOUNT_ATTR_NOATIME)
+        );
+    }
+
+    #[test]
+    fn recursive_words_are_not_mistaken_for_plain_ones() {
+        let options = Options::parse(&["bind", "rro", "rslave", "relatime", "rnodev"]).unwrap();
+        assert!(
+            options
+                .recursive_attributes
+                .set
+                .contains(MountAttrFlags::MOUNT_ATTR_RDONLY)
+        );
+        assert!(
+            options
+                .recursive_attributes
+                .set
+                .contains(MountAttrFlags::MOUNT_ATTR_NODEV)
+        );
+        assert_eq!(
+            options.propagation,
+            Some((Propagation::Slave, Recursive::Yes))
+        );
+        assert_eq!(options.bind, Some(Recursive::No));
+        assert!(options.data.is_empty());
+    }
+
+    #[test]
+    fn escaped_colons_stay_in_a_layer() {
+        assert_eq!(
+            split_layers("/top:/a\\:b:/c\\\\d"),
+            ["/top", "/a:b", "/c\\d"]
+        );
+    }
+}

@@ -1,0 +1,298 @@
+//! Paths that can never leave a root directory.
+//!
+//! Every name is resolved by `openat2(2)` with `RESOLVE_IN_ROOT` (Linux 5.6): `..` stops at the root, absolute
+//! symlinks start at it, and magic links are refused. What is created or removed is named by its resolved parent and
+//! one last part that is never followed, so that a symlink planted meanwhile cannot redirect the call.
+
+mod entry;
+mod remove;
+mod xattr;
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+pub use entry::{Entry, EntryKind, entries};
+pub use remove::{clear_directory, remove_at};
+pub use xattr::{get_xattr_at, list_xattrs_at, set_xattr_at};
+
+use crate::{Error, Result};
+
+/// A directory that is the whole world for the names given to it.
+#[derive(Debug)]
+pub struct Root {
+    directory: OwnedFd,
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+}
+
+impl Root {
+    /// Opens a directory as a root.
+    pub fn open_path(path: &Path) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|e| Error::path("open", path, e))?;
+        Ok(Self { directory })
+    }
+
+    /// Takes an open directory, or the root of a detached mount, as a root.
+    pub fn from_fd(directory: OwnedFd) -> Self {
+        Self { directory }
+    }
+
+    /// Opens a file or directory inside the root; `O_CLOEXEC` is added.
+    pub fn open(&self, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
+        open_in(self.as_fd(), path, flags, mode).map_err(|e| Error::path("open", path, e))
+    }
+
+    /// Opens a directory inside the root, following symlinks within it.
+    pub fn open_dir(&self, path: &Path) -> Result<OwnedFd> {
+        self.open(path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+    }
+
+    /// Resolves all but the last part of a path: the open parent, and the last part's name.
+    pub fn open_parent<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr)> {
+        let (parent, name) = split(path)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let directory = open_in(self.as_fd(), parent, flags, Mode::empty())
+            .map_err(|e| Error::path("open", path, e))?;
+        Ok((directory, name))
+    }
+
+    /// Reads a whole file.
+    pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
+        let mut file = std::fs::File::from(self.open(
+            path,
+            OFlags::RDONLY | OFlags::NONBLOCK,
+            Mode::empty(),
+        )?);
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)
+            .map_err(|e| Error::path("read", path, e))?;
+        Ok(bytes)
+    }
+
+    /// Writes a whole file, which is made or cut to nothing first.
+    pub fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NONBLOCK;
+        let mut file = std::fs::File::from(self.open(path, flags, Mode::from_raw_mode(mode))?);
+        file.write_all(bytes)
+            .map_err(|e| Error::path("write", path, e))
+    }
+
+    /// Makes one directory; its parent must be there. The process's umask takes its part of the mode.
+    pub fn create_dir(&self, path: &Path, mode: u32) -> Result<()> {
+        let (parent, name) = self.open_parent(path)?;
+        let result = rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(mode));
+        result.map_err(|e| Error::path("mkdir", path, e))
+    }
+
+    /// Makes a directory and every parent that is missing, and opens it. What is there already stays as it is.
+    pub fn create_dir_all(&self, path: &Path, mode: u32) -> Result<OwnedFd> {
+        match self.open_dir(path) {
+            Err(error) if error.is_not_found() => {}
+            answer => return answer,
+        }
+        let (parent, name) = split(path)?;
+        let parent = self.create_dir_all(parent, mode)?;
+        match rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(mode)) {
+            Ok(()) | Err(Errno::EXIST) => self.open_dir(path),
+            Err(e) => Err(Error::path("mkdir", path, e)),
+        }
+    }
+
+    /// Makes a symlink; its target is only text and is not looked at.
+    pub fn symlink(&self, target: &OsStr, path: &Path) -> Result<()> {
+        let (parent, name) = self.open_parent(path)?;
+        rustix::fs::symlinkat(target, &parent, name).map_err(|e| Error::path("symlink", path, e))
+    }
+
+    /// Gives a file inside the root a second name; a symlink is linked itself, not what it points to.
+    pub fn hardlink(&self, existing: &Path, path: &Path) -> Result<()> {
+        let (from, old) = self.open_parent(existing)?;
+        let (to, new) = self.open_parent(path)?;
+        rustix::fs::linkat(&from, old, &to, new, rustix::fs::AtFlags::empty())
+            .map_err(|e| Error::path("link", path, e))
+    }
+
+    /// Makes a device, fifo or socket node. `device` is of no account for the latter two.
+    pub fn mknod(&self, path: &Path, kind: EntryKind, mode: u32, device: u64) -> Result<()> {
+        let (parent, name) = self.open_parent(path)?;
+        rustix::fs::mknodat(
+            &parent,
+            name,
+            kind.file_type(),
+            Mode::from_raw_mode(mode),
+            device,
+        )
+        .map_err(|e| Error::path("mknod", path, e))
+    }
+
+    /// Removes a file, symlink or node.
+    pub fn remove_file(&self, path: &Path) -> Result<()> {
+        let (parent, name) = self.open_parent(path)?;
+        rustix::fs::unlinkat(&parent, name, rustix::fs::AtFlags::empty())
+            .map_err(|e| Error::path("unlink", path, e))
+    }
+
+    /// Removes an entry and everything below it. It is no error if there is none.
+    pub fn remove_all(&self, path: &Path) -> Result<()> {
+        match self.open_parent(path) {
+            Ok((parent, name)) => remove_at(parent.as_fd(), name),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves an entry to another name inside the root, replacing what can be replaced by rename(2).
+    pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        let (old_parent, old) = self.open_parent(from)?;
+        let (new_parent, new) = self.open_parent(to)?;
+        rustix::fs::renameat(&old_parent, old, &new_parent, new)
+            .map_err(|e| Error::path("rename", from, e))
+    }
+
+    /// What a symlink says.
+    pub fn read_link(&self, path: &Path) -> Result<PathBuf> {
+        let (parent, name) = self.open_parent(path)?;
+        let target = rustix::fs::readlinkat(&parent, name, Vec::new())
+            .map_err(|e| Error::path("readlink", path, e))?;
+        Ok(PathBuf::from(OsString::from_vec(target.into_bytes())))
+    }
+
+    /// The attributes of an entry itself; a symlink is not followed.
+    pub fn stat(&self, path: &Path) -> Result<Stat> {
+        let file = self.open(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
+        rustix::fs::fstat(&file).map_err(|e| Error::path("stat", path, e))
+    }
+
+    /// The attributes of what a path leads to, symlinks within the root followed.
+    pub fn stat_followed(&self, path: &Path) -> Result<Stat> {
+        let file = self.open(path, OFlags::PATH, Mode::empty())?;
+        rustix::fs::fstat(&file).map_err(|e| Error::path("stat", path, e))
+    }
+
+    /// Where a path leads when symlinks are followed within the root, as a path from the root.
+    pub fn resolve(&self, path: &Path) -> Result<PathBuf> {
+        let file = self.open(path, OFlags::PATH, Mode::empty())?;
+        let base = path_of(self.as_fd())?;
+        let full = path_of(file.as_fd())?;
+        Ok(Path::new("/").join(full.strip_prefix(&base).unwrap_or(&full)))
+    }
+
+    /// The entries of a directory inside the root.
+    pub fn read_dir(&self, path: &Path) -> Result<Vec<Entry>> {
+        entries(self.open_dir(path)?.as_fd()).map_err(|e| Error::path("read directory", path, e))
+    }
+
+    /// Changes owner and group of an entry itself.
+    pub fn set_owner(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
+        let (parent, name) = self.open_parent(path)?;
+        rustix::fs::chownat(
+            &parent,
+            name,
+            Some(rustix::fs::Uid::from_raw(uid)),
+            Some(rustix::fs::Gid::from_raw(gid)),
+            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .map_err(|e| Error::path("chown", path, e))
+    }
+
+    /// Changes the mode of a file or directory; a symlink as the last part is refused.
+    pub fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
+        let file = self.open(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
+        let kind = rustix::fs::fstat(&file)
+            .map_err(|e| Error::path("stat", path, e))?
+            .st_mode;
+        if rustix::fs::FileType::from_raw_mode(kind).is_symlink() {
+            return Err(Error::path("chmod", path, Errno::LOOP));
+        }
+        // The descriptor is O_PATH, which fchmod(2) does not take; its own name in /proc leads to the very same inode.
+        rustix::fs::chmod(proc_path(file.as_fd()), Mode::from_raw_mode(mode))
+            .map_err(|e| Error::path("chmod", path, e))
+    }
+
+    /// Sets an extended attribute of an entry itself.
+    pub fn set_xattr(&self, path: &Path, name: &OsStr, value: &[u8]) -> Result<()> {
+        let (parent, last) = self.open_parent(path)?;
+        set_xattr_at(parent.as_fd(), last, name, value)
+            .map_err(|e| Error::path("set attribute of", path, e))
+    }
+
+    /// An extended attribute of an entry itself, if it has it.
+    pub fn get_xattr(&self, path: &Path, name: &OsStr) -> Result<Option<Vec<u8>>> {
+        let (parent, last) = self.open_parent(path)?;
+        get_xattr_at(parent.as_fd(), last, name)
+            .map_err(|e| Error::path("get attribute of", path, e))
+    }
+
+    /// The names of an entry's extended attributes.
+    pub fn list_xattrs(&self, path: &Path) -> Result<Vec<OsString>> {
+        let (parent, last) = self.open_parent(path)?;
+        list_xattrs_at(parent.as_fd(), last).map_err(|e| Error::path("list attributes of", path, e))
+    }
+}
+
+/// `openat2(2)` inside `directory`; asks again when a rename meanwhile made the kernel unsure of a `..`.
+pub fn open_in(
+    directory: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    mode: Mode,
+) -> rustix::io::Result<OwnedFd> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    loop {
+        match rustix::fs::openat2(directory, path, flags | OFlags::CLOEXEC, mode, resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// The name that a descriptor has in `/proc`, which leads to the same file whatever happens to its path.
+pub fn proc_path(file: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+/// The path that an open file has now.
+pub(crate) fn path_of(file: BorrowedFd<'_>) -> Result<PathBuf> {
+    std::fs::read_link(proc_path(file)).map_err(|e| Error::os("read path of", "a descriptor", e))
+}
+
+/// Splits a path into its parent and a last part that names an entry.
+fn split(path: &Path) -> Result<(&Path, &OsStr)> {
+    let bytes = path.as_os_str().as_bytes();
+    let end = bytes
+        .iter()
+        .rposition(|byte| *byte != b'/')
+        .map_or(0, |last| last + 1);
+    let start = bytes[..end]
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(0, |slash| slash + 1);
+    let name = &bytes[start..end];
+    if matches!(name, b"" | b"." | b"..") {
+        return Err(Error::Unnamed(path.display().to_string()));
+    }
+    Ok((
+        Path::new(OsStr::from_bytes(&bytes[..start])),
+        OsStr::from_bytes(name),
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Removing trees: without following symlinks, without recursion that a deep tree could exhaust.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::entry::{Entry, EntryKind, entries};
+use crate::{Error, Result};
+
+/// Removes an entry of an open directory, and everything below it. It is no error if there is none.
+///
+/// `name` is a single part; it is never followed if it is a symlink.
+pub fn remove_at(parent: BorrowedFd<'_>, name: &OsStr) -> Result<()> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(e) => return Err(Error::path("remove", name, e)),
+    }
+    match open(parent, name) {
+        Ok(directory) => clear(directory).map_err(|e| Error::path("empty", name, e))?,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(e) => return Err(Error::path("remove", name, e)),
+    }
+    match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(e) => Err(Error::path("remove", name, e)),
+    }
+}
+
+/// Removes everything in an open directory, which itself stays.
+pub fn clear_directory(directory: BorrowedFd<'_>) -> Result<()> {
+    for entry in entries(directory).map_err(|e| Error::os("read", "a directory", e))? {
+        remove_at(directory, &entry.name)?;
+    }
+    Ok(())
+}
+
+struct Level {
+    directory: OwnedFd,
+    left: Vec<Entry>,
+}
+
+/// Empties a directory depth first. Only as many descriptors are open as the tree is deep.
+fn clear(directory: OwnedFd) -> rustix::io::Result<()> {
+    let left = entries(directory.as_fd())?;
+    let mut levels = vec![Level { directory, left }];
+    while let Some(level) = levels.last_mut() {
+        let Some(entry) = level.left.pop() else {
+            levels.pop();
+            // Its own name is still on the parent's list: the next turn finds it empty and removes it.
+            continue;
+        };
+        let name = entry.name.as_os_str();
+        let flags = if entry.kind == Some(EntryKind::Directory) {
+            AtFlags::REMOVEDIR
+        } else {
+            AtFlags::empty()
+        };
+        match rustix::fs::unlinkat(&level.directory, name, flags) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(Errno::NOTEMPTY | Errno::EXIST | Errno::ISDIR) => {
+                let below = open(level.directory.as_fd(), name)?;
+                let left = entries(below.as_fd())?;
+                level.left.push(Entry {
+                    kind: Some(EntryKind::Directory),
+                    ..entry
+                });
+                levels.push(Level {
+                    directory: below,
+                    left,
+                });
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+fn open(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, name, flags, Mode::empty())
+}
