@@ -1,1 +1,5 @@
 //! The images service: names, pulls, pushes, import and export.
+
+pub mod document;
+pub mod error;
+pub mod remote;

@@ -1,0 +1,177 @@
+//! Everything that can go wrong here, as situations.
+
+use std::io;
+use std::path::PathBuf;
+
+use gantry_rpc::{Code, Coded};
+use gantry_types::{Digest, Platform};
+
+use crate::remote::{Failure, Reason};
+
+/// The errors of the images service.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A malformed reference, digest, label, filter or platform.
+    #[error(transparent)]
+    Invalid(#[from] gantry_types::Error),
+    /// A request that lacks something, or contradicts itself.
+    #[error("{0}")]
+    Request(String),
+    /// No record has that name.
+    #[error("image {0:?}: not found")]
+    NoRecord(String),
+    /// A record has that name already.
+    #[error("image {0:?}: already exists")]
+    RecordExists(String),
+    /// The record points at something else than the caller thinks.
+    #[error("image {name:?} has another target than {expected}")]
+    OtherTarget { name: String, expected: String },
+    /// No image goes by that name or id.
+    #[error("No such image: {0}")]
+    NoImage(String),
+    /// An id's beginning that several images share.
+    #[error("image id {0} is ambiguous: more digits are needed")]
+    AmbiguousId(String),
+    /// The image is there, but not for this platform.
+    #[error("image with reference {reference} was found but does not match the specified platform: wanted {wanted}")]
+    OtherPlatform { reference: String, wanted: Platform },
+    /// The index has nothing for the platform.
+    #[error("no matching manifest for {wanted} in the manifest list entries of {reference}")]
+    NoPlatform { reference: String, wanted: Platform },
+    /// An image that may not be removed, in Docker's words.
+    #[error("conflict: unable to {0}")]
+    InUse(String),
+    /// The registry has no such tag or digest.
+    #[error("manifest for {reference} not found")]
+    NoManifest {
+        reference: String,
+        #[source]
+        failure: Failure,
+    },
+    /// The registry does not let us.
+    #[error("{action} access denied for {repository}, repository does not exist or may require 'docker login'")]
+    AccessDenied {
+        action: &'static str,
+        repository: String,
+        #[source]
+        failure: Failure,
+    },
+    /// Any other failure at a registry.
+    #[error("cannot {0}")]
+    Registry(#[from] Failure),
+    /// Bytes that are not what their name says.
+    #[error("{what} is corrupt: expected {expected}, got {found}")]
+    WrongDigest { what: String, expected: Digest, found: Digest },
+    /// More or fewer bytes than announced.
+    #[error("blob {digest} has the wrong size: expected {expected} bytes, got {found}")]
+    WrongSize { digest: Digest, expected: u64, found: u64 },
+    /// A manifest beyond all measure.
+    #[error("manifest {reference} of {repository} is larger than the {limit} bytes that are accepted")]
+    ManifestTooLarge { repository: String, reference: String, limit: usize },
+    /// A manifest, index or config that cannot be used.
+    #[error("{what} {digest} cannot be used: {cause}")]
+    Document { what: &'static str, digest: Digest, cause: String },
+    /// An archive that cannot be loaded.
+    #[error("the archive cannot be loaded: {0}")]
+    Archive(String),
+    /// The archive or its reader went away.
+    #[error("the archive's stream broke while it was {op}")]
+    Stream { op: &'static str, #[source] source: io::Error },
+    /// A blob that an image needs is not in the store.
+    #[error("blob {digest} of {image} is not here: pull the image again")]
+    Missing { digest: Digest, image: String },
+    /// A `changes` instruction of an import that is not understood.
+    #[error("instruction {0:?} is not valid in a change")]
+    Change(String),
+    /// A filter that does not exist.
+    #[error("invalid filter '{0}'")]
+    Filter(String),
+    /// A filter's value that is not understood.
+    #[error("invalid value {value:?} of filter '{key}'")]
+    FilterValue { key: String, value: String },
+    /// A setting that is not understood.
+    #[error("setting {what} has the invalid value {value:?}")]
+    Setting { what: &'static str, value: String },
+    /// A certificate or key on disk that cannot be used.
+    #[error("certificate {}: {cause}", path.display())]
+    Certificate { path: PathBuf, cause: String },
+    /// The HTTP client cannot be made.
+    #[error("no HTTP client for {host}")]
+    HttpClient { host: String, #[source] source: reqwest::Error },
+    /// The local disk.
+    #[error("cannot {op} {}", path.display())]
+    Io { op: &'static str, path: PathBuf, #[source] source: io::Error },
+    /// The records' database.
+    #[error("the image records cannot be {op}")]
+    Disk { op: &'static str, #[source] source: std::io::Error },
+    /// Another service refused or is away.
+    #[error("{service} cannot {op}: {}", status.message())]
+    Peer { service: &'static str, op: &'static str, status: Box<tonic::Status> },
+    /// The caller is gone.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Error {
+    /// Wraps the failure of a call to another service.
+    pub fn peer(service: &'static str, op: &'static str) -> impl FnOnce(tonic::Status) -> Self {
+        move |status| Self::Peer { service, op, status: Box::new(status) }
+    }
+
+    /// Says of a registry's failure what it means for the image `reference` of `repository`.
+    pub fn of_image(self, action: &'static str, repository: &str, reference: &str) -> Self {
+        let Self::Registry(failure) = self else { return self };
+        match failure.reason {
+            Reason::NotFound(_) => Self::NoManifest { reference: reference.to_owned(), failure },
+            Reason::Unauthorized(_) | Reason::Denied(_) => {
+                Self::AccessDenied { action, repository: repository.to_owned(), failure }
+            }
+            _ => Self::Registry(failure),
+        }
+    }
+}
+
+impl Coded for Error {
+    fn code(&self) -> Code {
+        match self {
+            Self::Invalid(_)
+            | Self::Request(_)
+            | Self::AmbiguousId(_)
+            | Self::Archive(_)
+            | Self::Change(_)
+            | Self::Filter(_)
+            | Self::FilterValue { .. }
+            | Self::Setting { .. } => Code::InvalidArgument,
+            Self::NoRecord(_)
+            | Self::NoImage(_)
+            | Self::OtherTarget { .. }
+            | Self::OtherPlatform { .. }
+            | Self::NoPlatform { .. }
+            | Self::NoManifest { .. }
+            | Self::Missing { .. } => Code::NotFound,
+            Self::RecordExists(_) => Code::AlreadyExists,
+            Self::InUse(_)
+            | Self::WrongDigest { .. }
+            | Self::WrongSize { .. }
+            | Self::ManifestTooLarge { .. }
+            | Self::Document { .. } => Code::FailedPrecondition,
+            Self::AccessDenied { failure, .. } | Self::Registry(failure) => code_of(&failure.reason),
+            Self::Peer { status, .. } => Code::from(status.code()),
+            Self::Cancelled => Code::Cancelled,
+            Self::Stream { .. } => Code::Aborted,
+            Self::Certificate { .. } | Self::HttpClient { .. } | Self::Io { .. } | Self::Disk { .. } => Code::Internal,
+        }
+    }
+}
+
+fn code_of(reason: &Reason) -> Code {
+    match reason {
+        Reason::Connect(_) | Reason::Broken(_) | Reason::Silent(_) | Reason::Overloaded { .. } => Code::Unavailable,
+        Reason::NotFound(_) => Code::NotFound,
+        Reason::Unauthorized(_) => Code::Unauthenticated,
+        Reason::Denied(_) => Code::PermissionDenied,
+        Reason::Refused { .. } | Reason::Protocol(_) | Reason::ClearText(_) => Code::FailedPrecondition,
+        Reason::Address(_) => Code::InvalidArgument,
+        Reason::Local(_) => Code::Internal,
+    }
+}

@@ -1,0 +1,309 @@
+//! Who we are to a registry: credentials, and the tokens that a token server gives for them.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{RequestBuilder, Response, Url};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use super::challenge::Challenge;
+use super::endpoint::{Endpoint, authority_of};
+use super::failure::Reason;
+
+/// What a user gave to be known by.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// Nothing.
+    Anonymous,
+    /// User name and password.
+    Basic { username: String, password: String },
+    /// A refresh token for the token server.
+    IdentityToken(String),
+    /// A token for the registry itself.
+    RegistryToken(String),
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "Anonymous",
+            Self::Basic { .. } => "Basic(…)",
+            Self::IdentityToken(_) => "IdentityToken(…)",
+            Self::RegistryToken(_) => "RegistryToken(…)",
+        })
+    }
+}
+
+/// The state of our standing with one host.
+#[derive(Debug)]
+pub(super) struct Authorisation {
+    credentials: Credentials,
+    /// Held while a token is fetched, so that ten layers ask for one token and not for ten.
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    challenge: Option<Challenge>,
+    /// By wanted scopes.
+    tokens: Vec<(Vec<String>, Token)>,
+}
+
+struct Token {
+    header: HeaderValue,
+    expires: Instant,
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+/// A token server's answer. Old servers say `token`, OAuth's say `access_token`.
+#[derive(Deserialize)]
+struct TokenAnswer {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    access_token: String,
+    #[serde(default)]
+    expires_in: Option<u64>,
+    #[serde(default)]
+    refresh_token: String,
+}
+
+/// Tokens without a stated life are good for a minute, by the specification.
+const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+/// A token is renewed that long before its end.
+const MARGIN: Duration = Duration::from_secs(5);
+/// Longer answers of a token server are refused.
+const TOKEN_LIMIT: usize = 256 << 10;
+
+impl Authorisation {
+    pub(super) fn new(credentials: Credentials) -> Self {
+        Self { credentials, state: Mutex::new(State::default()) }
+    }
+
+    /// Whether it has anything to show at all.
+    pub(super) fn is_anonymous(&self) -> bool {
+        self.credentials == Credentials::Anonymous
+    }
+
+    /// The header for a request, as far as it is known already.
+    pub(super) async fn header(&self, scopes: &[String]) -> Option<HeaderValue> {
+        if let Credentials::RegistryToken(token) = &self.credentials {
+            return secret(format!("Bearer {token}"));
+        }
+        let state = self.state.lock().await;
+        match (&state.challenge, &self.credentials) {
+            (Some(Challenge::Basic), Credentials::Basic { username, password }) => basic(username, password),
+            (Some(Challenge::Bearer { .. }), _) => state.valid(scopes).map(|token| token.header.clone()),
+            _ => None,
+        }
+    }
+
+    /// Answers a 401: obtains what the registry asked for. `used` is the header that was refused.
+    ///
+    /// False when there is nothing (new) to show.
+    pub(super) async fn answer(
+        &self,
+        endpoint: &Endpoint,
+        challenge: Challenge,
+        used: Option<&HeaderValue>,
+        scopes: &[String],
+    ) -> Result<bool, Reason> {
+        if matches!(self.credentials, Credentials::RegistryToken(_)) {
+            return Ok(false);
+        }
+        let mut state = self.state.lock().await;
+        if let Some(token) = state.valid(scopes)
+            && used != Some(&token.header)
+        {
+            return Ok(true); // Another request was quicker.
+        }
+        let fresh = match &challenge {
+            Challenge::Basic => used.is_none() && matches!(self.credentials, Credentials::Basic { .. }),
+            Challenge::Bearer { realm, service, scope } => {
+                let token = self.fetch(endpoint, realm, service.as_deref(), scope.as_deref(), scopes).await?;
+                state.tokens.retain(|(known, _)| known != scopes);
+                state.tokens.push((scopes.to_vec(), token));
+                true
+            }
+        };
+        state.challenge = Some(challenge);
+        Ok(fresh)
+    }
+
+    async fn fetch(
+        &self,
+        endpoint: &Endpoint,
+        realm: &str,
+        service: Option<&str>,
+        asked: Option<&str>,
+        scopes: &[String],
+    ) -> Result<Token, Reason> {
+        let url = Url::parse(realm).map_err(|_| Reason::Address(realm.to_owned()))?;
+        if !endpoint.may_see_secrets(&url) && !self.is_anonymous() {
+            return Err(Reason::ClearText(authority_of(&url)));
+        }
+        let authority = authority_of(&url);
+        let client = match authority == endpoint.authority {
+            true => endpoint.client.clone(),
+            false => {
+                let insecure = endpoint.remote.settings().may_be_insecure(&authority);
+                endpoint.remote.client(&authority, insecure).map_err(|error| Reason::Protocol(error.to_string()))?
+            }
+        };
+        let wanted = wanted_scopes(asked, scopes);
+        let request = match &self.credentials {
+            Credentials::IdentityToken(token) => post_form(&client, url, service, &wanted, token),
+            Credentials::Basic { username, password } => {
+                let request = client.get(get_url(url, service, &wanted, Some(username)));
+                match basic(username, password) {
+                    Some(header) => request.header(AUTHORIZATION, header),
+                    None => return Err(Reason::Unauthorized("the password cannot be sent".into())),
+                }
+            }
+            Credentials::Anonymous | Credentials::RegistryToken(_) => {
+                client.get(get_url(url, service, &wanted, None))
+            }
+        };
+        let idle = endpoint.remote.settings().idle_timeout;
+        tokio::time::timeout(idle, read_token(request)).await.map_err(|_| Reason::Silent(idle))?
+    }
+}
+
+impl State {
+    fn valid(&self, scopes: &[String]) -> Option<&Token> {
+        let now = Instant::now();
+        self.tokens.iter().find(|(known, token)| known == scopes && token.expires > now).map(|(_, token)| token)
+    }
+}
+
+/// The scopes to ask for: ours, and what the registry named beyond them.
+fn wanted_scopes(asked: Option<&str>, ours: &[String]) -> Vec<String> {
+    let mut wanted = ours.to_vec();
+    for scope in asked.unwrap_or_default().split_whitespace() {
+        let object = scope.rsplit_once(':').map_or(scope, |(object, _)| object);
+        if !wanted.iter().any(|ours| ours.rsplit_once(':').is_some_and(|(known, _)| known == object)) {
+            wanted.push(scope.to_owned());
+        }
+    }
+    wanted
+}
+
+fn get_url(mut url: Url, service: Option<&str>, scopes: &[String], account: Option<&str>) -> Url {
+    {
+        let mut query = url.query_pairs_mut();
+        for scope in scopes {
+            query.append_pair("scope", scope);
+        }
+        if let Some(service) = service {
+            query.append_pair("service", service);
+        }
+        if let Some(account) = account {
+            query.append_pair("account", account);
+        }
+    }
+    url
+}
+
+fn post_form(
+    client: &reqwest::Client,
+    url: Url,
+    service: Option<&str>,
+    scopes: &[String],
+    refresh_token: &str,
+) -> RequestBuilder {
+    // The form is encoded by the URL type, which knows the same rules.
+    let mut form = Url::parse("form:").expect("a constant address");
+    form.query_pairs_mut()
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("service", service.unwrap_or_default())
+        .append_pair("scope", &scopes.join(" "))
+        .append_pair("client_id", "gantry")
+        .append_pair("refresh_token", refresh_token);
+    client
+        .post(url)
+        .header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(form.query().unwrap_or_default().to_owned())
+}
+
+async fn read_token(request: RequestBuilder) -> Result<Token, Reason> {
+    let asked = Instant::now();
+    let mut response = request.send().await.map_err(Reason::transport)?;
+    let status = response.status();
+    let body = read_limited(&mut response, TOKEN_LIMIT).await?;
+    if !status.is_success() {
+        return Err(match Reason::status(status, response.headers(), &body) {
+            // A token server refuses a user; that no page is there is another matter.
+            Reason::Refused { message, .. } | Reason::Denied(message) => Reason::Unauthorized(message),
+            other => other,
+        });
+    }
+    let answer: TokenAnswer = serde_json::from_slice(&body)
+        .map_err(|error| Reason::Protocol(format!("the token server's answer is not readable: {error}")))?;
+    let _ = answer.refresh_token;
+    let token = if answer.token.is_empty() { answer.access_token } else { answer.token };
+    let header = secret(format!("Bearer {token}")).filter(|_| !token.is_empty());
+    let header = header.ok_or_else(|| Reason::Protocol("the token server gave no token".into()))?;
+    let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs).clamp(DEFAULT_LIFE, Duration::from_secs(86_400));
+    Ok(Token { header, expires: asked + life - MARGIN })
+}
+
+/// Reads a body to its end; one beyond `limit` is an offence.
+pub(super) async fn read_limited(response: &mut Response, limit: usize) -> Result<Vec<u8>, Reason> {
+    let too_long = || Reason::Protocol(format!("an answer of more than {limit} bytes"));
+    if response.content_length().is_some_and(|length| length > limit as u64) {
+        return Err(too_long());
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(Reason::transport)? {
+        if body.len() + chunk.len() > limit {
+            return Err(too_long());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn basic(username: &str, password: &str) -> Option<HeaderValue> {
+    secret(format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))))
+}
+
+fn secret(value: String) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registrys_scope_is_added_only_when_it_is_another_object() {
+        let ours = vec!["repository:a/b:pull,push".to_owned()];
+        assert_eq!(wanted_scopes(Some("repository:a/b:pull"), &ours), ours);
+        assert_eq!(wanted_scopes(Some("registry:catalog:*"), &ours).len(), 2);
+    }
+
+    #[test]
+    fn credentials_do_not_print_their_secret() {
+        let credentials = Credentials::Basic { username: "u".into(), password: "hunter2".into() };
+        assert!(!format!("{credentials:?}").contains("hunter2"));
+        assert!(!format!("{:?}", basic("u", "hunter2")).contains("aHVudGVyMg"));
+    }
+
+    #[test]
+    fn queries_are_encoded() {
+        let url = Url::parse("https://t/token?x=1").expect("an address");
+        let url = get_url(url, Some("a b"), &["repository:a/b:pull,push".into()], Some("me&you"));
+        assert_eq!(url.as_str(), "https://t/token?x=1&scope=repository%3Aa%2Fb%3Apull%2Cpush&service=a+b&account=me%26you");
+    }
+}

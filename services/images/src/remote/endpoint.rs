@@ -1,0 +1,142 @@
+//! One host that may answer for a repository: its address, scheme, connections and authorisation.
+
+use std::sync::Mutex;
+
+use reqwest::Url;
+
+use super::Remote;
+use super::auth::{Authorisation, Credentials};
+use super::failure::Reason;
+use super::settings::is_loopback;
+use crate::error::Error;
+
+/// What a repository is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading, from mirrors too.
+    Pull,
+    /// Writing (and reading), at the registry itself only.
+    Push,
+}
+
+impl Access {
+    pub(super) fn actions(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push => "pull,push",
+        }
+    }
+}
+
+/// A host and everything that is known about how to speak with it.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) authority: String,
+    /// Between the host and `/v2/`; empty but for some mirrors.
+    prefix: String,
+    insecure: bool,
+    /// Guards one word: the scheme that is fixed, or has proved itself.
+    scheme: Mutex<Option<Scheme>>,
+    pub(super) client: reqwest::Client,
+    pub(super) authorisation: Authorisation,
+    pub(super) remote: Remote,
+}
+
+/// How a host is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Https,
+    Http,
+}
+
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http => "http",
+        }
+    }
+}
+
+impl Endpoint {
+    /// The registry that references call `domain`.
+    pub(super) fn registry(remote: &Remote, domain: &str, credentials: Credentials) -> Result<Self, Error> {
+        let authority = match domain {
+            "docker.io" | "index.docker.io" => "registry-1.docker.io",
+            other => other,
+        };
+        Self::new(remote, authority, String::new(), None, credentials)
+    }
+
+    /// A mirror by its configured base address: `https://host[:port][/prefix]`, or without a scheme.
+    pub(super) fn mirror(remote: &Remote, base: &str) -> Result<Self, Error> {
+        let (scheme, rest) = match base.split_once("://") {
+            Some(("https", rest)) => (Some(Scheme::Https), rest),
+            Some(("http", rest)) => (Some(Scheme::Http), rest),
+            Some(_) => return Err(Error::Setting { what: "mirror", value: base.to_owned() }),
+            None => (None, base),
+        };
+        let (authority, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let prefix = prefix.trim_matches('/');
+        let prefix = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
+        Self::new(remote, authority, prefix, scheme, Credentials::Anonymous)
+    }
+
+    fn new(
+        remote: &Remote,
+        authority: &str,
+        prefix: String,
+        scheme: Option<Scheme>,
+        credentials: Credentials,
+    ) -> Result<Self, Error> {
+        let insecure = remote.settings().may_be_insecure(authority);
+        let scheme = scheme.or(if insecure { None } else { Some(Scheme::Https) });
+        Ok(Self {
+            authority: authority.to_owned(),
+            prefix,
+            insecure,
+            scheme: Mutex::new(scheme),
+            client: remote.client(authority, insecure)?,
+            authorisation: Authorisation::new(credentials),
+            remote: remote.clone(),
+        })
+    }
+
+    /// The schemes to try, in their order.
+    pub(super) fn schemes(&self) -> Vec<Scheme> {
+        match *self.scheme.lock().expect("no holder of this lock panics") {
+            Some(scheme) => vec![scheme],
+            None => vec![Scheme::Https, Scheme::Http],
+        }
+    }
+
+    /// Remembers the scheme that answered.
+    pub(super) fn settle(&self, scheme: Scheme) {
+        *self.scheme.lock().expect("no holder of this lock panics") = Some(scheme);
+    }
+
+    /// The address of `path` (which begins with `/v2/`) under `scheme`.
+    pub(super) fn url(&self, scheme: Scheme, path: &str) -> Result<Url, Reason> {
+        let text = format!("{}://{}{}{path}", scheme.name(), self.authority, self.prefix);
+        Url::parse(&text).map_err(|_| Reason::Address(text))
+    }
+
+    /// Whether a secret may be sent to `url`: over TLS always, in the clear only within this machine, to a host
+    /// that was declared insecure, or to the very host that is spoken to in the clear anyway.
+    pub(super) fn may_see_secrets(&self, url: &Url) -> bool {
+        let authority = authority_of(url);
+        url.scheme() == "https"
+            || is_loopback(&authority)
+            || (self.insecure && authority == self.authority)
+            || self.remote.settings().may_be_insecure(&authority)
+    }
+}
+
+/// `host[:port]` of an address, as certificates' directories are named.
+pub(super) fn authority_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}

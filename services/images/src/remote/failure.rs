@@ -1,0 +1,182 @@
+//! Why a request to a registry failed, and whether it is worth another try.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use serde::Deserialize;
+
+/// A request that failed for good: what was asked of whom, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} at {host}")]
+pub struct Failure {
+    /// What was tried, with its object: `fetch manifest 1.2 of library/x`.
+    pub action: String,
+    /// The host that was asked.
+    pub host: String,
+    /// Why it failed.
+    #[source]
+    pub reason: Reason,
+}
+
+/// Why one attempt failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Reason {
+    /// No connection: refused, unreachable, no such host, TLS not agreed.
+    #[error("cannot connect")]
+    Connect(#[source] reqwest::Error),
+    /// The connection broke.
+    #[error("the connection broke")]
+    Broken(#[source] reqwest::Error),
+    /// Not a byte for that long.
+    #[error("no answer within {} s", .0.as_secs_f64())]
+    Silent(Duration),
+    /// The registry is overloaded or broken itself.
+    #[error("the registry answered {status}{}", detail(.message))]
+    Overloaded { status: StatusCode, message: String, after: Option<Duration> },
+    /// Not there, or not for this user.
+    #[error("not found{}", detail(.0))]
+    NotFound(String),
+    /// The registry wants (other) credentials.
+    #[error("authentication required{}", detail(.0))]
+    Unauthorized(String),
+    /// The credentials are known and do not suffice.
+    #[error("access denied{}", detail(.0))]
+    Denied(String),
+    /// Any other refusal.
+    #[error("the registry answered {status}{}", detail(.message))]
+    Refused { status: StatusCode, message: String },
+    /// The registry does not keep to the protocol.
+    #[error("the registry does not keep to the protocol: {0}")]
+    Protocol(String),
+    /// Not an address.
+    #[error("{0:?} is no address")]
+    Address(String),
+    /// A secret would have gone over the network in the clear.
+    #[error("credentials are not sent to {0} without TLS")]
+    ClearText(String),
+    /// The local file that is being uploaded cannot be read.
+    #[error("cannot read what is to be uploaded")]
+    Local(#[source] std::io::Error),
+}
+
+fn detail(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}
+
+impl Reason {
+    /// What one more try costs of the budget; none when it would be pointless.
+    pub(super) fn cost(&self) -> Option<u32> {
+        match self {
+            Self::Broken(_) | Self::Overloaded { .. } => Some(1),
+            Self::Connect(_) => Some(2),
+            Self::Silent(_) => Some(3),
+            Self::NotFound(_)
+            | Self::Unauthorized(_)
+            | Self::Denied(_)
+            | Self::Refused { .. }
+            | Self::Protocol(_)
+            | Self::Address(_)
+            | Self::ClearText(_)
+            | Self::Local(_) => None,
+        }
+    }
+
+    /// How long the registry asked to be left alone.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { after, .. } => *after,
+            _ => None,
+        }
+    }
+
+    /// Sorts an error of the HTTP client.
+    pub(super) fn transport(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        if error.is_connect() { Self::Connect(error) } else { Self::Broken(error) }
+    }
+
+    /// Sorts an answer that is not a success; `body` is the beginning of it.
+    pub(super) fn status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let message = message(body);
+        match status {
+            StatusCode::NOT_FOUND => Self::NotFound(message),
+            StatusCode::UNAUTHORIZED => Self::Unauthorized(message),
+            StatusCode::FORBIDDEN => Self::Denied(message),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
+                Self::Overloaded { status, message, after: retry_after(headers) }
+            }
+            status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
+                Self::Overloaded { status, message, after: retry_after(headers) }
+            }
+            status => Self::Refused { status, message },
+        }
+    }
+}
+
+/// `Retry-After` in seconds; the date form is rare, and treated as absent.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[derive(Deserialize)]
+struct Errors {
+    errors: Vec<ErrorItem>,
+}
+
+#[derive(Deserialize)]
+struct ErrorItem {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// The registry's own words, from its error document or, failing that, from a short text.
+fn message(body: &[u8]) -> String {
+    if let Ok(Errors { errors }) = serde_json::from_slice(body) {
+        let texts = errors.into_iter().map(|error| match (error.code.is_empty(), error.message.is_empty()) {
+            (false, false) => format!("{}: {}", error.code.to_lowercase(), error.message),
+            (false, true) => error.code.to_lowercase(),
+            _ => error.message,
+        });
+        return clean(&texts.collect::<Vec<_>>().join("; "));
+    }
+    match std::str::from_utf8(body) {
+        Ok(text) if !text.trim_start().starts_with('<') => clean(text.lines().next().unwrap_or_default()),
+        _ => String::new(),
+    }
+}
+
+/// Bounds foreign text and takes the control characters out of it.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registrys_words_are_kept() {
+        let body = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{"Tag":"x"}}]}"#;
+        let reason = Reason::status(StatusCode::NOT_FOUND, &HeaderMap::new(), body);
+        assert_eq!(reason.to_string(), "not found: manifest_unknown: manifest unknown");
+        assert_eq!(reason.cost(), None);
+    }
+
+    #[test]
+    fn pages_and_control_characters_are_not() {
+        assert_eq!(message(b"<html>oops"), "");
+        assert_eq!(message(b"slow\x1b[2Jdown\nmore"), "slow [2Jdown");
+    }
+
+    #[test]
+    fn too_many_requests_name_their_pause() {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, "7".parse().expect("a header value"));
+        let reason = Reason::status(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
+        assert_eq!(reason.wait(), Some(Duration::from_secs(7)));
+        assert_eq!(reason.cost(), Some(1));
+    }
+}

@@ -1,0 +1,204 @@
+//! Manifests and tags: small documents, whole in memory, never without their digest proved.
+
+use bytes::Bytes;
+use gantry_types::{Descriptor, Digest, media_type};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LINK};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+
+use super::auth::read_limited;
+use super::failure::Reason;
+use super::send::Ask;
+use super::{Failure, Repository};
+use crate::error::Error;
+
+/// The longest manifest or index that is accepted: what other runtimes and registries accept.
+pub const MANIFEST_LIMIT: usize = 4 << 20;
+
+/// A manifest or index as the registry sent it.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// Media type, proved digest, real size.
+    pub descriptor: Descriptor,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+const ACCEPTED: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, \
+    */*;q=0.1";
+
+#[derive(Deserialize)]
+struct MediaType {
+    #[serde(rename = "mediaType", default)]
+    media_type: String,
+    #[serde(rename = "schemaVersion", default)]
+    schema_version: u32,
+    #[serde(default)]
+    manifests: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Tags {
+    #[serde(default)]
+    tags: Option<Vec<String>>,
+}
+
+impl Repository {
+    /// Asks which manifest `reference` (tag or digest) names now, without fetching it.
+    ///
+    /// None when the registry does not say: the manifest has to be fetched then.
+    pub async fn head(&self, reference: &str) -> Result<Option<Descriptor>, Error> {
+        let ask = self.manifest_ask(Method::HEAD, reference, "resolve");
+        let response = match self.send(&ask, &mut |_| {}).await {
+            Ok((response, _)) => response,
+            Err(Failure { reason: Reason::Refused { status: StatusCode::METHOD_NOT_ALLOWED, .. }, .. }) => return Ok(None),
+            Err(failure) => return Err(failure.into()),
+        };
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let digest = header("docker-content-digest").and_then(|digest| digest.parse::<Digest>().ok());
+        let size = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let kind = header("content-type").map(|kind| strip_parameters(kind).to_owned());
+        Ok(match (digest, kind) {
+            (Some(digest), Some(kind)) if media_type::is_manifest(&kind) || media_type::is_index(&kind) => {
+                Some(Descriptor { media_type: kind, digest, size, annotations: Default::default() })
+            }
+            _ => None,
+        })
+    }
+
+    /// Fetches the manifest or index that `reference` names.
+    ///
+    /// When `expected` is given, other bytes than its are an error; so are more than [`MANIFEST_LIMIT`] of them.
+    pub async fn manifest(&self, reference: &str, expected: Option<&Digest>) -> Result<Manifest, Error> {
+        let ask = self.manifest_ask(Method::GET, reference, "fetch manifest");
+        let mut attempt = 0;
+        let (kind, bytes) = loop {
+            let (mut response, host) = self.send(&ask, &mut |_| {}).await?;
+            if response.content_length().is_some_and(|length| length > MANIFEST_LIMIT as u64) {
+                return Err(self.too_large(reference));
+            }
+            let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let kind = strip_parameters(kind).to_owned();
+            let idle = self.settings.idle_timeout;
+            let body = tokio::time::timeout(idle, read_limited(&mut response, MANIFEST_LIMIT)).await;
+            let reason = match body.unwrap_or(Err(Reason::Silent(idle))) {
+                Ok(bytes) => break (kind, Bytes::from(bytes)),
+                Err(Reason::Protocol(_)) => return Err(self.too_large(reference)),
+                Err(reason) => reason,
+            };
+            attempt += 1;
+            match self.worth_waiting(&reason, attempt) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(self.failure(host, &ask.action, reason).into()),
+            }
+        };
+        let found = Digest::sha256(&bytes);
+        if let Some(expected) = expected
+            && *expected != found
+        {
+            return Err(Error::WrongDigest { what: "manifest".into(), expected: expected.clone(), found });
+        }
+        let media_type = self.media_type(&kind, &bytes, reference)?;
+        Ok(Manifest {
+            descriptor: Descriptor { media_type, digest: found, size: bytes.len() as u64, annotations: Default::default() },
+            bytes,
+        })
+    }
+
+    /// All tags, in the registry's order.
+    pub async fn tags(&self) -> Result<Vec<String>, Error> {
+        const PAGES: usize = 1000;
+        let mut path = format!("/v2/{}/tags/list", self.path);
+        let mut tags = Vec::new();
+        for _ in 0..PAGES {
+            let ask = Ask::new(Method::GET, path.clone(), format!("list tags of {}", self.path));
+            let (mut response, host) = self.send(&ask, &mut |_| {}).await?;
+            let next = response.headers().get(LINK).and_then(|link| next_page(link.to_str().ok()?));
+            let body = read_limited(&mut response, MANIFEST_LIMIT).await;
+            let body = body.map_err(|reason| self.failure(host, &ask.action, reason))?;
+            let page: Tags = serde_json::from_slice(&body)
+                .map_err(|error| self.failure(host, &ask.action, Reason::Protocol(error.to_string())))?;
+            tags.extend(page.tags.unwrap_or_default());
+            match next {
+                Some(next) if next.starts_with("/v2/") => path = next,
+                _ => break,
+            }
+        }
+        Ok(tags)
+    }
+
+    /// Puts a manifest under `reference` (tag or digest).
+    pub async fn put_manifest(&self, reference: &str, media_type: &str, bytes: Bytes) -> Result<(), Error> {
+        let mut ask = self.manifest_ask(Method::PUT, reference, "push manifest");
+        let value = HeaderValue::from_str(media_type).map_err(|_| Error::Document {
+            what: "manifest",
+            digest: Digest::sha256(&bytes),
+            cause: format!("media type {media_type:?} cannot be sent"),
+        })?;
+        ask.headers = HeaderMap::from_iter([(CONTENT_TYPE, value)]);
+        ask.payload = super::Payload::Bytes(bytes);
+        self.send(&ask, &mut |_| {}).await?;
+        Ok(())
+    }
+
+    /// Makes sure that the registry answers, and takes our credentials.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let ask = Ask::new(Method::GET, "/v2/".into(), "log in".into());
+        self.send(&ask, &mut |_| {}).await?;
+        Ok(())
+    }
+
+    fn manifest_ask(&self, method: Method, reference: &str, verb: &str) -> Ask {
+        let path = format!("/v2/{}/manifests/{reference}", self.path);
+        let mut ask = Ask::new(method, path, format!("{verb} {reference} of {}", self.path));
+        ask.headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        ask
+    }
+
+    fn too_large(&self, reference: &str) -> Error {
+        Error::ManifestTooLarge { repository: self.path.clone(), reference: reference.to_owned(), limit: MANIFEST_LIMIT }
+    }
+
+    /// The kind of document: what it says of itself, what the header says, or what it looks like, in that order.
+    fn media_type(&self, header: &str, bytes: &[u8], reference: &str) -> Result<String, Error> {
+        let unusable = |cause: String| Error::Document { what: "manifest", digest: Digest::sha256(bytes), cause };
+        let document: MediaType = serde_json::from_slice(bytes).map_err(|error| unusable(error.to_string()))?;
+        if document.schema_version != 2 {
+            return Err(unusable(format!(
+                "schema version {} of {}:{reference} is not supported; the image has to be built or pushed anew",
+                document.schema_version, self.path
+            )));
+        }
+        let known = |kind: &str| media_type::is_manifest(kind) || media_type::is_index(kind);
+        Ok(match (document.media_type, header) {
+            (own, _) if known(&own) => own,
+            (own, header) if own.is_empty() && known(header) => header.to_owned(),
+            (own, _) if own.is_empty() && document.manifests.is_some() => media_type::OCI_INDEX.to_owned(),
+            (own, _) if own.is_empty() => media_type::OCI_MANIFEST.to_owned(),
+            (own, _) => return Err(unusable(format!("media type {own:?} is not supported"))),
+        })
+    }
+}
+
+fn strip_parameters(kind: &str) -> &str {
+    kind.split(';').next().unwrap_or_default().trim()
+}
+
+/// The address in `Link: <…>; rel="next"`.
+fn next_page(link: &str) -> Option<String> {
+    let (address, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
+    rest.contains("next").then(|| address.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_pages_are_found() {
+        assert_eq!(next_page("</v2/a/tags/list?last=x&n=2>; rel=\"next\"").as_deref(), Some("/v2/a/tags/list?last=x&n=2"));
+        assert_eq!(next_page("<x>; rel=prev"), None);
+        assert_eq!(next_page("nonsense"), None);
+    }
+}

@@ -1,0 +1,160 @@
+//! Uploads: a blob that is there, can be mounted from another repository, or has to be sent.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use gantry_types::Digest;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::{Body, Method, RequestBuilder, StatusCode};
+
+use super::failure::Reason;
+use super::send::{Ask, Target};
+use super::{Failure, Repository, retry};
+use crate::error::Error;
+
+/// A request's body, which can be sent again from its beginning.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// None.
+    Empty,
+    /// From memory.
+    Bytes(Bytes),
+    /// The first `size` bytes of a file; `sent` counts them as they go.
+    File { file: Arc<File>, size: u64, sent: Arc<AtomicU64> },
+}
+
+/// How a blob came to be in the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mounted {
+    /// It was linked from the repository that was named.
+    Yes,
+    /// It has to be uploaded.
+    No,
+}
+
+const CHUNK: usize = 256 << 10;
+
+impl Payload {
+    /// Adds the body to a request. The second result tells when it stopped moving.
+    pub(super) fn attach(&self, request: RequestBuilder, idle: Duration) -> io::Result<(RequestBuilder, Stalls)> {
+        Ok(match self {
+            Self::Empty => (request, Stalls { idle, sent: None }),
+            Self::Bytes(bytes) => (request.body(bytes.clone()), Stalls { idle, sent: None }),
+            Self::File { file, size, sent } => {
+                sent.store(0, Ordering::Relaxed);
+                let body = Body::wrap_stream(read_file(Arc::clone(file), *size, Arc::clone(sent)));
+                (request.header(CONTENT_LENGTH, *size).body(body), Stalls { idle, sent: Some(Arc::clone(sent)) })
+            }
+        })
+    }
+}
+
+/// Watches a request whose answer is only due when its body was sent.
+pub(super) struct Stalls {
+    idle: Duration,
+    sent: Option<Arc<AtomicU64>>,
+}
+
+impl Stalls {
+    /// Returns when nothing moved for the idle time.
+    pub(super) async fn stalled(&mut self) {
+        let mut before = None;
+        loop {
+            tokio::time::sleep(self.idle).await;
+            let now = self.sent.as_ref().map(|sent| sent.load(Ordering::Relaxed));
+            if now.is_none() || now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+}
+
+fn read_file(
+    file: Arc<File>,
+    size: u64,
+    sent: Arc<AtomicU64>,
+) -> impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static {
+    futures::stream::try_unfold(0_u64, move |offset| {
+        let (file, sent) = (Arc::clone(&file), Arc::clone(&sent));
+        async move {
+            if offset == size {
+                return Ok(None);
+            }
+            let length = usize::try_from(size - offset).unwrap_or(CHUNK).min(CHUNK);
+            let bytes = tokio::task::spawn_blocking(move || {
+                let mut bytes = BytesMut::zeroed(length);
+                file.read_exact_at(&mut bytes, offset).map(|()| bytes.freeze())
+            });
+            let bytes = bytes.await.map_err(io::Error::other)??;
+            let offset = offset + bytes.len() as u64;
+            sent.store(offset, Ordering::Relaxed);
+            Ok(Some((bytes, offset)))
+        }
+    })
+}
+
+impl Repository {
+    /// Asks the registry to link the blob from another repository of its own. Not being able to is no error.
+    pub async fn mount(&self, digest: &Digest, from: &str) -> Result<Mounted, Error> {
+        let path = format!("/v2/{}/blobs/uploads/?mount={digest}&from={from}", self.path);
+        let ask = Ask::new(Method::POST, path, format!("mount blob {digest} from {from}"));
+        match self.reading(from).send(&ask, &mut |_| {}).await {
+            Ok((response, _)) if response.status() == StatusCode::CREATED => Ok(Mounted::Yes),
+            // 202: an upload was begun instead; the registry forgets it.
+            Ok(_) => Ok(Mounted::No),
+            Err(Failure { reason: Reason::NotFound(_) | Reason::Unauthorized(_) | Reason::Denied(_) | Reason::Refused { .. }, .. }) => {
+                Ok(Mounted::No)
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Uploads `size` bytes of `file` as the blob `digest`. `sent` follows the bytes; it may fall back to 0 when the
+    /// upload has to begin again.
+    pub async fn upload(&self, digest: &Digest, file: Arc<File>, size: u64, sent: Arc<AtomicU64>) -> Result<(), Error> {
+        let action = format!("push blob {digest} to {}", self.path);
+        let mut attempt = 0;
+        loop {
+            let payload = Payload::File { file: Arc::clone(&file), size, sent: Arc::clone(&sent) };
+            let failure = match self.upload_once(digest, payload, &action).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            attempt += 1;
+            // An upload whose address is gone begins anew, as one whose connection broke does.
+            let pause = match failure.reason {
+                Reason::NotFound(_) if attempt == 1 => Some(retry::pause(attempt)),
+                ref reason => self.worth_waiting(reason, attempt),
+            };
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(failure.into()),
+            }
+        }
+    }
+
+    async fn upload_once(&self, digest: &Digest, payload: Payload, action: &str) -> Result<(), Failure> {
+        let begin = Ask::new(Method::POST, format!("/v2/{}/blobs/uploads/", self.path), action.to_owned());
+        let (response, host) = self.send(&begin, &mut |_| {}).await?;
+        let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+        let address = location.and_then(|location| response.url().join(location).ok());
+        let mut address =
+            address.ok_or_else(|| self.failure(host, action, Reason::Protocol("an upload without an address".into())))?;
+        address.query_pairs_mut().append_pair("digest", &digest.to_string());
+        let mut put = Ask::new(Method::PUT, String::new(), action.to_owned());
+        put.target = Target::Address(address);
+        put.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        put.payload = payload;
+        // Once, not with retries: the address is good for one upload.
+        match self.attempt(&self.endpoints[host], &put).await {
+            Ok(_) => Ok(()),
+            Err(reason) => Err(self.failure(host, action, reason)),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! One request until it is answered: hosts in their order, schemes, authorisation, retries.
+
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
+use reqwest::{Method, Response, StatusCode, Url};
+
+use super::auth::read_limited;
+use super::challenge::Challenge;
+use super::endpoint::{Endpoint, Scheme};
+use super::failure::{Failure, Reason};
+use super::push::Payload;
+use super::{Repository, retry};
+
+/// A request that can be sent any number of times.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    pub(super) method: Method,
+    pub(super) target: Target,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Payload,
+    /// For people: `fetch manifest x of y`.
+    pub(super) action: String,
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    /// A path below any host's base.
+    Path(String),
+    /// An address that the registry gave (where an upload goes on).
+    Address(Url),
+}
+
+impl Ask {
+    pub(super) fn new(method: Method, path: String, action: String) -> Self {
+        Self { method, target: Target::Path(path), headers: HeaderMap::new(), payload: Payload::Empty, action }
+    }
+}
+
+/// An error document longer than this is cut.
+const ERROR_LIMIT: usize = 64 << 10;
+
+impl Repository {
+    /// Sends `ask` to each host in turn until one gives a success, with retries.
+    ///
+    /// `on_wait` is told of pauses. Returns the answer and the index of the host that gave it.
+    pub(super) async fn send(
+        &self,
+        ask: &Ask,
+        on_wait: &mut (dyn FnMut(Duration) + Send),
+    ) -> Result<(Response, usize), Failure> {
+        let mut last = None;
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            match self.send_to(endpoint, ask, on_wait).await {
+                Ok(response) => return Ok((response, index)),
+                Err(failure) => {
+                    if index + 1 < self.endpoints.len() {
+                        tracing::debug!(host = failure.host, reason = %failure.reason, "a mirror did not serve");
+                    }
+                    last = Some(failure);
+                }
+            }
+        }
+        Err(last.expect("a repository has at least its registry's own host"))
+    }
+
+    /// Sends `ask` to one host, with retries.
+    pub(super) async fn send_to(
+        &self,
+        endpoint: &Endpoint,
+        ask: &Ask,
+        on_wait: &mut (dyn FnMut(Duration) + Send),
+    ) -> Result<Response, Failure> {
+        let mut attempt = 0;
+        loop {
+            let reason = match self.attempt(endpoint, ask).await {
+                Ok(response) => return Ok(response),
+                Err(reason) => reason,
+            };
+            attempt += 1;
+            match self.worth_waiting(&reason, attempt) {
+                Some(pause) => {
+                    tracing::debug!(host = endpoint.authority, action = ask.action, %reason, ?pause, "trying again");
+                    on_wait(pause);
+                    tokio::time::sleep(pause).await;
+                }
+                None => {
+                    return Err(Failure { action: ask.action.clone(), host: endpoint.authority.clone(), reason });
+                }
+            }
+        }
+    }
+
+    /// The pause before the next try, or none when there shall be no next try.
+    pub(super) fn worth_waiting(&self, reason: &Reason, attempt: u32) -> Option<Duration> {
+        let pause = reason.wait().unwrap_or_else(|| retry::pause(attempt));
+        (pause <= self.settings.patience && reason.cost().is_some_and(|cost| self.budget.take(cost))).then_some(pause)
+    }
+
+    /// One try: over each scheme that is in question, with at most one round of authorisation.
+    pub(super) async fn attempt(&self, endpoint: &Endpoint, ask: &Ask) -> Result<Response, Reason> {
+        let schemes = match ask.target {
+            Target::Path(_) => endpoint.schemes(),
+            Target::Address(_) => vec![Scheme::Https],
+        };
+        let mut first_error = None;
+        for scheme in schemes {
+            match self.authorised(endpoint, scheme, ask).await {
+                // Nobody there, or nobody who speaks TLS: the next scheme may be spoken.
+                Err(reason @ Reason::Connect(_)) => first_error = first_error.or(Some(reason)),
+                Err(reason) => return Err(reason),
+                Ok(response) => {
+                    if matches!(ask.target, Target::Path(_)) {
+                        endpoint.settle(scheme);
+                    }
+                    return Ok(response);
+                }
+            }
+        }
+        Err(first_error.expect("at least one scheme was tried"))
+    }
+
+    async fn authorised(&self, endpoint: &Endpoint, scheme: Scheme, ask: &Ask) -> Result<Response, Reason> {
+        let scopes = self.scopes();
+        let mut challenged = false;
+        loop {
+            let url = match &ask.target {
+                Target::Path(path) => endpoint.url(scheme, path)?,
+                Target::Address(url) => url.clone(),
+            };
+            let own = super::endpoint::authority_of(&url) == endpoint.authority;
+            let header = match own {
+                true => endpoint.authorisation.header(&scopes).await,
+                false => None,
+            };
+            if header.is_some() && !endpoint.may_see_secrets(&url) {
+                return Err(Reason::ClearText(endpoint.authority.clone()));
+            }
+            let mut request = endpoint.client.request(ask.method.clone(), url).headers(ask.headers.clone());
+            if let Some(header) = &header {
+                request = request.header(AUTHORIZATION, header.clone());
+            }
+            let (request, mut stalls) = ask.payload.attach(request, self.settings.idle_timeout).map_err(Reason::Local)?;
+            let idle = self.settings.idle_timeout;
+            let response = tokio::select! {
+                response = request.send() => response.map_err(Reason::transport)?,
+                // While a body goes out, its progress keeps the request alive.
+                () = stalls.stalled() => return Err(Reason::Silent(idle)),
+            };
+            let status = response.status();
+            if status.is_success() {
+                return Ok(response);
+            }
+            let lines = response.headers().get_all(WWW_AUTHENTICATE);
+            let challenge = Challenge::pick(lines.iter().filter_map(|line| line.to_str().ok()));
+            let reason = self.refusal(response).await;
+            if status != StatusCode::UNAUTHORIZED || challenged || !own {
+                return Err(reason);
+            }
+            let Some(challenge) = challenge else { return Err(reason) };
+            // The host answered: the scheme is the right one, whatever it thinks of us.
+            endpoint.settle(scheme);
+            if !endpoint.authorisation.answer(endpoint, challenge, header.as_ref(), &scopes).await? {
+                return Err(reason);
+            }
+            challenged = true;
+        }
+    }
+
+    /// Reads why a request was refused.
+    async fn refusal(&self, mut response: Response) -> Reason {
+        let status = response.status();
+        let headers = response.headers().clone();
+        let body = tokio::time::timeout(self.settings.idle_timeout.min(Duration::from_secs(5)), read_limited(&mut response, ERROR_LIMIT));
+        let body = body.await.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_default();
+        Reason::status(status, &headers, &body)
+    }
+
+    /// A failure of this repository's own host, for errors that show only after the answer.
+    pub(super) fn failure(&self, host: usize, action: &str, reason: Reason) -> Failure {
+        Failure { action: action.to_owned(), host: self.endpoints[host].authority.clone(), reason }
+    }
+}
