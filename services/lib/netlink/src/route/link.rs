@@ -1,0 +1,292 @@
+//! Links: bridges, veth pairs, dummies; what a link is set to and what it says about itself.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use ipnet::IpNet;
+
+use super::{Route, RouteEntry, address, ifinfomsg, table};
+use crate::abi::*;
+use crate::error::{Error, Result};
+use crate::mac::Mac;
+use crate::message::{Attributes, Message, Reply, text_of, u32_of};
+use crate::netns::Namespace;
+use crate::socket::Described;
+
+/// A link as the kernel describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its index, unique in its namespace.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its hardware address, if it has one of six bytes.
+    pub mac: Option<Mac>,
+    /// The index of the bridge or bond it belongs to.
+    pub master: Option<u32>,
+    /// `bridge`, `veth`, …; empty for physical ones.
+    pub kind: String,
+    /// Administratively up.
+    pub up: bool,
+    /// Its MTU.
+    pub mtu: u32,
+    /// What it has carried.
+    pub statistics: Statistics,
+}
+
+/// Counters of a link since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Receive errors.
+    pub rx_errors: u64,
+    /// Send errors.
+    pub tx_errors: u64,
+    /// Received packets dropped.
+    pub rx_dropped: u64,
+    /// Packets to send dropped.
+    pub tx_dropped: u64,
+}
+
+/// A veth pair to make: one end here, on a bridge; the other straight inside a namespace.
+#[derive(Clone, Debug)]
+pub struct Veth<'a> {
+    /// The near end's name.
+    pub name: &'a str,
+    /// The bridge's index.
+    pub master: Option<u32>,
+    /// The far end's name inside the namespace.
+    pub peer: &'a str,
+    /// The far end's namespace.
+    pub namespace: &'a Namespace,
+    /// The far end's hardware address.
+    pub mac: Mac,
+    /// Both ends' MTU; the kernel's default when 0.
+    pub mtu: u32,
+}
+
+/// Refuses names that the kernel refuses, before they reach a path in /proc/sys.
+pub fn check_name(name: &str) -> Result<()> {
+    let bad = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+    if name.is_empty() || name.len() > 15 || name == "." || name == ".." || name.contains(bad) {
+        return Err(Error::InterfaceName(name.to_owned()));
+    }
+    Ok(())
+}
+
+impl Route {
+    /// Makes a bridge that is up. Its hardware address is set, so that it does not change with its ports'.
+    ///
+    /// # Errors
+    /// `is_exists` when a link of the name is there.
+    pub fn add_bridge(&mut self, name: &str, mac: Mac, mtu: u32) -> Result<()> {
+        check_name(name)?;
+        let mut message = Message::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ifinfomsg(0, IFF_UP, IFF_UP));
+        message.text(IFLA_IFNAME, name).bytes(IFLA_ADDRESS, &mac.0);
+        if mtu != 0 {
+            message.u32(IFLA_MTU, mtu);
+        }
+        message.nest(IFLA_LINKINFO, |info| {
+            info.text(IFLA_INFO_KIND, "bridge");
+        });
+        self.send(vec![(message, format!("create bridge {name}"))])
+    }
+
+    /// Makes a dummy link that is up.
+    pub fn add_dummy(&mut self, name: &str) -> Result<()> {
+        check_name(name)?;
+        let mut message = Message::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ifinfomsg(0, IFF_UP, IFF_UP));
+        message.text(IFLA_IFNAME, name).nest(IFLA_LINKINFO, |info| {
+            info.text(IFLA_INFO_KIND, "dummy");
+        });
+        self.send(vec![(message, format!("create dummy {name}"))])
+    }
+
+    /// Makes a veth pair in one request: the near end up, the far end down and never outside its namespace
+    /// ([`Route::configure`] sets it up there).
+    pub fn add_veth(&mut self, veth: &Veth<'_>) -> Result<()> {
+        check_name(veth.name)?;
+        check_name(veth.peer)?;
+        let mut message = Message::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ifinfomsg(0, IFF_UP, IFF_UP));
+        message.text(IFLA_IFNAME, veth.name);
+        if veth.mtu != 0 {
+            message.u32(IFLA_MTU, veth.mtu);
+        }
+        if let Some(master) = veth.master {
+            message.u32(IFLA_MASTER, master);
+        }
+        let namespace = u32::try_from(veth.namespace.as_fd().as_raw_fd()).expect("an open descriptor is not negative");
+        message.nest(IFLA_LINKINFO, |info| {
+            info.text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
+                data.nest(VETH_INFO_PEER, |peer| {
+                    // Not up: the kernel refuses it before both ends know each other (ENOTCONN).
+                    peer.raw(&ifinfomsg(0, 0, 0)).text(IFLA_IFNAME, veth.peer);
+                    peer.bytes(IFLA_ADDRESS, &veth.mac.0).u32(IFLA_NET_NS_FD, namespace);
+                    if veth.mtu != 0 {
+                        peer.u32(IFLA_MTU, veth.mtu);
+                    }
+                });
+            });
+        });
+        self.send(vec![(message, format!("create veth {}", veth.name))])
+    }
+
+    /// Forbids a bridge's port to reach other ports that are forbidden too.
+    pub fn isolate_port(&mut self, index: u32) -> Result<()> {
+        let mut message = Message::new(RTM_NEWLINK, 0, &ifinfomsg(index, 0, 0));
+        message.nest(IFLA_LINKINFO, |info| {
+            info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, |data| {
+                data.u8(IFLA_BRPORT_ISOLATED, 1);
+            });
+        });
+        self.send(vec![(message, format!("isolate port {index}"))])
+    }
+
+    /// Lets a bridge send a packet back out of the port it came in by.
+    pub fn hairpin_port(&mut self, index: u32) -> Result<()> {
+        let mut message = Message::new(RTM_NEWLINK, 0, &ifinfomsg(index, 0, 0));
+        message.nest(IFLA_LINKINFO, |info| {
+            info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, |data| {
+                data.u8(IFLA_BRPORT_MODE, 1);
+            });
+        });
+        self.send(vec![(message, format!("set hairpin mode of port {index}"))])
+    }
+
+    /// Sets a link up.
+    pub fn set_up(&mut self, index: u32) -> Result<()> {
+        self.send(vec![up(index)])
+    }
+
+    /// Sets a link up and gives it addresses and routes, in one system call.
+    pub fn configure(&mut self, index: u32, nets: &[IpNet], routes: &[RouteEntry]) -> Result<()> {
+        let mut requests = vec![up(index)];
+        requests.extend(nets.iter().map(|net| address::add(index, net)));
+        requests.extend(routes.iter().map(table::replace));
+        self.send(requests)
+    }
+
+    /// Sets a link's MTU.
+    pub fn set_mtu(&mut self, index: u32, mtu: u32) -> Result<()> {
+        let mut message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, 0, 0));
+        message.u32(IFLA_MTU, mtu);
+        self.send(vec![(message, format!("set MTU of link {index}"))])
+    }
+
+    /// Sets a link's hardware address.
+    pub fn set_mac(&mut self, index: u32, mac: Mac) -> Result<()> {
+        let mut message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, 0, 0));
+        message.bytes(IFLA_ADDRESS, &mac.0);
+        self.send(vec![(message, format!("set hardware address of link {index}"))])
+    }
+
+    /// Makes a link a port of a bridge.
+    pub fn set_master(&mut self, index: u32, master: u32) -> Result<()> {
+        let mut message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, 0, 0));
+        message.u32(IFLA_MASTER, master);
+        self.send(vec![(message, format!("set master of link {index}"))])
+    }
+
+    /// Deletes links by name, in one system call. Slow: the kernel waits about 20 ms for each.
+    ///
+    /// # Errors
+    /// The first failure; the others are deleted all the same.
+    pub fn delete_links<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        let request = |name: &str| {
+            let mut message = Message::new(RTM_DELLINK, 0, &ifinfomsg(0, 0, 0));
+            message.text(IFLA_IFNAME, name);
+            (message, format!("delete link {name}"))
+        };
+        self.send(names.into_iter().map(request).collect())
+    }
+
+    /// The link of a name, if it is there.
+    pub fn link(&mut self, name: &str) -> Result<Option<Link>> {
+        check_name(name)?;
+        let mut message = Message::new(RTM_GETLINK, 0, &ifinfomsg(0, 0, 0));
+        message.text(IFLA_IFNAME, name);
+        match self.socket.query(message, 0, &format!("find link {name}")) {
+            Ok(replies) => Ok(replies.iter().find_map(parse)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The index of the link of a name.
+    ///
+    /// # Errors
+    /// `is_missing` when there is none.
+    pub fn index(&mut self, name: &str) -> Result<u32> {
+        self.link(name)?.map(|link| link.index).ok_or_else(|| Error::Refused {
+            what: format!("find link {name}"),
+            detail: None,
+            source: std::io::Error::from_raw_os_error(rustix::io::Errno::NODEV.raw_os_error()),
+        })
+    }
+
+    /// All links of the namespace.
+    pub fn links(&mut self) -> Result<Vec<Link>> {
+        let message = Message::new(RTM_GETLINK, 0, &ifinfomsg(0, 0, 0));
+        let replies = self.socket.query(message, NLM_F_DUMP, "list links")?;
+        Ok(replies.iter().filter_map(parse).collect())
+    }
+}
+
+fn up(index: u32) -> Described {
+    let message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, IFF_UP, IFF_UP));
+    (message, format!("set link {index} up"))
+}
+
+fn parse(reply: &Reply) -> Option<Link> {
+    if reply.kind != RTM_NEWLINK {
+        return None;
+    }
+    let mut link = Link {
+        index: u32_of(reply.body.get(4..)?)?,
+        name: String::new(),
+        mac: None,
+        master: None,
+        kind: String::new(),
+        up: u32_of(reply.body.get(8..)?)? & IFF_UP != 0,
+        mtu: 0,
+        statistics: Statistics::default(),
+    };
+    for (kind, value) in reply.attributes(16) {
+        match kind {
+            IFLA_IFNAME => link.name = text_of(value),
+            IFLA_ADDRESS => link.mac = <[u8; 6]>::try_from(value).ok().map(Mac),
+            IFLA_MASTER => link.master = u32_of(value),
+            IFLA_MTU => link.mtu = u32_of(value)?,
+            IFLA_LINKINFO => {
+                link.kind = Attributes::of(value).find_kind(IFLA_INFO_KIND).map(text_of).unwrap_or_default();
+            }
+            IFLA_STATS64 => link.statistics = statistics(value),
+            _ => {}
+        }
+    }
+    Some(link)
+}
+
+/// `struct rtnl_link_stats64`: eight counters first.
+fn statistics(value: &[u8]) -> Statistics {
+    let field = |n: usize| {
+        let raw = value.get(n * 8..n * 8 + 8).and_then(|raw| raw.try_into().ok());
+        raw.map(u64::from_ne_bytes).unwrap_or_default()
+    };
+    Statistics {
+        rx_packets: field(0),
+        tx_packets: field(1),
+        rx_bytes: field(2),
+        tx_bytes: field(3),
+        rx_errors: field(4),
+        tx_errors: field(5),
+        rx_dropped: field(6),
+        tx_dropped: field(7),
+    }
+}

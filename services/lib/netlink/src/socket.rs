@@ -1,0 +1,157 @@
+//! A netlink socket: requests out, acknowledgements and dumps in.
+
+use std::io;
+
+use rustix::net::sockopt;
+
+use crate::abi;
+use crate::error::{Error, Result};
+use crate::message::{Attributes, Message, Reply, replies, text_of};
+
+/// A request and how an error about it names it.
+pub type Described = (Message, String);
+
+/// A netlink socket, for ever in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Socket {
+    inner: netlink_sys::Socket,
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl Socket {
+    /// Opens a socket of a netlink protocol in the calling thread's network namespace.
+    pub(crate) fn open(protocol: isize) -> Result<Self> {
+        let failed = |op| move |source| Error::Socket { op, source };
+        let mut inner = netlink_sys::Socket::new(protocol).map_err(failed("open"))?;
+        inner.bind_auto().map_err(failed("bind"))?;
+        // Extended acknowledgements carry the kernel's own words; both options exist since 4.12.
+        inner.set_ext_ack(true).map_err(failed("extended acknowledgements"))?;
+        inner.set_cap_ack(true).map_err(failed("capped acknowledgements"))?;
+        Ok(Socket { inner, sequence: 0, buffer: Vec::with_capacity(64 * 1024) })
+    }
+
+    /// Lets a batch of this many bytes through, and its acknowledgements back.
+    pub(crate) fn reserve(&self, bytes: usize) -> Result<()> {
+        use std::os::fd::AsFd;
+        let failed = |source: rustix::io::Errno| Error::Socket { op: "size the buffers", source: source.into() };
+        let wanted = bytes.max(212_992);
+        sockopt::set_socket_send_buffer_size_force(self.inner.as_fd(), wanted).map_err(failed)?;
+        sockopt::set_socket_recv_buffer_size_force(self.inner.as_fd(), wanted * 2).map_err(failed)
+    }
+
+    pub(crate) fn next_sequence(&mut self) -> u32 {
+        self.sequence = self.sequence.wrapping_add(1).max(1);
+        self.sequence
+    }
+
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<()> {
+        let sent = self.inner.send(bytes, 0).map_err(|source| Error::Socket { op: "send", source })?;
+        if sent != bytes.len() {
+            let source = io::Error::from(io::ErrorKind::WriteZero);
+            return Err(Error::Socket { op: "send a whole batch", source });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn receive(&mut self) -> Result<Vec<Reply>> {
+        loop {
+            self.buffer.clear();
+            match self.inner.recv(&mut self.buffer, 0) {
+                Ok(_) => return Ok(replies(&self.buffer)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(Error::Socket { op: "receive", source }),
+            }
+        }
+    }
+
+    /// Sends requests in one system call and waits for each one's acknowledgement.
+    ///
+    /// The kernel carries out every one of them, also after one that failed; the first failure is returned.
+    pub fn transact(&mut self, requests: Vec<Described>) -> Result<()> {
+        let first = self.sequence.wrapping_add(1).max(1);
+        let mut bytes = Vec::new();
+        let mut names = Vec::with_capacity(requests.len());
+        for (mut message, what) in requests {
+            message.add_flags(abi::NLM_F_ACK);
+            message.finish(self.next_sequence(), &mut bytes);
+            names.push(what);
+        }
+        self.send(&bytes)?;
+        let mut waiting = names.len();
+        let mut failure = None;
+        while waiting > 0 {
+            for reply in self.receive()? {
+                let Some(index) = reply.sequence.checked_sub(first).map(|n| n as usize) else { continue };
+                if reply.kind != abi::NLMSG_ERROR || index >= names.len() {
+                    continue;
+                }
+                waiting -= 1;
+                if let Some((source, detail)) = refusal(&reply) {
+                    let what = names[index].clone();
+                    failure.get_or_insert(Error::Refused { what, detail, source });
+                }
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Sends one request that is answered by objects: a dump, or one object and its acknowledgement.
+    pub fn query(&mut self, message: Message, flags: u16, what: &str) -> Result<Vec<Reply>> {
+        // A dump that raced with a change says so and is asked again.
+        for _ in 0..8 {
+            let sequence = self.next_sequence();
+            let mut request = message.clone();
+            request.add_flags(flags);
+            if flags & abi::NLM_F_DUMP != abi::NLM_F_DUMP {
+                request.add_flags(abi::NLM_F_ACK);
+            }
+            let mut bytes = Vec::new();
+            request.finish(sequence, &mut bytes);
+            self.send(&bytes)?;
+            let mut found = Vec::new();
+            let mut interrupted = false;
+            'answer: loop {
+                for reply in self.receive()? {
+                    if reply.sequence != sequence {
+                        continue;
+                    }
+                    interrupted |= reply.flags & abi::NLM_F_DUMP_INTR != 0;
+                    match reply.kind {
+                        abi::NLMSG_DONE => break 'answer,
+                        abi::NLMSG_ERROR => match refusal(&reply) {
+                            Some((source, detail)) => {
+                                return Err(Error::Refused { what: what.to_owned(), detail, source });
+                            }
+                            None => break 'answer,
+                        },
+                        _ => found.push(reply),
+                    }
+                }
+            }
+            if !interrupted {
+                return Ok(found);
+            }
+        }
+        Err(Error::Answer { what: format!("{what} (interrupted eight times)") })
+    }
+}
+
+/// Reads an `NLMSG_ERROR`: nothing for an acknowledgement, else errno and the kernel's words.
+pub(crate) fn refusal(reply: &Reply) -> Option<(io::Error, Option<String>)> {
+    let code = reply.body.get(..4).map_or(-71, |raw| i32::from_ne_bytes(raw.try_into().expect("four bytes")));
+    if code == 0 {
+        return None;
+    }
+    let mut detail = None;
+    if reply.flags & abi::NLM_F_ACK_TLVS != 0 {
+        let quoted = if reply.flags & abi::NLM_F_CAPPED != 0 {
+            16
+        } else {
+            crate::message::u32_of(reply.body.get(4..).unwrap_or_default()).unwrap_or(16) as usize
+        };
+        let tail = reply.body.get(4 + quoted.next_multiple_of(4)..).unwrap_or_default();
+        detail = Attributes::of(tail).find_kind(abi::NLMSGERR_ATTR_MSG).map(text_of);
+    }
+    Some((io::Error::from_raw_os_error(-code), detail))
+}
