@@ -1,0 +1,11 @@
+//! Refuses the feature `bundled-rocksdb` without the variables that make RocksDB's own build script follow it.
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=ROCKSDB_COMPILE");
+    let bundled = std::env::var_os("CARGO_FEATURE_BUNDLED_ROCKSDB").is_some();
+    let compiled = std::env::var("ROCKSDB_COMPILE").is_ok_and(|value| value == "1" || value == "true");
+    assert!(
+        !bundled || compiled,
+        "the feature bundled-rocksdb needs ROCKSDB_COMPILE=1 ROCKSDB_INCLUDE_DIR=rocksdb/include in the environment"
+    );
+}

@@ -1,0 +1,153 @@
+//! Files that are either the old or the new, never half: temporary file, sync, rename, sync of the directory.
+//!
+//! A crash may leave a temporary file (`.<name>.<pid>-<n>.tmp`); [`remove_strays`] removes them at start.
+//! Everything here blocks on the disk: call it from a thread that may.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{Error, Result};
+
+const SUFFIX: &str = ".tmp";
+const DEFAULT_MODE: u32 = 0o644;
+
+/// Replaces, or creates, a file of mode 0644. When it returns, the new bytes survive a power cut.
+pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<()> {
+    write_with_mode(path, bytes, DEFAULT_MODE)
+}
+
+/// [`write`], with other permissions (the umask applies).
+pub fn write_with_mode(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+    let path = path.as_ref();
+    let temporary = temporary_beside(path);
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+        file.write_all(bytes.as_ref())?;
+        file.sync_all()
+    })();
+    let outcome = written.map_err(|e| Error::io("write", &temporary, e)).and_then(|()| rename(&temporary, path));
+    if outcome.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    outcome
+}
+
+/// Renames a file whose bytes are synced already, durably. `to` is replaced if it exists.
+pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+    let (from, to) = (from.as_ref(), to.as_ref());
+    std::fs::rename(from, to).map_err(|e| Error::io("rename to", to, e))?;
+    sync_dir(parent(to))?;
+    if parent(from) != parent(to) {
+        sync_dir(parent(from))?;
+    }
+    Ok(())
+}
+
+/// Makes the names in a directory durable.
+pub fn sync_dir(dir: impl AsRef<Path>) -> Result<()> {
+    let dir = dir.as_ref();
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("sync", dir, e))
+}
+
+/// Creates a directory and its missing parents, each durably in the one above.
+pub fn create_dir_all(dir: impl AsRef<Path>) -> Result<()> {
+    let dir = dir.as_ref();
+    if dir.is_dir() {
+        return Ok(());
+    }
+    create_dir_all(parent(dir))?;
+    match std::fs::create_dir(dir) {
+        Ok(()) => sync_dir(parent(dir)),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(Error::io("create", dir, e)),
+    }
+}
+
+/// Reads a whole file; `None` if there is none.
+pub fn read(path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
+    let path = path.as_ref();
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("read", path, e)),
+    }
+}
+
+/// Removes the temporary files that a crash left in a directory (not below it).
+pub fn remove_strays(dir: impl AsRef<Path>) -> Result<()> {
+    let dir = dir.as_ref();
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(Error::io("list", dir, e)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::io("list", dir, e))?;
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        if name.starts_with(b".") && name.ends_with(SUFFIX.as_bytes()) {
+            std::fs::remove_file(entry.path()).map_err(|e| Error::io("remove", entry.path(), e))?;
+        }
+    }
+    Ok(())
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn temporary_beside(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}-{}{SUFFIX}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_write_replaces_and_leaves_nothing_beside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/file");
+        create_dir_all(path.parent().unwrap()).unwrap();
+        assert_eq!(read(&path).unwrap(), None);
+        write(&path, "one").unwrap();
+        write_with_mode(&path, "two", 0o600).unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some(&b"two"[..]));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_names_the_file_and_keeps_the_old() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("is-a-directory");
+        std::fs::create_dir_all(target.join("x")).unwrap();
+        let error = write(&target, "bytes").unwrap_err();
+        assert!(error.to_string().contains("is-a-directory"), "{error}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn strays_of_a_crash_are_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [".x.1-0.tmp", "x", ".hidden", "y.tmp"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        remove_strays(dir.path()).unwrap();
+        remove_strays(dir.path().join("missing")).unwrap();
+        let mut left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".hidden", "x", "y.tmp"]);
+    }
+}

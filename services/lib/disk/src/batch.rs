@@ -1,0 +1,57 @@
+//! Several changes that happen together or not at all.
+
+use prost::Message;
+
+use crate::writer::{Change, Writer};
+use crate::{Key, Result, Table};
+
+/// Changes to the tables of one database. Nothing happens before [`Batch::commit`]; a dropped batch changes nothing.
+#[must_use = "a batch changes nothing until it is committed"]
+pub struct Batch {
+    writer: Writer,
+    changes: Vec<Change>,
+}
+
+impl Batch {
+    pub(crate) fn new(writer: Writer) -> Self {
+        Batch { writer, changes: Vec::new() }
+    }
+
+    /// Stores a record, replacing what the key had.
+    pub fn put<K: Key, V: Message + Default>(&mut self, table: &Table<K, V>, key: &K, value: &V) -> &mut Self {
+        self.push(Change { table: table.name(), key: key.to_bytes(), value: Some(value.encode_to_vec()) })
+    }
+
+    /// Removes a record; removing what is not there is no error.
+    pub fn delete<K: Key, V: Message + Default>(&mut self, table: &Table<K, V>, key: &K) -> &mut Self {
+        self.push(Change { table: table.name(), key: key.to_bytes(), value: None })
+    }
+
+    pub(crate) fn push(&mut self, change: Change) -> &mut Self {
+        self.changes.push(change);
+        self
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Makes the changes, durably: when this returns `Ok`, they survive a power cut. Concurrent commits share a sync.
+    ///
+    /// If the future is dropped before it ends, the changes may or may not happen, but still together.
+    pub async fn commit(self) -> Result<()> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        self.writer.write(self.changes).await
+    }
+
+    /// [`Batch::commit`] for threads that may block; panics on a thread of the async runtime.
+    pub fn commit_blocking(self) -> Result<()> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        self.writer.write_blocking(self.changes)
+    }
+}

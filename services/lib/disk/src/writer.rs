@@ -1,0 +1,110 @@
+//! The one thread that writes to a database: whatever batches wait are merged into one write with one sync.
+//!
+//! While a sync is under way new batches queue up, and all of them share the next one. So a lone commit pays for one
+//! sync, and a hundred concurrent ones for two.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rocksdb::{DBWithThreadMode, MultiThreaded, WriteBatch, WriteOptions};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Error, Result};
+
+pub(crate) type Db = DBWithThreadMode<MultiThreaded>;
+
+/// How many batches may wait; more make their callers wait.
+const QUEUE: usize = 1024;
+/// How many bytes one write merges at most.
+const MERGE_BYTES: usize = 1 << 20;
+
+/// One record put or, without a value, deleted.
+pub(crate) struct Change {
+    pub(crate) table: &'static str,
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Option<Vec<u8>>,
+}
+
+impl Change {
+    fn bytes(&self) -> usize {
+        self.key.len() + self.value.as_ref().map_or(0, Vec::len)
+    }
+}
+
+struct Waiting {
+    changes: Vec<Change>,
+    done: oneshot::Sender<Result<()>>,
+}
+
+/// The way to the writer thread.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Waiting>,
+    path: Arc<PathBuf>,
+}
+
+impl Writer {
+    /// Starts the thread. It ends when every clone of the writer is gone and the queue is empty.
+    pub(crate) fn start(db: Arc<Db>, path: Arc<PathBuf>) -> Result<(Writer, JoinHandle<()>)> {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let thread_path = path.clone();
+        let thread = std::thread::Builder::new()
+            .name("db-writer".into())
+            .stack_size(512 << 10)
+            .spawn(move || run(&db, &thread_path, waiting))
+            .map_err(|e| Error::io("start the writer thread of", path.as_path(), e))?;
+        Ok((Writer { queue, path }, thread))
+    }
+
+    pub(crate) async fn write(self, changes: Vec<Change>) -> Result<()> {
+        let (done, outcome) = oneshot::channel();
+        self.queue.send(Waiting { changes, done }).await.map_err(|_| self.closed())?;
+        let path = self.path.clone();
+        // Holding the queue open until the end would keep a closing database waiting for us.
+        drop(self.queue);
+        outcome.await.unwrap_or_else(|_| Err(Error::Closed { path: path.to_path_buf() }))
+    }
+
+    pub(crate) fn write_blocking(self, changes: Vec<Change>) -> Result<()> {
+        let (done, outcome) = oneshot::channel();
+        self.queue.blocking_send(Waiting { changes, done }).map_err(|_| self.closed())?;
+        outcome.blocking_recv().unwrap_or_else(|_| Err(self.closed()))
+    }
+
+    fn closed(&self) -> Error {
+        Error::Closed { path: self.path.to_path_buf() }
+    }
+}
+
+fn run(db: &Db, path: &PathBuf, mut queue: mpsc::Receiver<Waiting>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut bytes: usize = first.changes.iter().map(Change::bytes).sum();
+        let mut merged = vec![first];
+        while bytes < MERGE_BYTES
+            && let Ok(next) = queue.try_recv()
+        {
+            bytes += next.changes.iter().map(Change::bytes).sum::<usize>();
+            merged.push(next);
+        }
+        let outcome = write(db, path, &merged);
+        for waiting in merged {
+            // Who gave up waiting does not learn the outcome.
+            let _ = waiting.done.send(outcome.clone());
+        }
+    }
+}
+
+fn write(db: &Db, path: &PathBuf, merged: &[Waiting]) -> Result<()> {
+    let mut batch = WriteBatch::default();
+    for change in merged.iter().flat_map(|waiting| &waiting.changes) {
+        let table = db.cf_handle(change.table).expect("a table is only made for a column family that is open");
+        match &change.value {
+            Some(value) => batch.put_cf(&table, &change.key, value),
+            None => batch.delete_cf(&table, &change.key),
+        }
+    }
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    db.write_opt(batch, &options).map_err(|source| Error::Database { op: "write", path: path.clone(), source })
+}
