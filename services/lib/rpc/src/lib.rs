@@ -1,1 +1,18 @@
-//! What services share on the wire: sockets, error codes, request context, data sockets.
+//! What services share on the wire.
+//!
+//! - [`code`]: the closed set of error codes, and how an error becomes a status;
+//! - [`context`]: containerd namespace and lease in the metadata of a request;
+//! - [`socket`]: unix sockets to listen on, and lazily connected channels to peers;
+//! - [`data`]: data sockets, which carry bulk bytes and file descriptors beside gRPC.
+//!
+//! This crate knows no service.
+
+pub mod code;
+pub mod context;
+pub mod data;
+pub mod socket;
+
+pub use code::{Code, Coded, chain, code_of, status};
+
+/// An error of a service's own, as it leaves `run`.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

@@ -1,0 +1,244 @@
+//! The client of content's data socket: bytes of blobs and ingests as descriptors.
+//! The contract is in `gantry/content/v1/content.proto`.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use gantry_proto::gantry::content::v1 as pb;
+use gantry_rpc::data;
+use gantry_types::{Digest, Namespace};
+use prost::Message;
+use tokio::net::UnixStream;
+use tonic::{Code, Status};
+
+use crate::Peers;
+
+/// What protects the bytes: the namespace they belong to, and maybe a lease.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    /// The containerd namespace.
+    pub namespace: Namespace,
+    /// The lease's id.
+    pub lease: Option<String>,
+}
+
+/// An ingest opened for writing. Dropping it keeps what was written, for the next writer to go on.
+#[derive(Debug)]
+pub struct Writer {
+    stream: UnixStream,
+    file: File,
+    offset: u64,
+}
+
+impl Writer {
+    /// Opens or resumes the ingest `reference`.
+    ///
+    /// # Errors
+    ///
+    /// `UNAVAILABLE` when another writer holds it, `ALREADY_EXISTS` when the expected blob is there.
+    pub async fn open(
+        peers: &Peers,
+        owner: &Owner,
+        reference: &str,
+        total: u64,
+        expected: Option<&Digest>,
+    ) -> Result<Self, Status> {
+        let action = pb::data_request::Action::OpenIngest(pb::OpenIngest {
+            r#ref: reference.to_owned(),
+            total: signed(total)?,
+            expected: expected.map(ToString::to_string).unwrap_or_default(),
+        });
+        let (stream, detail, fd) = call(peers, owner, action).await?;
+        let state = pb::IngestState::decode(detail.as_slice()).map_err(garbled)?;
+        Ok(Self { stream, file: fd.into(), offset: u64::try_from(state.offset).unwrap_or(0) })
+    }
+
+    /// How many bytes are there already: where to go on writing.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The file to write into, with pwrite(2).
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Says that all bytes below `offset` are written.
+    ///
+    /// # Errors
+    ///
+    /// `UNAVAILABLE` when content went away.
+    pub async fn progress(&mut self, offset: u64) -> Result<(), Status> {
+        self.offset = offset;
+        let offset = signed(offset)?;
+        self.send(pb::writer_message::Message::Progress(offset)).await
+    }
+
+    /// Throws the bytes away, to begin at offset 0 again.
+    ///
+    /// # Errors
+    ///
+    /// As content answers.
+    pub async fn truncate(&mut self) -> Result<(), Status> {
+        self.send(pb::writer_message::Message::Truncate(true)).await?;
+        self.offset = 0;
+        self.answer().await.map(drop)
+    }
+
+    /// Verifies and commits; the blob is durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// `FAILED_PRECONDITION` when size or digest differ (the ingest stays),
+    /// `ALREADY_EXISTS` when another writer was first.
+    pub async fn commit(
+        &mut self,
+        size: u64,
+        expected: Option<&Digest>,
+        labels: HashMap<String, String>,
+    ) -> Result<pb::Committed, Status> {
+        let commit = pb::Commit {
+            size: signed(size)?,
+            expected: expected.map(ToString::to_string).unwrap_or_default(),
+            labels,
+        };
+        self.send(pb::writer_message::Message::Commit(commit)).await?;
+        self.answer().await
+    }
+
+    /// Ends the ingest and removes its bytes.
+    ///
+    /// # Errors
+    ///
+    /// As content answers.
+    pub async fn abort(mut self) -> Result<(), Status> {
+        self.send(pb::writer_message::Message::Abort(true)).await?;
+        self.answer().await.map(drop)
+    }
+
+    async fn send(&mut self, message: pb::writer_message::Message) -> Result<(), Status> {
+        let message = pb::WriterMessage { message: Some(message) };
+        data::send(&mut self.stream, &message).await.map_err(|error| gone(&error))
+    }
+
+    async fn answer(&mut self) -> Result<pb::Committed, Status> {
+        let answer: pb::Committed =
+            data::receive(&mut self.stream).await.map_err(|error| gone(&error))?.ok_or_else(ended)?;
+        match &answer.status {
+            Some(status) if status.code != 0 => Err(Status::new(Code::from_i32(status.code), status.message.clone())),
+            _ => Ok(answer),
+        }
+    }
+}
+
+/// What a follower is told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Followed {
+    /// Bytes below this offset may be read.
+    Available(u64),
+    /// All bytes are there, and proved.
+    Committed {
+        /// Of the blob.
+        digest: String,
+        /// Of the blob, bytes.
+        size: u64,
+    },
+    /// What was read is worthless.
+    Aborted(String),
+}
+
+/// A reader of bytes that may still be arriving.
+#[derive(Debug)]
+pub struct Follower {
+    stream: UnixStream,
+}
+
+impl Follower {
+    /// Follows the ingest `reference` or the blob `digest`, waiting at most `wait_millis` for either
+    /// to appear. The file is to be read with pread(2), as far as [`next`](Self::next) says.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` when neither appeared.
+    pub async fn open(
+        peers: &Peers,
+        owner: &Owner,
+        reference: &str,
+        digest: &Digest,
+        wait_millis: u32,
+    ) -> Result<(Self, File), Status> {
+        let action = pb::data_request::Action::Follow(pb::Follow {
+            r#ref: reference.to_owned(),
+            digest: digest.to_string(),
+            wait_millis,
+        });
+        let (stream, _, fd) = call(peers, owner, action).await?;
+        Ok((Self { stream }, fd.into()))
+    }
+
+    /// The next news.
+    ///
+    /// # Errors
+    ///
+    /// `UNAVAILABLE` when content went away.
+    pub async fn next(&mut self) -> Result<Followed, Status> {
+        let message: pb::FollowerMessage =
+            data::receive(&mut self.stream).await.map_err(|error| gone(&error))?.ok_or_else(ended)?;
+        Ok(match message.message {
+            Some(pb::follower_message::Message::Available(offset)) => {
+                Followed::Available(u64::try_from(offset).unwrap_or(0))
+            }
+            Some(pb::follower_message::Message::Committed(committed)) => Followed::Committed {
+                digest: committed.digest,
+                size: u64::try_from(committed.size).unwrap_or(0),
+            },
+            Some(pb::follower_message::Message::Aborted(reason)) => Followed::Aborted(reason),
+            None => return Err(ended()),
+        })
+    }
+}
+
+/// Opens a committed blob for reading; with its size in bytes.
+///
+/// # Errors
+///
+/// `NOT_FOUND` when the namespace has no such blob.
+pub async fn open_blob(peers: &Peers, namespace: &Namespace, digest: &Digest) -> Result<(File, u64), Status> {
+    let owner = Owner { namespace: namespace.clone(), lease: None };
+    let action = pb::data_request::Action::OpenBlob(pb::OpenBlob { digest: digest.to_string() });
+    let (_, detail, fd) = call(peers, &owner, action).await?;
+    let state = pb::BlobState::decode(detail.as_slice()).map_err(garbled)?;
+    Ok((fd.into(), u64::try_from(state.size).unwrap_or(0)))
+}
+
+async fn call(
+    peers: &Peers,
+    owner: &Owner,
+    action: pb::data_request::Action,
+) -> Result<(UnixStream, Vec<u8>, OwnedFd), Status> {
+    let request = pb::DataRequest {
+        namespace: owner.namespace.to_string(),
+        lease: owner.lease.clone().unwrap_or_default(),
+        action: Some(action),
+    };
+    let (stream, detail, mut fds) = data::call(&peers.data_socket("content"), &request).await?;
+    let fd = fds.pop().ok_or_else(|| Status::internal("content answered without a descriptor"))?;
+    Ok((stream, detail, fd))
+}
+
+fn signed(value: u64) -> Result<i64, Status> {
+    i64::try_from(value).map_err(|_| Status::invalid_argument(format!("a size of {value} bytes")))
+}
+
+fn garbled(error: prost::DecodeError) -> Status {
+    Status::internal(format!("content's answer: {error}"))
+}
+
+fn gone(error: &std::io::Error) -> Status {
+    Status::unavailable(format!("service content went away: {error}"))
+}
+
+fn ended() -> Status {
+    Status::unavailable("service content went away")
+}

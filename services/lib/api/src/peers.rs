@@ -1,0 +1,142 @@
+//! The services of this machine, as their peers call them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gantry_proto::containerd::services as containerd;
+use gantry_proto::gantry;
+use tonic::transport::Channel;
+
+/// The longest message, each way: containerd's default.
+const MESSAGE_LIMIT: usize = 16 << 20;
+
+/// Channels to the services of one root. They connect when they are first used,
+/// and again after a service was away. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Peers(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    run: PathBuf,
+    content: Channel,
+    snapshots: Channel,
+    images: Channel,
+    tasks: Channel,
+    network: Channel,
+    control: Channel,
+    engine: Channel,
+}
+
+macro_rules! clients {
+    ($($(#[$doc:meta])* $name:ident: $peer:ident, $client:path;)*) => {
+        impl Peers {
+            $($(#[$doc])*
+            pub fn $name(&self) -> $client {
+                <$client>::new(self.0.$peer.clone())
+                    .max_decoding_message_size(MESSAGE_LIMIT)
+                    .max_encoding_message_size(MESSAGE_LIMIT)
+            })*
+        }
+    };
+}
+
+clients! {
+    /// Blobs and ingests.
+    content: content, containerd::content::v1::content_client::ContentClient<Channel>;
+    /// File-system states.
+    snapshots: snapshots, containerd::snapshots::v1::snapshots_client::SnapshotsClient<Channel>;
+    /// Layers applied and taken.
+    diff: snapshots, containerd::diff::v1::diff_client::DiffClient<Channel>;
+    /// Layers unpacked while they arrive.
+    unpacker: snapshots, gantry::snapshots::v1::unpacker_client::UnpackerClient<Channel>;
+    /// Image records.
+    image_records: images, containerd::images::v1::images_client::ImagesClient<Channel>;
+    /// Images as users know them.
+    images: images, gantry::images::v1::image_store_client::ImageStoreClient<Channel>;
+    /// Container records of containerd's kind.
+    container_records: tasks, containerd::containers::v1::containers_client::ContainersClient<Channel>;
+    /// Running containers.
+    tasks: tasks, containerd::tasks::v1::tasks_client::TasksClient<Channel>;
+    /// Networks.
+    networks: network, gantry::network::v1::networks_client::NetworksClient<Channel>;
+    /// Network namespaces and their endpoints.
+    sandboxes: network, gantry::network::v1::sandboxes_client::SandboxesClient<Channel>;
+    /// Containerd namespaces.
+    namespaces: control, containerd::namespaces::v1::namespaces_client::NamespacesClient<Channel>;
+    /// Leases.
+    leases: control, containerd::leases::v1::leases_client::LeasesClient<Channel>;
+    /// Containerd events.
+    events: control, containerd::events::v1::events_client::EventsClient<Channel>;
+    /// What this Gantry is made of.
+    introspection: control, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
+    /// Garbage collection.
+    gc: control, gantry::gc::v1::gc_client::GcClient<Channel>;
+    /// Containers as Docker's users know them.
+    containers: engine, gantry::engine::v1::containers_client::ContainersClient<Channel>;
+    /// Further processes in containers.
+    execs: engine, gantry::engine::v1::execs_client::ExecsClient<Channel>;
+    /// Volumes.
+    volumes: engine, gantry::engine::v1::volumes_client::VolumesClient<Channel>;
+    /// Docker's events, and facts about the engine.
+    system: engine, gantry::engine::v1::system_client::SystemClient<Channel>;
+}
+
+impl Peers {
+    /// The services whose sockets are in `run`. Connects to none of them yet.
+    pub fn new(run: &Path) -> Self {
+        let channel = |peer: &'static str| gantry_rpc::socket::channel(peer, run.join(format!("{peer}.sock")));
+        Self(Arc::new(Inner {
+            run: run.to_owned(),
+            content: channel("content"),
+            snapshots: channel("snapshots"),
+            images: channel("images"),
+            tasks: channel("tasks"),
+            network: channel("network"),
+            control: channel("control"),
+            engine: channel("engine"),
+        }))
+    }
+
+    /// The garbage collector's view of a store: `content`, `snapshots`, `images` or `tasks`.
+    ///
+    /// # Panics
+    ///
+    /// For any other name: the set is closed.
+    pub fn collector(&self, store: &str) -> gantry::gc::v1::collector_client::CollectorClient<Channel> {
+        gantry::gc::v1::collector_client::CollectorClient::new(self.channel(store))
+            .max_decoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// The consistency check of a service.
+    ///
+    /// # Panics
+    ///
+    /// For a name that is no service: the set is closed.
+    pub fn fsck(&self, service: &str) -> gantry::gc::v1::fsck_client::FsckClient<Channel> {
+        gantry::gc::v1::fsck_client::FsckClient::new(self.channel(service))
+    }
+
+    /// The raw channel to a service.
+    ///
+    /// # Panics
+    ///
+    /// For a name that is no service: the set is closed.
+    pub fn channel(&self, service: &str) -> Channel {
+        match service {
+            "content" => &self.0.content,
+            "snapshots" => &self.0.snapshots,
+            "images" => &self.0.images,
+            "tasks" => &self.0.tasks,
+            "network" => &self.0.network,
+            "control" => &self.0.control,
+            "engine" => &self.0.engine,
+            other => panic!("{other} is no service"),
+        }
+        .clone()
+    }
+
+    /// The data socket of a service.
+    pub fn data_socket(&self, service: &str) -> PathBuf {
+        self.0.run.join(format!("{service}-data.sock"))
+    }
+}

@@ -1,0 +1,145 @@
+//! What a running service is given.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::{BoxError, Registry, Roots, serve};
+
+/// The surroundings of a service. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Context {
+    name: &'static str,
+    roots: Roots,
+    config: Option<PathBuf>,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+    metrics: Registry,
+}
+
+impl Context {
+    pub(crate) fn new(name: &'static str, roots: Roots, config: Option<&Path>) -> io::Result<Self> {
+        let context = Self {
+            name,
+            roots,
+            config: config.map(Path::to_owned),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            metrics: Registry::default(),
+        };
+        serve::end_on_signals(context.shutdown.clone())?;
+        Ok(context)
+    }
+
+    /// A context for tests: no signals, no file of settings.
+    pub fn for_test(name: &'static str, roots: Roots) -> Self {
+        Self {
+            name,
+            roots,
+            config: None,
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            metrics: Registry::default(),
+        }
+    }
+
+    /// The service's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The two roots.
+    pub fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    /// The service's own durable directory; it exists.
+    pub fn state(&self) -> PathBuf {
+        self.roots.state_of(self.name)
+    }
+
+    /// The directory of sockets and running things; it exists.
+    pub fn run(&self) -> &Path {
+        &self.roots.run
+    }
+
+    /// The service's metrics.
+    pub fn metrics(&self) -> &Registry {
+        &self.metrics
+    }
+
+    /// The service's settings: `--config FILE`, else `/etc/gantry/<service>.toml`
+    /// when it is there, else the defaults. Unknown keys are for the type to refuse
+    /// (`#[serde(deny_unknown_fields)]`).
+    ///
+    /// # Errors
+    ///
+    /// A named file that cannot be read, or one that does not parse.
+    pub fn config<T: DeserializeOwned + Default>(&self) -> Result<T, BoxError> {
+        let default = PathBuf::from(format!("/etc/gantry/{}.toml", self.name));
+        let path = self.config.as_ref().unwrap_or(&default);
+        match std::fs::read_to_string(path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| format!("settings {}: {error}", path.display()).into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.config.is_none() => Ok(T::default()),
+            Err(error) => Err(format!("settings {}: {error}", path.display()).into()),
+        }
+    }
+
+    /// Cancelled when the service is to end.
+    pub fn shutdown(&self) -> &CancellationToken {
+        &self.shutdown
+    }
+
+    /// Starts background work that ends with the service: `work` is dropped at
+    /// its next await when shutdown begins.
+    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => tracing::debug!(name, "background work cut"),
+                () = work => tracing::debug!(name, "background work ended"),
+            }
+        });
+    }
+
+    /// The listener of the service's data socket.
+    ///
+    /// # Errors
+    ///
+    /// What bind(2) reports.
+    pub fn data_listener(&self) -> io::Result<UnixListener> {
+        gantry_rpc::socket::bind(&self.roots.data_socket(self.name), 0o600)
+    }
+
+    /// Serves gRPC on the service's socket until shutdown, with health and
+    /// reflection beside `routes`. Health is `SERVING` from here on.
+    ///
+    /// # Errors
+    ///
+    /// When the socket cannot be bound or the transport breaks.
+    pub async fn serve(self, routes: tonic::service::Routes) -> Result<(), BoxError> {
+        let listener = gantry_rpc::socket::bind(&self.roots.socket(self.name), 0o600)?;
+        self.serve_on(listener, routes).await
+    }
+
+    /// Like [`serve`](Self::serve), on a listener that the caller made.
+    ///
+    /// # Errors
+    ///
+    /// When the transport breaks.
+    pub async fn serve_on(self, listener: UnixListener, routes: tonic::service::Routes) -> Result<(), BoxError> {
+        tracing::info!(service = self.name, state = %self.state().display(), "ready");
+        serve::serve(listener, routes, self.metrics.clone(), self.shutdown.clone()).await?;
+        self.shutdown.cancel();
+        self.tasks.close();
+        let patience = std::time::Duration::from_secs(2);
+        if tokio::time::timeout(patience, self.tasks.wait()).await.is_err() {
+            tracing::warn!(service = self.name, "background work did not end in time");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Unix sockets: listeners, and channels to peers.
+//!
+//! A socket's path may be longer than the 108 bytes of `sun_path` (deep test
+//! roots are): then it is reached through its directory's descriptor,
+//! `/proc/self/fd/N/name`.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use hyper_util::rt::TokioIo;
+use rustix::fs::{Mode, OFlags};
+use tokio::net::{UnixListener, UnixStream};
+use tonic::transport::{Channel, Endpoint, Uri};
+
+/// The longest path that fits into `sockaddr_un` with its terminator (unix(7)).
+const SUN_PATH: usize = 107;
+
+/// Listens on `path`, which is removed first when it is there: each service
+/// holds the lock of its state directory, so nobody else can be listening.
+///
+/// # Errors
+///
+/// What bind(2) and listen(2) report.
+pub fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let short = Short::of(path)?;
+    let listener = UnixListener::bind(short.path())?;
+    rustix::fs::chmod(path, Mode::from_raw_mode(mode))?;
+    Ok(listener)
+}
+
+/// Connects to the unix socket at `path`.
+///
+/// # Errors
+///
+/// What connect(2) reports.
+pub async fn connect(path: &Path) -> io::Result<UnixStream> {
+    let short = Short::of(path)?;
+    UnixStream::connect(short.path()).await
+}
+
+/// A channel to the gRPC server at `path`. It connects when it is first used and
+/// again after the server was away; until then calls fail with `UNAVAILABLE`
+/// naming `peer`.
+pub fn channel(peer: &'static str, path: PathBuf) -> Channel {
+    Endpoint::from_static("http://localhost")
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20)
+        .connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
+            let path = path.clone();
+            async move {
+                connect(&path).await.map(TokioIo::new).map_err(|error| {
+                    io::Error::new(error.kind(), format!("service {peer} is away ({}: {error})", path.display()))
+                })
+            }
+        }))
+}
+
+/// A path that fits into `sun_path`, and what keeps it valid.
+enum Short<'a> {
+    AsIs(&'a Path),
+    ThroughDirectory { path: PathBuf, _directory: OwnedFd },
+}
+
+impl<'a> Short<'a> {
+    fn of(path: &'a Path) -> io::Result<Self> {
+        if path.as_os_str().len() <= SUN_PATH {
+            return Ok(Self::AsIs(path));
+        }
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a socket's path has a directory and a name"));
+        };
+        let directory = rustix::fs::open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+        Ok(Self::ThroughDirectory { path, _directory: directory })
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::AsIs(path) => path,
+            Self::ThroughDirectory { path, .. } => path,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn long_paths_work() {
+        let mut folder = std::env::temp_dir().join(format!("gantry-socket-{}", std::process::id()));
+        let base = folder.clone();
+        folder.push("x".repeat(120));
+        std::fs::create_dir_all(&folder).expect("a temporary folder");
+        let path = folder.join("a.sock");
+        let listener = bind(&path, 0o600).expect("bound");
+        let client = connect(&path).await.expect("connected");
+        let _server = listener.accept().await.expect("accepted");
+        drop(client);
+        std::fs::remove_dir_all(base).expect("removed");
+    }
+}
