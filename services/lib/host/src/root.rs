@@ -4,6 +4,7 @@
 //! symlinks start at it, and magic links are refused. What is created or removed is named by its resolved parent and
 //! one last part that is never followed, so that a symlink planted meanwhile cannot redirect the call.
 
+mod dir;
 mod entry;
 mod remove;
 mod xattr;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+pub use dir::{Dir, FileStat, Time, set_file_mode, set_file_owner, set_file_times, set_file_xattr};
 pub use entry::{Entry, EntryKind, entries};
 pub use remove::{clear_directory, remove_at};
 pub use xattr::{get_xattr_at, list_xattrs_at, set_xattr_at};
@@ -57,6 +59,11 @@ impl Root {
     /// Opens a directory inside the root, following symlinks within it.
     pub fn open_dir(&self, path: &Path) -> Result<OwnedFd> {
         self.open(path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+    }
+
+    /// Opens a directory inside the root, following symlinks within it, for work on its entries.
+    pub fn dir(&self, path: &Path) -> Result<Dir> {
+        self.open_dir(path).map(Dir::from)
     }
 
     /// Resolves all but the last part of a path: the open parent, and the last part's name.
