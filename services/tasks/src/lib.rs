@@ -1,1 +1,50 @@
-//! The tasks service: container records, running shims.
+//! The tasks service: container records, and the shims that run them.
+//!
+//! It speaks containerd's `Containers` and `Tasks` to clients and the shim's task
+//! service to shims, gRPC to ours and ttrpc to those of others. A shim needs no
+//! service to live: this one may die at any moment, and finds its shims again
+//! through their bundles.
+//!
+//! - A record is durable before it is acknowledged; a task goes with a reboot.
+//! - The shim is the truth about a process's state. What is kept here is what
+//!   publishing needs: each event once, in containerd's order.
+//! - No lock is held over a call to a shim but the one of the task being made or removed.
+//!
+//! ```text
+//! state/tasks/db/                    RocksDB: container records
+//! run/bundles/<namespace>/<id>/      one per task, see `bundle`
+//! run/tasks.sock                     containers, tasks, gc collector, fsck
+//! ```
+//!
+//! Called by `engine`, by containerd's clients through the front socket, and by
+//! `control` for garbage collection. Calls `control` (events, holds) and shims.
+
+pub mod app;
+pub mod bundle;
+pub mod containers;
+pub mod error;
+pub mod events;
+pub mod journal;
+pub mod recover;
+pub mod server;
+pub mod shim;
+pub mod strays;
+pub mod task;
+pub mod tasks;
+
+use gantry_daemon::{BoxError, Context, Privileges};
+
+/// `gantryd tasks`.
+#[derive(Debug)]
+pub struct Service;
+
+impl gantry_daemon::Service for Service {
+    const NAME: &'static str = "tasks";
+    const ABOUT: &'static str = "container records and running shims";
+    // It starts shims, which need everything.
+    const PRIVILEGES: Privileges = Privileges::All;
+
+    async fn run(context: Context) -> Result<(), BoxError> {
+        app::run(context, shim::binary::SearchPath::of_this_process()).await
+    }
+}

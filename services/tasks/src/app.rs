@@ -1,0 +1,39 @@
+//! The wiring, top to bottom.
+
+use gantry_api::Peers;
+use gantry_daemon::{BoxError, Context};
+use gantry_disk::Database;
+use gantry_proto::containerd::services::containers::v1::containers_server::ContainersServer;
+use gantry_proto::containerd::services::tasks::v1::tasks_server::TasksServer;
+use gantry_proto::gantry::gc::v1::collector_server::CollectorServer;
+use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
+use tonic::service::Routes;
+
+use crate::containers::{self, Containers};
+use crate::shim::binary::SearchPath;
+use crate::tasks::{Places, Tasks};
+use crate::{events, recover, server};
+
+/// Opens the records, takes over running shims, and serves until shutdown.
+pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
+    let state = context.state().join("db");
+    let database = tokio::task::spawn_blocking(|| Database::open(state, &[containers::TABLE])).await??;
+    let records = Containers::new(database);
+    let peers = Peers::new(context.run());
+    let stop = context.shutdown().clone();
+    let (publisher, courier) = events::queue(peers.channel("control"));
+    context.spawn("events", courier.run(stop.clone()));
+
+    let places =
+        Places { bundles: context.run().join("bundles"), front: context.run().join("containerd.sock"), search };
+    let tasks = Tasks::new(places, records.clone(), publisher.clone(), stop);
+    recover::recover(&tasks).await?;
+
+    let routes = Routes::new(ContainersServer::new(server::containers::Server::new(records.clone(), publisher, peers)))
+        .add_service(TasksServer::new(server::tasks::Server::new(tasks.clone())))
+        .add_service(CollectorServer::new(server::collector::Server::new(records)))
+        .add_service(FsckServer::new(server::fsck::Server::new(tasks.clone())));
+    context.serve(routes).await?;
+    tasks.finish().await;
+    Ok(())
+}

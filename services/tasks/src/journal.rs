@@ -1,0 +1,195 @@
+//! What has happened to a task, and which events of it were published: a text
+//! file of lines in its bundle, only ever appended to.
+//!
+//! `did KEY` is written when something is about to happen or has happened,
+//! `told KEY` when its event has reached `control`. After a restart of this
+//! service the difference is published, so that every event appears exactly
+//! once as long as the machine stays up (the bundle goes with a reboot, and so
+//! does the task). `ended PID STATUS SECONDS NANOS` says how init ended.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use prost_types::Timestamp;
+
+use crate::error::Error;
+use crate::task::process::Exit;
+
+/// The journal's name in a bundle.
+pub const NAME: &str = "journal";
+
+/// One step in a task's life.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// The container was created.
+    Create,
+    /// The process (`""`: init) was started, or is about to be.
+    Start(String),
+    /// An exec was added.
+    Exec(String),
+    /// The process ended.
+    Exit(String),
+    /// An exec was removed. Not an event.
+    ExecGone(String),
+}
+
+impl Step {
+    fn encode(&self) -> String {
+        match self {
+            Step::Create => "create".to_owned(),
+            Step::Start(exec) => format!("start {exec}"),
+            Step::Exec(exec) => format!("exec {exec}"),
+            Step::Exit(exec) => format!("exit {exec}"),
+            Step::ExecGone(exec) => format!("exec-gone {exec}"),
+        }
+    }
+
+    fn decode(text: &str) -> Option<Step> {
+        let (word, exec) = text.split_once(' ').unwrap_or((text, ""));
+        let exec = exec.to_owned();
+        Some(match word {
+            "create" => Step::Create,
+            "start" => Step::Start(exec),
+            "exec" => Step::Exec(exec),
+            "exit" => Step::Exit(exec),
+            "exec-gone" => Step::ExecGone(exec),
+            _ => return None,
+        })
+    }
+}
+
+/// The open journal of a bundle; it follows the bundle when that is renamed.
+#[derive(Debug, Clone)]
+pub struct Journal(Arc<File>);
+
+impl Journal {
+    /// Opens the journal of the bundle in `folder`, making it when it is missing.
+    pub fn open(folder: &Path) -> Result<Journal, Error> {
+        let path = folder.join(NAME);
+        let file = File::options().create(true).append(true).open(&path).map_err(Error::io("open", path))?;
+        Ok(Journal(Arc::new(file)))
+    }
+
+    /// Notes that a step happens.
+    pub fn did(&self, step: &Step) {
+        self.append("did", step);
+    }
+
+    /// Notes that a step's event was published.
+    pub fn told(&self, step: &Step) {
+        self.append("told", step);
+    }
+
+    /// Notes how init ended.
+    pub fn ended(&self, pid: u32, exit: &Exit) {
+        let at = exit.at.unwrap_or_default();
+        self.write(&format!("ended {pid} {} {} {}\n", exit.status, at.seconds, at.nanos));
+    }
+
+    fn append(&self, verb: &str, step: &Step) {
+        self.write(&format!("{verb} {}\n", step.encode()));
+    }
+
+    /// Writes a line, whole or not at all: the file system is memory.
+    fn write(&self, line: &str) {
+        if let Err(error) = (&*self.0).write_all(line.as_bytes()) {
+            tracing::warn!(%error, "a task's journal cannot be written; its events may repeat after a restart");
+        }
+    }
+}
+
+/// What a journal says.
+#[derive(Debug, Default, Clone)]
+pub struct History {
+    did: BTreeSet<Step>,
+    told: BTreeSet<Step>,
+    ended: Option<(u32, Exit)>,
+}
+
+impl History {
+    /// Reads the journal of the bundle in `folder`; a missing one is empty.
+    pub fn read(folder: &Path) -> History {
+        let text = std::fs::read_to_string(folder.join(NAME)).unwrap_or_default();
+        let mut history = History::default();
+        for line in text.lines() {
+            match line.split_once(' ').map(|(verb, rest)| (verb, Step::decode(rest))) {
+                Some(("did", Some(step))) => history.did.insert(step),
+                Some(("told", Some(step))) => history.told.insert(step),
+                _ => false,
+            };
+            if let Some(ended) = line.strip_prefix("ended ").and_then(parse_ended) {
+                history.ended = Some(ended);
+            }
+        }
+        history
+    }
+
+    /// True when the step happened or was about to.
+    pub fn did(&self, step: &Step) -> bool {
+        self.did.contains(step) || self.told(step)
+    }
+
+    /// True when the step's event was published.
+    pub fn told(&self, step: &Step) -> bool {
+        self.told.contains(step)
+    }
+
+    /// How init ended, and its pid.
+    pub fn ended(&self) -> Option<&(u32, Exit)> {
+        self.ended.as_ref()
+    }
+
+    /// The execs that were added and not removed.
+    pub fn execs(&self) -> Vec<String> {
+        let added = self.did.iter().filter_map(|step| match step {
+            Step::Exec(exec) => Some(exec.clone()),
+            _ => None,
+        });
+        added.filter(|exec| !self.did.contains(&Step::ExecGone(exec.clone()))).collect()
+    }
+}
+
+fn parse_ended(text: &str) -> Option<(u32, Exit)> {
+    let mut numbers = text.split(' ');
+    let pid = numbers.next()?.parse().ok()?;
+    let status = numbers.next()?.parse().ok()?;
+    let seconds = numbers.next()?.parse().ok()?;
+    let nanos = numbers.next()?.parse().ok()?;
+    Some((pid, Exit { status, at: Some(Timestamp { seconds, nanos }) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_reads_back() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!History::read(folder.path()).did(&Step::Create));
+        let journal = Journal::open(folder.path()).unwrap();
+        journal.told(&Step::Create);
+        journal.did(&Step::Start(String::new()));
+        for exec in ["a", "b"] {
+            journal.did(&Step::Exec(exec.into()));
+        }
+        journal.did(&Step::ExecGone("a".into()));
+        let exit = Exit { status: 137, at: Some(Timestamp { seconds: 5, nanos: 6 }) };
+        journal.ended(9, &exit);
+        let history = History::read(folder.path());
+        assert!(history.did(&Step::Create) && history.told(&Step::Create));
+        assert!(history.did(&Step::Start(String::new())) && !history.told(&Step::Start(String::new())));
+        assert_eq!(history.execs(), ["b"]);
+        assert_eq!(history.ended(), Some(&(9, exit)));
+    }
+
+    #[test]
+    fn a_torn_line_is_skipped() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(NAME), "told create\nfoo\ndid st").unwrap();
+        let history = History::read(folder.path());
+        assert!(history.told(&Step::Create) && !history.did(&Step::Start(String::new())));
+    }
+}

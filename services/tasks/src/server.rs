@@ -1,0 +1,6 @@
+//! gRPC in, this service's own words out.
+
+pub mod collector;
+pub mod containers;
+pub mod fsck;
+pub mod tasks;

@@ -1,0 +1,145 @@
+//! `containerd.services.containers.v1.Containers`.
+
+use gantry_api::Peers;
+use gantry_proto::containerd::events::{ContainerCreate, ContainerDelete, ContainerUpdate, container_create};
+use gantry_proto::containerd::services::containers::v1 as pb;
+use gantry_proto::containerd::services::containers::v1::containers_server::Containers as Api;
+use gantry_proto::gantry::gc::v1::{HoldRequest, Resource};
+use gantry_rpc::context;
+use gantry_types::Namespace;
+use tokio_stream::Stream;
+use tonic::{Code, Request, Response, Status};
+
+use crate::containers::Containers;
+use crate::error::Error;
+use crate::events::{Publisher, Then};
+
+/// The server.
+#[derive(Clone)]
+pub struct Server {
+    containers: Containers,
+    publisher: Publisher,
+    peers: Peers,
+}
+
+impl Server {
+    /// Serves these records.
+    pub fn new(containers: Containers, publisher: Publisher, peers: Peers) -> Server {
+        Server { containers, publisher, peers }
+    }
+
+    /// Makes sure that what a record refers to exists and stays; otherwise the record must go.
+    async fn hold(&self, namespace: &Namespace, container: &pb::Container) -> Result<(), Error> {
+        if container.snapshot_key.is_empty() {
+            return Ok(());
+        }
+        let snapshot =
+            Resource { r#type: format!("snapshots/{}", container.snapshotter), key: container.snapshot_key.clone() };
+        let request = HoldRequest { namespace: namespace.to_string(), resources: vec![snapshot] };
+        match self.peers.gc().hold(request).await {
+            Ok(_) => Ok(()),
+            Err(status) if status.code() == Code::NotFound => Err(Error::DanglingReference {
+                id: container.id.clone(),
+                reason: status.message().to_owned(),
+            }),
+            Err(status) => Err(Error::Peer { peer: "control", status: Box::new(status) }),
+        }
+    }
+
+    async fn create_held(&self, namespace: &Namespace, container: pb::Container) -> Result<pb::Container, Error> {
+        let stored = self.containers.create(namespace, container).await?;
+        if let Err(error) = self.hold(namespace, &stored).await {
+            self.containers.delete(namespace, &stored.id).await?;
+            return Err(error);
+        }
+        Ok(stored)
+    }
+
+    fn list(&self, request: &Request<pb::ListContainersRequest>) -> Result<Vec<pb::Container>, Status> {
+        let namespace = context::namespace(request)?;
+        self.containers.list(namespace.as_str(), &request.get_ref().filters).map_err(Error::into_status)
+    }
+}
+
+fn required(container: Option<pb::Container>) -> Result<pb::Container, Status> {
+    container.ok_or_else(|| Status::invalid_argument("container is required"))
+}
+
+#[tonic::async_trait]
+impl Api for Server {
+    type ListStreamStream = std::pin::Pin<Box<dyn Stream<Item = Result<pb::ListContainerMessage, Status>> + Send>>;
+
+    async fn get(&self, request: Request<pb::GetContainerRequest>) -> Result<Response<pb::GetContainerResponse>, Status> {
+        let namespace = context::namespace(&request)?;
+        let container = self.containers.get(&namespace, &request.get_ref().id).map_err(Error::into_status)?;
+        Ok(Response::new(pb::GetContainerResponse { container: Some(container) }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<pb::ListContainersRequest>,
+    ) -> Result<Response<pb::ListContainersResponse>, Status> {
+        let containers = self.list(&request)?;
+        Ok(Response::new(pb::ListContainersResponse { containers }))
+    }
+
+    async fn list_stream(
+        &self,
+        request: Request<pb::ListContainersRequest>,
+    ) -> Result<Response<Self::ListStreamStream>, Status> {
+        let containers = self.list(&request)?;
+        let messages = containers.into_iter().map(|container| Ok(pb::ListContainerMessage { container: Some(container) }));
+        Ok(Response::new(Box::pin(tokio_stream::iter(messages))))
+    }
+
+    async fn create(
+        &self,
+        request: Request<pb::CreateContainerRequest>,
+    ) -> Result<Response<pb::CreateContainerResponse>, Status> {
+        let namespace = context::namespace(&request)?;
+        let container = required(request.into_inner().container)?;
+        let stored = self.create_held(&namespace, container).await.map_err(Error::into_status)?;
+        let runtime = stored.runtime.clone().unwrap_or_default();
+        let event = ContainerCreate {
+            id: stored.id.clone(),
+            image: stored.image.clone(),
+            runtime: Some(container_create::Runtime { name: runtime.name, options: runtime.options }),
+        };
+        self.publisher.publish(namespace.as_str(), "/containers/create", &event, Then::Nothing);
+        Ok(Response::new(pb::CreateContainerResponse { container: Some(stored) }))
+    }
+
+    async fn update(
+        &self,
+        request: Request<pb::UpdateContainerRequest>,
+    ) -> Result<Response<pb::UpdateContainerResponse>, Status> {
+        let namespace = context::namespace(&request)?;
+        let request = request.into_inner();
+        let update = required(request.container)?;
+        let mask = request.update_mask.unwrap_or_default().paths;
+        let before = self.containers.get(&namespace, &update.id).map_err(Error::into_status)?;
+        let stored = self.containers.update(&namespace, update, &mask).await.map_err(Error::into_status)?;
+        if stored.snapshot_key != before.snapshot_key
+            && let Err(error) = self.hold(&namespace, &stored).await
+        {
+            self.containers.update(&namespace, before, &["snapshotkey".into()]).await.map_err(Error::into_status)?;
+            return Err(error.into_status());
+        }
+        let event = ContainerUpdate {
+            id: stored.id.clone(),
+            image: stored.image.clone(),
+            labels: stored.labels.clone(),
+            snapshot_key: stored.snapshot_key.clone(),
+        };
+        self.publisher.publish(namespace.as_str(), "/containers/update", &event, Then::Nothing);
+        Ok(Response::new(pb::UpdateContainerResponse { container: Some(stored) }))
+    }
+
+    async fn delete(&self, request: Request<pb::DeleteContainerRequest>) -> Result<Response<()>, Status> {
+        let namespace = context::namespace(&request)?;
+        let id = request.into_inner().id;
+        self.containers.delete(&namespace, &id).await.map_err(Error::into_status)?;
+        self.publisher.publish(namespace.as_str(), "/containers/delete", &ContainerDelete { id }, Then::Nothing);
+        Ok(Response::new(()))
+    }
+}

@@ -1,0 +1,7 @@
+//! Shims: finding their binary, starting them, speaking to them.
+
+pub mod binary;
+pub mod bootstrap;
+pub mod client;
+pub mod helper;
+pub mod ttrpc;

@@ -1,0 +1,225 @@
+//! A connection to one shim, whatever version and protocol it speaks.
+//!
+//! Versions 2 and 3 of the task service differ only in the package's name, so
+//! one set of messages serves both.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gantry_proto::containerd::task::v3 as api;
+use gantry_proto::gantry::shim::v1::{InspectRequest, InspectResponse};
+use prost::Message;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+
+use super::bootstrap::{Bootstrap, Protocol};
+use super::ttrpc;
+use crate::error::Error;
+
+/// Long enough for a runtime binary on a loaded machine, short enough to notice a hung one.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A client of one shim. Cheap to clone; connects when first used.
+#[derive(Debug, Clone)]
+pub struct Client {
+    id: String,
+    namespace: String,
+    service: String,
+    socket: PathBuf,
+    transport: Transport,
+}
+
+#[derive(Debug, Clone)]
+enum Transport {
+    Grpc(Channel),
+    Ttrpc(ttrpc::Client),
+}
+
+/// How a call to a shim failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The shim answered with an error.
+    Answered(Status),
+    /// There was no answer.
+    Away(String),
+}
+
+impl Client {
+    /// A client of the shim of container `id`.
+    pub fn new(bootstrap: &Bootstrap, namespace: &str, id: &str) -> Client {
+        let socket = PathBuf::from(bootstrap.socket());
+        let transport = match bootstrap.protocol {
+            Protocol::Ttrpc => Transport::Ttrpc(ttrpc::Client::new(socket.clone())),
+            Protocol::Grpc => Transport::Grpc(gantry_rpc::socket::channel("shim", socket.clone())),
+        };
+        Client {
+            id: id.to_owned(),
+            namespace: namespace.to_owned(),
+            service: format!("containerd.task.v{}.Task", bootstrap.version),
+            socket,
+            transport,
+        }
+    }
+
+    /// False when nobody listens on the shim's socket: the shim is dead.
+    pub async fn is_there(&self) -> bool {
+        match gantry_rpc::socket::connect(&self.socket).await {
+            Ok(_) => true,
+            Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused),
+        }
+    }
+
+    async fn call<Q, R>(&self, service: &str, method: &'static str, request: Q, limit: Option<Duration>) -> Result<R, Failure>
+    where
+        Q: Message + Send + Sync + 'static,
+        R: Message + Default + Send + Sync + 'static,
+    {
+        let call = async {
+            match &self.transport {
+                Transport::Grpc(channel) => self.grpc(channel.clone(), service, method, request).await,
+                Transport::Ttrpc(client) => client.call(&self.namespace, service, method, &request).await,
+            }
+        };
+        match limit {
+            None => call.await,
+            Some(limit) => tokio::time::timeout(limit, call)
+                .await
+                .unwrap_or_else(|_| Err(Failure::Away(format!("{method}: no answer within {} s", limit.as_secs())))),
+        }
+    }
+
+    async fn grpc<Q, R>(&self, channel: Channel, service: &str, method: &str, request: Q) -> Result<R, Failure>
+    where
+        Q: Message + Send + Sync + 'static,
+        R: Message + Default + Send + Sync + 'static,
+    {
+        let path = PathAndQuery::try_from(format!("/{service}/{method}"))
+            .expect("a service and a method name make a path");
+        let mut request = Request::new(request);
+        if let Ok(namespace) = self.namespace.parse() {
+            request.metadata_mut().insert("containerd-namespace", namespace);
+        }
+        let mut grpc = tonic::client::Grpc::new(channel);
+        grpc.ready().await.map_err(|error| Failure::Away(gantry_rpc::chain(&error)))?;
+        let codec = tonic_prost::ProstCodec::<Q, R>::default();
+        grpc.unary(request, path, codec).await.map(tonic::Response::into_inner).map_err(Failure::from_grpc)
+    }
+
+    async fn task<Q, R>(&self, method: &'static str, request: Q) -> Result<R, Error>
+    where
+        Q: Message + Send + Sync + 'static,
+        R: Message + Default + Send + Sync + 'static,
+    {
+        let answer = self.call(&self.service, method, request, Some(LIMIT)).await;
+        answer.map_err(|failure| failure.of_task(&self.id))
+    }
+
+    /// Creates the container.
+    pub async fn create(&self, request: api::CreateTaskRequest) -> Result<api::CreateTaskResponse, Error> {
+        self.task("Create", request).await
+    }
+
+    /// Starts the init process (`exec` empty) or an exec; its pid.
+    pub async fn start(&self, exec: &str) -> Result<u32, Error> {
+        let request = api::StartRequest { id: self.id.clone(), exec_id: exec.to_owned() };
+        let answer: api::StartResponse = self.task("Start", request).await?;
+        Ok(answer.pid)
+    }
+
+    /// Removes a process that has ended.
+    pub async fn delete(&self, exec: &str) -> Result<api::DeleteResponse, Error> {
+        self.task("Delete", api::DeleteRequest { id: self.id.clone(), exec_id: exec.to_owned() }).await
+    }
+
+    /// The state of a process, as the shim knows it.
+    pub async fn state(&self, exec: &str) -> Result<api::StateResponse, Error> {
+        self.task("State", api::StateRequest { id: self.id.clone(), exec_id: exec.to_owned() }).await
+    }
+
+    /// Sends a signal.
+    pub async fn kill(&self, exec: &str, signal: u32, all: bool) -> Result<(), Error> {
+        let request = api::KillRequest { id: self.id.clone(), exec_id: exec.to_owned(), signal, all };
+        self.task("Kill", request).await
+    }
+
+    /// Adds a process, not yet started.
+    pub async fn exec(&self, request: api::ExecProcessRequest) -> Result<(), Error> {
+        self.task("Exec", request).await
+    }
+
+    /// Sets a terminal's size.
+    pub async fn resize_pty(&self, exec: &str, width: u32, height: u32) -> Result<(), Error> {
+        let request = api::ResizePtyRequest { id: self.id.clone(), exec_id: exec.to_owned(), width, height };
+        self.task("ResizePty", request).await
+    }
+
+    /// Closes a process's input.
+    pub async fn close_io(&self, exec: &str, stdin: bool) -> Result<(), Error> {
+        let request = api::CloseIoRequest { id: self.id.clone(), exec_id: exec.to_owned(), stdin };
+        self.task("CloseIO", request).await
+    }
+
+    /// Freezes the container.
+    pub async fn pause(&self) -> Result<(), Error> {
+        self.task("Pause", api::PauseRequest { id: self.id.clone() }).await
+    }
+
+    /// Thaws the container.
+    pub async fn resume(&self) -> Result<(), Error> {
+        self.task("Resume", api::ResumeRequest { id: self.id.clone() }).await
+    }
+
+    /// The container's processes.
+    pub async fn pids(&self) -> Result<api::PidsResponse, Error> {
+        self.task("Pids", api::PidsRequest { id: self.id.clone() }).await
+    }
+
+    /// Changes the container's resource limits.
+    pub async fn update(&self, request: api::UpdateTaskRequest) -> Result<(), Error> {
+        self.task("Update", request).await
+    }
+
+    /// The container's counters.
+    pub async fn stats(&self) -> Result<api::StatsResponse, Error> {
+        self.task("Stats", api::StatsRequest { id: self.id.clone() }).await
+    }
+
+    /// The shim's pid and the task's.
+    pub async fn connect(&self) -> Result<api::ConnectResponse, Error> {
+        self.task("Connect", api::ConnectRequest { id: self.id.clone() }).await
+    }
+
+    /// Tells the shim to go when it holds no container.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        self.task("Shutdown", api::ShutdownRequest { id: self.id.clone(), now: false }).await
+    }
+
+    /// Returns when the process has ended. No time limit.
+    pub async fn wait(&self, exec: &str) -> Result<api::WaitResponse, Failure> {
+        let request = api::WaitRequest { id: self.id.clone(), exec_id: exec.to_owned() };
+        self.call(&self.service, "Wait", request, None).await
+    }
+
+    /// What only our own shim tells; `None` from any other.
+    pub async fn inspect(&self) -> Option<InspectResponse> {
+        let request = InspectRequest { id: self.id.clone() };
+        self.call("gantry.shim.v1.Shim", "Inspect", request, Some(LIMIT)).await.ok()
+    }
+}
+
+impl Failure {
+    fn from_grpc(status: Status) -> Failure {
+        // A status that came over the wire has no source; one made here from a broken connection has.
+        let broken = std::error::Error::source(&status).is_some() || status.code() == Code::Unavailable;
+        if broken { Failure::Away(gantry_rpc::chain(&status)) } else { Failure::Answered(status) }
+    }
+
+    fn of_task(self, id: &str) -> Error {
+        match self {
+            Failure::Answered(status) => Error::Shim { status: Box::new(status) },
+            Failure::Away(reason) => Error::ShimAway { id: id.to_owned(), reason },
+        }
+    }
+}

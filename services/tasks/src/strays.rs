@@ -1,0 +1,122 @@
+//! What belongs to no task: shim processes whose bundle nobody knows, and
+//! bundles without a task.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gantry_proto::gantry::gc::v1::Stray;
+
+use crate::bundle;
+use crate::error::Error;
+use crate::shim::binary;
+use crate::tasks::Tasks;
+
+/// A running shim of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shim {
+    pid: u32,
+    /// Its working directory, which is its bundle.
+    folder: PathBuf,
+}
+
+/// Our shims that work in a bundle under `root`.
+fn shims(root: &Path) -> Vec<Shim> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let mut found = Vec::new();
+    for process in processes.flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let link = |name: &str| fs::read_link(process.path().join(name)).ok().map(without_deleted);
+        // A process may go while it is looked at.
+        let (Some(exe), Some(folder)) = (link("exe"), link("cwd")) else { continue };
+        if binary::is_ours(&exe) && folder.starts_with(root) {
+            found.push(Shim { pid, folder });
+        }
+    }
+    found
+}
+
+fn without_deleted(path: PathBuf) -> PathBuf {
+    match path.to_str().and_then(|text| text.strip_suffix(" (deleted)")) {
+        Some(text) => PathBuf::from(text),
+        None => path,
+    }
+}
+
+async fn shims_under(root: PathBuf) -> Vec<Shim> {
+    tokio::task::spawn_blocking(move || shims(&root)).await.unwrap_or_default()
+}
+
+fn kill(pid: u32) {
+    let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return };
+    if let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::KILL)
+        && error != rustix::io::Errno::SRCH
+    {
+        tracing::warn!(pid = pid.as_raw_nonzero(), %error, "a stray shim cannot be killed");
+    }
+}
+
+/// Kills our shims that work in this very directory.
+pub async fn kill_shims_in(folder: &Path) {
+    for shim in shims_under(folder.to_owned()).await {
+        kill(shim.pid);
+    }
+}
+
+async fn stray_shims(tasks: &Tasks) -> Vec<Shim> {
+    let mut found = shims_under(tasks.places().bundles.clone()).await;
+    let live: BTreeSet<PathBuf> = tasks.all().iter().map(|task| task.bundle().folder().to_owned()).collect();
+    found.retain(|shim| !live.contains(&shim.folder));
+    found
+}
+
+/// Kills the shims that serve no task.
+pub async fn repair_processes(tasks: &Tasks) {
+    for shim in stray_shims(tasks).await {
+        tracing::warn!(pid = shim.pid, bundle = %shim.folder.display(), "killed a shim without a task");
+        kill(shim.pid);
+    }
+}
+
+/// Lists strays, and removes them when asked to. What is being made or removed
+/// at the moment has its lock held and is left alone.
+pub async fn check(tasks: &Tasks, repair: bool) -> Result<Vec<Stray>, Error> {
+    let mut strays = Vec::new();
+    for found in bundle::scan(&tasks.places().bundles)? {
+        let key = (found.namespace.clone(), found.id.clone());
+        let Some(_lock) = tasks.try_lock(&key) else { continue };
+        // One that was set aside waits for its event, and goes when `control` is back.
+        if found.aside || tasks.find(&key).is_some() {
+            continue;
+        }
+        let detail = "a bundle without a task".to_owned();
+        let name = found.folder.display().to_string();
+        let repaired = repair && bundle::Bundle::open(found.folder)?.remove().is_ok();
+        strays.push(Stray { kind: "directory".into(), name, detail, repaired });
+    }
+    for shim in stray_shims(tasks).await {
+        let Some(_lock) = lock_of(tasks, &shim) else { continue };
+        if repair {
+            kill(shim.pid);
+        }
+        strays.push(Stray {
+            kind: "process".into(),
+            name: shim.pid.to_string(),
+            detail: format!("a shim without a task, in {}", shim.folder.display()),
+            repaired: repair,
+        });
+    }
+    Ok(strays)
+}
+
+/// The lock of the task that a shim was started for.
+fn lock_of(tasks: &Tasks, shim: &Shim) -> Option<impl Sized + use<>> {
+    let inside = shim.folder.strip_prefix(&tasks.places().bundles).ok()?;
+    let mut parts = inside.iter().map(|part| part.to_string_lossy().into_owned());
+    let (namespace, folder) = (parts.next()?, parts.next()?);
+    let id = match folder.strip_prefix('.') {
+        Some(aside) => aside.rsplit_once('.').map_or(aside, |(id, _)| id).to_owned(),
+        None => folder,
+    };
+    tasks.try_lock(&(namespace, id))
+}
