@@ -1,3 +1,30 @@
-//! `gantry`: the tool of operators.
+//! `gantry`: the operator's tool. It starts and watches the services of one
+//! machine, and is a client of all of them; it owns nothing.
 
-fn main() {}
+mod cli;
+mod cmd;
+mod output;
+mod stdio;
+mod supervisor;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("gantry: start the runtime: {error}");
+            return ExitCode::from(cmd::FAILED);
+        }
+    };
+    match runtime.block_on(cmd::run(cli)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("gantry: {}", output::explain(&error));
+            ExitCode::from(cmd::FAILED)
+        }
+    }
+}

@@ -126,7 +126,9 @@ impl Writer {
         let answer: pb::Committed =
             data::receive(&mut self.stream).await.map_err(|error| gone(&error))?.ok_or_else(ended)?;
         match &answer.status {
-            Some(status) if status.code != 0 => Err(Status::new(Code::from_i32(status.code), status.message.clone())),
+            Some(status) if status.code != 0 => {
+                Err(Status::new(Code::from_i32(status.code), status.message.clone()))
+            }
             _ => Ok(answer),
         }
     }

@@ -84,7 +84,8 @@ clients! {
 impl Peers {
     /// The services whose sockets are in `run`. Connects to none of them yet.
     pub fn new(run: &Path) -> Self {
-        let channel = |peer: &'static str| gantry_rpc::socket::channel(peer, run.join(format!("{peer}.sock")));
+        let channel =
+            |peer: &'static str| gantry_rpc::socket::channel(peer, run.join(format!("{peer}.sock")));
         Self(Arc::new(Inner {
             run: run.to_owned(),
             content: channel("content"),

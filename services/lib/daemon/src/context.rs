@@ -83,8 +83,12 @@ impl Context {
         let default = PathBuf::from(format!("/etc/gantry/{}.toml", self.name));
         let path = self.config.as_ref().unwrap_or(&default);
         match std::fs::read_to_string(path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| format!("settings {}: {error}", path.display()).into()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.config.is_none() => Ok(T::default()),
+            Ok(text) => {
+                toml::from_str(&text).map_err(|error| format!("settings {}: {error}", path.display()).into())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.config.is_none() => {
+                Ok(T::default())
+            }
             Err(error) => Err(format!("settings {}: {error}", path.display()).into()),
         }
     }
@@ -131,7 +135,11 @@ impl Context {
     /// # Errors
     ///
     /// When the transport breaks.
-    pub async fn serve_on(self, listener: UnixListener, routes: tonic::service::Routes) -> Result<(), BoxError> {
+    pub async fn serve_on(
+        self,
+        listener: UnixListener,
+        routes: tonic::service::Routes,
+    ) -> Result<(), BoxError> {
         tracing::info!(service = self.name, state = %self.state().display(), "ready");
         serve::serve(listener, routes, self.metrics.clone(), self.shutdown.clone()).await?;
         self.shutdown.cancel();

@@ -18,10 +18,10 @@ mod serve;
 mod telemetry;
 
 pub use context::Context;
+pub use gantry_rpc::BoxError;
 pub use metrics::Registry;
 pub use privileges::Privileges;
 pub use roots::Roots;
-pub use gantry_rpc::BoxError;
 
 use std::process::ExitCode;
 

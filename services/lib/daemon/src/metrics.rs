@@ -45,7 +45,8 @@ impl Registry {
 
     pub(crate) fn observe_call(&self, path: &str, elapsed: Duration) {
         // Paths are those of services that exist, plus whatever a stranger asks for.
-        let known = path.starts_with("/containerd.") || path.starts_with("/gantry.") || path.starts_with("/grpc.");
+        let known =
+            path.starts_with("/containerd.") || path.starts_with("/gantry.") || path.starts_with("/grpc.");
         let path = if known { path } else { "other" };
         self.calls.get_or_create(&vec![("path".to_owned(), path.to_owned())]).observe(elapsed.as_secs_f64());
     }

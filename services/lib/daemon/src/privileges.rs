@@ -42,7 +42,8 @@ pub enum Error {
 pub fn drop_to(privileges: &Privileges) -> Result<(), Error> {
     let Privileges::Only(kept) = privileges else { return Ok(()) };
     let available = read(CapSet::Permitted)?;
-    let kept: CapsHashSet = kept.iter().copied().filter(|capability| available.contains(capability)).collect();
+    let kept: CapsHashSet =
+        kept.iter().copied().filter(|capability| available.contains(capability)).collect();
 
     // The bounding set can only be reduced with CAP_SETPCAP: before the others.
     if available.contains(&Capability::CAP_SETPCAP) {

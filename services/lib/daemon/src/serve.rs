@@ -87,7 +87,8 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let path = request.uri().path().to_owned();
-        let trace = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let trace =
+            request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let span = tracing::info_span!("rpc", path, trace);
         let started = Instant::now();
         let metrics = self.metrics.clone();

@@ -9,8 +9,8 @@ use crate::{Arguments, BoxError};
 type BoxLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 pub(crate) fn start(service: &'static str, arguments: &Arguments) -> Result<(), BoxError> {
-    let filter = EnvFilter::try_new(&arguments.log)
-        .map_err(|error| format!("--log {:?}: {error}", arguments.log))?;
+    let filter =
+        EnvFilter::try_new(&arguments.log).map_err(|error| format!("--log {:?}: {error}", arguments.log))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines: BoxLayer = if arguments.log_json {
         lines.json().with_filter(filter).boxed()
@@ -32,7 +32,8 @@ fn export(service: &'static str) -> Result<Option<BoxLayer>, BoxError> {
         return Ok(None);
     }
     let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().build()?;
-    let resource = opentelemetry_sdk::Resource::builder().with_service_name(format!("gantry-{service}")).build();
+    let resource =
+        opentelemetry_sdk::Resource::builder().with_service_name(format!("gantry-{service}")).build();
     let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_resource(resource)
@@ -43,7 +44,10 @@ fn export(service: &'static str) -> Result<Option<BoxLayer>, BoxError> {
 #[cfg(not(feature = "otel"))]
 fn export(service: &'static str) -> Result<Option<BoxLayer>, BoxError> {
     if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
-        return Err(format!("gantryd {service} was built without the feature `otel`, but an OTLP endpoint is set").into());
+        return Err(format!(
+            "gantryd {service} was built without the feature `otel`, but an OTLP endpoint is set"
+        )
+        .into());
     }
     Ok(None)
 }

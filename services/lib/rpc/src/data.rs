@@ -19,7 +19,8 @@ use std::path::Path;
 
 use prost::Message;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
@@ -79,7 +80,10 @@ impl Reply {
 /// # Errors
 ///
 /// `UNAVAILABLE` when nobody answers there; the server's own status otherwise.
-pub async fn call(path: &Path, request: &impl Message) -> Result<(UnixStream, Vec<u8>, Vec<OwnedFd>), Status> {
+pub async fn call(
+    path: &Path,
+    request: &impl Message,
+) -> Result<(UnixStream, Vec<u8>, Vec<OwnedFd>), Status> {
     let away = |error: io::Error| Status::unavailable(format!("data socket {}: {error}", path.display()));
     let mut stream = socket::connect(path).await.map_err(away)?;
     send(&mut stream, request).await.map_err(away)?;
@@ -92,7 +96,11 @@ pub async fn call(path: &Path, request: &impl Message) -> Result<(UnixStream, Ve
 /// # Errors
 ///
 /// What sendmsg(2) reports.
-pub async fn accept(stream: &mut UnixStream, detail: &impl Message, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub async fn accept(
+    stream: &mut UnixStream,
+    detail: &impl Message,
+    fds: &[BorrowedFd<'_>],
+) -> io::Result<()> {
     let reply = Reply { status: None, detail: detail.encode_to_vec() };
     send_with_fds(stream, &reply, fds).await
 }
@@ -111,7 +119,10 @@ pub async fn reject(stream: &mut UnixStream, status: &Status) -> io::Result<()> 
 /// # Errors
 ///
 /// What write(2) reports.
-pub async fn send(stream: &mut (impl tokio::io::AsyncWrite + Unpin), message: &impl Message) -> io::Result<()> {
+pub async fn send(
+    stream: &mut (impl tokio::io::AsyncWrite + Unpin),
+    message: &impl Message,
+) -> io::Result<()> {
     stream.write_all(&frame(message)).await
 }
 
@@ -154,14 +165,21 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
 }
 
 /// Sends a message; the descriptors ride on its first byte.
-async fn send_with_fds(stream: &mut UnixStream, message: &impl Message, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+async fn send_with_fds(
+    stream: &mut UnixStream,
+    message: &impl Message,
+    fds: &[BorrowedFd<'_>],
+) -> io::Result<()> {
     let bytes = frame(message);
     let sent = stream
         .async_io(Interest::WRITABLE, || {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
             let mut control = SendAncillaryBuffer::new(&mut space);
             if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "more than four descriptors in a message"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "more than four descriptors in a message",
+                ));
             }
             Ok(rustix::net::sendmsg(&*stream, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?)
         })
@@ -179,7 +197,11 @@ async fn receive_with_fds<M: Message + Default>(stream: &UnixStream) -> io::Resu
     Ok((M::decode(bytes.as_slice()).map_err(invalid)?, fds))
 }
 
-async fn read_exact_with_fds(stream: &UnixStream, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<()> {
+async fn read_exact_with_fds(
+    stream: &UnixStream,
+    buffer: &mut [u8],
+    fds: &mut Vec<OwnedFd>,
+) -> io::Result<()> {
     let mut filled = 0;
     while filled < buffer.len() {
         let rest = &mut buffer[filled..];

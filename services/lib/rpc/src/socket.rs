@@ -54,7 +54,10 @@ pub fn channel(peer: &'static str, path: PathBuf) -> Channel {
             let path = path.clone();
             async move {
                 connect(&path).await.map(TokioIo::new).map_err(|error| {
-                    io::Error::new(error.kind(), format!("service {peer} is away ({}: {error})", path.display()))
+                    io::Error::new(
+                        error.kind(),
+                        format!("service {peer} is away ({}: {error})", path.display()),
+                    )
                 })
             }
         }))
@@ -72,9 +75,13 @@ impl<'a> Short<'a> {
             return Ok(Self::AsIs(path));
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a socket's path has a directory and a name"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a socket's path has a directory and a name",
+            ));
         };
-        let directory = rustix::fs::open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let directory =
+            rustix::fs::open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
         Ok(Self::ThroughDirectory { path, _directory: directory })
     }

@@ -1,0 +1,127 @@
+//! `gantry ps`, `stop`, `rm`.
+
+use anyhow::Result;
+use gantry_proto::gantry::engine::v1::{Container, ListRequest, RemoveRequest, Status, StopRequest};
+use serde_json::json;
+
+use crate::cmd::{FAILED, Session};
+use crate::output::{self, Format};
+
+pub async fn list(session: &Session, all: bool, quiet: bool) -> Result<()> {
+    let request = ListRequest { all, ..ListRequest::default() };
+    let containers = session.peers.containers().list(request).await?.into_inner().containers;
+    if quiet {
+        for container in &containers {
+            println!("{}", output::short(&container.id));
+        }
+        return Ok(());
+    }
+    match session.format {
+        Format::Json => output::json(&containers.iter().map(as_json).collect::<Vec<_>>()),
+        Format::Table => {
+            let rows: Vec<_> = containers.iter().map(row).collect();
+            output::table(["CONTAINER", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAME"], &rows);
+            Ok(())
+        }
+    }
+}
+
+pub async fn stop(session: &Session, containers: &[String], timeout: Option<i64>) -> Result<u8> {
+    let mut client = session.peers.containers();
+    let mut code = 0;
+    for container in containers {
+        let request = StopRequest { container: container.clone(), signal: String::new(), timeout };
+        code = report(container, client.stop(request).await).max(code);
+    }
+    Ok(code)
+}
+
+pub async fn remove(session: &Session, containers: &[String], force: bool, volumes: bool) -> Result<u8> {
+    let mut client = session.peers.containers();
+    let mut code = 0;
+    for container in containers {
+        let request = RemoveRequest { container: container.clone(), force, volumes, link: false };
+        code = report(container, client.remove(request).await).max(code);
+    }
+    Ok(code)
+}
+
+/// Prints the name, or why it went wrong; the exit code.
+fn report<T>(name: &str, result: Result<T, tonic::Status>) -> u8 {
+    match result {
+        Ok(_) => {
+            println!("{name}");
+            0
+        }
+        Err(status) => {
+            eprintln!("gantry: {}", status.message());
+            FAILED
+        }
+    }
+}
+
+fn status(container: &Container) -> String {
+    let state = container.state.clone().unwrap_or_default();
+    match state.status() {
+        Status::Exited => {
+            format!("exited ({}) {}", state.exit_code, output::ago(state.finished_at.as_ref()))
+        }
+        Status::Running => format!("up {}", output::ago(state.started_at.as_ref()).trim_end_matches(" ago")),
+        other => other.as_str_name().to_lowercase(),
+    }
+}
+
+fn row(container: &Container) -> [String; 7] {
+    let ports: Vec<_> = container
+        .ports
+        .iter()
+        .map(|port| format!("{}:{}->{}/{}", port.host_ip, port.host_port, port.container_port, port.protocol))
+        .collect();
+    let command =
+        std::iter::once(&container.path).chain(&container.args).cloned().collect::<Vec<_>>().join(" ");
+    [
+        output::short(&container.id).to_owned(),
+        container.config.as_ref().map(|config| config.image.clone()).unwrap_or_default(),
+        command.chars().take(24).collect(),
+        output::ago(container.created_at.as_ref()),
+        status(container),
+        ports.join(", "),
+        container.name.clone(),
+    ]
+}
+
+/// A container as JSON: what its row says, and more.
+pub fn as_json(container: &Container) -> serde_json::Value {
+    let config = container.config.clone().unwrap_or_default();
+    let state = container.state.clone().unwrap_or_default();
+    json!({
+        "id": container.id,
+        "name": container.name,
+        "image": config.image,
+        "image_id": container.image_id,
+        "path": container.path,
+        "args": container.args,
+        "env": config.env,
+        "status": state.status().as_str_name().to_lowercase(),
+        "pid": state.pid,
+        "exit_code": state.exit_code,
+        "error": state.error,
+        "restart_count": container.restart_count,
+        "created_at": container.created_at.as_ref().map(ToString::to_string),
+        "started_at": state.started_at.as_ref().map(ToString::to_string),
+        "finished_at": state.finished_at.as_ref().map(ToString::to_string),
+        "labels": config.labels,
+        "mounts": container.mounts.iter().map(|mount| json!({
+            "type": mount.r#type, "name": mount.name, "source": mount.source,
+            "destination": mount.destination, "writable": mount.rw,
+        })).collect::<Vec<_>>(),
+        "networks": container.networks.iter().map(|(name, endpoint)| (name.clone(), json!({
+            "address": endpoint.ip_address, "gateway": endpoint.gateway, "mac": endpoint.mac_address,
+        }))).collect::<serde_json::Map<_, _>>(),
+        "ports": container.ports.iter().map(|port| json!({
+            "host_ip": port.host_ip, "host_port": port.host_port,
+            "container_port": port.container_port, "protocol": port.protocol,
+        })).collect::<Vec<_>>(),
+        "log_path": container.log_path,
+    })
+}

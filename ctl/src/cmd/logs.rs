@@ -1,0 +1,30 @@
+//! `gantry logs`.
+
+use anyhow::Result;
+use gantry_proto::gantry::engine::v1::{DataRequest, LogsReply, data_request};
+use prost::Message;
+
+use crate::cmd::Session;
+use crate::stdio;
+
+pub async fn run(
+    session: &Session,
+    container: String,
+    follow: bool,
+    tail: i64,
+    timestamps: bool,
+) -> Result<()> {
+    let logs = data_request::Logs {
+        container,
+        follow,
+        stdout: true,
+        stderr: true,
+        timestamps,
+        tail,
+        ..data_request::Logs::default()
+    };
+    let request = DataRequest { action: Some(data_request::Action::Logs(logs)) };
+    let (stream, detail, _) = gantry_rpc::data::call(&session.peers.data_socket("engine"), &request).await?;
+    let tty = LogsReply::decode(detail.as_slice())?.tty;
+    if tty { stdio::copy(stream, true, false).await } else { stdio::print_frames(stream).await }
+}

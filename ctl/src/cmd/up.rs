@@ -1,0 +1,63 @@
+//! `gantry up`.
+
+use std::fs::OpenOptions;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+use crate::cli::Up;
+use crate::cmd::Session;
+use crate::supervisor;
+
+/// How long all services may take until they answer.
+const START: Duration = Duration::from_secs(60);
+
+pub async fn run(session: &Session, arguments: &Up) -> Result<()> {
+    if arguments.detach {
+        return detach(session, arguments).await;
+    }
+    supervisor::run(&session.roots, &arguments.log, || println!("ready")).await
+}
+
+/// Starts a supervisor in a session of its own, and returns when the services answer.
+async fn detach(session: &Session, arguments: &Up) -> Result<()> {
+    let roots = &session.roots;
+    if supervisor::holder(roots).is_some() {
+        bail!("Gantry is already up on {}", roots.run.display());
+    }
+    let folder = roots.state.join("log");
+    std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    let path = folder.join("supervisor.log");
+    let log = OpenOptions::new().create(true).append(true).open(&path)?;
+    let mut child = Command::new("/proc/self/exe")
+        .arg0("gantry")
+        .args(["up", "--log", &arguments.log])
+        .arg("--state")
+        .arg(&roots.state)
+        .arg("--run")
+        .arg(&roots.run)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .context("start the supervisor")?;
+
+    let pid = child.id().context("the supervisor has ended")?;
+    let ready = async {
+        while !supervisor::is_ready(roots, pid) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        status = child.wait() => bail!("the supervisor ended ({}); see {}", status?, path.display()),
+        () = tokio::time::sleep(START) => {
+            bail!("not all services answer after {} s; see {}", START.as_secs(), folder.display())
+        }
+        () = ready => {}
+    }
+    println!("ready");
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! The local supervisor: what `gantry up` is while it runs.
+//!
+//! It starts `gantryd SERVICE` for each service, appends what they print to
+//! `<state>/log/<service>.log`, and starts again what dies, with backoff. It
+//! holds `<run>/supervisor.lock`, in which its pid stands. When it is killed the
+//! services go on; the next one takes over by ending them first ([`replace`]):
+//! containers do not notice, for no service is on their data path.
+
+mod child;
+mod lock;
+pub mod process;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use gantry_daemon::Roots;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+pub use lock::{holder, is_ready};
+
+use lock::Lock;
+
+/// The services, in the order in which others need them.
+pub const SERVICES: [&str; 8] =
+    ["control", "content", "snapshots", "images", "tasks", "network", "engine", "gateway"];
+
+/// How long a service may take to end after SIGTERM.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs the services until SIGTERM or SIGINT. `ready` is called once, when all
+/// answer their health check.
+pub async fn run(roots: &Roots, log: &str, ready: impl FnOnce()) -> Result<()> {
+    let mut lock = Lock::take(roots)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let binary = gantryd()?;
+    for service in SERVICES {
+        replace(roots, service).await?;
+    }
+
+    let stop = CancellationToken::new();
+    let children: Vec<_> = SERVICES
+        .iter()
+        .map(|service| {
+            let child =
+                child::Child { binary: binary.clone(), service, roots: roots.clone(), log: log.to_owned() };
+            tokio::spawn(child.keep_running(stop.clone()))
+        })
+        .collect();
+
+    let ended = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::pin!(ended);
+    tokio::select! {
+        () = &mut ended => {}
+        () = healthy(roots) => {
+            lock.note_ready()?;
+            ready();
+            ended.await;
+        }
+    }
+
+    stop.cancel();
+    for child in children {
+        child.await?;
+    }
+    Ok(())
+}
+
+/// Returns when every service answers its health check.
+async fn healthy(roots: &Roots) {
+    for service in SERVICES {
+        while !process::is_healthy(roots, service).await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Ends a service that an earlier supervisor left behind.
+async fn replace(roots: &Roots, service: &'static str) -> Result<()> {
+    if let Some(left) = process::serving(&roots.socket(service)).await {
+        process::end(left, PATIENCE)
+            .await
+            .with_context(|| format!("end {service}, which was left running"))?;
+    }
+    Ok(())
+}
+
+/// `gantryd`: beside this program, or in the search path.
+fn gantryd() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("find this program")?;
+    let beside = own.with_file_name("gantryd");
+    if beside.is_file() {
+        return Ok(beside);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("gantryd"))
+        .find(|candidate| candidate.is_file())
+        .with_context(|| format!("gantryd is neither beside {} nor in PATH", own.display()))
+}
