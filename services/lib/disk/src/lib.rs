@@ -4,6 +4,7 @@
 //!   protobuf values, written in [`Batch`]es. A batch whose `commit` returned is on disk: one writer thread merges the
 //!   batches that wait into one write with one sync (group commit).
 //! - [`atomic`]: files that are either the old or the new, never half.
+//! - [`file`]: what only the kernel knows of a file: holes, and who could still write to it.
 //! - [`KeyedLocks`]: an async lock per key.
 //!
 //! Where the system has no RocksDB library, it is built from the crate's own sources (a quarter of an hour on two
@@ -13,6 +14,7 @@ pub mod atomic;
 mod batch;
 mod database;
 mod error;
+pub mod file;
 mod key;
 mod keyed_lock;
 mod settings;

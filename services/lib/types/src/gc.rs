@@ -15,6 +15,10 @@ pub const FLAT: &str = "containerd.io/gc.flat";
 const REF_CONTENT: &str = "containerd.io/gc.ref.content";
 const REF_IMAGE: &str = "containerd.io/gc.ref.image";
 const REF_SNAPSHOT: &str = "containerd.io/gc.ref.snapshot.";
+const BACK_CONTENT: &str = "containerd.io/gc.bref.content";
+const BACK_IMAGE: &str = "containerd.io/gc.bref.image";
+const BACK_CONTAINER: &str = "containerd.io/gc.bref.container";
+const BACK_SNAPSHOT: &str = "containerd.io/gc.bref.snapshot.";
 
 /// What a label refers to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +34,27 @@ pub enum Edge {
     },
     /// An image, by name.
     Image(String),
+}
+
+impl Edge {
+    /// The type of the resource as garbage collection and leases name it: `content`, `images`,
+    /// `snapshots/<snapshotter>`.
+    pub fn resource_type(&self) -> String {
+        match self {
+            Edge::Content(_) => "content".to_owned(),
+            Edge::Snapshot { snapshotter, .. } => format!("snapshots/{snapshotter}"),
+            Edge::Image(_) => "images".to_owned(),
+        }
+    }
+
+    /// The resource's key within its type.
+    pub fn key(&self) -> &str {
+        match self {
+            Edge::Content(digest) => digest.as_str(),
+            Edge::Snapshot { key, .. } => key,
+            Edge::Image(name) => name,
+        }
+    }
 }
 
 /// Whether the labels make their object a root.
@@ -48,6 +73,24 @@ pub fn edges(labels: &Labels) -> impl Iterator<Item = Edge> + '_ {
         }
         let snapshotter = key.strip_prefix(REF_SNAPSHOT)?.split('/').next().filter(|name| !name.is_empty())?;
         Some(Edge::Snapshot { snapshotter: snapshotter.to_owned(), key: value.clone() })
+    })
+}
+
+/// The objects that an object's back references name, those that keep it: their resource type, as
+/// [`Edge::resource_type`] has it or `containers`, and their key.
+pub fn back_references(labels: &Labels) -> impl Iterator<Item = (String, &str)> + '_ {
+    labels.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(key, value)| {
+        let resource_type = if is_or_extends(key, BACK_CONTENT) {
+            "content".to_owned()
+        } else if is_or_extends(key, BACK_IMAGE) {
+            "images".to_owned()
+        } else if is_or_extends(key, BACK_CONTAINER) {
+            "containers".to_owned()
+        } else {
+            let snapshotter = key.strip_prefix(BACK_SNAPSHOT)?.split('/').next().filter(|name| !name.is_empty())?;
+            format!("snapshots/{snapshotter}")
+        };
+        Some((resource_type, value.as_str()))
     })
 }
 
@@ -89,6 +132,10 @@ mod tests {
                 Edge::Image("docker.io/library/x:1".into()),
             ]
         );
+        assert!(back_references(&labels).next().is_none());
+        let back = Labels::from([("containerd.io/gc.bref.container.x", "c1"), ("containerd.io/gc.bref.snapshot.native", "s1")]);
+        let found: Vec<_> = back_references(&back).collect();
+        assert_eq!(found, [("containers".to_owned(), "c1"), ("snapshots/native".to_owned(), "s1")]);
         assert!(!is_root(&labels));
         assert!(is_root(&Labels::from([(ROOT, "2026-01-01T00:00:00Z")])));
     }

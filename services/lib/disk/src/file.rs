@@ -1,0 +1,101 @@
+//! What only the kernel knows of a file.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use rustix::fs::SeekFrom;
+
+/// The bytes from the start of a file up to its first hole, or to its end.
+///
+/// A writer that died in the middle of writing pieces out of order leaves a hole; what lies before it was written.
+/// File systems that know no holes report none. Moves the file's position.
+pub fn solid_length(file: &File) -> io::Result<u64> {
+    let length = file.metadata()?.len();
+    if length == 0 {
+        return Ok(0);
+    }
+    match rustix::fs::seek(file, SeekFrom::Hole(0)) {
+        Ok(hole) => Ok(hole.min(length)),
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP) => Ok(length),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether anybody can write to a file through something that is open already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writers {
+    /// No writable descriptor and no writable mapping exists, in any process or in flight between two.
+    None,
+    /// There is at least one.
+    Some,
+    /// The file system cannot tell.
+    Unknown,
+}
+
+/// Asks the kernel for a file's writers, by taking a read lease (fcntl(2), `F_SETLEASE`) and giving it back: the lease
+/// is refused while the file is open for writing anywhere.
+///
+/// `file` must be open for reading only, and the file must belong to the caller (or CAP_LEASE). The answer holds on for
+/// as long as nobody who may opens the file anew. Should somebody do so in the instant in which the lease is held, the
+/// kernel sends SIGIO, which ends a process that has no handler for it: install one.
+pub fn writers(file: &File) -> io::Result<Writers> {
+    match set_lease(file, libc::F_RDLCK) {
+        Ok(()) => {
+            set_lease(file, libc::F_UNLCK)?;
+            Ok(Writers::None)
+        }
+        Err(error) => match error.raw_os_error() {
+            // EAGAIN and EWOULDBLOCK are one number on Linux.
+            Some(libc::EAGAIN | libc::EBUSY) => Ok(Writers::Some),
+            Some(libc::EACCES | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOLCK) => Ok(Writers::Unknown),
+            _ => Err(error),
+        },
+    }
+}
+
+#[allow(unsafe_code)]
+fn set_lease(file: &File, kind: i32) -> io::Result<()> {
+    // SAFETY: F_SETLEASE takes an integer and touches no memory of ours; the descriptor is open, because `file` is
+    // borrowed for the call.
+    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::FileExt;
+
+    #[test]
+    fn a_hole_ends_what_is_solid() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
+        assert_eq!(solid_length(&file).unwrap(), 0);
+        file.write_all_at(&[1; 5000], 0).unwrap();
+        assert_eq!(solid_length(&file).unwrap(), 5000);
+        file.write_all_at(&[1; 100], 1 << 20).unwrap();
+        let solid = solid_length(&file).unwrap();
+        assert!((5000..=65536).contains(&solid), "{solid}");
+    }
+
+    #[test]
+    fn every_open_writer_is_seen_and_readers_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let writer = File::create(&path).unwrap();
+        let reader = File::open(&path).unwrap();
+        let other_reader = File::open(&path).unwrap();
+        assert_eq!(writers(&reader).unwrap(), Writers::Some);
+        let duplicate = writer.try_clone().unwrap();
+        drop(writer);
+        assert_eq!(writers(&reader).unwrap(), Writers::Some);
+        drop(duplicate);
+        assert_eq!(writers(&reader).unwrap(), Writers::None);
+        drop(other_reader);
+    }
+}
