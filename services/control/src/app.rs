@@ -1,0 +1,63 @@
+//! The wiring, top to bottom.
+
+use gantry_api::Peers;
+use gantry_daemon::{BoxError, Context};
+use gantry_disk::Database;
+use gantry_proto::containerd::services as containerd;
+use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
+use gantry_proto::gantry::gc::v1::gc_server::GcServer;
+use tonic::service::Routes;
+
+use crate::events::Bus;
+use crate::front::Front;
+use crate::gc::Collector;
+use crate::gc::schedule::Scheduler;
+use crate::gc::store::Remote;
+use crate::introspection::{self, Plugins};
+use crate::leases::{self, Leases};
+use crate::namespaces::{self, Namespaces};
+use crate::server::{self, Announcer};
+
+/// Opens the records and serves until shutdown, on the service's own socket and on the front socket.
+pub async fn run(context: Context) -> Result<(), BoxError> {
+    let folder = context.state();
+    let (database, uuid) = tokio::task::spawn_blocking(move || {
+        let tables = &[namespaces::TABLE, leases::LEASES, leases::RESOURCES];
+        Ok::<_, gantry_disk::Error>((Database::open(folder.join("db"), tables)?, introspection::uuid(&folder)?))
+    })
+    .await??;
+    let records = Namespaces::new(database.clone());
+    let leases = Leases::new(database);
+    leases.remove_orphans(&leases.orphans()?).await?;
+
+    let peers = Peers::new(context.run());
+    let collector = Collector::new(Remote::all(&peers), leases.clone());
+    let scheduler = Scheduler::new(collector.clone());
+    let bus = Bus::default();
+    let announcer = Announcer::new(bus.clone(), scheduler.clone());
+    context.spawn("gc", scheduler.clone().run());
+
+    let front = gantry_rpc::socket::bind(&context.run().join("containerd.sock"), 0o600)?;
+    context.spawn("front", Front::new(context.run()).serve(front, context.shutdown().clone()));
+
+    let plugins = Plugins::new(&context.roots().state);
+    let routes = Routes::new(containerd::version::v1::version_server::VersionServer::new(server::version::Server))
+        .add_service(containerd::introspection::v1::introspection_server::IntrospectionServer::new(
+            server::introspection::Server::new(plugins, uuid),
+        ))
+        .add_service(containerd::events::v1::events_server::EventsServer::new(server::events::Server::new(
+            bus,
+            announcer.clone(),
+        )))
+        .add_service(containerd::namespaces::v1::namespaces_server::NamespacesServer::new(
+            server::namespaces::Server::new(records, collector.clone(), announcer),
+        ))
+        .add_service(containerd::leases::v1::leases_server::LeasesServer::new(server::leases::Server::new(
+            leases.clone(),
+            collector.clone(),
+            scheduler.clone(),
+        )))
+        .add_service(GcServer::new(server::gc::Server::new(collector, scheduler)))
+        .add_service(FsckServer::new(server::fsck::Server::new(leases)));
+    context.serve(routes).await
+}

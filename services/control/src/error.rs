@@ -1,0 +1,88 @@
+//! What can go wrong in the control service, as situations with their operands.
+
+use gantry_rpc::{Code, Coded};
+
+/// A failure of this service.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name, a label, a filter or a mask does not parse.
+    #[error(transparent)]
+    Argument(#[from] gantry_types::Error),
+    /// A field of a request is missing or makes no sense.
+    #[error("{0}")]
+    Request(String),
+    /// There is no such namespace.
+    #[error("namespace {0:?} not found")]
+    NamespaceNotFound(String),
+    /// There is such a namespace already.
+    #[error("namespace {0:?} already exists")]
+    NamespaceExists(String),
+    /// A namespace that is to be removed has something in it.
+    #[error("namespace {name:?} must be empty, but it still has {remains}")]
+    NamespaceNotEmpty {
+        /// The namespace.
+        name: String,
+        /// What is in it.
+        remains: String,
+    },
+    /// There is no such lease.
+    #[error("lease {0:?} does not exist: not found")]
+    LeaseNotFound(String),
+    /// There is such a lease already.
+    #[error("lease {0:?} already exists")]
+    LeaseExists(String),
+    /// A lease cannot keep things of this type.
+    #[error("a lease cannot keep resources of type {0:?}")]
+    ResourceType(String),
+    /// What was to be held is gone.
+    #[error("{} not found", list(.0))]
+    Gone(Vec<crate::gc::graph::Resource>),
+    /// There is no such plugin.
+    #[error("plugin {kind}.{id} not found")]
+    PluginNotFound {
+        /// Its type.
+        kind: String,
+        /// Its id.
+        id: String,
+    },
+    /// Another service refused or is away.
+    #[error("{peer}: {}", status.message())]
+    Peer {
+        /// The other service.
+        peer: &'static str,
+        /// Its answer.
+        status: Box<tonic::Status>,
+    },
+    /// The database failed.
+    #[error("records of namespaces and leases")]
+    Database(#[from] gantry_disk::Error),
+}
+
+fn list(resources: &[crate::gc::graph::Resource]) -> String {
+    resources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Error {
+    /// Wraps the answer of another service.
+    pub fn peer(peer: &'static str) -> impl FnOnce(tonic::Status) -> Error {
+        move |status| Error::Peer { peer, status: Box::new(status) }
+    }
+}
+
+impl Coded for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::Argument(_) | Error::Request(_) => Code::InvalidArgument,
+            Error::NamespaceNotFound(_) | Error::LeaseNotFound(_) | Error::Gone(_) | Error::PluginNotFound { .. } => {
+                Code::NotFound
+            }
+            Error::NamespaceExists(_) | Error::LeaseExists(_) => Code::AlreadyExists,
+            Error::NamespaceNotEmpty { .. } => Code::FailedPrecondition,
+            Error::ResourceType(_) => Code::Unimplemented,
+            Error::Peer { status, .. } => gantry_rpc::code::code_of(status),
+            Error::Database(error) if error.is_disk_full() => Code::ResourceExhausted,
+            Error::Database(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
+            Error::Database(_) => Code::Internal,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The graph of one namespace: who keeps whom.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+/// A thing that can be collected or that keeps others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Resource {
+    /// `content`, `ingests`, `snapshots/<snapshotter>`, `images`, `containers`, `leases`.
+    pub kind: String,
+    /// Its name among its kind.
+    pub key: String,
+}
+
+impl Resource {
+    /// A resource by type and key.
+    pub fn new(kind: &str, key: &str) -> Resource {
+        Resource { kind: kind.to_owned(), key: key.to_owned() }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.key)
+    }
+}
+
+/// A thing that exists, and what it keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Itself.
+    pub resource: Resource,
+    /// Kept for its own sake.
+    pub root: bool,
+    /// What it keeps.
+    pub references: Vec<Resource>,
+    /// What keeps it, by its own saying.
+    pub kept_by: Vec<Resource>,
+    /// Keeps its references, but not what they refer to.
+    pub flat: bool,
+}
+
+/// How far a thing is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    No,
+    /// By a flat lease: itself only.
+    Itself,
+    /// With all that it keeps.
+    Deep,
+}
+
+#[derive(Debug, Default)]
+struct Vertex {
+    exists: bool,
+    root: bool,
+    flat: bool,
+    keeps: Vec<usize>,
+}
+
+/// The graph. What is added twice is joined.
+#[derive(Debug, Default)]
+pub struct Graph {
+    numbers: HashMap<Resource, usize>,
+    vertices: Vec<Vertex>,
+}
+
+impl Graph {
+    /// Adds a thing that exists.
+    pub fn add(&mut self, node: Node) {
+        let number = self.number(node.resource);
+        for reference in node.references {
+            let to = self.number(reference);
+            self.vertices[number].keeps.push(to);
+        }
+        for keeper in node.kept_by {
+            let from = self.number(keeper);
+            self.vertices[from].keeps.push(number);
+        }
+        let vertex = &mut self.vertices[number];
+        vertex.exists = true;
+        vertex.root |= node.root;
+        vertex.flat = node.flat;
+    }
+
+    fn number(&mut self, resource: Resource) -> usize {
+        let next = self.vertices.len();
+        let number = *self.numbers.entry(resource).or_insert(next);
+        if number == next {
+            self.vertices.push(Vertex::default());
+        }
+        number
+    }
+
+    /// Whether a thing was added.
+    pub fn contains(&self, resource: &Resource) -> bool {
+        self.numbers.get(resource).is_some_and(|number| self.vertices[*number].exists)
+    }
+
+    /// What exists and is reached neither from a root nor from `held`; and all that exists.
+    pub fn unreached(&self, held: &HashSet<Resource>) -> (HashSet<Resource>, HashSet<Resource>) {
+        let roots = (0..self.vertices.len()).filter(|number| self.vertices[*number].exists && self.vertices[*number].root);
+        let reach = self.walk(roots.chain(held.iter().filter_map(|resource| self.numbers.get(resource).copied())));
+        let existing = || self.numbers.iter().filter(|(_, number)| self.vertices[**number].exists);
+        let unreached = existing().filter(|(_, number)| reach[**number] == Reach::No).map(|(resource, _)| resource.clone());
+        (unreached.collect(), existing().map(|(resource, _)| resource.clone()).collect())
+    }
+
+    /// All that these keep, near and far; whether it exists or not.
+    pub fn below(&self, start: &[Resource]) -> HashSet<Resource> {
+        let reach = self.walk(start.iter().filter_map(|resource| self.numbers.get(resource).copied()));
+        let reached = self.numbers.iter().filter(|(_, number)| reach[**number] != Reach::No);
+        reached.map(|(resource, _)| resource.clone()).collect()
+    }
+
+    fn walk(&self, start: impl Iterator<Item = usize>) -> Vec<Reach> {
+        let mut reach = vec![Reach::No; self.vertices.len()];
+        let mut open: Vec<usize> = Vec::new();
+        let arrive = |number: usize, how: Reach, reach: &mut Vec<Reach>, open: &mut Vec<usize>| {
+            if how > reach[number] {
+                reach[number] = how;
+                if how == Reach::Deep {
+                    open.push(number);
+                }
+            }
+        };
+        for number in start {
+            arrive(number, Reach::Deep, &mut reach, &mut open);
+        }
+        while let Some(number) = open.pop() {
+            let vertex = &self.vertices[number];
+            let how = if vertex.flat { Reach::Itself } else { Reach::Deep };
+            for kept in &vertex.keeps {
+                arrive(*kept, how, &mut reach, &mut open);
+            }
+        }
+        reach
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(key: &str) -> Resource {
+        Resource::new("content", key)
+    }
+
+    fn node(key: &str, references: &[&str]) -> Node {
+        let references = references.iter().map(|key| of(key)).collect();
+        Node { resource: of(key), root: false, references, kept_by: Vec::new(), flat: false }
+    }
+
+    fn unreached(nodes: Vec<Node>, held: &[&str]) -> Vec<String> {
+        let mut graph = Graph::default();
+        nodes.into_iter().for_each(|node| graph.add(node));
+        let held = held.iter().map(|key| of(key)).collect();
+        let mut keys: Vec<String> = graph.unreached(&held).0.into_iter().map(|resource| resource.key).collect();
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn roots_and_holds_keep_all_below_them() {
+        let root = |mut node: Node| {
+            node.root = true;
+            node
+        };
+        let nodes = || vec![root(node("a", &["b"])), node("b", &["c"]), node("c", &["b", "missing"]), node("d", &["e"]), node("e", &[])];
+        assert_eq!(unreached(nodes(), &[]), ["d", "e"]);
+        assert_eq!(unreached(nodes(), &["d", "unknown"]), [""; 0]);
+    }
+
+    #[test]
+    fn a_flat_lease_keeps_only_what_it_names() {
+        let lease = Node { root: true, flat: true, ..node("lease", &["a"]) };
+        let nodes = vec![lease.clone(), node("a", &["b"]), node("b", &[])];
+        assert_eq!(unreached(nodes, &[]), ["b"]);
+        let other = Node { root: true, ..node("other", &["a"]) };
+        assert_eq!(unreached(vec![lease, other, node("a", &["b"]), node("b", &[])], &[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_back_reference_keeps_its_holder() {
+        let back = Node { kept_by: vec![of("a")], ..node("b", &[]) };
+        let root = Node { root: true, ..node("a", &[]) };
+        assert_eq!(unreached(vec![root, back.clone()], &[]), [""; 0]);
+        assert_eq!(unreached(vec![node("a", &[]), back], &[]), ["a", "b"]);
+    }
+}

@@ -1,0 +1,158 @@
+//! When to collect: after any deletion, after a hundred changes, when a lease has
+//! expired, and every hour. Collecting may take a fiftieth of the time: the next
+//! run waits for fifty times as long as the last one took.
+//!
+//! What a collection itself removes is announced by the stores too; that is no
+//! reason for another.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use gantry_proto::containerd::events::{ContentDelete, SnapshotRemove};
+use gantry_proto::containerd::services::images::v1::ImageDelete;
+use gantry_proto::containerd::types::Envelope;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::graph::Resource;
+use super::store::Store;
+use super::{Collector, Outcome};
+use crate::error::Error;
+
+const CHANGES: u32 = 100;
+const SHARE: u32 = 50;
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const AFTER_START: Duration = Duration::from_millis(100);
+const LOOK_AT_LEASES: Duration = Duration::from_secs(30);
+const EVERYTHING: Duration = Duration::from_secs(3600);
+const RETRY: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Namespaces to be collected.
+    due: BTreeSet<String>,
+    /// Changes since the last collection.
+    changes: BTreeMap<String, u32>,
+    /// What the last collection of a namespace removed.
+    swept: BTreeMap<String, HashSet<Resource>>,
+}
+
+/// Decides when to collect. Cheap to clone.
+#[derive(Clone)]
+pub struct Scheduler<S> {
+    collector: Collector<S>,
+    // Guards the counters; never held over an await.
+    state: Arc<Mutex<State>>,
+    wake: Arc<Notify>,
+}
+
+impl<S: Store> Scheduler<S> {
+    /// A scheduler for this collector.
+    pub fn new(collector: Collector<S>) -> Scheduler<S> {
+        Scheduler { collector, state: Arc::default(), wake: Arc::default() }
+    }
+
+    /// Asks for a collection of a namespace soon.
+    pub fn trigger(&self, namespace: &str) {
+        self.state.lock().due.insert(namespace.to_owned());
+        self.wake.notify_one();
+    }
+
+    /// Counts what an event tells.
+    pub fn observe(&self, envelope: &Envelope) {
+        let topic = envelope.topic.as_str();
+        let ours = ["/images/", "/containers/", "/content/", "/snapshot/"];
+        if !ours.iter().any(|prefix| topic.starts_with(prefix)) {
+            return;
+        }
+        let namespace = &envelope.namespace;
+        let mut state = self.state.lock();
+        let due = if topic.ends_with("/delete") || topic.ends_with("/remove") {
+            !deleted(envelope).is_some_and(|resource| {
+                self.collector.active.dooms(namespace, &resource)
+                    || state.swept.get_mut(namespace).is_some_and(|swept| swept.remove(&resource))
+            })
+        } else {
+            let changes = state.changes.entry(namespace.clone()).or_default();
+            *changes += 1;
+            *changes >= CHANGES
+        };
+        if due {
+            state.due.insert(namespace.clone());
+            drop(state);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Collects one namespace now, and remembers what went.
+    pub async fn collect(&self, namespace: &str) -> Result<Outcome, Error> {
+        {
+            let mut state = self.state.lock();
+            state.due.remove(namespace);
+            state.changes.remove(namespace);
+        }
+        let outcome = self.collector.collect(namespace).await?;
+        if !outcome.removed.is_empty() {
+            tracing::info!(namespace, removed = outcome.removed.len(), freed = outcome.freed, "collected");
+        }
+        self.state.lock().swept.insert(namespace.to_owned(), outcome.removed.iter().cloned().collect());
+        Ok(outcome)
+    }
+
+    /// Collects when it is time, for ever.
+    pub async fn run(self) {
+        tokio::time::sleep(AFTER_START).await;
+        let mut whole = None::<Instant>;
+        loop {
+            if whole.is_none_or(|last| last.elapsed() >= EVERYTHING) {
+                match self.collector.namespaces().await {
+                    Ok(names) => {
+                        self.state.lock().due.extend(names);
+                        whole = Some(Instant::now());
+                    }
+                    Err(error) => tracing::debug!(error = gantry_rpc::chain(&error), "not every store answers yet"),
+                }
+            }
+            let pause = self.collect_due().await;
+            tokio::time::sleep(pause).await;
+            let patience = if whole.is_none() { RETRY } else { LOOK_AT_LEASES };
+            if tokio::time::timeout(patience, self.wake.notified()).await.is_err() {
+                match self.collector.leases.expired_in(SystemTime::now()) {
+                    Ok(names) => self.state.lock().due.extend(names),
+                    Err(error) => tracing::error!(error = gantry_rpc::chain(&error), "leases cannot be read"),
+                }
+            }
+        }
+    }
+
+    /// Collects what is due; how long to pause afterwards.
+    async fn collect_due(&self) -> Duration {
+        let due = std::mem::take(&mut self.state.lock().due);
+        let started = Instant::now();
+        let mut pause = Duration::ZERO;
+        for namespace in due {
+            if let Err(error) = self.collect(&namespace).await {
+                tracing::debug!(namespace, error = gantry_rpc::chain(&error), "not collected; to be tried again");
+                self.trigger(&namespace);
+                pause = RETRY;
+            }
+        }
+        pause.max((started.elapsed() * SHARE).min(LONGEST_PAUSE))
+    }
+}
+
+/// What a deletion was of; `None` for what is never collected.
+fn deleted(envelope: &Envelope) -> Option<Resource> {
+    let event = envelope.event.as_ref()?;
+    if let Some(Ok(event)) = gantry_proto::unpack::<ContentDelete>(event) {
+        return Some(Resource::new("content", &event.digest));
+    }
+    if let Some(Ok(event)) = gantry_proto::unpack::<SnapshotRemove>(event) {
+        return Some(Resource::new(&format!("snapshots/{}", event.snapshotter), &event.key));
+    }
+    if let Some(Ok(event)) = gantry_proto::unpack::<ImageDelete>(event) {
+        return Some(Resource::new("images", &event.name));
+    }
+    None
+}

@@ -1,0 +1,109 @@
+//! The stores that are collected, as the collector sees them.
+
+use gantry_api::Peers;
+use gantry_proto::gantry::gc::v1 as pb;
+
+use super::Outcome;
+use super::graph::{Node, Resource};
+use crate::error::Error;
+
+/// A store whose things can be collected. The contract is that of `gantry.gc.v1.Collector`.
+pub trait Store: Send + Sync + 'static {
+    /// Whether things of this type are in this store.
+    fn owns(&self, resource: &Resource) -> bool;
+    /// Every namespace in which the store has something.
+    fn namespaces(&self) -> impl Future<Output = Result<Vec<String>, Error>> + Send;
+    /// Begins a collection; the store's mark of now.
+    fn begin(&self, namespace: &str) -> impl Future<Output = Result<u64, Error>> + Send;
+    /// Everything in the namespace, with what keeps it.
+    fn scan(&self, namespace: &str) -> impl Future<Output = Result<Vec<Node>, Error>> + Send;
+    /// Deletes what was not made or touched since the mark.
+    fn sweep(&self, namespace: &str, mark: u64, doomed: Vec<Resource>) -> impl Future<Output = Result<Outcome, Error>> + Send;
+    /// Stamps as used now; those that do not exist.
+    fn touch(&self, namespace: &str, resources: Vec<Resource>) -> impl Future<Output = Result<Vec<Resource>, Error>> + Send;
+}
+
+/// The services that implement `gantry.gc.v1.Collector`.
+pub const REMOTE: [&str; 4] = ["content", "snapshots", "images", "tasks"];
+
+/// A store in a process of its own.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    peers: Peers,
+    name: &'static str,
+}
+
+impl Remote {
+    /// All of them.
+    pub fn all(peers: &Peers) -> Vec<Remote> {
+        REMOTE.iter().map(|name| Remote { peers: peers.clone(), name }).collect()
+    }
+}
+
+impl Store for Remote {
+    fn owns(&self, resource: &Resource) -> bool {
+        match resource.kind.as_str() {
+            "content" | "ingests" => self.name == "content",
+            "images" => self.name == "images",
+            "containers" => self.name == "tasks",
+            other => self.name == "snapshots" && other.starts_with("snapshots/"),
+        }
+    }
+
+    async fn namespaces(&self) -> Result<Vec<String>, Error> {
+        let answer = self.peers.collector(self.name).namespaces(pb::NamespacesRequest {}).await;
+        Ok(answer.map_err(Error::peer(self.name))?.into_inner().namespaces)
+    }
+
+    async fn begin(&self, namespace: &str) -> Result<u64, Error> {
+        let request = pb::BeginRequest { namespace: namespace.to_owned() };
+        let answer = self.peers.collector(self.name).begin(request).await;
+        Ok(answer.map_err(Error::peer(self.name))?.into_inner().mark)
+    }
+
+    async fn scan(&self, namespace: &str) -> Result<Vec<Node>, Error> {
+        let request = pb::ScanRequest { namespace: namespace.to_owned() };
+        let answer = self.peers.collector(self.name).scan(request).await;
+        let mut blocks = answer.map_err(Error::peer(self.name))?.into_inner();
+        let mut nodes = Vec::new();
+        while let Some(block) = blocks.message().await.map_err(Error::peer(self.name))? {
+            nodes.extend(block.nodes.into_iter().filter_map(node));
+        }
+        Ok(nodes)
+    }
+
+    async fn sweep(&self, namespace: &str, mark: u64, doomed: Vec<Resource>) -> Result<Outcome, Error> {
+        let resources = doomed.into_iter().map(to_proto).collect();
+        let request = pb::SweepRequest { namespace: namespace.to_owned(), mark, resources };
+        let answer = self.peers.collector(self.name).sweep(request).await;
+        let answer = answer.map_err(Error::peer(self.name))?.into_inner();
+        Ok(Outcome { removed: answer.removed.into_iter().map(from_proto).collect(), freed: answer.freed_bytes })
+    }
+
+    async fn touch(&self, namespace: &str, resources: Vec<Resource>) -> Result<Vec<Resource>, Error> {
+        let resources = resources.into_iter().map(to_proto).collect();
+        let request = pb::TouchRequest { namespace: namespace.to_owned(), resources };
+        let answer = self.peers.collector(self.name).touch(request).await;
+        Ok(answer.map_err(Error::peer(self.name))?.into_inner().missing.into_iter().map(from_proto).collect())
+    }
+}
+
+/// From the wire.
+pub fn from_proto(resource: pb::Resource) -> Resource {
+    Resource { kind: resource.r#type, key: resource.key }
+}
+
+/// To the wire.
+pub fn to_proto(resource: Resource) -> pb::Resource {
+    pb::Resource { r#type: resource.kind, key: resource.key }
+}
+
+fn node(node: pb::Node) -> Option<Node> {
+    Some(Node {
+        resource: from_proto(node.resource?),
+        root: node.root,
+        references: node.references.into_iter().map(from_proto).collect(),
+        kept_by: node.kept_by.into_iter().map(from_proto).collect(),
+        flat: node.flat,
+    })
+}

@@ -1,0 +1,1 @@
+//! Random clients against a collector: no acknowledged reference may dangle.

@@ -1,0 +1,259 @@
+//! Leases: what keeps things from being collected while somebody works on them.
+//!
+//! Tables: `leases`: (namespace, id) → containerd's `Lease` message;
+//! `resources`: (namespace, lease, "type key") → containerd's `Resource` message.
+//!
+//! Adding takes no lock, so that the layers of a pull do not wait for each other.
+//! A resource that slips in while its lease is removed is an orphan: it keeps
+//! nothing, and goes at the next start or when a lease of that name is made.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use chrono::{DateTime, Utc};
+use gantry_disk::{Database, KeyedLocks, Table};
+use gantry_proto::containerd::services::leases::v1::{Lease, Resource};
+use gantry_types::filter::{Fields, FilterSet};
+use gantry_types::{Labels, Namespace, gc};
+
+use crate::error::Error;
+
+/// The table of leases.
+pub const LEASES: &str = "leases";
+/// The table of what they keep.
+pub const RESOURCES: &str = "resources";
+
+/// The store of leases. Cheap to clone.
+#[derive(Clone)]
+pub struct Leases {
+    database: Database,
+    leases: Table<(String, String), Lease>,
+    resources: Table<(String, String, String), Resource>,
+    locks: KeyedLocks<(String, String)>,
+}
+
+/// A lease seen by a filter.
+struct Filterable<'a>(&'a Lease);
+
+impl Fields for Filterable<'_> {
+    fn field(&self, path: &[String]) -> Option<std::borrow::Cow<'_, str>> {
+        match path.split_first() {
+            Some((first, [])) if first == "id" => Some(self.0.id.as_str().into()),
+            Some((first, key)) if first == "labels" => self.0.labels.get(&key.join(".")).map(|value| value.as_str().into()),
+            _ => None,
+        }
+    }
+}
+
+impl Leases {
+    /// The store in an open database.
+    pub fn new(database: Database) -> Leases {
+        let (leases, resources) = (database.table(LEASES), database.table(RESOURCES));
+        Leases { database, leases, resources, locks: KeyedLocks::new() }
+    }
+
+    /// Makes a lease; without an id it gets one.
+    pub async fn create(&self, namespace: &Namespace, id: String, labels: Labels) -> Result<Lease, Error> {
+        labels.validate()?;
+        let id = if id.is_empty() { invent() } else { id };
+        let key = (namespace.to_string(), id.clone());
+        let _lock = self.locks.lock(key.clone()).await;
+        if self.leases.contains(&key)? {
+            return Err(Error::LeaseExists(id));
+        }
+        let lease = Lease { id, created_at: Some(SystemTime::now().into()), labels: labels.without_empty().into() };
+        let mut batch = self.database.batch();
+        for (orphan, _) in self.resources.scan(&key)? {
+            batch.delete(&self.resources, &orphan);
+        }
+        batch.put(&self.leases, &key, &lease);
+        batch.commit().await?;
+        Ok(lease)
+    }
+
+    /// Removes a lease and what it keeps.
+    pub async fn delete(&self, namespace: &str, id: &str) -> Result<(), Error> {
+        let key = (namespace.to_owned(), id.to_owned());
+        let _lock = self.locks.lock(key.clone()).await;
+        self.exists(&key)?;
+        let mut batch = self.database.batch();
+        batch.delete(&self.leases, &key);
+        for (resource, _) in self.resources.scan(&key)? {
+            batch.delete(&self.resources, &resource);
+        }
+        Ok(batch.commit().await?)
+    }
+
+    /// The leases of a namespace that pass the filters.
+    pub fn list(&self, namespace: &str, filters: &[String]) -> Result<Vec<Lease>, Error> {
+        let filters = FilterSet::parse(filters)?;
+        let leases = self.leases.scan(namespace)?.into_iter().map(|(_, lease)| lease);
+        Ok(leases.filter(|lease| filters.matches(&Filterable(lease))).collect())
+    }
+
+    /// Every namespace with a lease in it.
+    pub fn namespaces(&self) -> Result<Vec<String>, Error> {
+        let mut names: Vec<String> = self.leases.scan_all()?.into_iter().map(|((namespace, _), _)| namespace).collect();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// Makes a lease keep something.
+    pub async fn add(&self, namespace: &Namespace, id: &str, resource: Resource) -> Result<(), Error> {
+        validate(&resource)?;
+        let key = (namespace.to_string(), id.to_owned());
+        self.exists(&key)?;
+        let record = (key.0.clone(), key.1.clone(), name(&resource));
+        if self.resources.contains(&record)? {
+            return Ok(());
+        }
+        let mut batch = self.database.batch();
+        batch.put(&self.resources, &record, &resource);
+        batch.commit().await?;
+        // A lease removed meanwhile keeps nothing.
+        self.exists(&key)
+    }
+
+    /// Makes a lease keep something no longer.
+    pub async fn remove(&self, namespace: &Namespace, id: &str, resource: &Resource) -> Result<(), Error> {
+        let key = (namespace.to_string(), id.to_owned());
+        self.exists(&key)?;
+        let mut batch = self.database.batch();
+        batch.delete(&self.resources, &(key.0, key.1, name(resource)));
+        Ok(batch.commit().await?)
+    }
+
+    /// What a lease keeps.
+    pub fn resources(&self, namespace: &str, id: &str) -> Result<Vec<Resource>, Error> {
+        let key = (namespace.to_owned(), id.to_owned());
+        self.exists(&key)?;
+        Ok(self.resources.scan(&key)?.into_iter().map(|(_, resource)| resource).collect())
+    }
+
+    /// Whether there is such a lease.
+    pub fn contains(&self, namespace: &str, id: &str) -> Result<bool, Error> {
+        Ok(self.leases.contains(&(namespace.to_owned(), id.to_owned()))?)
+    }
+
+    fn exists(&self, key: &(String, String)) -> Result<(), Error> {
+        if self.leases.contains(key)? { Ok(()) } else { Err(Error::LeaseNotFound(key.1.clone())) }
+    }
+
+    /// The namespaces in which a lease has expired.
+    pub fn expired_in(&self, now: SystemTime) -> Result<Vec<String>, Error> {
+        let expired = self.leases.scan_all()?.into_iter().filter(|(_, lease)| has_expired(lease, now));
+        let mut names: Vec<String> = expired.map(|((namespace, _), _)| namespace).collect();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// Removes the expired leases of a namespace.
+    pub async fn expire(&self, namespace: &str, now: SystemTime) -> Result<(), Error> {
+        for lease in self.list(namespace, &[])?.iter().filter(|lease| has_expired(lease, now)) {
+            match self.delete(namespace, &lease.id).await {
+                Ok(()) => tracing::info!(namespace, lease = lease.id, "lease expired"),
+                // Somebody was faster.
+                Err(Error::LeaseNotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The orphans: records of what leases kept that do not exist.
+    pub fn orphans(&self) -> Result<Vec<(String, String, String)>, Error> {
+        let mut orphans = Vec::new();
+        for (key, _) in self.resources.scan_all()? {
+            if !self.contains(&key.0, &key.1)? {
+                orphans.push(key);
+            }
+        }
+        Ok(orphans)
+    }
+
+    /// Removes orphans.
+    pub async fn remove_orphans(&self, orphans: &[(String, String, String)]) -> Result<(), Error> {
+        let mut batch = self.database.batch();
+        for orphan in orphans {
+            batch.delete(&self.resources, orphan);
+        }
+        Ok(batch.commit().await?)
+    }
+}
+
+fn name(resource: &Resource) -> String {
+    format!("{} {}", resource.r#type, resource.id)
+}
+
+fn validate(resource: &Resource) -> Result<(), Error> {
+    let known = match resource.r#type.as_str() {
+        "content" | "ingests" | "images" => true,
+        other => other.strip_prefix("snapshots/").is_some_and(|snapshotter| !snapshotter.is_empty()),
+    };
+    if !known {
+        return Err(Error::ResourceType(resource.r#type.clone()));
+    }
+    if resource.id.is_empty() {
+        return Err(Error::Request(format!("a resource of type {} needs an id", resource.r#type)));
+    }
+    Ok(())
+}
+
+fn has_expired(lease: &Lease, now: SystemTime) -> bool {
+    let expires = lease.labels.get(gc::EXPIRE).and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+    expires.is_some_and(|expires| expires < DateTime::<Utc>::from(now))
+}
+
+/// An id as containerd's clients make them: nanoseconds and three random bytes.
+fn invent() -> String {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+    let random: [u8; 3] = rand::random();
+    format!("{nanos}-{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Leases) {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let database = Database::open(folder.path().join("db"), &[LEASES, RESOURCES]).unwrap();
+        (folder, Leases::new(database))
+    }
+
+    fn content(id: &str) -> Resource {
+        Resource { id: id.into(), r#type: "content".into() }
+    }
+
+    #[tokio::test]
+    async fn a_lease_keeps_until_it_is_removed() {
+        let (_folder, leases) = store();
+        let moby = Namespace::moby();
+        leases.create(&moby, "l".into(), Labels::new()).await.unwrap();
+        assert!(matches!(leases.create(&moby, "l".into(), Labels::new()).await, Err(Error::LeaseExists(_))));
+        leases.add(&moby, "l", content("sha256:a")).await.unwrap();
+        leases.add(&moby, "l", content("sha256:a")).await.unwrap();
+        assert_eq!(leases.resources("moby", "l").unwrap(), [content("sha256:a")]);
+        assert!(matches!(leases.add(&moby, "other", content("b")).await, Err(Error::LeaseNotFound(_))));
+        let odd = Resource { id: "x".into(), r#type: "volumes".into() };
+        assert!(matches!(leases.add(&moby, "l", odd).await, Err(Error::ResourceType(_))));
+        leases.delete("moby", "l").await.unwrap();
+        assert!(matches!(leases.resources("moby", "l"), Err(Error::LeaseNotFound(_))));
+        assert!(leases.orphans().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_expired_lease_goes() {
+        let (_folder, leases) = store();
+        let moby = Namespace::moby();
+        let labels = Labels::from([(gc::EXPIRE, "2026-01-01T00:00:00Z")]);
+        let lease = leases.create(&moby, String::new(), labels).await.unwrap();
+        leases.create(&moby, "lasting".into(), Labels::new()).await.unwrap();
+        let before = UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+        assert!(leases.expired_in(before).unwrap().is_empty());
+        assert_eq!(leases.expired_in(SystemTime::now()).unwrap(), ["moby"]);
+        leases.expire("moby", SystemTime::now()).await.unwrap();
+        assert!(!leases.contains("moby", &lease.id).unwrap());
+        assert!(leases.contains("moby", "lasting").unwrap());
+    }
+}

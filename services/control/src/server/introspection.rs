@@ -1,0 +1,44 @@
+//! `containerd.services.introspection.v1.Introspection`.
+
+use gantry_proto::containerd::services::introspection::v1 as pb;
+use gantry_proto::containerd::services::introspection::v1::introspection_server::Introspection as Api;
+use gantry_rpc::status;
+use tonic::{Request, Response, Status};
+
+use crate::introspection::{self, Plugins};
+
+/// The server.
+pub struct Server {
+    plugins: Plugins,
+    uuid: String,
+}
+
+impl Server {
+    /// Serves this list.
+    pub fn new(plugins: Plugins, uuid: String) -> Server {
+        Server { plugins, uuid }
+    }
+}
+
+#[tonic::async_trait]
+impl Api for Server {
+    async fn plugins(&self, request: Request<pb::PluginsRequest>) -> Result<Response<pb::PluginsResponse>, Status> {
+        let plugins = self.plugins.list(&request.get_ref().filters).map_err(status)?;
+        Ok(Response::new(pb::PluginsResponse { plugins }))
+    }
+
+    async fn server(&self, _request: Request<()>) -> Result<Response<pb::ServerResponse>, Status> {
+        Ok(Response::new(pb::ServerResponse {
+            uuid: self.uuid.clone(),
+            pid: u64::from(std::process::id()),
+            pidns: introspection::pid_namespace(),
+            deprecations: Vec::new(),
+        }))
+    }
+
+    async fn plugin_info(&self, request: Request<pb::PluginInfoRequest>) -> Result<Response<pb::PluginInfoResponse>, Status> {
+        let request = request.into_inner();
+        let plugin = self.plugins.get(&request.r#type, &request.id).map_err(status)?;
+        Ok(Response::new(pb::PluginInfoResponse { plugin: Some(plugin), extra: None }))
+    }
+}
