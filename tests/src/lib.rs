@@ -1,1 +1,45 @@
-//! End-to-end, fault and architecture tests, driven by real clients.
+//! The harness of the end-to-end tests: a whole Gantry in a temporary root and
+//! a network namespace of its own, driven by clients that nobody here wrote.
+//!
+//! - [`Node`]: one Gantry; when it is dropped it is taken down, and the test fails if anything is left;
+//! - [`Registry`]: Debian's `docker-registry` in the node's network;
+//! - [`image`]: root file systems and images, made on the spot from the machine's own busybox.
+//!
+//! `GANTRY_BIN` names the folder with `gantry`, `gantryd` and the shim;
+//! `CARGO_TARGET_DIR/clients` has the docker and ctr of Debian's packages. A
+//! test that lacks one of them fails: nothing is skipped.
+
+pub mod image;
+mod leaks;
+mod node;
+mod outcome;
+mod registry;
+
+pub use node::Node;
+pub use outcome::Outcome;
+pub use registry::{Registry, Security};
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Waits until `check` gives a value; panics with its last complaint after `limit`.
+pub fn eventually<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        match check() {
+            Ok(value) => return value,
+            Err(complaint) if Instant::now() > deadline => {
+                panic!("{what}: still not after {limit:?}: {complaint}")
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+/// The folder of the build's products.
+pub(crate) fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => folder.into(),
+        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"),
+    }
+}

@@ -1,0 +1,60 @@
+# Gantry's workshop. `make run` and `make test` are all that a newcomer needs, as root on Debian 12.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+CARGO_TARGET_DIR ?= $(CURDIR)/target
+export CARGO_TARGET_DIR
+# Where `make run` keeps its state, and the binaries that it uses.
+ROOT ?= /tmp/gantry
+BIN := $(CARGO_TARGET_DIR)/release
+PREFIX ?= /usr/local
+
+.PHONY: help setup setup-test build shim run stop test test-unit test-e2e lint fmt bench install
+
+help: ## Lists the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## Installs what building needs from the distribution's packages
+	@deploy/setup build
+
+setup-test: ## Installs what the tests need: clients that nobody here wrote, a registry
+	@deploy/setup build test
+
+build: setup shim ## Builds everything, optimized
+	cargo build --release --locked -p gantryd -p gantry-ctl
+
+shim: setup ## Builds the shim: static and small, one is resident per container
+	LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH=/usr/lib/$(shell uname -m)-linux-gnu \
+	RUSTFLAGS="-C target-feature=+crt-static" \
+	cargo build --profile shim --locked -p gantry-shim --target $(shell uname -m)-unknown-linux-gnu
+	mkdir -p $(BIN)
+	install -m 755 $(CARGO_TARGET_DIR)/$(shell uname -m)-unknown-linux-gnu/shim/containerd-shim-gantry-v2 $(BIN)/
+
+run: build ## Builds and starts Gantry, makes an image from the machine's busybox, runs a container
+	@deploy/try $(BIN) $(ROOT)
+
+stop: ## Stops what `make run` started
+	$(BIN)/gantry down --all --root $(ROOT)
+
+test: setup-test test-unit test-e2e ## Runs every test, as root
+
+test-unit: ## Runs the tests that need no client
+	cargo test --workspace --exclude gantry-tests --locked
+
+test-e2e: ## Runs the end-to-end, fault and architecture tests with real clients
+	cargo build --locked -p gantryd -p gantry-ctl -p gantry-shim
+	GANTRY_BIN=$(CARGO_TARGET_DIR)/debug cargo test --locked -p gantry-tests -- --test-threads=2
+
+lint: ## Refuses unformatted code and warnings
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fmt: ## Formats
+	cargo fmt --all
+
+bench: build ## Measures side by side with dockerd where the reference is up
+	tests/perf/bench $(BIN)
+
+install: build ## Installs binaries and systemd units under PREFIX
+	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BIN)/gantry $(BIN)/gantryd $(BIN)/containerd-shim-gantry-v2
+	install -Dm644 -t $(DESTDIR)/etc/systemd/system deploy/systemd/*

@@ -1,0 +1,102 @@
+//! Who may depend on whom: `cargo metadata` against the table of the house.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+/// Libraries, and the libraries that each may name.
+const LIBRARIES: &[(&str, &[&str])] = &[
+    ("gantry-types", &[]),
+    ("gantry-proto", &[]),
+    ("gantry-host", &[]),
+    ("gantry-netlink", &[]),
+    ("gantry-disk", &[]),
+    ("gantry-rpc", &["gantry-types"]),
+    ("gantry-daemon", &["gantry-proto", "gantry-rpc"]),
+    ("gantry-api", &["gantry-proto", "gantry-rpc", "gantry-types"]),
+];
+
+/// Those that stand on the libraries, and never name each other.
+const LEAVES: &[&str] = &[
+    "gantry-content",
+    "gantry-snapshots",
+    "gantry-images",
+    "gantry-tasks",
+    "gantry-network",
+    "gantry-control",
+    "gantry-engine",
+    "gantry-gateway",
+    "gantry-shim",
+    "gantry-ctl",
+];
+
+/// Each package of the workspace with the packages that it links.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .output()
+        .expect("cargo runs");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    metadata["packages"]
+        .as_array()
+        .expect("packages")
+        .iter()
+        .map(|package| {
+            let linked = package["dependencies"].as_array().expect("dependencies").iter();
+            let linked = linked.filter(|one| one["kind"].is_null()).map(|one| text(&one["name"]));
+            (text(&package["name"]), linked.collect())
+        })
+        .collect()
+}
+
+fn ours(dependencies: &BTreeSet<String>) -> impl Iterator<Item = &str> {
+    dependencies.iter().map(String::as_str).filter(|name| name.starts_with("gantry"))
+}
+
+#[test]
+fn libraries_keep_their_directions() {
+    let all = dependencies();
+    for (library, allowed) in LIBRARIES {
+        for used in ours(&all[*library]) {
+            assert!(allowed.contains(&used), "{library} must not depend on {used}");
+        }
+    }
+}
+
+#[test]
+fn services_never_depend_on_each_other() {
+    let all = dependencies();
+    for leaf in LEAVES {
+        for used in ours(&all[*leaf]) {
+            assert!(
+                LIBRARIES.iter().any(|(library, _)| *library == used),
+                "{leaf} must not depend on {used}"
+            );
+        }
+    }
+}
+
+#[test]
+fn kernel_and_wire_stay_where_they_belong() {
+    let all = dependencies();
+    for (package, banned) in [
+        ("gantry-types", &["tokio", "tonic", "rustix", "nix", "libc"][..]),
+        ("gantry-host", &["tonic", "prost"]),
+        ("gantry-netlink", &["tonic", "prost"]),
+        ("gantry-disk", &["tonic"]),
+        ("gantry-shim", &["rocksdb", "rustls", "reqwest", "axum"]),
+    ] {
+        for name in banned {
+            assert!(!all[package].contains(*name), "{package} must not depend on {name}");
+        }
+    }
+}
+
+#[test]
+fn every_package_has_its_row() {
+    let known: BTreeSet<_> = LIBRARIES.iter().map(|(name, _)| *name).chain(LEAVES.iter().copied()).collect();
+    for package in dependencies().keys() {
+        let free = ["gantryd", "gantry-tests"].contains(&package.as_str());
+        assert!(free || known.contains(package.as_str()), "{package} has no row in this test");
+    }
+}

@@ -1,0 +1,107 @@
+//! Terminals and standard input.
+
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::time::Duration;
+
+use gantry_tests::{Node, Outcome, eventually};
+
+/// Runs the docker client on a terminal of its own (script(1)), with these keys typed into it.
+fn on_terminal(node: &Node, arguments: &[&str], keys: &[u8]) -> Outcome {
+    let docker = node.docker_command(&[]);
+    let line = std::iter::once(docker.get_program().to_string_lossy().into_owned())
+        .chain(arguments.iter().map(|argument| format!("'{argument}'")))
+        .collect::<Vec<_>>()
+        .join(" ");
+    let mut command = std::process::Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]);
+    command.envs(docker.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
+    Outcome::of(command, keys)
+}
+
+#[test]
+fn input_ends_where_the_client_s_does() {
+    let node = Node::start();
+    assert_eq!(node.docker_with(&["run", "--rm", "-i", "busybox", "cat"], b"one\ntwo\n").ok(), "one\ntwo");
+    let big = vec![b'x'; 5_000_000];
+    assert_eq!(node.docker_with(&["run", "--rm", "-i", "busybox", "wc", "-c"], &big).ok(), "5000000");
+}
+
+#[test]
+fn a_terminal_is_a_terminal() {
+    let node = Node::start();
+    let output =
+        on_terminal(&node, &["run", "--rm", "-it", "busybox", "sh", "-c", "tty; stty size"], b"").ok();
+    assert!(output.contains("/dev/pts/0"), "{output}");
+    let exec = node.docker(&["run", "-d", "--name", "c", "busybox", "sleep", "1000"]);
+    exec.ok();
+    let output = on_terminal(&node, &["exec", "-it", "c", "tty"], b"").ok();
+    assert!(output.contains("/dev/pts/"), "{output}");
+}
+
+#[test]
+fn detach_keys_leave_the_container_running() {
+    let node = Node::start();
+    let outcome = on_terminal(&node, &["run", "-it", "--name", "c", "busybox", "sh"], b"\x10\x11");
+    assert_eq!(outcome.code, 0, "{outcome:#?}");
+    assert_eq!(node.docker(&["inspect", "-f", "{{.State.Running}}", "c"]).ok(), "true");
+}
+
+#[test]
+fn an_interrupt_ends_the_program() {
+    let node = Node::start();
+    let script = "trap 'echo caught; exit 3' INT; echo up; while :; do sleep 0.05; done";
+    let mut client = node
+        .docker_command(&["run", "--rm", "busybox", "sh", "-c", script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("docker starts");
+    let mut output = client.stdout.take().expect("piped");
+    let mut first = [0; 3];
+    output.read_exact(&mut first).expect("the program is up");
+    let pid = rustix::process::Pid::from_raw(client.id().cast_signed()).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("text");
+    assert_eq!(rest, "caught\n");
+    assert_eq!(client.wait().expect("it ends").code(), Some(3));
+}
+
+#[test]
+fn several_clients_see_the_same_output() {
+    let node = Node::start();
+    node.docker(&["run", "-d", "-i", "--name", "c", "busybox", "cat"]).ok();
+    let mut watcher = node
+        .docker_command(&["attach", "--no-stdin", "c"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("docker starts");
+    let mut writer = node
+        .docker_command(&["attach", "c"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("docker starts");
+    let mut input = writer.stdin.take().expect("piped");
+    eventually("both are attached", Duration::from_secs(5), || {
+        input.write_all(b"tick\n").map_err(|error| error.to_string())?;
+        let logs = node.docker(&["logs", "c"]).stdout;
+        if logs.contains("tick") { Ok(()) } else { Err(logs) }
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    input.write_all(b"heard\n").expect("attached");
+    let mut seen = Vec::new();
+    let mut output = watcher.stdout.take().expect("piped");
+    let mut buffer = [0; 1024];
+    while !String::from_utf8_lossy(&seen).contains("heard") {
+        let count = output.read(&mut buffer).expect("readable");
+        assert!(count > 0, "the watcher's output ended");
+        seen.extend_from_slice(&buffer[..count]);
+    }
+    node.docker(&["rm", "-f", "c"]).ok();
+    watcher.wait().expect("it ends");
+    drop(input);
+    writer.wait().expect("it ends");
+}

@@ -1,0 +1,70 @@
+//! `docker cp`, `export`, `diff`.
+
+use gantry_tests::Node;
+
+#[test]
+fn files_are_copied_both_ways() {
+    let node = Node::start();
+    let host = node.root().join("file");
+    std::fs::write(&host, "content").expect("a file");
+    let host = host.to_string_lossy().into_owned();
+    let back = format!("{host}.back");
+    node.docker(&[
+        "create",
+        "--name",
+        "c",
+        "-v",
+        "vol:/vol",
+        "busybox",
+        "sh",
+        "-c",
+        "cat /tmp/file /vol/file; sleep 1000",
+    ])
+    .ok();
+    node.docker(&["cp", &host, "c:/tmp/"]).ok();
+    node.docker(&["cp", &host, "c:/vol/file"]).ok();
+    node.docker(&["cp", "c:/tmp/file", &back]).ok();
+    assert_eq!(std::fs::read_to_string(&back).expect("copied"), "content");
+    node.docker(&["start", "c"]).ok();
+    node.docker(&["cp", "c:/etc/passwd", &back]).ok();
+    assert!(std::fs::read_to_string(&back).expect("copied").contains("alice"));
+    node.docker(&["cp", &host, "c:/root/live"]).ok();
+    assert_eq!(
+        node.docker(&["exec", "c", "cat", "/root/live", "/tmp/file", "/vol/file"]).ok(),
+        "contentcontentcontent"
+    );
+    let complaint = node.docker(&["cp", "c:/no/such", &back]).fails(1);
+    assert!(complaint.contains("no/such"), "{complaint}");
+}
+
+#[test]
+fn copies_never_leave_the_root() {
+    let node = Node::start();
+    let outside = node.root().join("outside");
+    std::fs::create_dir(&outside).expect("a folder");
+    let script = format!("ln -s {} /escape; mkdir -p {}; sleep 1000", outside.display(), outside.display());
+    node.docker(&["run", "-d", "--name", "c", "busybox", "sh", "-c", &script]).ok();
+    let host = node.root().join("file");
+    std::fs::write(&host, "x").expect("a file");
+    // It lands inside, where the link points to within the container, or is refused: never outside.
+    node.docker(&["cp", &host.to_string_lossy(), "c:/escape/file"]);
+    assert!(!outside.join("file").exists());
+}
+
+#[test]
+fn changes_and_exports_show_the_root() {
+    let node = Node::start();
+    node.docker(&["run", "--name", "c", "busybox", "sh", "-c", "touch /new; rm /etc/group"]).ok();
+    let changes = node.docker(&["diff", "c"]).ok();
+    assert!(
+        changes.contains("A /new") && changes.contains("D /etc/group") && changes.contains("C /etc"),
+        "{changes}"
+    );
+    let tar = node.root().join("export.tar").to_string_lossy().into_owned();
+    node.docker(&["export", "-o", &tar, "c"]).ok();
+    let names = node.exec(&["tar", "tf", &tar]).ok();
+    assert!(
+        names.lines().any(|name| name == "new") && names.lines().any(|name| name == "bin/busybox"),
+        "{names}"
+    );
+}

@@ -1,0 +1,138 @@
+//! Bad input: a clear error each, nothing left behind, nothing outside touched.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use gantry_tests::image::{self, Compression, Format, Image};
+use gantry_tests::{Node, Registry, Security};
+use tar::EntryType;
+
+/// A status line and a body, for a raw request.
+fn request(node: &Node, text: &str) -> (String, String) {
+    let mut stream = UnixStream::connect(node.socket("docker.sock")).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
+    stream.write_all(text.as_bytes()).expect("written");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
+}
+
+fn post(path: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+#[test]
+fn http_requests_that_make_no_sense() {
+    let node = Node::empty();
+    let create = "/v1.51/containers/create";
+    for (text, status) in [
+        (post(create, "{\"Image\": 5}"), "400"),
+        (post(create, "{\"Image\": \"x\"} trailing"), "400"),
+        (post(create, "not json"), "400"),
+        (post("/v9.99/containers/create", "{}"), "400"),
+        (post("/v1.1/containers/create", "{}"), "400"),
+        (post("/v1.51/no/such/path", "{}"), "404"),
+        (post("/v1.51/containers/x/resize?h=a&w=b", ""), "400"),
+        (post("/v1.51/build", ""), "501"),
+    ] {
+        let (line, body) = request(&node, &text);
+        assert!(line.contains(status), "{text}: {line} {body}");
+        let value: serde_json::Value =
+            serde_json::from_str(&body).unwrap_or_else(|_| panic!("{text}: {body}"));
+        assert!(value["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
+    }
+}
+
+#[test]
+fn a_body_that_is_too_long_is_cut_off() {
+    let node = Node::empty();
+    let mut stream = UnixStream::connect(node.socket("docker.sock")).expect("connected");
+    let head = "POST /v1.51/containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                Transfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("written");
+    let chunk = format!("{:x}\r\n{}\r\n", 65536, "[".repeat(65536));
+    let mut refused = false;
+    for _ in 0..4096 {
+        if stream.write_all(chunk.as_bytes()).is_err() {
+            refused = true;
+            break;
+        }
+    }
+    assert!(refused, "256 MB of JSON were read");
+    assert_eq!(node.docker(&["ps", "-q"]).ok(), "");
+}
+
+/// An image whose second layer has one bad entry.
+fn with_entry(name: &str, kind: EntryType, link: Option<&str>) -> Image {
+    let mut bad = tar::Builder::new(Vec::new());
+    image::entry(&mut bad, name, kind, 0o644, if kind == EntryType::Regular { b"bad" } else { b"" }, link);
+    let bad = bad.into_inner().expect("a Vec grows");
+    Image::new(&[image::busybox_tar(), bad], Compression::Gzip, Format::Oci, &["true"])
+}
+
+#[test]
+fn layers_never_write_outside_of_their_root() {
+    let node = Node::empty();
+    let registry = Registry::start(&node, Security::Open);
+    let target = node.root().join("target");
+    let absolute = target.to_string_lossy().into_owned();
+    let deep = format!("../../../../../../../../../../..{absolute}");
+    for (tag, entry) in [
+        ("dots", with_entry(&deep, EntryType::Regular, None)),
+        ("absolute", with_entry(&absolute, EntryType::Regular, None)),
+        ("hardlink", with_entry("x", EntryType::Link, Some("../../../../../../../../etc/shadow"))),
+    ] {
+        registry.put("t/bad", tag, &entry);
+        // Refused, or confined: never outside.
+        node.docker(&["pull", &format!("{}/t/bad:{tag}", Registry::ADDRESS)]);
+        assert!(!target.exists(), "{tag} wrote outside");
+    }
+    let mut escape = tar::Builder::new(Vec::new());
+    image::entry(&mut escape, "way", EntryType::Symlink, 0o777, b"", Some(&node.root().to_string_lossy()));
+    image::entry(&mut escape, "way/target", EntryType::Regular, 0o644, b"bad", None);
+    let escape = escape.into_inner().expect("a Vec grows");
+    registry.put("t/bad", "link", &Image::new(&[escape], Compression::Gzip, Format::Oci, &["true"]));
+    node.docker(&["pull", &format!("{}/t/bad:link", Registry::ADDRESS)]);
+    assert!(!target.exists(), "a symlink led outside");
+}
+
+#[test]
+fn layers_that_are_not_what_was_named_are_refused() {
+    let node = Node::empty();
+    let registry = Registry::start(&node, Security::Open);
+    // The config promises another diff-id than the layer has.
+    let good = Image::new(&[image::busybox_tar()], Compression::Gzip, Format::Oci, &["true"]);
+    let other = Image::new(&[image::tar_of(&[("a", b"b")])], Compression::Gzip, Format::Oci, &["true"]);
+    let swapped =
+        String::from_utf8(good.manifest.1.clone()).expect("JSON").replace(&good.layers[0], &other.layers[0]);
+    let size = good.blobs[&good.layers[0]].len().to_string();
+    let swapped = swapped.replace(&size, &other.blobs[&other.layers[0]].len().to_string());
+    let mut bad = good.clone();
+    bad.blobs.extend(other.blobs.clone());
+    bad.manifest.1 = swapped.into_bytes();
+    registry.put("t/bad", "diff", &bad);
+    let complaint = node.docker(&["pull", &format!("{}/t/bad:diff", Registry::ADDRESS)]).fails(1);
+    assert!(complaint.contains("sha256:"), "{complaint}");
+    // Bytes that are no tar, and bytes that are no gzip.
+    for (tag, bytes) in [
+        ("tar", image::compress(b"no tar at all, and long enough", Compression::Gzip)),
+        ("gzip", b"junk".to_vec()),
+    ] {
+        let mut bad = good.clone();
+        let digest = image::digest(&bytes);
+        let manifest =
+            String::from_utf8(good.manifest.1.clone()).expect("JSON").replace(&good.layers[0], &digest);
+        bad.manifest.1 = manifest.replace(&size, &bytes.len().to_string()).into_bytes();
+        bad.blobs.insert(digest, bytes);
+        registry.put("t/bad", tag, &bad);
+        node.docker(&["pull", &format!("{}/t/bad:{tag}", Registry::ADDRESS)]).fails(1);
+    }
+    assert_eq!(node.docker(&["images", "-q"]).ok(), "");
+}

@@ -1,0 +1,15 @@
+//! A whole Gantry, driven by the docker CLI, docker-py and ctr.
+
+mod attach;
+mod containerd;
+mod files;
+mod hostile;
+mod images;
+mod lifecycle;
+mod network;
+mod options;
+mod output;
+mod pull;
+mod python;
+mod tool;
+mod volumes;

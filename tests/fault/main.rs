@@ -1,0 +1,125 @@
+//! Kills at the worst moments: what was acknowledged is there, nothing is left over.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use gantry_tests::image::{self, Compression, Format, Image};
+use gantry_tests::{Node, Registry, Security, eventually};
+
+const SERVICES: [&str; 8] =
+    ["control", "content", "snapshots", "images", "tasks", "network", "engine", "gateway"];
+
+fn counts(node: &Node, container: &str) -> Vec<u64> {
+    node.docker(&["logs", container]).ok().lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+#[test]
+fn a_container_does_not_notice_the_death_of_any_service() {
+    let mut node = Node::start();
+    let script = "(while :; do echo -e 'HTTP/1.0 200 OK\\r\\n\\r\\nhi' | nc -l -p 80 >/dev/null; done) & \
+                  i=0; while :; do echo $i; i=$((i+1)); sleep 0.01; done";
+    node.docker(&["run", "-d", "--name", "c", "-p", "8080:80", "busybox", "sh", "-c", script]).ok();
+    let pid = node.docker(&["inspect", "-f", "{{.State.Pid}}", "c"]).ok();
+    let answers = |node: &Node, when: &str| {
+        eventually(&format!("the port answers {when}"), Duration::from_secs(5), || {
+            let outcome = node.exec(&["curl", "-s", "-m", "1", "http://127.0.0.1:8080/"]);
+            if outcome.stdout.trim() == "hi" { Ok(()) } else { Err(format!("{outcome:?}")) }
+        });
+    };
+    answers(&node, "at first");
+    for service in SERVICES {
+        node.kill_service(service);
+        answers(&node, &format!("after the death of {service}"));
+        assert_eq!(
+            node.docker(&["inspect", "-f", "{{.State.Status}} {{.State.Pid}}", "c"]).ok(),
+            format!("running {pid}"),
+            "{service}"
+        );
+        assert_eq!(node.docker(&["exec", "c", "echo", "alive"]).ok(), "alive", "{service}");
+    }
+    node.kill_everything();
+    assert!(std::path::Path::new("/proc").join(&pid).exists());
+    node.up();
+    answers(&node, "after the death of all");
+    assert_eq!(node.docker(&["inspect", "-f", "{{.State.Pid}}", "c"]).ok(), pid);
+    let before = counts(&node, "c").len();
+    eventually("the log goes on", Duration::from_secs(5), || {
+        let now = counts(&node, "c").len();
+        if now > before { Ok(()) } else { Err(format!("{now} lines")) }
+    });
+    node.docker(&["stop", "-t", "0", "c"]).ok();
+    let lines = counts(&node, "c");
+    assert!(lines.iter().copied().eq(0..lines.len() as u64), "lines were lost or doubled");
+}
+
+#[test]
+fn an_exit_while_everything_is_dead_is_known_afterwards() {
+    let mut node = Node::start();
+    let script = "while [ ! -e /go ]; do sleep 0.05; done; exit 23";
+    node.docker(&["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).ok();
+    let pid = node.docker(&["inspect", "-f", "{{.State.Pid}}", "c"]).ok();
+    node.kill_everything();
+    std::fs::write(format!("/proc/{pid}/root/go"), "").expect("the container's root is there");
+    eventually("the program ends", Duration::from_secs(5), || {
+        let ended = !std::path::Path::new("/proc").join(&pid).join("root/go").exists();
+        if ended { Ok(()) } else { Err("it runs".to_owned()) }
+    });
+    node.up();
+    eventually("the exit code is known", Duration::from_secs(10), || {
+        let state = node.docker(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "c"]).ok();
+        if state == "exited 23" { Ok(()) } else { Err(state) }
+    });
+}
+
+#[test]
+fn everything_dies_in_the_middle_of_lifecycles() {
+    let mut node = Node::start();
+    for delay in [5, 15, 30, 60, 120] {
+        let mut client = node
+            .docker_command(&["run", "--name", "c", "-v", "/scratch", "-p", "8080:80", "busybox", "true"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("docker starts");
+        std::thread::sleep(Duration::from_millis(delay));
+        node.kill_everything();
+        client.wait().expect("it ends");
+        node.up();
+        node.docker(&["rm", "-fv", "c"]);
+        assert_eq!(
+            node.docker(&["run", "--rm", "--name", "c", "-p", "8080:80", "busybox", "echo", "again"]).ok(),
+            "again",
+            "after {delay} ms"
+        );
+        assert_eq!(node.docker(&["ps", "-aq"]).ok(), "", "after {delay} ms");
+    }
+}
+
+#[test]
+fn everything_dies_in_the_middle_of_a_pull() {
+    let mut node = Node::empty();
+    let registry = Registry::start(&node, Security::Open);
+    let noise: Vec<u8> =
+        (0..12_000_000_u64).map(|i| (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u8).collect();
+    let layers = [image::busybox_tar(), image::tar_of(&[("noise", &noise)])];
+    let image = Image::new(&layers, Compression::Gzip, Format::Oci, &["wc", "-c", "/noise"]);
+    registry.put("t/big", "1", &image);
+    let name = format!("{}/t/big:1", Registry::ADDRESS);
+    for delay in [20, 50, 100, 200] {
+        let mut client = node
+            .docker_command(&["pull", &name])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("docker starts");
+        std::thread::sleep(Duration::from_millis(delay));
+        node.kill_everything();
+        client.wait().expect("it ends");
+        node.up();
+    }
+    node.docker(&["pull", &name]).ok();
+    assert_eq!(node.docker(&["run", "--rm", &name]).ok(), "12000000 /noise");
+    node.docker(&["rmi", &name]).ok();
+}

@@ -1,0 +1,231 @@
+//! One Gantry, alone in its root and its network namespace.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::{Outcome, eventually, image, leaks, target};
+
+/// The name of the image that every node has.
+pub const BUSYBOX: &str = "busybox";
+
+/// A running Gantry.
+pub struct Node {
+    root: TempDir,
+    netns: String,
+    supervisor: Option<Child>,
+    docker: PathBuf,
+}
+
+impl Node {
+    /// Starts all services; the image `busybox` is there.
+    pub fn start() -> Self {
+        let node = Self::empty();
+        node.docker_with(&["import", "-c", "CMD [\"/bin/sh\"]", "-", BUSYBOX], &image::busybox_tar()).ok();
+        node
+    }
+
+    /// Starts all services, without any image.
+    pub fn empty() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let netns = format!("gt-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        ip(&["netns", "add", &netns]);
+        ip(&["-n", &netns, "link", "set", "lo", "up"]);
+        let root = TempDir::with_prefix_in("gantry-", "/dev/shm").expect("a temporary root");
+        let mut node = Self { root, netns, supervisor: None, docker: target().join("clients/docker") };
+        node.up();
+        node
+    }
+
+    /// The same node, driven by another docker client.
+    pub fn with_docker(mut self, docker: impl Into<PathBuf>) -> Self {
+        self.docker = docker.into();
+        self
+    }
+
+    /// Starts the supervisor, and returns when it says `ready`.
+    pub fn up(&mut self) {
+        let mut command = self.inside(&binary("gantry"));
+        command.arg("up").arg("--root").arg(self.root()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("gantry starts");
+        let mut output = std::io::BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut output, &mut line).expect("readable");
+        assert_eq!(line.trim(), "ready", "gantry up: {}", self.logs());
+        self.supervisor = Some(child);
+    }
+
+    /// The root of state and sockets.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// A socket of the node.
+    pub fn socket(&self, name: &str) -> PathBuf {
+        self.root().join("run").join(name)
+    }
+
+    /// The name of the network namespace, for ip-netns(8).
+    pub fn netns(&self) -> &str {
+        &self.netns
+    }
+
+    /// A command inside the node's network namespace.
+    pub fn inside(&self, program: &Path) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.netns]).arg(program);
+        command
+    }
+
+    /// Runs a command inside the node's network namespace.
+    pub fn exec(&self, arguments: &[&str]) -> Outcome {
+        let (program, arguments) = arguments.split_first().expect("a program");
+        let mut command = self.inside(Path::new(program));
+        command.args(arguments);
+        Outcome::of(command, b"")
+    }
+
+    /// A docker client, pointed here.
+    pub fn docker_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.docker);
+        command
+            .env("DOCKER_HOST", format!("unix://{}", self.socket("docker.sock").display()))
+            .env("DOCKER_CONFIG", self.root().join("docker-config"))
+            .env("DOCKER_CLI_HINTS", "false")
+            .env("LC_ALL", "C.UTF-8")
+            .args(arguments);
+        command
+    }
+
+    /// Runs the docker client.
+    pub fn docker(&self, arguments: &[&str]) -> Outcome {
+        self.docker_with(arguments, b"")
+    }
+
+    /// Runs the docker client with input.
+    pub fn docker_with(&self, arguments: &[&str], input: &[u8]) -> Outcome {
+        Outcome::of(self.docker_command(arguments), input)
+    }
+
+    /// Runs the operator's tool.
+    pub fn gantry(&self, arguments: &[&str]) -> Outcome {
+        let mut command = self.inside(&binary("gantry"));
+        command.arg("--root").arg(self.root()).args(arguments);
+        Outcome::of(command, b"")
+    }
+
+    /// Runs containerd's client in a containerd namespace.
+    pub fn ctr(&self, namespace: &str, arguments: &[&str]) -> Outcome {
+        let mut command = self.inside(&target().join("clients/ctr"));
+        command.arg("--address").arg(self.socket("containerd.sock")).args(["-n", namespace]).args(arguments);
+        Outcome::of(command, b"")
+    }
+
+    /// The pid of a service.
+    pub fn pid(&self, service: &str) -> u32 {
+        let status = Outcome::of(self.gantry_status(), b"").stdout;
+        let all: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+        let services = all.as_array().expect("a list");
+        let one = services.iter().find(|one| one["service"] == service).expect("a service");
+        one["pid"]
+            .as_u64()
+            .and_then(|pid| u32::try_from(pid).ok())
+            .unwrap_or_else(|| panic!("{service} is away"))
+    }
+
+    /// Sends SIGKILL to a service, and returns when its successor serves.
+    pub fn kill_service(&self, service: &str) {
+        let old = self.pid(service);
+        kill(old);
+        eventually(&format!("a new {service}"), Duration::from_secs(20), || {
+            let status = Outcome::of(self.gantry_status(), b"").stdout;
+            let all: serde_json::Value = serde_json::from_str(&status).map_err(|error| error.to_string())?;
+            let one = all
+                .as_array()
+                .and_then(|services| services.iter().find(|one| one["service"] == service))
+                .cloned()
+                .unwrap_or_default();
+            match one["healthy"].as_bool() == Some(true) && one["pid"].as_u64() != Some(old.into()) {
+                true => Ok(()),
+                false => Err(one.to_string()),
+            }
+        });
+    }
+
+    /// Sends SIGKILL to the supervisor and to every service, at once.
+    pub fn kill_everything(&mut self) {
+        let status = Outcome::of(self.gantry_status(), b"").stdout;
+        let all: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+        if let Some(mut supervisor) = self.supervisor.take() {
+            supervisor.kill().expect("it runs");
+            supervisor.wait().expect("it ends");
+        }
+        for pid in all.as_array().expect("a list").iter().filter_map(|one| one["pid"].as_u64()) {
+            kill(u32::try_from(pid).expect("a pid"));
+        }
+    }
+
+    /// Everything that the services have logged.
+    pub fn logs(&self) -> String {
+        let mut text = String::new();
+        for entry in std::fs::read_dir(self.root().join("state/log")).into_iter().flatten().flatten() {
+            text.push_str(&format!("--- {}\n", entry.file_name().to_string_lossy()));
+            text.push_str(&std::fs::read_to_string(entry.path()).unwrap_or_default());
+        }
+        text
+    }
+
+    fn gantry_status(&self) -> Command {
+        let mut command = Command::new(binary("gantry"));
+        command.arg("--root").arg(self.root()).args(["status", "--json"]);
+        command
+    }
+
+    fn containers(&self) -> BTreeSet<String> {
+        self.docker(&["ps", "-aq", "--no-trunc"]).stdout.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.logs());
+        }
+        let containers = self.containers();
+        for container in &containers {
+            self.docker(&["rm", "-fv", container]);
+        }
+        let fsck = self.gantry(&["fsck"]);
+        let down = self.gantry(&["down", "--all"]);
+        if let Some(mut supervisor) = self.supervisor.take() {
+            let _ = supervisor.kill();
+            let _ = supervisor.wait();
+        }
+        ip(&["netns", "del", &self.netns]);
+        let left = leaks::of(self.root(), &containers);
+        if !std::thread::panicking() {
+            assert_eq!(down.code, 0, "{down:#?}");
+            assert_eq!(fsck.code, 0, "{fsck:#?}");
+            assert!(left.is_empty(), "left behind: {left:#?}");
+        }
+    }
+}
+
+fn binary(name: &str) -> PathBuf {
+    let folder = std::env::var_os("GANTRY_BIN").map_or_else(|| target().join("debug"), PathBuf::from);
+    folder.join(name)
+}
+
+fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+}
+
+fn ip(arguments: &[&str]) {
+    let status = Command::new("ip").args(arguments).status().expect("iproute2 is installed");
+    assert!(status.success(), "ip {arguments:?}: {status}");
+}
