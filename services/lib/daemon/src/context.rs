@@ -116,7 +116,7 @@ impl Context {
     ///
     /// What bind(2) reports.
     pub fn data_listener(&self) -> io::Result<UnixListener> {
-        gantry_rpc::socket::bind(&self.roots.data_socket(self.name), 0o600)
+        gantry_rpc::socket::bind(&self.roots.data_socket(self.name), 0o660)
     }
 
     /// Serves gRPC on the service's socket until shutdown, with health and
@@ -126,7 +126,7 @@ impl Context {
     ///
     /// When the socket cannot be bound or the transport breaks.
     pub async fn serve(self, routes: tonic::service::Routes) -> Result<(), BoxError> {
-        let listener = gantry_rpc::socket::bind(&self.roots.socket(self.name), 0o600)?;
+        let listener = gantry_rpc::socket::bind(&self.roots.socket(self.name), 0o660)?;
         self.serve_on(listener, routes).await
     }
 
