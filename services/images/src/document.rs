@@ -161,6 +161,11 @@ pub fn manifest(descriptor: &Descriptor, bytes: &[u8]) -> Result<Manifest, Error
     Ok(manifest)
 }
 
+/// Reads any manifest, an artifact's too.
+pub fn any_manifest(descriptor: &Descriptor, bytes: &[u8]) -> Result<Manifest, Error> {
+    parse("manifest", &descriptor.digest, bytes)
+}
+
 /// Reads the config of `manifest`, which has to have a diff-id for each layer.
 pub fn config(manifest: &Manifest, bytes: &[u8]) -> Result<Config, Error> {
     let digest = &manifest.config.digest;
@@ -171,6 +176,26 @@ pub fn config(manifest: &Manifest, bytes: &[u8]) -> Result<Config, Error> {
         return Err(Error::Document { what: "config", digest: digest.clone(), cause });
     }
     Ok(config)
+}
+
+/// The media type that a manifest or index states of itself, or shows by its shape.
+pub fn media_type_of(bytes: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Shape {
+        #[serde(rename = "mediaType", default)]
+        media_type: String,
+        #[serde(default)]
+        manifests: Option<serde::de::IgnoredAny>,
+        #[serde(default)]
+        config: Option<serde::de::IgnoredAny>,
+    }
+    let shape: Shape = serde_json::from_slice(bytes).ok()?;
+    match (shape.media_type, shape.manifests, shape.config) {
+        (stated, ..) if media_type::is_manifest(&stated) || media_type::is_index(&stated) => Some(stated),
+        (stated, Some(_), _) if stated.is_empty() => Some(media_type::OCI_INDEX.to_owned()),
+        (stated, _, Some(_)) if stated.is_empty() => Some(media_type::OCI_MANIFEST.to_owned()),
+        _ => None,
+    }
 }
 
 fn parse<'a, T: Deserialize<'a>>(what: &'static str, digest: &Digest, bytes: &'a [u8]) -> Result<T, Error> {

@@ -29,6 +29,9 @@ pub enum Error {
     /// No image goes by that name or id.
     #[error("No such image: {0}")]
     NoImage(String),
+    /// A push of a repository of which nothing is here.
+    #[error("An image does not exist locally with the tag: {0}")]
+    NoLocalTag(String),
     /// An id's beginning that several images share.
     #[error("image id {0} is ambiguous: more digits are needed")]
     AmbiguousId(String),
@@ -65,6 +68,9 @@ pub enum Error {
     /// More or fewer bytes than announced.
     #[error("blob {digest} has the wrong size: expected {expected} bytes, got {found}")]
     WrongSize { digest: Digest, expected: u64, found: u64 },
+    /// A layer that proved wrong when it was complete.
+    #[error("layer {digest} is not what its digest says: {cause}")]
+    WrongLayer { digest: Digest, cause: String },
     /// A manifest beyond all measure.
     #[error("manifest {reference} of {repository} is larger than the {limit} bytes that are accepted")]
     ManifestTooLarge { repository: String, reference: String, limit: usize },
@@ -103,7 +109,7 @@ pub enum Error {
     Io { op: &'static str, path: PathBuf, #[source] source: io::Error },
     /// The records' database.
     #[error("the image records cannot be {op}")]
-    Disk { op: &'static str, #[source] source: std::io::Error },
+    Disk { op: &'static str, #[source] source: gantry_disk::Error },
     /// Another service refused or is away.
     #[error("{service} cannot {op}: {}", status.message())]
     Peer { service: &'static str, op: &'static str, status: Box<tonic::Status> },
@@ -144,6 +150,7 @@ impl Coded for Error {
             | Self::Setting { .. } => Code::InvalidArgument,
             Self::NoRecord(_)
             | Self::NoImage(_)
+            | Self::NoLocalTag(_)
             | Self::OtherTarget { .. }
             | Self::OtherPlatform { .. }
             | Self::NoPlatform { .. }
@@ -153,6 +160,7 @@ impl Coded for Error {
             Self::InUse(_)
             | Self::WrongDigest { .. }
             | Self::WrongSize { .. }
+            | Self::WrongLayer { .. }
             | Self::ManifestTooLarge { .. }
             | Self::Document { .. } => Code::FailedPrecondition,
             Self::AccessDenied { failure, .. } | Self::Registry(failure) => code_of(&failure.reason),

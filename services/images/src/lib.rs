@@ -1,5 +1,21 @@
 //! The images service: names, pulls, pushes, import and export.
 
-pub mod document;
-pub mod error;
+mod catalog;
+mod content;
+mod document;
+mod error;
+mod filters;
+mod glob;
+mod lease;
+mod moments;
+mod names;
+mod progress;
+mod pull;
+mod push;
+mod record;
 pub mod remote;
+mod remove;
+mod server;
+mod store;
+mod unpack;
+mod wire;

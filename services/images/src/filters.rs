@@ -1,0 +1,144 @@
+//! Docker's filters over images.
+
+use std::time::SystemTime;
+
+use crate::catalog::Found;
+use crate::error::Error;
+use crate::{glob, moments};
+
+/// The filters of one request, parsed.
+#[derive(Clone, Debug, Default)]
+pub struct Filters {
+    /// Only images without (true) or with (false) a name.
+    pub dangling: Option<bool>,
+    labels: Vec<(String, Option<String>)>,
+    without_labels: Vec<(String, Option<String>)>,
+    references: Vec<String>,
+    until: Option<SystemTime>,
+    /// Images that others have to be older than.
+    pub before: Vec<String>,
+    /// Images that others have to be younger than.
+    pub since: Vec<String>,
+}
+
+/// What of an image is filtered by, beside its names.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    pub found: &'a Found,
+    pub labels: &'a std::collections::BTreeMap<String, String>,
+    pub created: Option<SystemTime>,
+}
+
+impl Filters {
+    /// Reads filters; `allowed` are the keys that the request knows.
+    pub fn parse<'a>(
+        filters: impl Iterator<Item = (&'a str, &'a [String])>,
+        allowed: &[&str],
+    ) -> Result<Self, Error> {
+        let mut parsed = Self::default();
+        for (key, values) in filters {
+            if !allowed.contains(&key) {
+                return Err(Error::Filter(key.to_owned()));
+            }
+            for value in values {
+                parsed.add(key, value)?;
+            }
+        }
+        Ok(parsed)
+    }
+
+    fn add(&mut self, key: &str, value: &str) -> Result<(), Error> {
+        let odd = || Error::FilterValue { key: key.to_owned(), value: value.to_owned() };
+        let label = || match value.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (value.to_owned(), None),
+        };
+        match key {
+            "dangling" => {
+                self.dangling = Some(match value {
+                    "1" | "true" | "True" | "TRUE" | "t" | "T" => true,
+                    "0" | "false" | "False" | "FALSE" | "f" | "F" => false,
+                    _ => return Err(odd()),
+                });
+            }
+            "label" => self.labels.push(label()),
+            "label!" => self.without_labels.push(label()),
+            "reference" => self.references.push(value.to_owned()),
+            "until" => self.until = Some(moments::parse(value, SystemTime::now()).ok_or_else(odd)?),
+            "before" => self.before.push(value.to_owned()),
+            "since" => self.since.push(value.to_owned()),
+            _ => return Err(Error::Filter(key.to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Whether an image passes all but `before` and `since`, which need other images.
+    pub fn pass(&self, subject: &Subject<'_>) -> bool {
+        let has = |(key, value): &(String, Option<String>)| {
+            subject.labels.get(key).is_some_and(|own| value.as_ref().is_none_or(|value| value == own))
+        };
+        let mut names = subject.found.references().peekable();
+        let dangling = !subject.found.records.iter().any(|record| !record.is_dangling());
+        self.dangling.is_none_or(|wanted| wanted == dangling)
+            && self.labels.iter().all(has)
+            && !self.without_labels.iter().any(has)
+            && self.until.is_none_or(|until| subject.created.is_some_and(|created| created < until))
+            && (self.references.is_empty()
+                || names.any(|name| {
+                    let whole = name.familiar();
+                    let repository = name.without_tag_or_digest().familiar();
+                    self.references.iter().any(|pattern| {
+                        glob::matches(pattern, &whole)
+                            || glob::matches(pattern, &repository)
+                            || glob::matches(pattern, &name.to_string())
+                            || glob::matches(pattern, &name.name())
+                    })
+                }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_types::{Descriptor, Digest, media_type};
+
+    use super::*;
+    use crate::record::Record;
+
+    fn found(name: &str) -> Found {
+        let target = Descriptor::new(media_type::OCI_MANIFEST, Digest::sha256(b"1"), 3);
+        Found { records: vec![Record::new(name, target.clone())], target, by_name: None }
+    }
+
+    fn passes(found: &Found, filters: &[(&str, &str)]) -> bool {
+        let owned: Vec<(&str, Vec<String>)> =
+            filters.iter().map(|(key, value)| (*key, vec![(*value).to_owned()])).collect();
+        let filters = Filters::parse(
+            owned.iter().map(|(key, values)| (*key, values.as_slice())),
+            &["dangling", "label", "label!", "reference", "until"],
+        )
+        .expect("valid");
+        let labels = [("a".to_owned(), "1".to_owned())].into();
+        filters.pass(&Subject { found, labels: &labels, created: Some(SystemTime::UNIX_EPOCH) })
+    }
+
+    #[test]
+    fn filters_are_all_required() {
+        let image = found("docker.io/library/busybox:1.36");
+        assert!(passes(&image, &[]));
+        assert!(passes(&image, &[("label", "a=1"), ("reference", "busy*"), ("until", "1h")]));
+        assert!(!passes(&image, &[("label", "a=1"), ("label!", "a")]));
+        assert!(!passes(&image, &[("dangling", "true")]));
+        assert!(passes(&found("moby-dangling@sha256:x"), &[("dangling", "1")]));
+        assert!(!passes(&image, &[("reference", "*/busybox")]));
+    }
+
+    #[test]
+    fn unknown_keys_and_odd_values_are_refused() {
+        let parse = |key: &'static str, value: &str| {
+            Filters::parse([(key, [value.to_owned()].as_slice())].into_iter(), &["dangling", "until"]).map(drop)
+        };
+        assert!(matches!(parse("x", "1"), Err(Error::Filter(_))));
+        assert!(matches!(parse("dangling", "maybe"), Err(Error::FilterValue { .. })));
+        assert!(matches!(parse("until", "then"), Err(Error::FilterValue { .. })));
+    }
+}

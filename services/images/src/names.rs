@@ -1,0 +1,116 @@
+//! Image records with their consequences: what they refer to is held, and everybody is told.
+//!
+//! Invariant: a record that was acknowledged refers to bytes that exist. The record is written first, then
+//! `control` is asked to hold its target; when that is gone already, the record is taken back.
+
+use gantry_api::Peers;
+use gantry_api::events::Publisher;
+use gantry_proto::containerd::services::images::v1::{ImageCreate, ImageDelete, ImageUpdate};
+use gantry_proto::gantry::gc::v1::{CollectRequest, HoldRequest, Resource};
+use gantry_types::{Descriptor, Digest, Namespace};
+
+use crate::error::Error;
+use crate::record::Record;
+use crate::store::{Put, Store};
+
+/// The records, and the peers that have to know of their changes. A cheap clone.
+#[derive(Clone)]
+pub struct Names {
+    store: Store,
+    peers: Peers,
+    events: Publisher,
+}
+
+impl Names {
+    /// Joins the records to the peers.
+    pub fn new(store: Store, peers: Peers, events: Publisher) -> Self {
+        Self { store, peers, events }
+    }
+
+    /// The records, for reading.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Writes a record whose name is free.
+    pub async fn create(&self, namespace: &Namespace, record: Record) -> Result<Record, Error> {
+        let record = self.store.create(namespace, record).await?;
+        self.hold(namespace, Put { record, previous: None }).await.map(|put| put.record)
+    }
+
+    /// Changes what `mask` names of a record.
+    pub async fn update(&self, namespace: &Namespace, update: Record, mask: &[String]) -> Result<Record, Error> {
+        let put = self.store.update(namespace, update, mask).await?;
+        self.hold(namespace, put).await.map(|put| put.record)
+    }
+
+    /// Points a name at a target. An image that loses its last name by this is kept without one.
+    pub async fn point(&self, namespace: &Namespace, record: Record) -> Result<Put, Error> {
+        let put = self.store.put(namespace, record).await?;
+        let put = self.hold(namespace, put).await?;
+        if let Some(previous) = &put.previous
+            && previous.target.digest != put.record.target.digest
+        {
+            self.keep_dangling(namespace, &previous.target).await?;
+        }
+        if !put.record.is_dangling() {
+            self.drop_dangling(namespace, &put.record.target).await?;
+        }
+        Ok(put)
+    }
+
+    /// Removes a record.
+    pub async fn delete(&self, namespace: &Namespace, name: &str, expected: Option<&Digest>) -> Result<Record, Error> {
+        let record = self.store.delete(namespace, name, expected).await?;
+        self.events.publish(namespace, "/images/delete", &ImageDelete { name: name.to_owned() });
+        Ok(record)
+    }
+
+    /// Keeps an image that has no name any more; none of its bytes may have been collected yet.
+    pub async fn keep_dangling(&self, namespace: &Namespace, target: &Descriptor) -> Result<(), Error> {
+        if self.store.list(namespace)?.iter().any(|record| record.target.digest == target.digest) {
+            return Ok(());
+        }
+        let record = Record::new(Record::dangling_name(target), target.clone());
+        match self.create(namespace, record).await {
+            // It was collected in this moment: then nobody can miss it.
+            Ok(_) | Err(Error::RecordExists(_)) => Ok(()),
+            Err(Error::Peer { status, .. }) if status.code() == tonic::Code::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An image that has a name again need not be kept without one.
+    async fn drop_dangling(&self, namespace: &Namespace, target: &Descriptor) -> Result<(), Error> {
+        let name = Record::dangling_name(target);
+        if self.store.find(namespace, &name)?.is_none() {
+            return Ok(());
+        }
+        match self.delete(namespace, &name, None).await {
+            Ok(_) | Err(Error::NoRecord(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Collects garbage now; returns the bytes that it freed.
+    pub async fn collect(&self, namespace: &Namespace) -> Result<u64, Error> {
+        let request = CollectRequest { namespace: namespace.to_string() };
+        let answer = self.peers.gc().collect(request).await.map_err(Error::peer("control", "collect garbage"))?;
+        Ok(answer.into_inner().freed_bytes)
+    }
+
+    async fn hold(&self, namespace: &Namespace, put: Put) -> Result<Put, Error> {
+        let target = Resource { r#type: "content".into(), key: put.record.target.digest.to_string() };
+        let request = HoldRequest { namespace: namespace.to_string(), resources: vec![target] };
+        if let Err(status) = self.peers.gc().hold(request).await {
+            self.store.undo(namespace, &put).await?;
+            return Err(Error::peer("control", "hold the image's content")(status));
+        }
+        let (name, labels) = (put.record.name.clone(), put.record.labels.clone().into());
+        match put.previous {
+            None => self.events.publish(namespace, "/images/create", &ImageCreate { name, labels }),
+            Some(_) => self.events.publish(namespace, "/images/update", &ImageUpdate { name, labels }),
+        };
+        Ok(put)
+    }
+}

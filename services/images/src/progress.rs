@@ -1,0 +1,151 @@
+//! How far each layer is, as a stream of events in the order in which people expect them.
+//!
+//! ```text
+//! Pulling → Waiting → Downloading… → Verifying → Downloaded → Extracting… → Complete
+//!        ↘ Exists                 ↘ Retrying ↗
+//! ```
+//!
+//! Layers are unpacked while they arrive; extraction is only spoken of once a layer is downloaded. Changes of state
+//! are always delivered; counts within a state may be left out when the reader is slow.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use gantry_types::Digest;
+use tokio::sync::mpsc;
+
+use crate::error::Error;
+
+/// What a pull tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The name is resolved; layers follow.
+    Resolving { repository: String, tag: String },
+    /// A layer moved on.
+    Layer { digest: Digest, state: State, current: u64, total: u64, retry: Duration },
+    /// It is done.
+    Pulled { reference: String, digest: Digest, up_to_date: bool },
+}
+
+/// Where a layer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Pulling,
+    Waiting,
+    Downloading,
+    Verifying,
+    Downloaded,
+    Extracting,
+    Complete,
+    Exists,
+    Retrying,
+}
+
+/// Counts within a state are told this often.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// The sending end of a pull's events. A cheap clone.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    sender: mpsc::Sender<Event>,
+    layers: Arc<Mutex<HashMap<Digest, Layer>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Layer {
+    state: State,
+    told: Instant,
+}
+
+impl Progress {
+    /// A progress, and where its events come out.
+    pub fn channel() -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(256);
+        (Self { sender, layers: Arc::default() }, receiver)
+    }
+
+    /// Tells an event that must not be lost. Fails when nobody listens any more.
+    pub async fn tell(&self, event: Event) -> Result<(), Error> {
+        self.sender.send(event).await.map_err(|_| Error::Cancelled)
+    }
+
+    /// Moves a layer to another state.
+    pub async fn enter(&self, digest: &Digest, state: State, current: u64, total: u64) -> Result<(), Error> {
+        if !self.admit(digest, state) {
+            return Ok(());
+        }
+        self.tell(Event::Layer { digest: digest.clone(), state, current, total, retry: Duration::ZERO }).await
+    }
+
+    /// Says that a layer is left alone for a while.
+    pub fn retrying(&self, digest: &Digest, retry: Duration) {
+        if retry >= Duration::from_secs(1) {
+            let _ = self.sender.try_send(Event::Layer { digest: digest.clone(), state: State::Retrying, current: 0, total: 0, retry });
+        }
+    }
+
+    /// Counts within a state; cheap enough for each chunk.
+    pub fn count(&self, digest: &Digest, state: State, current: u64, total: u64) {
+        {
+            let mut layers = self.layers.lock().expect("no holder of this lock panics");
+            let Some(layer) = layers.get_mut(digest) else { return };
+            if layer.state != state || layer.told.elapsed() < INTERVAL {
+                return;
+            }
+            layer.told = Instant::now();
+        }
+        let _ = self.sender.try_send(Event::Layer { digest: digest.clone(), state, current, total, retry: Duration::ZERO });
+    }
+
+    /// Whether a layer may enter a state: no state is entered twice, none after the end, and no extraction
+    /// before the download is done.
+    fn admit(&self, digest: &Digest, state: State) -> bool {
+        let mut layers = self.layers.lock().expect("no holder of this lock panics");
+        let told = Instant::now().checked_sub(INTERVAL).unwrap_or_else(Instant::now);
+        let Some(layer) = layers.get_mut(digest) else {
+            layers.insert(digest.clone(), Layer { state, told });
+            return true;
+        };
+        let allowed = match (layer.state, state) {
+            (State::Complete | State::Exists, _) => false,
+            (State::Downloaded, State::Extracting | State::Complete) | (State::Extracting, State::Complete) => true,
+            (State::Downloaded | State::Extracting, _) | (_, State::Extracting | State::Complete) => false,
+            (from, to) => from != to,
+        };
+        if allowed {
+            *layer = Layer { state, told };
+        }
+        allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn extraction_is_not_told_before_the_download() {
+        let (progress, mut events) = Progress::channel();
+        let digest = Digest::sha256(b"x");
+        for state in [State::Pulling, State::Downloading, State::Extracting, State::Complete, State::Downloading, State::Downloaded, State::Extracting, State::Downloading, State::Complete, State::Exists] {
+            progress.enter(&digest, state, 0, 0).await.expect("listening");
+        }
+        drop(progress);
+        let mut told = Vec::new();
+        while let Some(Event::Layer { state, .. }) = events.recv().await {
+            told.push(state);
+        }
+        assert_eq!(told, [State::Pulling, State::Downloading, State::Downloaded, State::Extracting, State::Complete]);
+    }
+
+    #[tokio::test]
+    async fn counts_never_block() {
+        let (progress, _events) = Progress::channel();
+        let digest = Digest::sha256(b"x");
+        progress.enter(&digest, State::Downloading, 0, 0).await.expect("listening");
+        for current in 0..10_000 {
+            progress.count(&digest, State::Downloading, current, 10_000);
+        }
+    }
+}

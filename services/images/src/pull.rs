@@ -1,0 +1,223 @@
+//! Pulls: a name at a registry becomes an image here, unpacked.
+//!
+//! ```text
+//! resolve → indexes → manifest → config      small, verified in memory
+//!    → per layer, all at once:  registry ──bytes──▶ content's ingest ◀──follows── snapshots
+//!    → labels → image record → lease ends
+//! ```
+//!
+//! Invariant: the image's name is written last. Whatever happens before leaves at most a lease, blobs and ingests,
+//! from which the next pull goes on.
+
+mod plan;
+mod transfer;
+
+use std::collections::HashSet;
+
+use gantry_api::ingest::Owner;
+use gantry_types::{ChainId, Descriptor, Digest, Namespace, Platform, Reference};
+
+use crate::catalog::Catalog;
+use crate::content::Content;
+use crate::error::Error;
+use crate::lease::Leases;
+use crate::names::Names;
+use crate::progress::{Event, Progress, State};
+use crate::record::Record;
+use crate::remote::{Access, Credentials, Remote, Repository};
+use crate::unpack;
+
+pub use plan::origin_label;
+pub use transfer::layer_ref;
+
+use plan::{Plan, Sources};
+use transfer::Transfer;
+
+/// Pulls images. A cheap clone.
+#[derive(Clone)]
+pub struct Puller {
+    remote: Remote,
+    names: Names,
+    catalog: Catalog,
+    content: Content,
+    leases: Leases,
+}
+
+/// What is to be pulled.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The image; without tag and digest `latest` is meant, or all tags.
+    pub reference: Reference,
+    /// For another platform than the host's.
+    pub platform: Option<Platform>,
+    /// Who asks.
+    pub credentials: Credentials,
+    /// Every tag of the repository.
+    pub all_tags: bool,
+    /// Where to unpack, if not with the default one.
+    pub snapshotter: Option<String>,
+}
+
+impl Puller {
+    /// A puller that stores with these.
+    pub fn new(remote: Remote, names: Names, catalog: Catalog, leases: Leases) -> Self {
+        let content = catalog.content().clone();
+        Self { remote, names, catalog, content, leases }
+    }
+
+    /// The registry client.
+    pub fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Pulls, and tells how it goes. Dropping the future stops it; what arrived is kept.
+    pub async fn pull(&self, namespace: &Namespace, order: Order, progress: Progress) -> Result<(), Error> {
+        let reference = &order.reference;
+        let repository =
+            self.remote.repository(reference.domain(), reference.path(), order.credentials.clone(), Access::Pull)?;
+        if !order.all_tags {
+            let reference = reference.clone().with_default_tag();
+            return self.pull_one(namespace, &order, &repository, &reference, &progress).await;
+        }
+        let tags = repository.tags().await.map_err(|error| about(error, reference))?;
+        for tag in tags {
+            let reference = reference.with_tag(&tag)?;
+            self.pull_one(namespace, &order, &repository, &reference, &progress).await?;
+        }
+        Ok(())
+    }
+
+    async fn pull_one(
+        &self,
+        namespace: &Namespace,
+        order: &Order,
+        repository: &Repository,
+        reference: &Reference,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        let wanted = match (reference.digest(), reference.tag()) {
+            (Some(digest), _) => digest.to_string(),
+            (None, Some(tag)) => tag.to_owned(),
+            (None, None) => return Err(Error::Request(format!("{reference} has neither tag nor digest"))),
+        };
+        let owner = Owner { namespace: namespace.clone(), lease: None };
+        let sources = Sources { content: &self.content, repository, owner: &owner };
+        let (target, bytes) = sources.resolve(&wanted).await.map_err(|error| about(error, reference))?;
+        progress.tell(Event::Resolving { repository: reference.path().to_owned(), tag: wanted }).await?;
+
+        let name = record_name(reference);
+        let snapshotter = order.snapshotter.as_deref().unwrap_or(self.catalog.snapshotter());
+        let digest = target.digest.clone();
+        let known = self.names.store().find(namespace, &name)?;
+        let up_to_date = known.is_some_and(|record| record.target.digest == digest)
+            && self.is_complete(namespace, &target, order.platform.as_ref()).await?;
+        if !up_to_date {
+            let lease = self.leases.begin(namespace, &format!("pull {name}")).await?;
+            let sources = Sources { owner: lease.owner(), ..sources };
+            let platform = order.platform.clone().unwrap_or_else(Platform::host);
+            let plan = sources.plan(target, bytes, &platform, &reference.familiar()).await;
+            let plan = plan.map_err(|error| about(error, reference))?;
+            if let Some(wanted) = &order.platform
+                && wanted.rank(&plan.config.platform()).is_none()
+            {
+                return Err(Error::OtherPlatform { reference: reference.familiar(), wanted: wanted.clone() });
+            }
+            plan.store(sources).await?;
+            self.bring_layers(sources, &plan, snapshotter, progress).await?;
+            unpack::keep(&self.content, lease.owner(), snapshotter, &plan.document, &plan.config).await?;
+            self.names.point(namespace, Record::new(name.clone(), plan.target.clone())).await?;
+            self.catalog.forget(namespace, &digest);
+            if let Err(error) = lease.finish().await {
+                tracing::warn!(image = name, %error, "a pull's lease stays until it expires");
+            }
+        }
+        tracing::info!(image = name, %digest, up_to_date, "pulled");
+        progress.tell(Event::Pulled { reference: reference.to_string(), digest, up_to_date }).await
+    }
+
+    /// Fetches and unpacks the layers, both at once.
+    async fn bring_layers(
+        &self,
+        sources: Sources<'_>,
+        plan: &Plan,
+        snapshotter: &str,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        let layers = &plan.document.layers;
+        let diff_ids = &plan.config.rootfs.diff_ids;
+        let chain = ChainId::all(diff_ids);
+        let mut transfers = Vec::new();
+        let mut seen: HashSet<&Digest> = HashSet::new();
+        for (layer, chain_id) in layers.iter().zip(&chain) {
+            if !seen.insert(&layer.digest) {
+                continue;
+            }
+            let transfer = Transfer::open(sources, layer.clone()).await?;
+            let exists = transfer.is_present() && self.catalog.exists(&sources.owner.namespace, chain_id).await?;
+            let state = if exists { State::Exists } else { State::Pulling };
+            progress.enter(&layer.digest, state, 0, layer.size).await?;
+            transfers.push(transfer);
+        }
+        let fetched = transfer::run_all(sources, transfers, self.remote.settings().connections, progress);
+        let unpacking = unpack::unpack(self.content.peers(), sources.owner, snapshotter, layers, diff_ids, Some(progress));
+        tokio::pin!(fetched, unpacking);
+        let early = tokio::select! {
+            // Unpacking ends before the last byte is committed only when it fails.
+            biased;
+            result = &mut fetched => { result?; None }
+            result = &mut unpacking => Some(result),
+        };
+        match early {
+            None => match unpacking.await {
+                Ok(()) => {}
+                // Bytes that it had followed were thrown away and fetched anew: now they are all here.
+                Err(error) if is_aborted(&error) => {
+                    unpack::unpack(self.content.peers(), sources.owner, snapshotter, layers, diff_ids, Some(progress)).await?;
+                }
+                Err(error) => return Err(error),
+            },
+            Some(Ok(())) => fetched.await?,
+            Some(Err(error)) if is_aborted(&error) => {
+                fetched.await?;
+                unpack::unpack(self.content.peers(), sources.owner, snapshotter, layers, diff_ids, Some(progress)).await?;
+            }
+            Some(Err(error)) => return Err(error),
+        }
+        transfer::label_diff_ids(sources, layers, diff_ids).await
+    }
+
+    /// Whether everything of an image is here and unpacked.
+    async fn is_complete(&self, namespace: &Namespace, target: &Descriptor, wanted: Option<&Platform>) -> Result<bool, Error> {
+        let details = match self.catalog.details(namespace, target, wanted).await {
+            Ok(details) => details,
+            Err(Error::Missing { .. } | Error::OtherPlatform { .. } | Error::NoPlatform { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let platform = wanted.cloned().unwrap_or_else(Platform::host);
+        if platform.rank(&details.config.platform()).is_none() {
+            return Ok(false);
+        }
+        for layer in &details.document.layers {
+            if self.content.info(namespace, &layer.digest).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(self.catalog.unpacked(namespace, &details).await?.complete)
+    }
+}
+
+/// The name of a reference's record: without the tag when a digest says which one is meant.
+fn record_name(reference: &Reference) -> String {
+    match reference.digest() {
+        Some(digest) => reference.with_digest(digest.clone()).to_string(),
+        None => reference.to_string(),
+    }
+}
+
+fn about(error: Error, reference: &Reference) -> Error {
+    error.of_image("pull", &reference.without_tag_or_digest().familiar(), &reference.familiar())
+}
+
+fn is_aborted(error: &Error) -> bool {
+    matches!(error, Error::Peer { status, .. } if status.code() == tonic::Code::Aborted)
+}

@@ -1,0 +1,213 @@
+//! Removing names and images by Docker's rules.
+//!
+//! A name goes alone while the image has others. With its last name goes the image, unless a container uses it:
+//! then it has to be forced, and the image stays without a name; a running container cannot be forced.
+
+use gantry_types::{Digest, Namespace, Reference};
+
+use crate::catalog::{Catalog, Found};
+use crate::error::Error;
+use crate::filters::{Filters, Subject};
+use crate::moments;
+use crate::names::Names;
+
+/// A container that uses an image.
+#[derive(Clone, Debug)]
+pub struct Use {
+    /// The container.
+    pub container: String,
+    /// The image as the container's record names it.
+    pub reference: String,
+    /// The image's id.
+    pub image: String,
+    /// Whether it is running.
+    pub running: bool,
+}
+
+/// Whether to remove what is in use, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    Yes,
+    No,
+}
+
+/// What was removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Familiar names.
+    pub untagged: Vec<String>,
+    /// Digests of images that have no name left.
+    pub deleted: Vec<Digest>,
+    /// Bytes that the collection afterwards freed.
+    pub freed: u64,
+}
+
+/// Removes images. A cheap clone.
+#[derive(Clone)]
+pub struct Remover {
+    names: Names,
+    catalog: Catalog,
+}
+
+impl Remover {
+    /// A remover of what these know.
+    pub fn new(names: Names, catalog: Catalog) -> Self {
+        Self { names, catalog }
+    }
+
+    /// Removes what `text` names.
+    pub async fn remove(&self, namespace: &Namespace, text: &str, force: Force, uses: &[Use]) -> Result<Removed, Error> {
+        let found = self.catalog.find(namespace, text)?;
+        let mut removed = match &found.by_name {
+            Some(record) => {
+                let others = found.records.iter().any(|other| other.name != record.name && !other.is_dangling());
+                match others {
+                    true => self.untag(namespace, &found, &[record.name.clone()], false, false).await?,
+                    false => {
+                        let using = using(&found, uses);
+                        refuse_name(&found, &record.name, force, &using)?;
+                        self.untag(namespace, &found, &[record.name.clone()], true, !using.is_empty()).await?
+                    }
+                }
+            }
+            None => {
+                let using = using(&found, uses);
+                refuse_id(&found, force, &using)?;
+                let names: Vec<String> = found.records.iter().map(|record| record.name.clone()).collect();
+                self.untag(namespace, &found, &names, true, !using.is_empty()).await?
+            }
+        };
+        if !removed.deleted.is_empty() {
+            removed.freed = self.collect(namespace).await;
+        }
+        Ok(removed)
+    }
+
+    /// Removes all images that no container uses and that pass the filters; by default those without a name.
+    pub async fn prune(&self, namespace: &Namespace, mut filters: Filters, uses: &[Use]) -> Result<Removed, Error> {
+        // `dangling=false` means: those with a name, too.
+        let only_dangling = filters.dangling.take().unwrap_or(true);
+        filters.dangling = only_dangling.then_some(true);
+        let mut all = Removed::default();
+        for found in self.catalog.all(namespace)? {
+            if !using(&found, uses).is_empty() {
+                continue;
+            }
+            let details = self.catalog.details(namespace, &found.target, None).await.ok();
+            let labels = details.as_ref().map(|details| details.config.labels()).unwrap_or_default();
+            let created = details.as_ref().and_then(|details| moments::created(details.config.created.as_deref()));
+            if !filters.pass(&Subject { found: &found, labels: &labels, created }) {
+                continue;
+            }
+            let names: Vec<String> = found.records.iter().map(|record| record.name.clone()).collect();
+            let removed = self.untag(namespace, &found, &names, true, false).await?;
+            all.untagged.extend(removed.untagged);
+            all.deleted.extend(removed.deleted);
+        }
+        if !all.deleted.is_empty() {
+            all.freed = self.collect(namespace).await;
+        }
+        Ok(all)
+    }
+
+    /// Removes names; with the last one the image is deleted, or kept without a name when it is `used`.
+    async fn untag(
+        &self,
+        namespace: &Namespace,
+        found: &Found,
+        names: &[String],
+        last: bool,
+        used: bool,
+    ) -> Result<Removed, Error> {
+        let mut removed = Removed::default();
+        if used {
+            // Before the names go: at no moment is the image without a root.
+            let kept = crate::record::Record::new(crate::record::Record::dangling_name(&found.target), found.target.clone());
+            match self.names.create(namespace, kept).await {
+                Ok(_) | Err(Error::RecordExists(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        for name in names {
+            let is_dangling = found.records.iter().any(|record| record.name == *name && record.is_dangling());
+            if is_dangling && used {
+                continue;
+            }
+            match self.names.delete(namespace, name, Some(&found.target.digest)).await {
+                Ok(_) if is_dangling => {}
+                Ok(_) => removed.untagged.push(familiar(name)),
+                // Others were quicker.
+                Err(Error::NoRecord(_) | Error::OtherTarget { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if last && !used {
+            removed.deleted.push(found.target.digest.clone());
+            self.catalog.forget(namespace, &found.target.digest);
+        }
+        Ok(removed)
+    }
+
+    /// Frees what is unreferenced now. That it could not be done now is no failure of the removal.
+    async fn collect(&self, namespace: &Namespace) -> u64 {
+        match self.names.collect(namespace).await {
+            Ok(freed) => freed,
+            Err(error) => {
+                tracing::warn!(%error, "what a removed image leaves is collected later");
+                0
+            }
+        }
+    }
+}
+
+fn familiar(name: &str) -> String {
+    Reference::parse_normalized(name).map_or_else(|_| name.to_owned(), |reference| reference.familiar())
+}
+
+/// The containers that use an image.
+fn using<'a>(found: &Found, uses: &'a [Use]) -> Vec<&'a Use> {
+    let digest = found.target.digest.as_str();
+    uses.iter().filter(|used| used.image == digest || (used.image.is_empty() && used.reference.contains(digest))).collect()
+}
+
+fn refuse_name(found: &Found, name: &str, force: Force, using: &[&Use]) -> Result<(), Error> {
+    let refuse = |how: &str, container: &str| {
+        Err(Error::InUse(format!(
+            "remove repository reference {:?} ({how}) - container {} is using its referenced image {}",
+            familiar(name),
+            short(container),
+            found.target.digest.short()
+        )))
+    };
+    match (using.iter().find(|used| used.running), using.first(), force) {
+        (Some(running), ..) => refuse("cannot be forced", &running.container),
+        (None, Some(stopped), Force::No) => refuse("must be forced", &stopped.container),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_id(found: &Found, force: Force, using: &[&Use]) -> Result<(), Error> {
+    let id = found.target.digest.short();
+    let refuse = |reason: String| Err(Error::InUse(format!("delete {id} {reason}")));
+    if let Some(running) = using.iter().find(|used| used.running) {
+        let container = short(&running.container);
+        return refuse(format!("(cannot be forced) - image is being used by running container {container}"));
+    }
+    if force == Force::Yes {
+        return Ok(());
+    }
+    let repositories: std::collections::BTreeSet<String> = found.references().map(|reference| reference.name()).collect();
+    if repositories.len() > 1 {
+        return refuse("(must be forced) - image is referenced in multiple repositories".into());
+    }
+    match using.first() {
+        Some(stopped) => {
+            refuse(format!("(must be forced) - image is being used by stopped container {}", short(&stopped.container)))
+        }
+        None => Ok(()),
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}

@@ -1,0 +1,9 @@
+//! gRPC in, calls out: parse, call, convert.
+
+mod collector;
+mod image_store;
+mod records;
+
+pub use collector::{Collector, Fsck};
+pub use image_store::ImageStore;
+pub use records::Records;

@@ -1,0 +1,335 @@
+//! `gantry.images.v1.ImageStore`.
+
+use std::pin::Pin;
+use std::time::SystemTime;
+
+use futures::{Stream, StreamExt};
+use gantry_api::ingest::Owner;
+use gantry_proto::gantry::images::v1 as pb;
+use gantry_proto::gantry::images::v1::image_store_server;
+use gantry_rpc::{context, status};
+use gantry_types::{Namespace, Reference, media_type};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::catalog::{Catalog, Details, Found};
+use crate::document;
+use crate::error::Error;
+use crate::filters::{Filters, Subject};
+use crate::names::Names;
+use crate::progress::Progress;
+use crate::pull::{self, Puller};
+use crate::push::{self, Pusher};
+use crate::record::{self, Record};
+use crate::remote::{Access, Remote};
+use crate::remove::{Force, Removed, Remover, Use};
+use crate::wire;
+use crate::{moments, unpack};
+
+/// Serves images to those who know them as Docker's users do.
+pub struct ImageStore {
+    /// Pulls.
+    pub puller: Puller,
+    /// Pushes.
+    pub pusher: Pusher,
+    /// Removals.
+    pub remover: Remover,
+    /// Names.
+    pub names: Names,
+    /// Look-ups.
+    pub catalog: Catalog,
+}
+
+type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Runs `work` while its events are read; dropping the stream drops the work.
+fn stream<E: Send + 'static, T: Send + 'static>(
+    work: impl Future<Output = Result<(), Error>> + Send + 'static,
+    events: mpsc::Receiver<E>,
+    convert: fn(E) -> T,
+) -> Events<T> {
+    let mut task = tokio::task::JoinSet::new();
+    task.spawn(work);
+    let events = ReceiverStream::new(events).map(move |event| Ok(convert(event)));
+    let end = futures::stream::once(async move {
+        match task.join_next().await {
+            Some(Ok(Err(error))) => Some(Err(status(error))),
+            Some(Err(error)) => Some(Err(Status::internal(error.to_string()))),
+            Some(Ok(Ok(()))) | None => None,
+        }
+    });
+    Box::pin(events.chain(end.filter_map(std::future::ready)))
+}
+
+impl ImageStore {
+    /// All that is known of an image for one platform.
+    async fn describe(&self, namespace: &Namespace, found: &Found, details: &Details) -> Result<pb::Image, Error> {
+        let unpacked = self.catalog.unpacked(namespace, details).await?;
+        Ok(wire::image(found, details, &unpacked))
+    }
+
+    async fn resolve_one(&self, namespace: &Namespace, text: &str, platform: &str) -> Result<pb::Image, Error> {
+        let found = self.catalog.find(namespace, text)?;
+        let wanted = wire::platform(platform)?;
+        let details = self.catalog.details(namespace, &found.target, wanted.as_ref()).await;
+        let details = details.map_err(|error| named(error, text))?;
+        self.describe(namespace, &found, &details).await
+    }
+
+    async fn list_all(&self, namespace: &Namespace, request: pb::ListRequest) -> Result<Vec<pb::Image>, Error> {
+        let filters = parse(&request.filters, &["dangling", "label", "label!", "before", "since", "reference", "until"])?;
+        let created_of = |text: String| async move {
+            let found = self.catalog.find(namespace, &text)?;
+            let details = self.catalog.details(namespace, &found.target, None).await?;
+            Ok::<_, Error>(created(&details, &found))
+        };
+        let (mut before, mut since) = (None::<SystemTime>, None::<SystemTime>);
+        for text in filters.before.clone() {
+            let moment = created_of(text).await?;
+            before = Some(before.map_or(moment, |known| known.min(moment)));
+        }
+        for text in filters.since.clone() {
+            let moment = created_of(text).await?;
+            since = Some(since.map_or(moment, |known| known.max(moment)));
+        }
+        let mut images = Vec::new();
+        for found in self.catalog.all(namespace)? {
+            let details = match self.catalog.details(namespace, &found.target, None).await {
+                Ok(details) => details,
+                // An image of which something is missing is not an image of Docker's.
+                Err(error @ (Error::Missing { .. } | Error::Document { .. } | Error::NoPlatform { .. })) => {
+                    tracing::debug!(digest = %found.target.digest, %error, "an incomplete image is not listed");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let moment = created(&details, &found);
+            let labels = details.config.labels();
+            let subject = Subject { found: &found, labels: &labels, created: Some(moment) };
+            if before.is_some_and(|before| moment >= before)
+                || since.is_some_and(|since| moment <= since)
+                || !filters.pass(&subject)
+            {
+                continue;
+            }
+            images.push(self.describe(namespace, &found, &details).await?);
+        }
+        images.sort_by_key(|image| std::cmp::Reverse(record::moment(image.created_at)));
+        Ok(images)
+    }
+
+    async fn tag_one(&self, namespace: &Namespace, request: &pb::TagRequest) -> Result<pb::Image, Error> {
+        let target = Reference::parse_normalized(&request.target)?;
+        if target.digest().is_some() {
+            return Err(Error::Request("refusing to create a tag with a digest reference".into()));
+        }
+        let found = self.catalog.find(namespace, &request.source)?;
+        let name = target.with_default_tag().to_string();
+        self.names.point(namespace, Record::new(name.clone(), found.target)).await?;
+        self.resolve_one(namespace, &name, "").await
+    }
+
+    async fn unpack_one(&self, namespace: &Namespace, request: &pb::EnsureUnpackedRequest) -> Result<pb::Image, Error> {
+        let found = self.catalog.find(namespace, &request.reference)?;
+        let wanted = wire::platform(&request.platform)?;
+        let details = self.catalog.details(namespace, &found.target, wanted.as_ref()).await;
+        let details = details.map_err(|error| named(error, &request.reference))?;
+        let snapshotter = match request.snapshotter.as_str() {
+            "" => self.catalog.snapshotter(),
+            other => other,
+        };
+        let complete = snapshotter == self.catalog.snapshotter()
+            && self.catalog.unpacked(namespace, &details).await?.complete;
+        if !complete {
+            let owner = Owner { namespace: namespace.clone(), lease: None };
+            let content = self.catalog.content();
+            let (document, config) = (&details.document, &details.config);
+            unpack::unpack(content.peers(), &owner, snapshotter, &document.layers, &config.rootfs.diff_ids, None).await?;
+            unpack::keep(content, &owner, snapshotter, document, config).await?;
+        }
+        self.describe(namespace, &found, &details).await
+    }
+
+    async fn ask_registry(&self, request: pb::DistributionRequest) -> Result<pb::DistributionResponse, Error> {
+        let reference = Reference::parse_normalized(&request.reference)?.with_default_tag();
+        let remote: &Remote = self.puller.remote();
+        let credentials = wire::credentials(request.auth);
+        let repository = remote.repository(reference.domain(), reference.path(), credentials, Access::Pull)?;
+        let about = |error: Error| {
+            error.of_image("pull", &reference.without_tag_or_digest().familiar(), &reference.familiar())
+        };
+        let wanted = match (reference.digest(), reference.tag()) {
+            (Some(digest), _) => digest.to_string(),
+            (None, tag) => tag.unwrap_or_default().to_owned(),
+        };
+        let manifest = repository.manifest(&wanted, reference.digest()).await.map_err(about)?;
+        let platforms = match media_type::is_index(&manifest.descriptor.media_type) {
+            true => document::index(&manifest.descriptor, &manifest.bytes)?
+                .manifests
+                .iter()
+                .filter_map(document::Entry::platform)
+                .collect(),
+            false => {
+                let document = document::manifest(&manifest.descriptor, &manifest.bytes)?;
+                let mut body = repository.blob(&document.config.digest, document.config.size, 0);
+                let mut bytes = Vec::new();
+                while let Some(piece) = body.next().await.map_err(about)? {
+                    bytes.extend_from_slice(&piece);
+                }
+                vec![document::config(&document, &bytes)?.platform()]
+            }
+        };
+        Ok(pb::DistributionResponse {
+            descriptor: Some(record::descriptor(&manifest.descriptor)),
+            platforms: platforms.iter().map(wire::platform_message).collect(),
+        })
+    }
+
+    async fn check_login(&self, request: pb::LoginRequest) -> Result<pb::LoginResponse, Error> {
+        let auth = request.auth.unwrap_or_default();
+        let address = auth.server_address.trim_start_matches("https://").trim_start_matches("http://");
+        let host = address.split('/').next().unwrap_or_default();
+        let host = if host.is_empty() { "docker.io" } else { host };
+        let credentials = wire::credentials(Some(auth.clone()));
+        let repository = self.puller.remote().repository(host, "library/login", credentials, Access::Pull)?;
+        repository.ping().await?;
+        Ok(pb::LoginResponse::default())
+    }
+}
+
+/// When an image was made; when its config does not say, when it came.
+fn created(details: &Details, found: &Found) -> SystemTime {
+    let stated = moments::created(details.config.created.as_deref());
+    stated.or_else(|| found.records.iter().map(|record| record.created).min()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// Says of a missing platform which image lacks it, in the words of whoever asked.
+fn named(error: Error, text: &str) -> Error {
+    match error {
+        Error::OtherPlatform { wanted, .. } => Error::OtherPlatform { reference: text.to_owned(), wanted },
+        Error::NoPlatform { wanted, .. } => Error::NoPlatform { reference: text.to_owned(), wanted },
+        other => other,
+    }
+}
+
+fn parse(filters: &[pb::Filter], allowed: &[&str]) -> Result<Filters, Error> {
+    Filters::parse(filters.iter().map(|filter| (filter.key.as_str(), filter.values.as_slice())), allowed)
+}
+
+fn uses(uses: Vec<pb::remove_request::Use>) -> Vec<Use> {
+    uses.into_iter()
+        .map(|used| Use {
+            container: used.container_id,
+            reference: used.reference,
+            image: used.image_id,
+            running: used.running,
+        })
+        .collect()
+}
+
+fn removed(removed: Removed) -> pb::RemoveResponse {
+    pb::RemoveResponse {
+        untagged: removed.untagged,
+        deleted: removed.deleted.iter().map(ToString::to_string).collect(),
+        freed_bytes: removed.freed,
+    }
+}
+
+#[tonic::async_trait]
+impl image_store_server::ImageStore for ImageStore {
+    type PullStream = Events<pb::PullProgress>;
+
+    async fn pull(&self, request: Request<pb::PullRequest>) -> Result<Response<Self::PullStream>, Status> {
+        let namespace = context::namespace(&request)?;
+        let request = request.into_inner();
+        let order = (|| {
+            Ok(pull::Order {
+                reference: Reference::parse_normalized(&request.reference)?,
+                platform: wire::platform(&request.platform)?,
+                credentials: wire::credentials(request.auth),
+                all_tags: request.all_tags,
+                snapshotter: Some(request.snapshotter).filter(|name| !name.is_empty()),
+            })
+        })()
+        .map_err(|error: Error| status(error))?;
+        let (progress, events) = Progress::channel();
+        let puller = self.puller.clone();
+        let work = async move { puller.pull(&namespace, order, progress).await };
+        Ok(Response::new(stream(work, events, wire::pull_progress)))
+    }
+
+    type PushStream = Events<pb::PushProgress>;
+
+    async fn push(&self, request: Request<pb::PushRequest>) -> Result<Response<Self::PushStream>, Status> {
+        let namespace = context::namespace(&request)?;
+        let request = request.into_inner();
+        let order = (|| {
+            Ok(push::Order {
+                reference: Reference::parse_normalized(&request.reference)?,
+                platform: wire::platform(&request.platform)?,
+                credentials: wire::credentials(request.auth),
+            })
+        })()
+        .map_err(|error: Error| status(error))?;
+        let (sender, events) = mpsc::channel(256);
+        let pusher = self.pusher.clone();
+        let work = async move { pusher.push(&namespace, order, sender).await };
+        Ok(Response::new(stream(work, events, wire::push_progress)))
+    }
+
+    async fn resolve(&self, request: Request<pb::ResolveRequest>) -> Result<Response<pb::Image>, Status> {
+        let namespace = context::namespace(&request)?;
+        let request = request.get_ref();
+        let image = self.resolve_one(&namespace, &request.reference, &request.platform).await.map_err(status)?;
+        Ok(Response::new(image))
+    }
+
+    async fn list(&self, request: Request<pb::ListRequest>) -> Result<Response<pb::ListResponse>, Status> {
+        let namespace = context::namespace(&request)?;
+        let images = self.list_all(&namespace, request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(pb::ListResponse { images }))
+    }
+
+    async fn tag(&self, request: Request<pb::TagRequest>) -> Result<Response<pb::TagResponse>, Status> {
+        let namespace = context::namespace(&request)?;
+        let image = self.tag_one(&namespace, request.get_ref()).await.map_err(status)?;
+        Ok(Response::new(pb::TagResponse { image: Some(image) }))
+    }
+
+    async fn remove(&self, request: Request<pb::RemoveRequest>) -> Result<Response<pb::RemoveResponse>, Status> {
+        let namespace = context::namespace(&request)?;
+        let request = request.into_inner();
+        let force = if request.force { Force::Yes } else { Force::No };
+        let result = self.remover.remove(&namespace, &request.reference, force, &uses(request.in_use)).await;
+        Ok(Response::new(removed(result.map_err(status)?)))
+    }
+
+    async fn prune(&self, request: Request<pb::PruneRequest>) -> Result<Response<pb::RemoveResponse>, Status> {
+        let namespace = context::namespace(&request)?;
+        let request = request.into_inner();
+        let filters = parse(&request.filters, &["dangling", "label", "label!", "until"]).map_err(status)?;
+        let result = self.remover.prune(&namespace, filters, &uses(request.in_use)).await;
+        Ok(Response::new(removed(result.map_err(status)?)))
+    }
+
+    async fn ensure_unpacked(
+        &self,
+        request: Request<pb::EnsureUnpackedRequest>,
+    ) -> Result<Response<pb::EnsureUnpackedResponse>, Status> {
+        let namespace = context::namespace(&request)?;
+        let image = self.unpack_one(&namespace, request.get_ref()).await.map_err(status)?;
+        Ok(Response::new(pb::EnsureUnpackedResponse { image: Some(image) }))
+    }
+
+    async fn distribution(
+        &self,
+        request: Request<pb::DistributionRequest>,
+    ) -> Result<Response<pb::DistributionResponse>, Status> {
+        self.ask_registry(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn login(&self, request: Request<pb::LoginRequest>) -> Result<Response<pb::LoginResponse>, Status> {
+        self.check_login(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+}

@@ -1,0 +1,294 @@
+//! The image records.
+//!
+//! ```text
+//! <state>/images/db/    table `images`: (namespace, name) → containerd.services.images.v1.Image
+//! ```
+//!
+//! Invariant: a record is changed only under its key's lock, and is durable when a method returns. That what a
+//! record points at exists is [`crate::names`]'s business.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gantry_disk::{Database, KeyedGuard, KeyedLocks, Table};
+use gantry_proto::containerd::services::images::v1::Image;
+use gantry_types::{Digest, Labels, Namespace};
+
+use crate::error::Error;
+use crate::record::Record;
+
+type Key = (Namespace, String);
+
+/// The records of all namespaces. A cheap clone.
+#[derive(Clone)]
+pub struct Store {
+    database: Database,
+    images: Table<Key, Image>,
+    locks: KeyedLocks<Key>,
+    /// When records were last used, since the start; guards single reads and writes of the map.
+    stamps: Arc<Mutex<HashMap<Key, u64>>>,
+    started: u64,
+}
+
+/// What [`Store::put`] found and left.
+#[derive(Clone, Debug)]
+pub struct Put {
+    /// The record as it is now.
+    pub record: Record,
+    /// The record as it was.
+    pub previous: Option<Record>,
+}
+
+impl Store {
+    /// Opens the records in `directory`.
+    pub fn open(directory: &Path) -> Result<Self, Error> {
+        let database = Database::open(directory.join("db"), &["images"]).map_err(disk("opened"))?;
+        Ok(Self {
+            images: database.table("images"),
+            database,
+            locks: KeyedLocks::new(),
+            stamps: Arc::default(),
+            started: Self::mark(),
+        })
+    }
+
+    /// One record.
+    pub fn get(&self, namespace: &Namespace, name: &str) -> Result<Record, Error> {
+        self.find(namespace, name)?.ok_or_else(|| Error::NoRecord(name.to_owned()))
+    }
+
+    /// One record, if it is there.
+    pub fn find(&self, namespace: &Namespace, name: &str) -> Result<Option<Record>, Error> {
+        let image = self.images.get(&(namespace.clone(), name.to_owned())).map_err(disk("read"))?;
+        image.map(Record::try_from).transpose()
+    }
+
+    /// All records of a namespace, by name.
+    pub fn list(&self, namespace: &Namespace) -> Result<Vec<Record>, Error> {
+        self.images.iter(namespace).map(|entry| Record::try_from(entry.map_err(disk("read"))?.1)).collect()
+    }
+
+    /// The namespaces that have records.
+    pub fn namespaces(&self) -> Result<BTreeSet<Namespace>, Error> {
+        self.images.iter_all().map(|entry| Ok(entry.map_err(disk("read"))?.0.0)).collect()
+    }
+
+    /// Writes a record whose name is free.
+    pub async fn create(&self, namespace: &Namespace, record: Record) -> Result<Record, Error> {
+        record.validate()?;
+        let guard = self.lock(namespace, &record.name).await;
+        if self.find(namespace, &record.name)?.is_some() {
+            return Err(Error::RecordExists(record.name));
+        }
+        self.write(namespace, record, &guard).await
+    }
+
+    /// Changes a record: the fields in `mask`, or all that may change when it is empty.
+    pub async fn update(&self, namespace: &Namespace, update: Record, mask: &[String]) -> Result<Put, Error> {
+        let guard = self.lock(namespace, &update.name).await;
+        let previous = self.get(namespace, &update.name)?;
+        let mut record = previous.clone();
+        if mask.is_empty() {
+            record.target = update.target.clone();
+            record.labels = update.labels.clone();
+        }
+        for path in mask {
+            apply(&mut record, &update, path)?;
+        }
+        record.updated = update.updated;
+        record.validate()?;
+        let record = self.write(namespace, record, &guard).await?;
+        Ok(Put { record, previous: Some(previous) })
+    }
+
+    /// Points a name at a target, whether it existed or not, and adds `labels`.
+    pub async fn put(&self, namespace: &Namespace, wanted: Record) -> Result<Put, Error> {
+        wanted.validate()?;
+        let guard = self.lock(namespace, &wanted.name).await;
+        let previous = self.find(namespace, &wanted.name)?;
+        let record = match &previous {
+            None => wanted,
+            Some(known) => {
+                let mut labels = known.labels.clone();
+                for (key, value) in wanted.labels.iter() {
+                    labels.insert(key.clone(), value.clone());
+                }
+                Record { created: known.created, labels, ..wanted }
+            }
+        };
+        let record = self.write(namespace, record, &guard).await?;
+        Ok(Put { record, previous })
+    }
+
+    /// Takes a change back, unless somebody changed the record since.
+    pub async fn undo(&self, namespace: &Namespace, put: &Put) -> Result<(), Error> {
+        let name = &put.record.name;
+        let guard = self.lock(namespace, name).await;
+        if self.find(namespace, name)?.as_ref() != Some(&put.record) {
+            return Ok(());
+        }
+        match &put.previous {
+            Some(previous) => self.write(namespace, previous.clone(), &guard).await.map(drop),
+            None => self.erase(namespace, name, &guard).await,
+        }
+    }
+
+    /// Removes a record; when `expected` is given, only if it points there.
+    pub async fn delete(&self, namespace: &Namespace, name: &str, expected: Option<&Digest>) -> Result<Record, Error> {
+        let guard = self.lock(namespace, name).await;
+        let record = self.get(namespace, name)?;
+        if let Some(expected) = expected
+            && record.target.digest != *expected
+        {
+            return Err(Error::OtherTarget { name: name.to_owned(), expected: expected.to_string() });
+        }
+        self.erase(namespace, name, &guard).await?;
+        Ok(record)
+    }
+
+    /// Notes that a record is used now; false when it is not there.
+    pub fn touch(&self, namespace: &Namespace, name: &str) -> Result<bool, Error> {
+        self.stamp(namespace, name);
+        Ok(self.find(namespace, name)?.is_some())
+    }
+
+    /// Whether a record was created, changed or touched after `mark`. Everything was, before this process knew.
+    pub fn touched_since(&self, namespace: &Namespace, name: &str, mark: u64) -> bool {
+        let stamps = self.stamps.lock().expect("no holder of this lock panics");
+        mark <= self.started || stamps.get(&(namespace.clone(), name.to_owned())).is_some_and(|stamp| *stamp >= mark)
+    }
+
+    /// A mark of now, for [`Store::touched_since`].
+    pub fn mark() -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn stamp(&self, namespace: &Namespace, name: &str) {
+        let mut stamps = self.stamps.lock().expect("no holder of this lock panics");
+        stamps.insert((namespace.clone(), name.to_owned()), Self::mark());
+    }
+
+    async fn lock(&self, namespace: &Namespace, name: &str) -> KeyedGuard<Key> {
+        self.locks.lock((namespace.clone(), name.to_owned())).await
+    }
+
+    async fn write(&self, namespace: &Namespace, record: Record, _guard: &KeyedGuard<Key>) -> Result<Record, Error> {
+        self.stamp(namespace, &record.name);
+        let mut batch = self.database.batch();
+        batch.put(&self.images, &(namespace.clone(), record.name.clone()), &record.clone().into());
+        batch.commit().await.map_err(disk("written"))?;
+        Ok(record)
+    }
+
+    async fn erase(&self, namespace: &Namespace, name: &str, _guard: &KeyedGuard<Key>) -> Result<(), Error> {
+        let key = (namespace.clone(), name.to_owned());
+        let mut batch = self.database.batch();
+        batch.delete(&self.images, &key);
+        batch.commit().await.map_err(disk("written"))?;
+        self.stamps.lock().expect("no holder of this lock panics").remove(&key);
+        Ok(())
+    }
+}
+
+/// Applies one path of an update's mask.
+fn apply(record: &mut Record, update: &Record, path: &str) -> Result<(), Error> {
+    if record.labels.apply_path(&update.labels, path) {
+        return Ok(());
+    }
+    match path {
+        "target" => record.target = update.target.clone(),
+        "annotations" => record.target.annotations = update.target.annotations.clone(),
+        _ => {
+            let Some(key) = path.strip_prefix("annotations.") else {
+                return Err(Error::Request(format!("cannot update field {path:?} of image {:?}", record.name)));
+            };
+            let mut annotations = Labels::from(std::mem::take(&mut record.target.annotations));
+            annotations.apply_path(&update.target.annotations.clone().into(), &format!("labels.{key}"));
+            record.target.annotations = annotations.into();
+        }
+    }
+    Ok(())
+}
+
+fn disk(op: &'static str) -> impl FnOnce(gantry_disk::Error) -> Error {
+    move |source| Error::Disk { op, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_types::{Descriptor, media_type};
+
+    use super::*;
+
+    fn record(name: &str, content: &str) -> Record {
+        Record::new(name, Descriptor::new(media_type::OCI_MANIFEST, Digest::sha256(content.as_bytes()), 3))
+    }
+
+    fn store() -> (tempfile::TempDir, Store, Namespace) {
+        let directory = tempfile::tempdir_in("/dev/shm").expect("a directory");
+        let store = Store::open(directory.path()).expect("a store");
+        (directory, store, "moby".parse().expect("an identifier"))
+    }
+
+    #[tokio::test]
+    async fn second_create_already_exists() {
+        let (_directory, store, moby) = store();
+        store.create(&moby, record("a", "1")).await.expect("free");
+        assert!(matches!(store.create(&moby, record("a", "2")).await, Err(Error::RecordExists(_))));
+        assert_eq!(store.list(&moby).expect("readable").len(), 1);
+        assert!(store.list(&"other".parse().expect("an identifier")).expect("readable").is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_update_changes_what_its_mask_names() {
+        let (_directory, store, moby) = store();
+        let mut first = record("a", "1");
+        first.labels = [("x", "1"), ("y", "2")].into();
+        store.create(&moby, first).await.expect("free");
+        let mut update = record("a", "2");
+        update.labels = [("x", "9")].into();
+        let put = store.update(&moby, update.clone(), &["labels.x".into(), "labels.y".into()]).await.expect("there");
+        assert_eq!(put.record.labels, [("x", "9")].into());
+        assert_eq!(put.record.target, record("a", "1").target);
+        let put = store.update(&moby, update.clone(), &["target".into()]).await.expect("there");
+        assert_eq!(put.record.target, update.target);
+        assert!(store.update(&moby, update, &["name".into()]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn undo_restores_unless_others_changed() {
+        let (_directory, store, moby) = store();
+        let first = store.put(&moby, record("a", "1")).await.expect("written");
+        let second = store.put(&moby, record("a", "2")).await.expect("written");
+        store.undo(&moby, &first).await.expect("nothing to do");
+        assert_eq!(store.get(&moby, "a").expect("there").target, second.record.target);
+        store.undo(&moby, &second).await.expect("undone");
+        assert_eq!(store.get(&moby, "a").expect("there").target, first.record.target);
+    }
+
+    #[tokio::test]
+    async fn delete_of_another_target_is_refused() {
+        let (_directory, store, moby) = store();
+        store.create(&moby, record("a", "1")).await.expect("free");
+        let other = Digest::sha256(b"2");
+        assert!(matches!(store.delete(&moby, "a", Some(&other)).await, Err(Error::OtherTarget { .. })));
+        store.delete(&moby, "a", None).await.expect("there");
+        assert!(matches!(store.delete(&moby, "a", None).await, Err(Error::NoRecord(_))));
+    }
+
+    #[tokio::test]
+    async fn records_survive_and_are_fresh_after_a_restart() {
+        let (directory, store, moby) = store();
+        let mark = Store::mark();
+        store.create(&moby, record("a", "1")).await.expect("free");
+        assert!(store.touched_since(&moby, "a", mark));
+        drop(store);
+        let store = Store::open(directory.path()).expect("a store");
+        assert!(store.touched_since(&moby, "a", mark), "nothing is known of before the start");
+        assert!(!store.touched_since(&moby, "a", Store::mark()));
+        assert_eq!(store.get(&moby, "a").expect("there").name, "a");
+    }
+}
