@@ -1,1 +1,76 @@
 //! The gateway: Docker's Engine API over HTTP.
+//!
+//! It translates, and has no facts of its own: containers, execs, volumes and events are the engine's, images those of
+//! images, networks those of network. It keeps nothing on disk.
+//!
+//! ```text
+//! docker ──HTTP──> run/docker.sock ──> connection   old hijacking, half-closed clients
+//!                                      app          one connection after the other, one reply a request
+//!                                      version      /v1.41/…
+//!                                      routes/…     one function a route: parse, call a peer, convert
+//!                                      convert/…    Docker's models (wire/…) <-> the services' messages
+//!                                      reply        JSON, streams, errors
+//! ```
+//!
+//! Bulk bytes do not go through gRPC: logs and archives come from the data sockets of engine and images, and an attached
+//! client is spliced to the shim's own socket ([`hijack`]).
+//!
+//! # Invariants
+//!
+//! - Every reply, an error too, has Docker's headers and one of Docker's statuses.
+//! - A client that goes away ends the work that was done for it.
+//! - A peer that is away is answered with 503 and its name; nothing else depends on it.
+
+mod app;
+mod attach_point;
+mod call;
+mod config;
+mod connection;
+mod convert;
+mod detach;
+mod error;
+mod filters;
+mod hijack;
+mod host;
+mod moment;
+mod peers;
+mod query;
+mod reply;
+mod routes;
+mod version;
+mod wire;
+
+pub use app::{App, Listener};
+pub use config::Config;
+
+use std::sync::Arc;
+
+use gantry_daemon::{BoxError, Context, Privileges};
+use gantry_rpc::socket;
+
+/// The name of Docker's socket in the directory of sockets.
+pub const SOCKET: &str = "docker.sock";
+
+/// The service.
+#[derive(Debug)]
+pub struct Service;
+
+impl gantry_daemon::Service for Service {
+    const NAME: &'static str = "gateway";
+    const ABOUT: &'static str = "Docker's Engine API over HTTP";
+    const PRIVILEGES: Privileges = Privileges::NONE;
+
+    async fn run(context: Context) -> Result<(), BoxError> {
+        let config: Config = context.config()?;
+        config.validate()?;
+        let app = App::new(context.run(), context.shutdown().clone());
+        let listener = socket::bind(&context.run().join(SOCKET), config.socket_mode)?;
+        context.spawn("docker.sock", Arc::clone(&app).serve(Listener::Unix(listener)));
+        for address in &config.tcp {
+            let listener = tokio::net::TcpListener::bind(address).await?;
+            context.spawn("tcp", Arc::clone(&app).serve(Listener::Tcp(listener)));
+        }
+        // Health and reflection; the API itself is HTTP.
+        context.serve(tonic::service::Routes::default()).await
+    }
+}

@@ -1,0 +1,182 @@
+//! The wiring: listeners, connections, and the way of a request through versions and routes.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue};
+use http::{Request, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::call::Call;
+use crate::connection::{Busy, Connection, Phase, Socket};
+use crate::peers::Peers;
+use crate::query::Query;
+use crate::reply::{self, Body, BodyError, Reply};
+use crate::routes;
+use crate::version::ApiVersion;
+
+/// How long a client may take to send the head of a request, or leave a connection unused.
+const HEAD_PATIENCE: Duration = Duration::from_secs(300);
+/// What is answered as the server's name.
+pub const SERVER: &str = concat!("Gantry/", env!("CARGO_PKG_VERSION"), " (linux)");
+
+/// Where clients connect.
+#[derive(Debug)]
+pub enum Listener {
+    /// A unix socket.
+    Unix(UnixListener),
+    /// A loopback address.
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Socket> {
+        match self {
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Socket::Unix(stream)),
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Socket::Tcp(stream))
+            }
+        }
+    }
+}
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct App {
+    /// Clients of the other services.
+    pub peers: Peers,
+    /// The directory of sockets, as `docker info` shows it.
+    pub run: std::path::PathBuf,
+    /// Connections and taken-over streams.
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl App {
+    /// An app whose peers' sockets are in `run`.
+    pub fn new(run: &std::path::Path, shutdown: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { peers: Peers::new(run), run: run.to_owned(), tasks: TaskTracker::new(), shutdown })
+    }
+
+    /// Accepts connections until shutdown.
+    pub async fn serve(self: Arc<Self>, listener: Listener) {
+        loop {
+            let socket = tokio::select! {
+                () = self.shutdown.cancelled() => return,
+                socket = listener.accept() => socket,
+            };
+            match socket {
+                Ok(socket) => {
+                    let app = Arc::clone(&self);
+                    self.spawn(async move { app.connection(socket).await });
+                }
+                Err(error) => {
+                    // Out of descriptors: others must end first.
+                    tracing::warn!(%error, "connection was not accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    /// Runs work that outlives its request; it is dropped at shutdown.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    async fn connection(self: Arc<Self>, socket: Socket) {
+        let phase = Phase::default();
+        let connection = Connection::new(socket, phase.clone());
+        let service = service_fn(move |request| {
+            let (app, phase) = (Arc::clone(&self), phase.clone());
+            let busy = phase.busy();
+            async move { Ok::<_, Infallible>(app.answer(request, phase).await.map(|body| BodyExt::boxed_unsync(Held { body, _busy: busy }))) }
+        });
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_PATIENCE)
+            .title_case_headers(true)
+            .serve_connection(TokioIo::new(connection), service)
+            .with_upgrades()
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(%error, "connection ended early");
+        }
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, phase: Phase) -> Reply {
+        let path = request.uri().path().to_owned();
+        let started = std::time::Instant::now();
+        let method = request.method().clone();
+        let mut reply = match ApiVersion::strip(&path) {
+            Err(error) => reply::error(&error),
+            Ok((version, path)) => {
+                let query = Query::parse(request.uri().query());
+                let call = Call { app: self, version, query, phase, request };
+                routes::dispatch(call, path).await.unwrap_or_else(|error| {
+                    if error.status() == StatusCode::INTERNAL_SERVER_ERROR {
+                        tracing::error!(%error, path, "request failed");
+                    }
+                    reply::error(&error)
+                })
+            }
+        };
+        tracing::debug!(%method, path, status = reply.status().as_u16(), micros = started.elapsed().as_micros(), "answered");
+        common_headers(&mut reply);
+        reply
+    }
+}
+
+/// What every reply carries.
+fn common_headers(reply: &mut Reply) {
+    let headers = reply.headers_mut();
+    headers.insert(HeaderName::from_static("api-version"), HeaderValue::from_static("1.51"));
+    headers.insert(HeaderName::from_static("docker-experimental"), HeaderValue::from_static("false"));
+    headers.insert(HeaderName::from_static("ostype"), HeaderValue::from_static("linux"));
+    headers.insert(http::header::SERVER, HeaderValue::from_static(SERVER));
+}
+
+/// A body that marks its connection as busy until it is gone.
+struct Held {
+    body: Body,
+    _busy: Busy,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+

@@ -1,0 +1,340 @@
+//! Containers: list rows, inspection, states.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gantry_proto::gantry::engine::v1 as engine;
+use prost_types::Timestamp;
+
+use super::{config, host_config, network};
+use crate::moment;
+use crate::version::ApiVersion;
+use crate::wire::container::{
+    GraphDriver, Health, HealthResult, Inspect, MountPoint, NetworkSettings, Port, State, Summary, SummaryHostConfig, SummaryNetworks,
+};
+use crate::wire::host_config::{PortBinding, PortMap};
+use crate::wire::image::Descriptor;
+
+/// A row of the list.
+pub fn summary(of: engine::Container, version: ApiVersion, now: &Timestamp) -> Summary {
+    let state = of.state.clone().unwrap_or_default();
+    let host = of.host_config.as_ref();
+    let image_manifest_descriptor = version.at_least(48).then(|| descriptor(&of)).flatten();
+    Summary {
+        names: vec![format!("/{}", of.name)],
+        image: of.config.as_ref().map(|config| config.image.clone()).unwrap_or_default(),
+        image_manifest_descriptor,
+        command: command(&of.path, &of.args),
+        created: moment::unix_seconds(of.created_at.as_ref()),
+        ports: ports(&of),
+        size_rw: of.size_rw.unwrap_or_default(),
+        size_root_fs: of.size_root_fs.unwrap_or_default(),
+        labels: of.config.map(|config| config.labels.into_iter().collect()).unwrap_or_default(),
+        state: state_name(state.status()),
+        status: status(&state, now),
+        host_config: SummaryHostConfig {
+            network_mode: host.map(|host| host.network_mode.clone()).unwrap_or_default(),
+            annotations: host.filter(|_| version.at_least(46)).map(|host| host.annotations.clone().into_iter().collect()).unwrap_or_default(),
+        },
+        network_settings: SummaryNetworks { networks: network::endpoints_from_engine(of.networks) },
+        mounts: of.mounts.into_iter().map(mount_point).collect(),
+        id: of.id,
+        image_id: of.image_id,
+    }
+}
+
+/// The whole of a container.
+pub fn inspect(of: engine::Container, version: ApiVersion) -> Inspect {
+    let state = of.state.clone().unwrap_or_default();
+    let image_manifest_descriptor = version.at_least(48).then(|| descriptor(&of)).flatten();
+    let networks = network::endpoints_from_engine(of.networks.clone());
+    // The fields outside of `Networks` are those of the default bridge.
+    let bridge = networks.get("bridge").cloned().unwrap_or_default();
+    let network_settings = NetworkSettings {
+        sandbox_id: if of.sandbox_key.is_empty() { String::new() } else { of.id.clone() },
+        sandbox_key: of.sandbox_key.clone(),
+        ports: port_map(&of, state.status()),
+        endpoint_id: bridge.endpoint_id,
+        gateway: bridge.gateway,
+        global_ipv6_address: bridge.global_ipv6_address,
+        global_ipv6_prefix_len: bridge.global_ipv6_prefix_len,
+        ip_address: bridge.ip_address,
+        ip_prefix_len: bridge.ip_prefix_len,
+        ipv6_gateway: bridge.ipv6_gateway,
+        mac_address: bridge.mac_address,
+        networks,
+        ..NetworkSettings::default()
+    };
+    let mut config = config::from_engine(of.config.unwrap_or_default());
+    if version.at_least(44) {
+        config.mac_address = String::new();
+    }
+    Inspect {
+        created: moment::rfc3339_nano(of.created_at.as_ref()),
+        path: of.path,
+        args: of.args,
+        state: state_of(state),
+        image: of.image_id,
+        resolv_conf_path: of.resolv_conf_path,
+        hostname_path: of.hostname_path,
+        hosts_path: of.hosts_path,
+        log_path: of.log_path,
+        name: format!("/{}", of.name),
+        restart_count: of.restart_count,
+        driver: of.snapshotter.clone(),
+        platform: of.platform.split('/').next().filter(|os| !os.is_empty()).unwrap_or("linux").to_owned(),
+        mount_label: String::new(),
+        process_label: String::new(),
+        app_armor_profile: String::new(),
+        exec_ids: super::or_null(of.exec_ids),
+        host_config: host_config::from_engine(of.host_config.unwrap_or_default()),
+        graph_driver: GraphDriver {
+            data: Some(of.graph_data.into_iter().collect::<BTreeMap<_, _>>()).filter(|data| !data.is_empty()),
+            name: of.snapshotter,
+        },
+        size_rw: of.size_rw,
+        size_root_fs: of.size_root_fs,
+        mounts: of.mounts.into_iter().map(mount_point).collect(),
+        config,
+        network_settings,
+        image_manifest_descriptor,
+        id: of.id,
+    }
+}
+
+fn descriptor(of: &engine::Container) -> Option<Descriptor> {
+    (!of.manifest_digest.is_empty() && of.manifest_size > 0).then(|| Descriptor {
+        media_type: of.manifest_media_type.clone(),
+        digest: of.manifest_digest.clone(),
+        size: of.manifest_size,
+        ..Descriptor::default()
+    })
+}
+
+fn state_of(state: engine::State) -> State {
+    let status = state.status();
+    let active = matches!(status, engine::Status::Running | engine::Status::Paused | engine::Status::Restarting);
+    State {
+        status: state_name(status),
+        running: active,
+        paused: status == engine::Status::Paused,
+        restarting: status == engine::Status::Restarting,
+        oom_killed: state.oom_killed,
+        dead: status == engine::Status::Dead,
+        pid: state.pid,
+        exit_code: i64::from(state.exit_code),
+        error: state.error,
+        started_at: moment::rfc3339_nano(state.started_at.as_ref()),
+        finished_at: moment::rfc3339_nano(state.finished_at.as_ref()),
+        health: state.health.map(|health| Health {
+            status: health.status,
+            failing_streak: u32::try_from(health.failing_streak).unwrap_or_default(),
+            log: health
+                .log
+                .into_iter()
+                .map(|result| HealthResult {
+                    start: moment::rfc3339_nano(result.start.as_ref()),
+                    end: moment::rfc3339_nano(result.end.as_ref()),
+                    exit_code: i64::from(result.exit_code),
+                    output: result.output,
+                })
+                .collect(),
+        }),
+    }
+}
+
+/// A state in Docker's word.
+pub fn state_name(status: engine::Status) -> &'static str {
+    match status {
+        engine::Status::Created => "created",
+        engine::Status::Running => "running",
+        engine::Status::Paused => "paused",
+        engine::Status::Restarting => "restarting",
+        engine::Status::Removing => "removing",
+        engine::Status::Exited => "exited",
+        engine::Status::Dead => "dead",
+    }
+}
+
+/// A state as the list tells it: `Up 5 minutes (healthy)`.
+pub fn status(state: &engine::State, now: &Timestamp) -> String {
+    let since = |at: Option<&Timestamp>| {
+        let nanos = moment::unix_nanos(Some(now)).saturating_sub(moment::unix_nanos(at));
+        moment::in_words(nanos / 1_000_000_000)
+    };
+    match state.status() {
+        engine::Status::Created => "Created".to_owned(),
+        engine::Status::Running => {
+            let up = format!("Up {}", since(state.started_at.as_ref()));
+            match state.health.as_ref().map(|health| health.status.as_str()) {
+                None | Some("" | "none") => up,
+                Some("starting") => format!("{up} (health: starting)"),
+                Some(health) => format!("{up} ({health})"),
+            }
+        }
+        engine::Status::Paused => format!("Up {} (Paused)", since(state.started_at.as_ref())),
+        engine::Status::Restarting => format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at.as_ref())),
+        engine::Status::Removing => "Removal In Progress".to_owned(),
+        engine::Status::Dead => "Dead".to_owned(),
+        engine::Status::Exited => format!("Exited ({}) {} ago", state.exit_code, since(state.finished_at.as_ref())),
+    }
+}
+
+/// What runs, in one line; arguments with spaces are quoted.
+fn command(path: &str, args: &[String]) -> String {
+    let mut text = path.to_owned();
+    for arg in args {
+        text.push(' ');
+        if arg.contains(' ') {
+            text.push('\'');
+            text.push_str(arg);
+            text.push('\'');
+        } else {
+            text.push_str(arg);
+        }
+    }
+    text
+}
+
+fn mount_point(mount: engine::MountPoint) -> MountPoint {
+    MountPoint {
+        kind: mount.r#type,
+        name: mount.name,
+        source: mount.source,
+        destination: mount.destination,
+        driver: mount.driver,
+        mode: mount.mode,
+        rw: mount.rw,
+        propagation: mount.propagation,
+    }
+}
+
+/// Published ports, then those that are only exposed.
+fn ports(of: &engine::Container) -> Vec<Port> {
+    let active = matches!(of.state.as_ref().map(engine::State::status), Some(engine::Status::Running | engine::Status::Paused));
+    if !active {
+        return Vec::new();
+    }
+    let mut ports: BTreeSet<Port> = of
+        .ports
+        .iter()
+        .map(|port| Port {
+            ip: port.host_ip.clone(),
+            private_port: port.container_port,
+            public_port: port.host_port,
+            protocol: port.protocol.clone(),
+        })
+        .collect();
+    for exposed in of.config.iter().flat_map(|config| &config.exposed_ports) {
+        let (number, protocol) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
+        let Ok(number) = number.parse() else { continue };
+        if !ports.iter().any(|port| port.private_port == number && port.protocol == protocol) {
+            ports.insert(Port { ip: String::new(), private_port: number, public_port: 0, protocol: protocol.to_owned() });
+        }
+    }
+    ports.into_iter().collect()
+}
+
+fn port_map(of: &engine::Container, status: engine::Status) -> PortMap {
+    let mut map = PortMap::new();
+    if !matches!(status, engine::Status::Running | engine::Status::Paused | engine::Status::Restarting) {
+        return map;
+    }
+    for exposed in of.config.iter().flat_map(|config| &config.exposed_ports) {
+        map.insert(exposed.clone(), None);
+    }
+    for port in &of.ports {
+        let binding = PortBinding { host_ip: port.host_ip.clone(), host_port: port.host_port.to_string() };
+        map.entry(format!("{}/{}", port.container_port, port.protocol)).or_default().get_or_insert_default().push(binding);
+    }
+    map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(status: engine::Status, exit_code: i32, at: i64) -> engine::State {
+        let at = Some(Timestamp { seconds: at, nanos: 0 });
+        engine::State { status: status.into(), exit_code, started_at: at, finished_at: at, ..engine::State::default() }
+    }
+
+    #[test]
+    fn states_are_told_as_docker_does() {
+        let now = Timestamp { seconds: 10_000, nanos: 0 };
+        let rows = [
+            (state(engine::Status::Created, 0, 0), "Created"),
+            (state(engine::Status::Running, 0, 9_995), "Up 5 seconds"),
+            (state(engine::Status::Paused, 0, 9_700), "Up 5 minutes (Paused)"),
+            (state(engine::Status::Restarting, 1, 9_997), "Restarting (1) 3 seconds ago"),
+            (state(engine::Status::Exited, 137, 2_800), "Exited (137) 2 hours ago"),
+            (state(engine::Status::Exited, 0, 10_000), "Exited (0) Less than a second ago"),
+            (state(engine::Status::Removing, 0, 0), "Removal In Progress"),
+            (state(engine::Status::Dead, 0, 0), "Dead"),
+        ];
+        for (state, text) in rows {
+            assert_eq!(status(&state, &now), text);
+        }
+        for (health, text) in [("healthy", "Up 1 second (healthy)"), ("starting", "Up 1 second (health: starting)"), ("none", "Up 1 second")] {
+            let mut state = state(engine::Status::Running, 0, 9_999);
+            state.health = Some(engine::Health { status: health.into(), ..engine::Health::default() });
+            assert_eq!(status(&state, &now), text);
+        }
+    }
+
+    #[test]
+    fn restarting_counts_as_running() {
+        let rows = [
+            (engine::Status::Running, [true, false, false]),
+            (engine::Status::Paused, [true, true, false]),
+            (engine::Status::Restarting, [true, false, true]),
+            (engine::Status::Exited, [false, false, false]),
+        ];
+        for (status, flags) in rows {
+            let state = state_of(state(status, 0, 1));
+            assert_eq!([state.running, state.paused, state.restarting], flags, "{status:?}");
+        }
+    }
+
+    fn web() -> engine::Container {
+        engine::Container {
+            id: "c1".into(),
+            name: "web".into(),
+            state: Some(state(engine::Status::Running, 0, 1)),
+            config: Some(engine::ContainerConfig { exposed_ports: vec!["80/tcp".into(), "53/udp".into()], ..Default::default() }),
+            ports: vec![engine::PublishedPort { protocol: "tcp".into(), container_port: 80, host_ip: "0.0.0.0".into(), host_port: 8080 }],
+            path: "sh".into(),
+            args: vec!["-c".into(), "echo a b".into()],
+            ..engine::Container::default()
+        }
+    }
+
+    #[test]
+    fn ports_of_a_running_container() {
+        let now = Timestamp::default();
+        let row = serde_json::to_value(summary(web(), ApiVersion::CURRENT, &now)).expect("json");
+        assert_eq!(
+            row["Ports"],
+            serde_json::json!([
+                {"PrivatePort": 53, "Type": "udp"},
+                {"IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"},
+            ])
+        );
+        assert_eq!(row["Command"], "sh -c 'echo a b'");
+        assert_eq!(row["Names"], serde_json::json!(["/web"]));
+        let whole = serde_json::to_value(inspect(web(), ApiVersion::CURRENT)).expect("json");
+        assert_eq!(
+            whole["NetworkSettings"]["Ports"],
+            serde_json::json!({"53/udp": null, "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]})
+        );
+    }
+
+    #[test]
+    fn a_stopped_container_has_no_ports() {
+        let mut stopped = web();
+        stopped.state = Some(state(engine::Status::Exited, 0, 1));
+        let whole = serde_json::to_value(inspect(stopped.clone(), ApiVersion::CURRENT)).expect("json");
+        assert_eq!(whole["NetworkSettings"]["Ports"], serde_json::json!({}));
+        let row = serde_json::to_value(summary(stopped, ApiVersion::CURRENT, &Timestamp::default())).expect("json");
+        assert_eq!(row["Ports"], serde_json::json!([]));
+    }
+}

@@ -1,0 +1,275 @@
+//! Images: rows, inspection, history.
+
+use std::collections::BTreeMap;
+
+use gantry_proto::containerd::types;
+use gantry_proto::gantry::images::v1 as images;
+use gantry_types::Reference;
+
+use crate::moment;
+use crate::version::ApiVersion;
+use crate::wire::container::{Config, GraphDriver};
+use crate::wire::image::{
+    Descriptor, History, ImageConfig, ImageDocument, ImageProperties, Inspect, InspectConfig, ManifestSize, ManifestSummary, Metadata,
+    Platform, RootFs, Summary, UnpackedSize,
+};
+use crate::wire::registry::AuthConfig;
+
+/// A name as users write it.
+pub fn familiar(canonical: &str) -> String {
+    Reference::parse_normalized(canonical).map_or_else(|_| canonical.to_owned(), |reference| reference.familiar())
+}
+
+/// Credentials, for the images service.
+pub fn auth(auth: AuthConfig) -> images::Auth {
+    images::Auth {
+        username: auth.username,
+        password: auth.password,
+        identity_token: auth.identitytoken,
+        registry_token: auth.registrytoken,
+        server_address: auth.serveraddress,
+    }
+}
+
+/// A descriptor, for a client.
+pub fn descriptor(of: &types::Descriptor) -> Descriptor {
+    Descriptor {
+        media_type: of.media_type.clone(),
+        digest: of.digest.clone(),
+        size: of.size,
+        annotations: of.annotations.clone().into_iter().collect(),
+        platform: None,
+    }
+}
+
+/// A platform, for a client.
+pub fn platform(of: &types::Platform) -> Platform {
+    Platform { architecture: of.architecture.clone(), os: of.os.clone(), os_version: of.os_version.clone(), variant: of.variant.clone() }
+}
+
+/// Names and digests as users write them. Before API 1.43 an image without any had placeholders.
+fn names(of: &images::Image, version: ApiVersion) -> (Vec<String>, Vec<String>) {
+    let tags: Vec<_> = of.names.iter().map(|name| familiar(name)).collect();
+    let digests: Vec<_> = of.digests.iter().map(|name| familiar(name)).collect();
+    if tags.is_empty() && digests.is_empty() && !version.at_least(43) {
+        return (vec!["<none>:<none>".to_owned()], vec!["<none>@<none>".to_owned()]);
+    }
+    (tags, digests)
+}
+
+/// How a row is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct RowOptions {
+    /// The client's version.
+    pub version: ApiVersion,
+    /// Whether manifests are listed.
+    pub manifests: bool,
+    /// How many containers use it, when that was counted.
+    pub containers: Option<i64>,
+}
+
+/// A row of the list.
+pub fn summary(of: &images::Image, options: RowOptions) -> Summary {
+    let (repo_tags, repo_digests) = names(of, options.version);
+    Summary {
+        containers: options.containers.filter(|_| options.version.at_least(51)).unwrap_or(-1),
+        created: moment::unix_seconds(of.created_at.as_ref()),
+        id: of.id.clone(),
+        labels: Some(of.labels.clone().into_iter().collect::<BTreeMap<_, _>>()).filter(|labels| !labels.is_empty()),
+        parent_id: String::new(),
+        descriptor: of.target.as_ref().filter(|_| options.version.at_least(48)).map(descriptor),
+        manifests: if options.manifests && options.version.at_least(47) { manifests(of) } else { Vec::new() },
+        repo_digests,
+        repo_tags,
+        shared_size: -1,
+        size: of.size,
+        virtual_size: (!options.version.at_least(44)).then_some(of.size),
+    }
+}
+
+fn manifests(of: &images::Image) -> Vec<ManifestSummary> {
+    let Some(manifest) = &of.manifest else { return Vec::new() };
+    let unpacked = of.layers.iter().map(|layer| layer.unpacked_size.max(0)).sum();
+    vec![ManifestSummary {
+        id: manifest.digest.clone(),
+        descriptor: Descriptor { platform: of.platform.as_ref().map(platform), ..descriptor(manifest) },
+        available: true,
+        size: ManifestSize { content: of.content_size, total: of.content_size + unpacked },
+        kind: "image",
+        image_data: Some(ImageProperties {
+            platform: of.platform.as_ref().map(platform).unwrap_or_default(),
+            size: UnpackedSize { unpacked },
+            containers: Vec::new(),
+        }),
+    }]
+}
+
+/// The whole of an image.
+pub fn inspect(of: &images::Image, version: ApiVersion, with_manifests: bool) -> Inspect {
+    let (repo_tags, repo_digests) = names(of, version);
+    let document = ImageDocument::parse(&of.config_json);
+    let comment = document.history.last().map(|step| step.comment.clone()).filter(|comment| !comment.is_empty()).unwrap_or(document.comment);
+    let config = if version.at_least(50) {
+        let config = document.config;
+        InspectConfig::Image(Box::new(ImageConfig {
+            args_escaped: config.args_escaped,
+            cmd: config.cmd,
+            entrypoint: config.entrypoint,
+            env: config.env,
+            exposed_ports: config.exposed_ports,
+            healthcheck: config.healthcheck,
+            labels: config.labels,
+            on_build: config.on_build,
+            shell: config.shell,
+            stop_signal: config.stop_signal,
+            user: config.user,
+            volumes: config.volumes,
+            working_dir: config.working_dir,
+        }))
+    } else {
+        let config = document.config;
+        InspectConfig::Container(Box::new(Config {
+            user: config.user,
+            exposed_ports: config.exposed_ports,
+            env: config.env,
+            cmd: config.cmd,
+            healthcheck: config.healthcheck,
+            args_escaped: config.args_escaped,
+            volumes: config.volumes,
+            working_dir: config.working_dir,
+            entrypoint: config.entrypoint,
+            on_build: config.on_build,
+            labels: config.labels.unwrap_or_default(),
+            stop_signal: config.stop_signal,
+            shell: config.shell,
+            ..Config::default()
+        }))
+    };
+    Inspect {
+        id: of.id.clone(),
+        repo_tags,
+        repo_digests,
+        parent: String::new(),
+        comment,
+        created: document.created.unwrap_or_default(),
+        docker_version: document.docker_version,
+        author: document.author,
+        config,
+        architecture: document.architecture,
+        variant: document.variant,
+        os: document.os,
+        os_version: document.os_version,
+        size: of.size,
+        virtual_size: (!version.at_least(44)).then_some(of.size),
+        graph_driver: GraphDriver { data: None, name: "overlayfs".to_owned() },
+        root_fs: RootFs {
+            kind: if document.rootfs.kind.is_empty() { "layers".to_owned() } else { document.rootfs.kind },
+            layers: document.rootfs.diff_ids,
+        },
+        metadata: Metadata { last_tag_time: moment::rfc3339_nano(of.tagged_at.as_ref()) },
+        descriptor: of.target.as_ref().filter(|_| version.at_least(48)).map(descriptor),
+        manifests: if with_manifests && version.at_least(48) { manifests(of) } else { Vec::new() },
+    }
+}
+
+/// What an image was made by, newest first.
+pub fn history(of: &images::Image) -> Vec<History> {
+    let document = ImageDocument::parse(&of.config_json);
+    let mut sizes = of.layers.iter().map(|layer| if layer.unpacked_size >= 0 { layer.unpacked_size } else { layer_size(layer) });
+    let mut rows: Vec<_> = document
+        .history
+        .iter()
+        .map(|step| History {
+            comment: step.comment.clone(),
+            created: step.created.as_deref().map_or(0, seconds),
+            created_by: step.created_by.clone(),
+            id: "<missing>".to_owned(),
+            size: if step.empty_layer { 0 } else { sizes.next().unwrap_or(0) },
+            tags: None,
+        })
+        .collect();
+    if rows.is_empty() {
+        rows = sizes
+            .map(|size| History {
+                comment: String::new(),
+                created: document.created.as_deref().map_or(0, seconds),
+                created_by: String::new(),
+                id: "<missing>".to_owned(),
+                size,
+                tags: None,
+            })
+            .collect();
+    }
+    rows.reverse();
+    if let Some(newest) = rows.first_mut() {
+        newest.id.clone_from(&of.id);
+        newest.tags = super::or_null(of.names.iter().map(|name| familiar(name)).collect());
+    }
+    rows
+}
+
+fn layer_size(layer: &images::Layer) -> i64 {
+    layer.descriptor.as_ref().map_or(0, |descriptor| descriptor.size)
+}
+
+fn seconds(text: &str) -> i64 {
+    moment::parse(text, &moment::now()).ok().flatten().map_or(0, |at| at.seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busybox() -> images::Image {
+        let config = r#"{"created":"2024-01-02T03:04:05Z","architecture":"amd64","os":"linux",
+            "config":{"Cmd":["sh"],"Env":["PATH=/bin"],"Labels":null},
+            "rootfs":{"type":"layers","diff_ids":["sha256:d1","sha256:d2"]},
+            "history":[{"created":"2024-01-01T00:00:00Z","created_by":"ADD file"},
+                       {"created":"2024-01-01T00:00:01Z","created_by":"CMD","empty_layer":true},
+                       {"created":"2024-01-02T03:04:05Z","created_by":"COPY x"}]}"#;
+        let layer = |size| images::Layer { unpacked_size: size, ..images::Layer::default() };
+        images::Image {
+            id: "sha256:aa".into(),
+            names: vec!["docker.io/library/busybox:1".into()],
+            config_json: config.as_bytes().to_vec().into(),
+            layers: vec![layer(100), layer(7)],
+            size: 500,
+            target: Some(types::Descriptor { digest: "sha256:aa".into(), size: 9, ..Default::default() }),
+            ..images::Image::default()
+        }
+    }
+
+    #[test]
+    fn history_is_newest_first_and_counts_layers() {
+        let rows = history(&busybox());
+        let shown: Vec<_> = rows.iter().map(|row| (row.id.as_str(), row.created_by.as_str(), row.size)).collect();
+        assert_eq!(shown, [("sha256:aa", "COPY x", 7), ("<missing>", "CMD", 0), ("<missing>", "ADD file", 100)]);
+        assert_eq!(rows[0].tags.as_deref(), Some(&["busybox:1".to_owned()][..]));
+        assert_eq!(rows[2].created, 1_704_067_200);
+    }
+
+    #[test]
+    fn keys_follow_the_version() {
+        let json = |minor, manifests| serde_json::to_value(inspect(&busybox(), ApiVersion::v1(minor), manifests)).expect("json");
+        let new = json(51, false);
+        assert_eq!(new["RepoTags"], serde_json::json!(["busybox:1"]));
+        assert_eq!(new["Config"], serde_json::json!({"Cmd": ["sh"], "Entrypoint": null, "Env": ["PATH=/bin"], "Labels": null,
+            "OnBuild": null, "User": "", "Volumes": null, "WorkingDir": ""}));
+        assert!(new.get("VirtualSize").is_none() && new["Descriptor"]["digest"] == "sha256:aa");
+        let old = json(41, false);
+        assert_eq!(old["VirtualSize"], 500);
+        assert_eq!(old["Config"]["AttachStdin"], false);
+        assert!(old.get("Descriptor").is_none());
+    }
+
+    #[test]
+    fn an_image_without_names_is_shown_by_version() {
+        let dangling = images::Image { names: vec![], ..busybox() };
+        let row = |minor| {
+            let options = RowOptions { version: ApiVersion::v1(minor), manifests: false, containers: Some(2) };
+            serde_json::to_value(summary(&dangling, options)).expect("json")
+        };
+        assert_eq!((&row(51)["RepoTags"], &row(51)["Containers"]), (&serde_json::json!([]), &serde_json::json!(2)));
+        assert_eq!((&row(42)["RepoTags"], &row(42)["Containers"]), (&serde_json::json!(["<none>:<none>"]), &serde_json::json!(-1)));
+    }
+}

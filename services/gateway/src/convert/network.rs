@@ -1,0 +1,192 @@
+//! Networks and endpoints.
+
+use std::collections::{BTreeMap, HashMap};
+
+use gantry_proto::gantry::engine::v1 as engine;
+use gantry_proto::gantry::network::v1 as network;
+
+use super::or_null;
+use crate::moment;
+use crate::version::ApiVersion;
+use crate::wire::network::{
+    ConfigReference, CreateRequest, EndpointIpam, EndpointResource, EndpointSettings, Ipam, IpamConfig, Network,
+};
+
+/// A wish for an endpoint, from a client.
+pub fn endpoint_to_engine(settings: EndpointSettings) -> engine::EndpointSettings {
+    let ipam = settings.ipam_config.clone().unwrap_or_default();
+    engine::EndpointSettings {
+        has_ipam_config: settings.ipam_config.is_some(),
+        ipam_ipv4_address: ipam.ipv4_address,
+        ipam_ipv6_address: ipam.ipv6_address,
+        link_local_ips: ipam.link_local_ips,
+        links: settings.links.unwrap_or_default(),
+        aliases: settings.aliases.unwrap_or_default(),
+        mac_address: settings.mac_address,
+        driver_opts: settings.driver_opts.unwrap_or_default().into_iter().collect(),
+        gw_priority: settings.gw_priority,
+        ..engine::EndpointSettings::default()
+    }
+}
+
+/// All endpoints of a container, for a client.
+pub fn endpoints_from_engine(networks: HashMap<String, engine::EndpointSettings>) -> BTreeMap<String, EndpointSettings> {
+    networks.into_iter().map(|(name, settings)| (name, endpoint_from_engine(settings))).collect()
+}
+
+fn endpoint_from_engine(settings: engine::EndpointSettings) -> EndpointSettings {
+    EndpointSettings {
+        ipam_config: settings.has_ipam_config.then_some(EndpointIpam {
+            ipv4_address: settings.ipam_ipv4_address,
+            ipv6_address: settings.ipam_ipv6_address,
+            link_local_ips: settings.link_local_ips,
+        }),
+        links: or_null(settings.links),
+        aliases: or_null(settings.aliases),
+        mac_address: settings.mac_address,
+        driver_opts: Some(settings.driver_opts.into_iter().collect::<BTreeMap<_, _>>()).filter(|options| !options.is_empty()),
+        gw_priority: settings.gw_priority,
+        network_id: settings.network_id,
+        endpoint_id: settings.endpoint_id,
+        gateway: settings.gateway,
+        ip_address: settings.ip_address,
+        ip_prefix_len: settings.ip_prefix_len,
+        ipv6_gateway: settings.ipv6_gateway,
+        global_ipv6_address: settings.global_ipv6_address,
+        global_ipv6_prefix_len: settings.global_ipv6_prefix_len,
+        dns_names: or_null(settings.dns_names),
+    }
+}
+
+/// A wish for a network, from a client.
+pub fn create_to_network(request: CreateRequest) -> network::CreateRequest {
+    network::CreateRequest {
+        name: request.name,
+        driver: request.driver,
+        internal: request.internal,
+        attachable: request.attachable,
+        enable_ipv4: request.enable_ipv4,
+        enable_ipv6: request.enable_ipv6,
+        ipam: request.ipam.map(|ipam| network::Ipam {
+            driver: ipam.driver,
+            options: ipam.options.unwrap_or_default().into_iter().collect(),
+            config: ipam
+                .config
+                .unwrap_or_default()
+                .into_iter()
+                .map(|config| network::IpamConfig {
+                    subnet: config.subnet,
+                    ip_range: config.ip_range,
+                    gateway: config.gateway,
+                    auxiliary_addresses: config.auxiliary_addresses.into_iter().collect(),
+                })
+                .collect(),
+        }),
+        options: request.options.into_iter().collect(),
+        labels: request.labels.into_iter().collect(),
+    }
+}
+
+/// Whether the containers of a network are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Containers {
+    Shown,
+    Hidden,
+}
+
+/// A network, for a client.
+pub fn from_network(of: network::Network, containers: Containers, version: ApiVersion) -> Network {
+    let ipam = of.ipam.unwrap_or_default();
+    let endpoints = if containers == Containers::Shown { of.endpoints } else { Vec::new() };
+    // The two drivers that hand out no addresses show no configuration at all.
+    let config = if ipam.config.is_empty() && matches!(of.driver.as_str(), "host" | "null") { None } else { Some(ipam.config) };
+    Network {
+        name: of.name,
+        id: of.id,
+        created: moment::rfc3339_nano(of.created_at.as_ref()),
+        scope: of.scope,
+        driver: of.driver,
+        enable_ipv4: version.at_least(47).then_some(of.enable_ipv4),
+        enable_ipv6: of.enable_ipv6,
+        ipam: Ipam {
+            driver: if ipam.driver.is_empty() { "default".to_owned() } else { ipam.driver },
+            options: Some(ipam.options.into_iter().collect::<BTreeMap<_, _>>()).filter(|options| !options.is_empty()),
+            config: config.map(|list| {
+                list.into_iter()
+                    .map(|config| IpamConfig {
+                        subnet: config.subnet,
+                        ip_range: config.ip_range,
+                        gateway: config.gateway,
+                        auxiliary_addresses: config.auxiliary_addresses.into_iter().collect(),
+                    })
+                    .collect()
+            }),
+        },
+        internal: of.internal,
+        attachable: of.attachable,
+        ingress: false,
+        config_from: ConfigReference::default(),
+        config_only: false,
+        containers: endpoints
+            .into_iter()
+            .map(|endpoint| {
+                let resource = EndpointResource {
+                    name: endpoint.name,
+                    endpoint_id: endpoint.id,
+                    mac_address: endpoint.mac_address,
+                    ipv4_address: with_prefix(&endpoint.ipv4_address, endpoint.ipv4_prefix),
+                    ipv6_address: with_prefix(&endpoint.ipv6_address, endpoint.ipv6_prefix),
+                };
+                (endpoint.sandbox, resource)
+            })
+            .collect(),
+        options: of.options.into_iter().collect(),
+        labels: of.labels.into_iter().collect(),
+    }
+}
+
+fn with_prefix(address: &str, prefix: u32) -> String {
+    if address.is_empty() { String::new() } else { format!("{address}/{prefix}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> network::Network {
+        network::Network {
+            id: "n1".into(),
+            name: "web".into(),
+            driver: "bridge".into(),
+            scope: "local".into(),
+            enable_ipv4: true,
+            endpoints: vec![network::Endpoint {
+                id: "e1".into(),
+                sandbox: "c1".into(),
+                name: "db".into(),
+                ipv4_address: "172.18.0.2".into(),
+                ipv4_prefix: 16,
+                ..network::Endpoint::default()
+            }],
+            ..network::Network::default()
+        }
+    }
+
+    #[test]
+    fn containers_are_only_shown_by_an_inspection() {
+        let json = |containers| serde_json::to_value(from_network(example(), containers, ApiVersion::CURRENT)).expect("json");
+        assert_eq!(json(Containers::Hidden)["Containers"], serde_json::json!({}));
+        assert_eq!(
+            json(Containers::Shown)["Containers"],
+            serde_json::json!({"c1": {"Name": "db", "EndpointID": "e1", "MacAddress": "", "IPv4Address": "172.18.0.2/16", "IPv6Address": ""}})
+        );
+    }
+
+    #[test]
+    fn older_clients_do_not_see_newer_keys() {
+        let json = serde_json::to_value(from_network(example(), Containers::Hidden, ApiVersion::v1(46))).expect("json");
+        assert!(json.get("EnableIPv4").is_none());
+        let json = serde_json::to_value(from_network(example(), Containers::Hidden, ApiVersion::v1(47))).expect("json");
+        assert_eq!(json["EnableIPv4"], true);
+    }
+}

@@ -1,0 +1,141 @@
+//! What can go wrong with a request, and the HTTP status it is answered with.
+//!
+//! A peer's gRPC status becomes an HTTP status by one table ([`from_code`]). Its message passes unchanged, because
+//! clients look for Docker's words in it.
+
+use http::StatusCode;
+use tonic::Code;
+
+/// A refused or failed request: the status and the words for the client.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    status: StatusCode,
+    message: String,
+}
+
+impl Error {
+    /// An error with any status.
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    /// The request itself is wrong: 400.
+    pub fn bad(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// The named thing does not exist: 404.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// The state of things forbids it: 409.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, message)
+    }
+
+    /// Gantry does not do this (yet): 501.
+    pub fn not_implemented(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, message)
+    }
+
+    /// Another service is away: 503.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
+    /// Something of ours failed: 500.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    /// No such route: 404.
+    pub fn page_not_found() -> Self {
+        Self::not_found("page not found")
+    }
+
+    /// A peer's answer; `service` is named when it is away.
+    pub fn from_peer(service: &str, status: &tonic::Status) -> Self {
+        let code = from_code(status.code());
+        if code == StatusCode::SERVICE_UNAVAILABLE && !status.message().contains(service) {
+            return Self::new(code, format!("service {service} is unavailable: {}", status.message()));
+        }
+        let message = match status.message() {
+            "" => format!("{service} answered {:?}", status.code()),
+            message => message.to_owned(),
+        };
+        Self::new(code, message)
+    }
+
+    /// A data socket's answer, which carries the same codes.
+    pub fn from_code(service: &str, code: i32, message: &str) -> Self {
+        Self::from_peer(service, &tonic::Status::new(Code::from_i32(code), message))
+    }
+
+    /// A peer's socket could not be reached or broke.
+    pub fn from_io(service: &str, source: &std::io::Error) -> Self {
+        Self::unavailable(format!("service {service} is unavailable: {source}"))
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+/// The HTTP status of a gRPC code.
+pub fn from_code(code: Code) -> StatusCode {
+    match code {
+        Code::Ok => StatusCode::OK,
+        Code::InvalidArgument | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => StatusCode::CONFLICT,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unknown | Code::Internal | Code::DataLoss | Code::Cancelled | Code::DeadlineExceeded | Code::ResourceExhausted => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_become_statuses() {
+        let rows = [
+            (Code::InvalidArgument, 400),
+            (Code::OutOfRange, 400),
+            (Code::NotFound, 404),
+            (Code::AlreadyExists, 409),
+            (Code::FailedPrecondition, 409),
+            (Code::Aborted, 409),
+            (Code::PermissionDenied, 403),
+            (Code::Unauthenticated, 401),
+            (Code::Unimplemented, 501),
+            (Code::Unavailable, 503),
+            (Code::Internal, 500),
+            (Code::Unknown, 500),
+            (Code::DataLoss, 500),
+            (Code::Cancelled, 500),
+            (Code::DeadlineExceeded, 500),
+            (Code::ResourceExhausted, 500),
+        ];
+        for (code, status) in rows {
+            assert_eq!(from_code(code).as_u16(), status, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn an_absent_peer_is_named() {
+        let error = Error::from_peer("engine", &tonic::Status::unavailable("connection refused"));
+        assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(error.to_string(), "service engine is unavailable: connection refused");
+        let error = Error::from_peer("engine", &tonic::Status::not_found("No such container: x"));
+        assert_eq!(error.to_string(), "No such container: x");
+    }
+}

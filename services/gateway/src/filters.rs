@@ -1,0 +1,150 @@
+//! The `filters` query parameter: `{"key":{"value":true}}`, or the older `{"key":["value"]}`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::moment;
+
+/// Filters as a client sent them: keys with their values, in order.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Filters(BTreeMap<String, Vec<String>>);
+
+impl Filters {
+    /// Reads the parameter and refuses keys that the route does not know.
+    pub fn parse(text: &str, known: &[&str]) -> Result<Self, Error> {
+        let filters = Self::parse_any(text)?;
+        match filters.0.keys().find(|key| !known.contains(&key.as_str())) {
+            Some(key) => Err(Error::bad(format!("invalid filter '{key}'"))),
+            None => Ok(filters),
+        }
+    }
+
+    /// Reads the parameter with any keys.
+    pub fn parse_any(text: &str) -> Result<Self, Error> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let invalid = || Error::bad("invalid filter");
+        let value: Value = serde_json::from_str(text).map_err(|_| invalid())?;
+        let keys = match value {
+            Value::Object(keys) => keys,
+            Value::Null => return Ok(Self::default()),
+            _ => return Err(invalid()),
+        };
+        let mut filters = BTreeMap::new();
+        for (key, values) in keys {
+            let values = match values {
+                Value::Object(set) => set
+                    .into_iter()
+                    .map(|(value, on)| if on.is_boolean() { Ok(value) } else { Err(invalid()) })
+                    .collect::<Result<_, _>>()?,
+                Value::Array(list) => list.into_iter().map(plain).collect::<Option<_>>().ok_or_else(invalid)?,
+                _ => return Err(invalid()),
+            };
+            filters.insert(key, values);
+        }
+        Ok(Self(filters))
+    }
+
+    /// The values of a key; none when it was not sent.
+    pub fn values(&self, key: &str) -> &[String] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the key was sent.
+    pub fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Adds a value.
+    pub fn add(&mut self, key: &str, value: &str) {
+        self.0.entry(key.to_owned()).or_default().push(value.to_owned());
+    }
+
+    /// A key that holds one yes or no.
+    pub fn flag(&self, key: &str) -> Result<Option<bool>, Error> {
+        match self.values(key) {
+            [] => Ok(None),
+            values => {
+                let truths: Vec<_> = values.iter().map(|value| truth(value)).collect();
+                match truths.as_slice() {
+                    [Some(first), rest @ ..] if rest.iter().all(|other| other == &Some(*first)) => Ok(Some(*first)),
+                    _ => Err(Error::bad(format!("invalid filter '{key}={values:?}'"))),
+                }
+            }
+        }
+    }
+
+    /// The `until` of the prune routes, as unix seconds.
+    pub fn until(&self) -> Result<Option<prost_types::Timestamp>, Error> {
+        match self.values("until") {
+            [] => Ok(None),
+            [one] => moment::parse(one, &moment::now()).map_err(Error::bad),
+            _ => Err(Error::bad("more than one until filter specified")),
+        }
+    }
+
+    /// Keys and values in order.
+    pub fn into_pairs(self) -> impl Iterator<Item = (String, Vec<String>)> {
+        self.0.into_iter()
+    }
+}
+
+fn plain(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        _ => None,
+    }
+}
+
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_are_read() {
+        let new = Filters::parse(r#"{"label":{"a=b":true,"c":true}}"#, &["label"]).expect("valid");
+        let old = Filters::parse(r#"{"label":["a=b","c"]}"#, &["label"]).expect("valid");
+        assert_eq!(new, old);
+        assert_eq!(new.values("label"), ["a=b", "c"]);
+        assert!(new.values("name").is_empty());
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_refused() {
+        let rows = [
+            (r#"{"bad":{"x":true}}"#, "invalid filter 'bad'"),
+            ("notjson", "invalid filter"),
+            ("[]", "invalid filter"),
+            (r#"{"label":1}"#, "invalid filter"),
+            (r#"{"label":{"x":1}}"#, "invalid filter"),
+            (r#"{"label":[{}]}"#, "invalid filter"),
+        ];
+        for (text, message) in rows {
+            let error = Filters::parse(text, &["label"]).expect_err(text);
+            assert_eq!((error.status().as_u16(), error.to_string().as_str()), (400, message));
+        }
+        assert_eq!(Filters::parse("", &[]).expect("none"), Filters::default());
+    }
+
+    #[test]
+    fn flags() {
+        let filters = Filters::parse_any(r#"{"dangling":["true"],"all":["1"],"odd":["maybe"]}"#).expect("valid");
+        assert_eq!(filters.flag("dangling").expect("flag"), Some(true));
+        assert_eq!(filters.flag("all").expect("flag"), Some(true));
+        assert_eq!(filters.flag("none").expect("flag"), None);
+        assert!(filters.flag("odd").is_err());
+    }
+}

@@ -1,0 +1,213 @@
+//! Facts about this machine and this build, for `docker version` and `docker info`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use gantry_proto::gantry::engine::v1 as engine;
+
+use crate::moment;
+use crate::version::ApiVersion;
+use crate::wire::system::{
+    Commit, Component, Containerd, Firewall, IndexConfig, Info, Namespaces, PlatformName, Plugins, RegistryConfig, Runtime, Swarm, Version,
+};
+
+const GANTRY: &str = env!("CARGO_PKG_VERSION");
+
+/// This build, as Docker's clients read it.
+pub fn version() -> Version {
+    let kernel = kernel();
+    let details = BTreeMap::from([
+        ("ApiVersion", ApiVersion::CURRENT.to_string()),
+        ("MinAPIVersion", ApiVersion::OLDEST.to_string()),
+        ("Os", "linux".to_owned()),
+        ("Arch", go_arch().to_owned()),
+        ("KernelVersion", kernel.clone()),
+        ("Experimental", "false".to_owned()),
+        ("GitCommit", String::new()),
+        ("GoVersion", String::new()),
+        ("BuildTime", String::new()),
+    ]);
+    // Clients look for a component of this name.
+    let engine = Component { name: "Engine".to_owned(), version: GANTRY.to_owned(), details };
+    let shim = Component {
+        name: "containerd-shim-gantry-v2".to_owned(),
+        version: GANTRY.to_owned(),
+        details: BTreeMap::from([("GitCommit", String::new())]),
+    };
+    Version {
+        platform: PlatformName { name: "Gantry".to_owned() },
+        components: vec![engine, shim],
+        version: GANTRY.to_owned(),
+        api_version: ApiVersion::CURRENT.to_string(),
+        min_api_version: ApiVersion::OLDEST.to_string(),
+        git_commit: String::new(),
+        go_version: String::new(),
+        os: "linux",
+        arch: go_arch(),
+        kernel_version: kernel,
+        build_time: String::new(),
+    }
+}
+
+/// This machine and what runs on it.
+pub fn info(engine: engine::InfoResponse, images: usize, run: &Path, version: ApiVersion) -> Info {
+    let commit = |id: &str| Commit { id: id.to_owned(), expected: (!version.at_least(49)).then(|| id.to_owned()) };
+    let mut security_options = Vec::new();
+    if engine.apparmor {
+        security_options.push("name=apparmor".to_owned());
+    }
+    if engine.seccomp {
+        security_options.push("name=seccomp,profile=builtin".to_owned());
+    }
+    if engine.cgroup_version == "2" {
+        security_options.push("name=cgroupns".to_owned());
+    }
+    Info {
+        id: engine.id,
+        containers: engine.containers,
+        containers_running: engine.running,
+        containers_paused: engine.paused,
+        containers_stopped: engine.stopped,
+        images,
+        driver: engine.snapshotter,
+        driver_status: vec![["driver-type".to_owned(), "io.containerd.snapshotter.v1".to_owned()]],
+        plugins: Plugins {
+            volume: vec!["local"],
+            network: vec!["bridge", "host", "null"],
+            authorization: None,
+            log: vec!["json-file", "none"],
+        },
+        memory_limit: true,
+        swap_limit: true,
+        cpu_cfs_period: true,
+        cpu_cfs_quota: true,
+        cpu_shares: true,
+        cpu_set: true,
+        pids_limit: true,
+        ipv4_forwarding: flag("/proc/sys/net/ipv4/ip_forward"),
+        bridge_nf_iptables: (!version.at_least(50)).then(|| flag("/proc/sys/net/bridge/bridge-nf-call-iptables")),
+        bridge_nf_ip6tables: (!version.at_least(50)).then(|| flag("/proc/sys/net/bridge/bridge-nf-call-ip6tables")),
+        debug: false,
+        fds: fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
+        oom_kill_disable: engine.cgroup_version == "1",
+        goroutines: fs::read_dir("/proc/self/task").map_or(0, Iterator::count),
+        system_time: moment::rfc3339_nano(Some(&moment::now())),
+        logging_driver: "json-file",
+        cgroup_driver: "cgroupfs",
+        cgroup_version: engine.cgroup_version,
+        events_listeners: 0,
+        kernel_version: kernel(),
+        operating_system: os_release("PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),
+        os_version: os_release("VERSION_ID").unwrap_or_default(),
+        os_type: "linux",
+        architecture: std::env::consts::ARCH,
+        index_server_address: "https://index.docker.io/v1/",
+        registry_config: RegistryConfig {
+            index_configs: BTreeMap::from([(
+                "docker.io",
+                IndexConfig { mirrors: Vec::new(), name: "docker.io", official: true, secure: true },
+            )]),
+            insecure_registry_cidrs: vec!["::1/128", "127.0.0.0/8"],
+            mirrors: None,
+        },
+        cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        mem_total: memory_total(),
+        generic_resources: None,
+        docker_root_dir: engine.root,
+        http_proxy: String::new(),
+        https_proxy: String::new(),
+        no_proxy: String::new(),
+        name: read("/proc/sys/kernel/hostname"),
+        labels: Vec::new(),
+        experimental_build: false,
+        server_version: GANTRY.to_owned(),
+        runtimes: engine.runtimes.into_iter().map(|name| (name.clone(), Runtime { path: name })).collect(),
+        default_runtime: engine.default_runtime,
+        swarm: Swarm {
+            node_id: "",
+            node_addr: "",
+            local_node_state: "inactive",
+            control_available: false,
+            error: "",
+            remote_managers: None,
+        },
+        // Containers go on while services restart.
+        live_restore_enabled: true,
+        isolation: "",
+        init_binary: "docker-init".to_owned(),
+        containerd_commit: commit(GANTRY),
+        runc_commit: commit(""),
+        init_commit: commit(""),
+        security_options,
+        default_address_pools: Vec::new(),
+        firewall_backend: version.at_least(49).then_some(Firewall { driver: "nftables" }),
+        cdi_spec_dirs: Vec::new(),
+        containerd: version.at_least(46).then(|| Containerd {
+            address: run.join("containerd.sock").display().to_string(),
+            namespaces: Namespaces { containers: "moby", plugins: "plugins.moby" },
+        }),
+        warnings: (!engine.warnings.is_empty()).then_some(engine.warnings),
+    }
+}
+
+/// The architecture in Go's word.
+fn go_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        other => other,
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+fn kernel() -> String {
+    read("/proc/sys/kernel/osrelease")
+}
+
+fn flag(path: &str) -> bool {
+    read(path) == "1"
+}
+
+fn os_release(key: &str) -> Option<String> {
+    let text = fs::read_to_string("/etc/os-release").or_else(|_| fs::read_to_string("/usr/lib/os-release")).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+    Some(value.trim_matches('"').to_owned())
+}
+
+fn memory_total() -> u64 {
+    let text = read("/proc/meminfo");
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_find_the_engine_component() {
+        let json = serde_json::to_value(version()).expect("json");
+        assert_eq!(json["Components"][0]["Name"], "Engine");
+        assert_eq!((&json["ApiVersion"], &json["MinAPIVersion"]), (&"1.51".into(), &"1.24".into()));
+    }
+
+    #[test]
+    fn the_image_store_is_told_as_containerds() {
+        let info = |minor| serde_json::to_value(info(engine::InfoResponse::default(), 3, Path::new("/run/g"), ApiVersion::v1(minor))).expect("json");
+        let new = info(51);
+        assert_eq!(new["DriverStatus"], serde_json::json!([["driver-type", "io.containerd.snapshotter.v1"]]));
+        assert_eq!(new["Swarm"]["LocalNodeState"], "inactive");
+        assert_eq!(new["Images"], 3);
+        assert!(new["MemTotal"].as_u64().is_some_and(|bytes| bytes > 0));
+        assert!(new.get("BridgeNfIptables").is_none() && new.get("FirewallBackend").is_some());
+        let old = info(41);
+        assert!(old.get("BridgeNfIptables").is_some() && old.get("FirewallBackend").is_none());
+        assert_eq!(old["ContainerdCommit"]["Expected"], GANTRY);
+    }
+}

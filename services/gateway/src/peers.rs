@@ -1,0 +1,130 @@
+//! The services behind the gateway: typed clients, and their data sockets.
+//!
+//! Channels connect when they are first used and again after a peer was away. A peer that is away is named in the
+//! error, which becomes a 503.
+
+use std::path::{Path, PathBuf};
+
+use gantry_proto::gantry::engine::v1 as engine;
+use gantry_proto::gantry::engine::v1::containers_client::ContainersClient;
+use gantry_proto::gantry::engine::v1::execs_client::ExecsClient;
+use gantry_proto::gantry::engine::v1::system_client::SystemClient;
+use gantry_proto::gantry::engine::v1::volumes_client::VolumesClient;
+use gantry_proto::gantry::images::v1 as images;
+use gantry_proto::gantry::images::v1::image_store_client::ImageStoreClient;
+use gantry_proto::gantry::network::v1::networks_client::NetworksClient;
+use gantry_rpc::{context, data, socket};
+use gantry_types::Namespace;
+use prost::Message;
+use tokio::net::UnixStream;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+
+use crate::error::Error;
+
+/// Docker's containers and images live here.
+const NAMESPACE: &str = "moby";
+/// A list of ten thousand containers fits.
+const MESSAGE_LIMIT: usize = 64 << 20;
+
+/// The names of peers, as errors say them.
+pub const ENGINE: &str = "engine";
+pub const IMAGES: &str = "images";
+pub const NETWORK: &str = "network";
+
+/// Clients of the other services. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Peers {
+    run: PathBuf,
+    namespace: Namespace,
+    engine: Channel,
+    images: Channel,
+    network: Channel,
+}
+
+impl Peers {
+    /// The peers whose sockets are (or will be) in `run`.
+    pub fn new(run: &Path) -> Self {
+        let channel = |peer: &'static str| socket::channel(peer, run.join(format!("{peer}.sock")));
+        Self {
+            run: run.to_owned(),
+            namespace: NAMESPACE.parse().expect("a constant identifier is valid"),
+            engine: channel(ENGINE),
+            images: channel(IMAGES),
+            network: channel(NETWORK),
+        }
+    }
+
+    /// Containers.
+    pub fn containers(&self) -> ContainersClient<Channel> {
+        ContainersClient::new(self.engine.clone()).max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// Further processes in containers.
+    pub fn execs(&self) -> ExecsClient<Channel> {
+        ExecsClient::new(self.engine.clone())
+    }
+
+    /// Volumes.
+    pub fn volumes(&self) -> VolumesClient<Channel> {
+        VolumesClient::new(self.engine.clone()).max_decoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// Events and figures of the engine.
+    pub fn system(&self) -> SystemClient<Channel> {
+        SystemClient::new(self.engine.clone()).max_decoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// Images. Requests need [`Self::within`].
+    pub fn images(&self) -> ImageStoreClient<Channel> {
+        ImageStoreClient::new(self.images.clone()).max_decoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// Networks.
+    pub fn networks(&self) -> NetworksClient<Channel> {
+        NetworksClient::new(self.network.clone()).max_decoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// A request within Docker's containerd namespace.
+    pub fn within<T>(&self, message: T) -> Request<T> {
+        context::with_namespace(message, &self.namespace)
+    }
+
+    /// Opens the engine's data socket: the connection, and the detail of the reply.
+    pub async fn engine_data<D: Message + Default>(&self, action: engine::data_request::Action) -> Result<(UnixStream, D), Error> {
+        self.data(ENGINE, &engine::DataRequest { action: Some(action) }).await
+    }
+
+    /// Opens the data socket of images.
+    pub async fn images_data(&self, action: images::data_request::Action) -> Result<UnixStream, Error> {
+        let request = images::DataRequest { namespace: NAMESPACE.to_owned(), action: Some(action) };
+        self.data::<()>(IMAGES, &request).await.map(|(stream, ())| stream)
+    }
+
+    async fn data<D: Message + Default>(&self, peer: &str, request: &impl Message) -> Result<(UnixStream, D), Error> {
+        let path = self.run.join(format!("{peer}-data.sock"));
+        let (stream, detail, _) = data::call(&path, request).await.map_err(|status| Error::from_peer(peer, &status))?;
+        let detail = D::decode(detail.as_slice())
+            .map_err(|error| Error::internal(format!("service {peer} sent a reply that cannot be read: {error}")))?;
+        Ok((stream, detail))
+    }
+
+    /// Tells the engine's event log what happened outside the engine. A failure is only logged: what happened stays true.
+    pub async fn publish(&self, kind: &str, action: &str, actor: &str, attributes: impl IntoIterator<Item = (String, String)>) {
+        let event = engine::Event {
+            r#type: kind.to_owned(),
+            action: action.to_owned(),
+            actor_id: actor.to_owned(),
+            attributes: attributes.into_iter().collect(),
+            time: None,
+        };
+        if let Err(status) = self.system().publish(event).await {
+            tracing::warn!(error = %status.message(), action, actor, "event was not recorded");
+        }
+    }
+}
+
+/// A shorthand for `map_err`.
+pub fn of(peer: &'static str) -> impl Fn(Status) -> Error {
+    move |status| Error::from_peer(peer, &status)
+}

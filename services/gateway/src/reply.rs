@@ -1,0 +1,113 @@
+//! Replies: JSON, empty, streamed, and errors, in the form that Docker's clients expect.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::wire::ErrorBody;
+
+/// Why a body ended early; the connection is closed then.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+/// The body of any reply.
+pub type Body = UnsyncBoxBody<Bytes, BodyError>;
+/// Any reply.
+pub type Reply = Response<Body>;
+
+/// Exactly this text: clients compare the whole header.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Frames of output and errors.
+pub const MULTIPLEXED: HeaderValue = HeaderValue::from_static("application/vnd.docker.multiplexed-stream");
+/// Bytes as they are.
+pub const RAW: HeaderValue = HeaderValue::from_static("application/vnd.docker.raw-stream");
+/// An archive.
+pub const TAR: HeaderValue = HeaderValue::from_static("application/x-tar");
+/// Text for people.
+pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// A body of known bytes.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
+}
+
+/// A reply without a body.
+pub fn empty(status: StatusCode) -> Reply {
+    let mut reply = Response::new(full(Bytes::new()));
+    *reply.status_mut() = status;
+    reply
+}
+
+/// A reply with bytes of a type.
+pub fn bytes(content_type: HeaderValue, bytes: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(full(bytes));
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
+    reply
+}
+
+/// A value as JSON, with a line end as Docker sends it.
+pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Reply, Error> {
+    let mut text = serde_json::to_vec(value).map_err(|error| Error::internal(format!("cannot encode the reply: {error}")))?;
+    text.push(b'\n');
+    let mut reply = bytes(JSON, text);
+    *reply.status_mut() = status;
+    Ok(reply)
+}
+
+/// A value as JSON, with 200.
+pub fn ok(value: &impl Serialize) -> Result<Reply, Error> {
+    json(StatusCode::OK, value)
+}
+
+/// An error as clients read it.
+pub fn error(error: &Error) -> Reply {
+    let message = error.to_string();
+    let mut reply = match error.status() {
+        StatusCode::NOT_MODIFIED => empty(StatusCode::NOT_MODIFIED),
+        _ => bytes(JSON, serde_json::to_vec(&ErrorBody { message: &message }).unwrap_or_default()),
+    };
+    *reply.status_mut() = error.status();
+    reply
+}
+
+/// An error on the way to a raw stream: plain text under the stream's type, and the connection ends.
+pub fn stream_error(error: &Error) -> Reply {
+    let mut reply = bytes(RAW, format!("{error}\r\n"));
+    *reply.status_mut() = error.status();
+    reply.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    reply
+}
+
+/// A reply whose body arrives by and by. The headers leave at once.
+pub fn streamed<S, E>(content_type: HeaderValue, chunks: S) -> Reply
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: Into<BodyError> + 'static,
+{
+    let body = StreamBody::new(chunks.map_ok(Frame::data).map_err(Into::into));
+    let mut reply = Response::new(BodyExt::boxed_unsync(body));
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
+    reply
+}
+
+/// One JSON object a line, as they come.
+pub fn json_lines<S, T>(values: S) -> Reply
+where
+    S: Stream<Item = T> + Send + 'static,
+    T: Serialize + 'static,
+{
+    streamed(
+        JSON,
+        values.map(|value| {
+            let mut line = serde_json::to_vec(&value)?;
+            line.push(b'\n');
+            Ok::<_, serde_json::Error>(Bytes::from(line))
+        }),
+    )
+}

@@ -1,0 +1,137 @@
+//! Attaching to a container: the log so far, the running process, or both.
+//!
+//! A client attaches before it starts the container, and waits for our `101` first. So the reply leaves as soon as the
+//! engine knows the container, and the shim is connected to when it is there; the engine holds the start back until then.
+
+use futures::{StreamExt, stream};
+use gantry_proto::gantry::engine::v1 as engine;
+use gantry_proto::gantry::engine::v1::attach_request::{Message as Ask, Open};
+use gantry_proto::gantry::engine::v1::attach_response::{Message as Answer, Opened};
+use gantry_proto::gantry::engine::v1::data_request::{Action, Logs};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+use crate::attach_point::{self, Streams};
+use crate::call::Call;
+use crate::detach::Keys;
+use crate::error::Error;
+use crate::hijack::{self, Client, Ended, InputEnd, Terminal};
+use crate::peers::{ENGINE, Peers, of};
+use crate::reply::{self, Reply};
+
+/// `POST /containers/{id}/attach`
+pub async fn attach(mut call: Call, id: &str) -> Reply {
+    match open(&mut call, id).await {
+        Ok(reply) => reply,
+        Err(error) => reply::stream_error(&error),
+    }
+}
+
+async fn open(call: &mut Call, id: &str) -> Result<Reply, Error> {
+    let query = &call.query;
+    let keys = Keys::parse(query.text("detachKeys"))?;
+    let wish = Open {
+        container: id.to_owned(),
+        stdin: query.flag("stdin"),
+        stdout: query.flag("stdout"),
+        stderr: query.flag("stderr"),
+        logs: query.flag("logs"),
+        stream: query.flag("stream"),
+    };
+    let (asks, receiver) = mpsc::channel(2);
+    let first = engine::AttachRequest { message: Some(Ask::Open(wish.clone())) };
+    let requests = stream::iter([first]).chain(ReceiverStream::new(receiver));
+    let mut answers = call.peers().containers().attach(requests).await.map_err(of(ENGINE))?.into_inner();
+    let Some(Answer::Opened(opened)) = answers.message().await.map_err(of(ENGINE))?.and_then(|answer| answer.message) else {
+        return Err(Error::internal("the engine did not open the attachment"));
+    };
+    let terminal = Terminal::from(opened.tty);
+    let attachment = Attachment { peers: call.peers().clone(), wish, opened, keys, asks, answers };
+    hijack::take_over(call, terminal, move |client| attachment.run(client))
+}
+
+/// A client that is or will be attached.
+struct Attachment {
+    peers: Peers,
+    wish: Open,
+    opened: Opened,
+    keys: Keys,
+    /// Open as long as we are attached.
+    asks: mpsc::Sender<engine::AttachRequest>,
+    answers: Streaming<engine::AttachResponse>,
+}
+
+impl Attachment {
+    async fn run(mut self, mut client: Client) {
+        let terminal = Terminal::from(self.opened.tty);
+        match self.serve(&mut client).await {
+            Ok(Some(Ended::Detached)) => self.publish_detach().await,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(container = self.opened.id, %error, "attachment failed");
+                // The client may be gone as well.
+                let _ = client.tell(terminal, &error.to_string()).await;
+            }
+        }
+        client.close().await;
+    }
+
+    async fn serve(&mut self, client: &mut Client) -> Result<Option<Ended>, Error> {
+        if self.wish.logs {
+            self.send_log(client).await?;
+        }
+        if !self.wish.stream {
+            return Ok(None);
+        }
+        let point = tokio::select! {
+            point = next_point(&mut self.answers) => point?,
+            () = client.output.gone() => return Ok(None),
+        };
+        let Some(point) = point else { return Ok(None) };
+        let streams = Streams { stdin: self.wish.stdin && self.opened.open_stdin, stdout: self.wish.stdout, stderr: self.wish.stderr };
+        let input_end = match (streams.stdin, self.opened.stdin_once && !self.opened.tty) {
+            (false, _) => InputEnd::Ignored,
+            (true, true) => InputEnd::EndsInput,
+            (true, false) => InputEnd::EndsAttachment,
+        };
+        let shim = attach_point::connect(&point, streams, input_end == InputEnd::EndsInput).await?;
+        // A start waits for this word; an engine that is gone by now needs none.
+        let _ = self.asks.send(engine::AttachRequest { message: Some(Ask::Connected(true)) }).await;
+        let keys = (self.opened.tty && streams.stdin).then(|| self.keys.clone());
+        Ok(Some(hijack::splice(client, shim, input_end, keys).await))
+    }
+
+    async fn send_log(&self, client: &mut Client) -> Result<(), Error> {
+        let request = Logs {
+            container: self.opened.id.clone(),
+            stdout: self.wish.stdout,
+            stderr: self.wish.stderr,
+            tail: -1,
+            ..Logs::default()
+        };
+        let (mut log, _) = self.peers.engine_data::<engine::LogsReply>(Action::Logs(request)).await?;
+        client.copy_from(&mut log).await.map_err(|error| Error::internal(format!("cannot send the log: {error}")))
+    }
+
+    async fn publish_detach(&self) {
+        let request = engine::GetRequest { container: self.opened.id.clone(), size: false };
+        let Ok(found) = self.peers.containers().get(request).await else { return };
+        let found = found.into_inner();
+        let config = found.config.unwrap_or_default();
+        let facts = [("image".to_owned(), config.image), ("name".to_owned(), found.name)];
+        self.peers.publish("container", "detach", &found.id, config.labels.into_iter().chain(facts)).await;
+    }
+}
+
+/// Waits until there is a process to attach to; `None` when there will be none.
+async fn next_point(answers: &mut Streaming<engine::AttachResponse>) -> Result<Option<engine::AttachPoint>, Error> {
+    while let Some(answer) = answers.message().await.map_err(of(ENGINE))? {
+        match answer.message {
+            Some(Answer::Point(point)) => return Ok(Some(point)),
+            Some(Answer::Closed(_)) => return Ok(None),
+            Some(Answer::Opened(_)) | None => {}
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,148 @@
+//! Images in and out as archives, spliced from and to the data socket of images.
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream};
+use gantry_proto::gantry::images::v1 as images;
+use gantry_proto::gantry::images::v1::archive_progress::Event;
+use gantry_proto::gantry::images::v1::data_request::{Action, Import, Load, Save};
+use gantry_rpc::data;
+use gantry_types::Reference;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio_util::io::ReaderStream;
+
+use super::transfer::{layer_line, lines_reply};
+use crate::call::Call;
+use crate::error::Error;
+use crate::peers::{IMAGES, Peers};
+use crate::reply::{self, Reply};
+use crate::wire::progress::Line;
+
+const CHUNK: usize = 64 << 10;
+
+/// `POST /images/load`
+pub async fn load(call: Call) -> Result<Reply, Error> {
+    let quiet = call.query.flag_or("quiet", true);
+    let platforms = call.query.all("platform");
+    if platforms.len() > 1 {
+        return Err(Error::bad("only one platform can be loaded at a time"));
+    }
+    let platform = super::platform(platforms.first().map_or("", String::as_str))?;
+    let peers = call.peers().clone();
+    let store = peers.images_data(Action::Load(Load { platform })).await?;
+    let lines = progress(store, call.stream()).then(move |event| {
+        let peers = peers.clone();
+        async move {
+            match event {
+                Ok(Event::Loaded(name)) => {
+                    publish(&peers, "load", &name).await;
+                    vec![Line::stream(format!("Loaded image: {name}\n"))]
+                }
+                Ok(Event::LoadedId(id)) => {
+                    publish(&peers, "load", &id).await;
+                    vec![Line::stream(format!("Loaded image ID: {id}\n"))]
+                }
+                Ok(Event::Layer(layer)) if !quiet => vec![layer_line(&layer)],
+                Ok(Event::Layer(_)) => Vec::new(),
+                Ok(Event::Failed(failed)) => vec![Line::failed(failed.message)],
+                Err(error) => vec![Line::failed(error.to_string())],
+            }
+        }
+    });
+    Ok(lines_reply(lines))
+}
+
+/// `POST /images/create` with `fromSrc`
+pub async fn import(call: Call, platform: String) -> Result<Reply, Error> {
+    match call.query.text("fromSrc") {
+        "-" => {}
+        "" => return Err(Error::bad("either fromImage or fromSrc is needed")),
+        _ => return Err(Error::not_implemented("importing from a URL is not supported: fetch it and send it as the body")),
+    }
+    let (repository, tag) = (call.query.text("repo"), call.query.text("tag"));
+    let reference = match repository {
+        "" => String::new(),
+        repository => {
+            let bad = |error: &dyn std::fmt::Display| Error::bad(error.to_string());
+            let mut reference = Reference::parse_normalized(repository).map_err(|error| bad(&error))?;
+            if reference.digest().is_some() {
+                return Err(Error::bad("cannot import digest reference"));
+            }
+            if !tag.is_empty() {
+                reference = reference.with_tag(tag).map_err(|error| bad(&error))?;
+            }
+            reference.with_default_tag().to_string()
+        }
+    };
+    let request =
+        Import { reference, message: call.query.text("message").to_owned(), changes: call.query.all("changes"), platform };
+    let peers = call.peers().clone();
+    let store = peers.images_data(Action::Import(request)).await?;
+    // The last line that a client prints is the image's id.
+    let lines = progress(store, call.stream()).then(move |event| {
+        let peers = peers.clone();
+        async move {
+            match event {
+                Ok(Event::Loaded(name)) => {
+                    publish(&peers, "import", &name).await;
+                    Vec::new()
+                }
+                Ok(Event::LoadedId(id)) => vec![Line::status(id)],
+                Ok(Event::Layer(_)) => Vec::new(),
+                Ok(Event::Failed(failed)) => vec![Line::failed(failed.message)],
+                Err(error) => vec![Line::failed(error.to_string())],
+            }
+        }
+    });
+    Ok(lines_reply(lines))
+}
+
+async fn publish(peers: &Peers, action: &str, actor: &str) {
+    peers.publish("image", action, actor, [("name".to_owned(), actor.to_owned())]).await;
+}
+
+/// Sends an archive while progress comes back.
+fn progress<B>(store: UnixStream, body: B) -> impl Stream<Item = Result<Event, Error>> + Send
+where
+    B: Stream<Item = Result<Bytes, hyper::Error>> + Send + 'static,
+{
+    let (answers, mut archive) = store.into_split();
+    let send = async move {
+        let mut body = std::pin::pin!(body);
+        while let Some(chunk) = body.next().await {
+            // A cut body ends here without the half-close that stands for a whole archive.
+            let Ok(chunk) = chunk else { return };
+            if archive.write_all(&chunk).await.is_err() {
+                return;
+            }
+        }
+        // A store that has refused says so in its progress.
+        let _ = archive.shutdown().await;
+    };
+    let sending = stream::once(send).filter_map(|()| std::future::ready(None));
+    let receiving = stream::unfold(Some(answers), |answers| async move {
+        let mut answers = answers?;
+        match data::receive::<images::ArchiveProgress>(&mut answers).await {
+            Ok(Some(message)) => Some((message.event.map(Ok), Some(answers))),
+            Ok(None) => None,
+            Err(error) => Some((Some(Err(Error::from_io(IMAGES, &error))), None)),
+        }
+    })
+    .filter_map(std::future::ready);
+    stream::select(sending, receiving)
+}
+
+/// `GET /images/get` and `GET /images/{name}/get`
+pub async fn save(call: &Call, references: Vec<String>) -> Result<Reply, Error> {
+    let platforms = call.query.all("platform");
+    if platforms.len() > 1 {
+        return Err(Error::bad("only one platform can be saved at a time"));
+    }
+    let platform = super::platform(platforms.first().map_or("", String::as_str))?;
+    let names = references.clone();
+    let archive = call.peers().images_data(Action::Save(Save { references, platform })).await?;
+    for name in &names {
+        publish(call.peers(), "save", name).await;
+    }
+    Ok(reply::streamed(reply::TAR, ReaderStream::with_capacity(archive, CHUNK)))
+}

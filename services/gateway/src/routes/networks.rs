@@ -1,0 +1,211 @@
+//! Networks, which the network service owns; connecting a container is the engine's.
+
+use gantry_proto::gantry::engine::v1 as engine;
+use gantry_proto::gantry::network::v1 as network;
+use http::StatusCode;
+use tonic::Code;
+
+use super::no_content;
+use crate::call::Call;
+use crate::convert::network::{Containers, create_to_network, endpoint_to_engine, from_network};
+use crate::error::Error;
+use crate::filters::Filters;
+use crate::moment;
+use crate::peers::{ENGINE, NETWORK, of};
+use crate::reply::{self, Reply};
+use crate::wire::network::{ConnectRequest, CreateReply, CreateRequest, DisconnectRequest, PruneReply};
+
+/// These exist always and can neither be made nor removed.
+const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
+
+/// `GET /networks`
+pub async fn list(call: &Call) -> Result<Reply, Error> {
+    let filters = call.filters(&["dangling", "driver", "id", "label", "name", "scope", "type"])?;
+    let dangling = filters.flag("dangling")?;
+    if let Some(kind) = filters.values("type").iter().find(|kind| !matches!(kind.as_str(), "custom" | "builtin")) {
+        return Err(Error::bad(format!("invalid filter: 'type'='{kind}'")));
+    }
+    let networks = all(call).await?;
+    let rows: Vec<_> = networks
+        .into_iter()
+        .filter(|of| matches(of, &filters, dangling))
+        .map(|of| from_network(of, Containers::Hidden, call.version))
+        .collect();
+    reply::ok(&rows)
+}
+
+async fn all(call: &Call) -> Result<Vec<network::Network>, Error> {
+    Ok(call.peers().networks().list(network::ListRequest {}).await.map_err(of(NETWORK))?.into_inner().networks)
+}
+
+fn matches(of: &network::Network, filters: &Filters, dangling: Option<bool>) -> bool {
+    let predefined = PREDEFINED.contains(&of.name.as_str());
+    let any = |key: &str, test: &dyn Fn(&str) -> bool| {
+        let values = filters.values(key);
+        values.is_empty() || values.iter().any(|value| test(value))
+    };
+    dangling.is_none_or(|dangling| !predefined && of.endpoints.is_empty() == dangling)
+        && any("driver", &|driver| of.driver == driver)
+        && any("id", &|id| of.id.starts_with(id))
+        && any("name", &|name| of.name.contains(name))
+        && any("scope", &|scope| of.scope == scope)
+        && any("type", &|kind| (kind == "builtin") == predefined)
+        && filters.values("label").iter().all(|label| has_label(of, label))
+}
+
+/// `key` or `key=value`
+fn has_label(of: &network::Network, label: &str) -> bool {
+    match label.split_once('=') {
+        Some((key, value)) => of.labels.get(key).is_some_and(|found| found == value),
+        None => of.labels.contains_key(label),
+    }
+}
+
+/// `GET /networks/{id}`
+pub async fn inspect(call: &Call, id: &str) -> Result<Reply, Error> {
+    let found = get(call, id).await?;
+    reply::ok(&from_network(found, Containers::Shown, call.version))
+}
+
+async fn get(call: &Call, id: &str) -> Result<network::Network, Error> {
+    let found = call.peers().networks().get(network::GetRequest { network: id.to_owned() }).await;
+    Ok(found.map_err(of(NETWORK))?.into_inner())
+}
+
+/// `POST /networks/create`
+pub async fn create(mut call: Call) -> Result<Reply, Error> {
+    let request: CreateRequest = call.json().await?;
+    if request.name.trim().is_empty() {
+        return Err(Error::bad("invalid name: name is empty"));
+    }
+    if PREDEFINED.contains(&request.name.as_str()) {
+        return Err(Error::new(StatusCode::FORBIDDEN, format!("operation is not permitted on predefined {} network", request.name)));
+    }
+    let unsupported = [
+        (request.ingress, "ingress networks"),
+        (request.config_only, "configuration-only networks"),
+        (request.config_from.as_ref().is_some_and(|from| !from.network.is_empty()), "networks made from a configuration"),
+        (request.scope == "swarm", "networks of swarm scope"),
+    ];
+    if let Some((_, what)) = unsupported.iter().find(|(asked, _)| *asked) {
+        return Err(Error::not_implemented(format!("{what} are not supported")));
+    }
+    let mut message = create_to_network(request);
+    if message.driver.is_empty() {
+        "bridge".clone_into(&mut message.driver);
+    }
+    let created = match call.peers().networks().create(message).await {
+        Ok(created) => created.into_inner(),
+        // Docker's status for a pool that overlaps with another.
+        Err(status) if status.code() == Code::FailedPrecondition => return Err(Error::new(StatusCode::FORBIDDEN, status.message())),
+        Err(status) => return Err(Error::from_peer(NETWORK, &status)),
+    };
+    publish(&call, "create", &created).await;
+    reply::json(StatusCode::CREATED, &CreateReply { id: created.id, warning: String::new() })
+}
+
+/// `DELETE /networks/{id}`
+pub async fn remove(call: &Call, id: &str) -> Result<Reply, Error> {
+    let found = get(call, id).await?;
+    remove_one(call, &found).await?;
+    Ok(no_content())
+}
+
+async fn remove_one(call: &Call, found: &network::Network) -> Result<(), Error> {
+    if PREDEFINED.contains(&found.name.as_str()) {
+        return Err(Error::new(StatusCode::FORBIDDEN, format!("{} is a pre-defined network and cannot be removed", found.name)));
+    }
+    call.peers().networks().remove(network::RemoveRequest { network: found.id.clone() }).await.map_err(of(NETWORK))?;
+    publish(call, "destroy", found).await;
+    Ok(())
+}
+
+async fn publish(call: &Call, action: &str, of: &network::Network) {
+    let facts = [("name".to_owned(), of.name.clone()), ("type".to_owned(), of.driver.clone())];
+    call.peers().publish("network", action, &of.id, facts).await;
+}
+
+/// `POST /networks/{id}/connect`
+pub async fn connect(mut call: Call, id: &str) -> Result<Reply, Error> {
+    let request: ConnectRequest = call.json().await?;
+    let message = engine::ConnectRequest {
+        container: request.container,
+        network: id.to_owned(),
+        settings: request.endpoint_config.map(endpoint_to_engine),
+    };
+    call.peers().containers().connect(message).await.map_err(of(ENGINE))?;
+    Ok(reply::empty(StatusCode::OK))
+}
+
+/// `POST /networks/{id}/disconnect`
+pub async fn disconnect(mut call: Call, id: &str) -> Result<Reply, Error> {
+    let request: DisconnectRequest = call.json().await?;
+    let message = engine::DisconnectRequest { container: request.container, network: id.to_owned(), force: request.force };
+    call.peers().containers().disconnect(message).await.map_err(of(ENGINE))?;
+    Ok(reply::empty(StatusCode::OK))
+}
+
+/// `POST /networks/prune`
+pub async fn prune(call: &Call) -> Result<Reply, Error> {
+    let filters = call.filters(&["label", "label!", "until"])?;
+    let until = filters.until()?.map(|at| moment::unix_nanos(Some(&at)));
+    let mut deleted = Vec::new();
+    for found in all(call).await? {
+        let old = until.is_none_or(|until| moment::unix_nanos(found.created_at.as_ref()) < until);
+        let labelled = filters.values("label").iter().all(|label| has_label(&found, label))
+            && !filters.values("label!").iter().any(|label| has_label(&found, label));
+        if PREDEFINED.contains(&found.name.as_str()) || !found.endpoints.is_empty() || !old || !labelled {
+            continue;
+        }
+        match remove_one(call, &found).await {
+            Ok(()) => deleted.push(found.name),
+            // Someone has connected to it, or removed it, meanwhile.
+            Err(error) => tracing::debug!(network = found.name, %error, "network was not pruned"),
+        }
+    }
+    if !deleted.is_empty() {
+        call.peers().publish("network", "prune", "", [("reclaimed".to_owned(), "0".to_owned())]).await;
+    }
+    reply::ok(&PruneReply { networks_deleted: (!deleted.is_empty()).then_some(deleted) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn web() -> network::Network {
+        network::Network {
+            id: "abcdef".into(),
+            name: "web_front".into(),
+            driver: "bridge".into(),
+            scope: "local".into(),
+            labels: [("team".to_owned(), "a".to_owned())].into(),
+            ..network::Network::default()
+        }
+    }
+
+    #[test]
+    fn filters_choose_networks() {
+        let rows = [
+            (r#"{"name":["front"]}"#, true),
+            (r#"{"name":["other"]}"#, false),
+            (r#"{"name":["other","web"]}"#, true),
+            (r#"{"id":["abc"]}"#, true),
+            (r#"{"id":["bc"]}"#, false),
+            (r#"{"driver":["host"]}"#, false),
+            (r#"{"label":["team"]}"#, true),
+            (r#"{"label":["team=a"]}"#, true),
+            (r#"{"label":["team=a","x"]}"#, false),
+            (r#"{"type":["custom"]}"#, true),
+            (r#"{"type":["builtin"]}"#, false),
+            (r#"{"dangling":["true"]}"#, true),
+            (r#"{"dangling":["false"]}"#, false),
+            ("", true),
+        ];
+        for (text, expected) in rows {
+            let filters = Filters::parse_any(text).expect(text);
+            let dangling = filters.flag("dangling").expect(text);
+            assert_eq!(matches(&web(), &filters, dangling), expected, "{text}");
+        }
+    }
+}

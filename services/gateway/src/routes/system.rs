@@ -1,0 +1,124 @@
+//! The system as a whole: ping, version, info, login, events, disk usage.
+
+use std::collections::BTreeSet;
+
+use futures::StreamExt;
+use gantry_proto::gantry::engine::v1 as engine;
+use gantry_proto::gantry::images::v1 as images;
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue, PRAGMA};
+use serde::Serialize;
+
+use super::containers;
+use super::images::summaries;
+use crate::call::Call;
+use crate::convert::{self, image, volume};
+use crate::error::Error;
+use crate::filters::Filters;
+use crate::host;
+use crate::moment;
+use crate::peers::{ENGINE, IMAGES, of};
+use crate::reply::{self, Reply};
+use crate::wire::event::Message;
+use crate::wire::registry::{AuthConfig, LoginReply};
+use crate::wire::system::DiskUsage;
+
+/// `GET /_ping` and `HEAD /_ping`
+pub fn ping(head: bool) -> Reply {
+    let mut reply = reply::bytes(reply::TEXT, if head { "" } else { "OK" });
+    let headers = reply.headers_mut();
+    headers.insert(HeaderName::from_static("builder-version"), HeaderValue::from_static("1"));
+    headers.insert(HeaderName::from_static("swarm"), HeaderValue::from_static("inactive"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    if head {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    reply
+}
+
+/// `GET /version`
+pub fn version(_call: &Call) -> Result<Reply, Error> {
+    reply::ok(&host::version())
+}
+
+/// `GET /info`
+pub async fn info(call: &Call) -> Result<Reply, Error> {
+    let peers = call.peers();
+    let (mut system, mut store) = (peers.system(), peers.images());
+    let (engine, images) = tokio::join!(
+        system.info(engine::InfoRequest {}),
+        store.list(peers.within(images::ListRequest::default())),
+    );
+    let engine = engine.map_err(of(ENGINE))?.into_inner();
+    // The rest is worth showing without a figure.
+    let images = images.map_or(0, |list| list.into_inner().images.len());
+    reply::ok(&host::info(engine, images, &call.app.run, call.version))
+}
+
+/// `POST /auth`
+pub async fn auth(mut call: Call) -> Result<Reply, Error> {
+    let credentials: AuthConfig = call.json().await?;
+    let request = images::LoginRequest { auth: Some(image::auth(credentials.completed())) };
+    let request = call.peers().within(request);
+    let login = call.peers().images().login(request).await.map_err(of(IMAGES))?.into_inner();
+    reply::ok(&LoginReply { identity_token: login.identity_token, status: "Login Succeeded".to_owned() })
+}
+
+/// `GET /events`
+pub async fn events(call: &Call) -> Result<Reply, Error> {
+    let now = moment::now();
+    let since = moment::parse(call.query.text("since"), &now).map_err(Error::bad)?;
+    let until = moment::parse(call.query.text("until"), &now).map_err(Error::bad)?;
+    let filters = Filters::parse_any(call.query.text("filters"))?;
+    let request = engine::EventsRequest { since, until, filters: convert::engine_filters(filters) };
+    let events = call.peers().system().events(request).await.map_err(of(ENGINE))?.into_inner();
+    let events = events.take_while(|event| std::future::ready(event.is_ok())).filter_map(|event| std::future::ready(event.ok()));
+    Ok(reply::json_lines(events.map(Message::from)))
+}
+
+/// `GET /system/df`
+pub async fn disk_usage(call: &Call) -> Result<Reply, Error> {
+    let types = if call.version.at_least(42) { call.query.all("type") } else { Vec::new() };
+    if let Some(other) = types.iter().find(|kind| !matches!(kind.as_str(), "container" | "image" | "volume" | "build-cache")) {
+        return Err(Error::bad(format!("unknown object type: {other}")));
+    }
+    let wanted = |kind: &str| types.is_empty() || types.iter().any(|wanted| wanted == kind);
+
+    let mut usage = DiskUsage { layers_size: 0, images: None, containers: None, volumes: None, build_cache: None };
+    if wanted("image") {
+        let found = call.peers().images().list(call.peers().within(images::ListRequest::default())).await.map_err(of(IMAGES))?.into_inner().images;
+        let mut seen = BTreeSet::new();
+        usage.layers_size = found
+            .iter()
+            .flat_map(|image| &image.layers)
+            .filter(|layer| seen.insert(layer.diff_id.clone()))
+            .map(|layer| layer.unpacked_size.max(0) + layer.descriptor.as_ref().map_or(0, |descriptor| descriptor.size))
+            .sum();
+        usage.images = Some(summaries(call, &found, false).await);
+    }
+    if wanted("container") {
+        let request = engine::ListRequest { all: true, size: true, ..engine::ListRequest::default() };
+        usage.containers = Some(containers::rows(call, request).await?);
+    }
+    if wanted("volume") {
+        let request = engine::ListVolumesRequest { filters: Vec::new(), usage: true };
+        let found = call.peers().volumes().list(request).await.map_err(of(ENGINE))?.into_inner();
+        usage.volumes = Some(found.volumes.into_iter().map(|of| volume::from_engine(of, volume::Usage::Shown)).collect());
+    }
+    if wanted("build-cache") {
+        usage.build_cache = Some(Vec::new());
+    }
+    reply::ok(&usage)
+}
+
+/// `POST /build/prune`: there is no build cache, so nothing to free.
+pub fn prune_builds() -> Result<Reply, Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Pruned {
+        caches_deleted: Option<Vec<String>>,
+        space_reclaimed: u64,
+    }
+    reply::json(StatusCode::OK, &Pruned { caches_deleted: None, space_reclaimed: 0 })
+}

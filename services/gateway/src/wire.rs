@@ -1,0 +1,170 @@
+//! Docker's JSON models, with exactly its keys.
+//!
+//! Field order, `null`, `[]`, `{}` and left-out fields are as in Docker's own replies: a `Vec` is always an array, an
+//! `Option` without `skip_serializing_if` may be `null`. Requests are read by [`read`], for which a `null` member is
+//! the same as none.
+
+pub mod container;
+pub mod event;
+pub mod exec;
+pub mod host_config;
+pub mod image;
+pub mod network;
+pub mod progress;
+pub mod registry;
+pub mod stats;
+pub mod system;
+pub mod volume;
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// An object without members, as Go's `struct{}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Empty;
+
+impl Serialize for Empty {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        serializer.serialize_map(Some(0))?.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Empty {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+/// The body of every error.
+#[derive(Debug, Serialize)]
+pub struct ErrorBody<'a> {
+    /// The words for the client.
+    pub message: &'a str,
+}
+
+/// The answer to a creation.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct IdReply {
+    pub id: String,
+}
+
+/// Objects whose members may be `null` and mean something by it.
+const KEEP_NULLS_IN: [&str; 4] = ["EndpointsConfig", "PortBindings", "ExposedPorts", "Volumes"];
+
+/// Reads one JSON value from a request's body.
+///
+/// Unknown members are ignored; a second value, a wrong type and bytes that are no JSON are refused.
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(Error::bad("invalid JSON: got EOF while reading request body"));
+    }
+    let mut stream = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
+    let mut value = match stream.next() {
+        Some(Ok(value)) => value,
+        Some(Err(error)) => return Err(Error::bad(format!("invalid JSON: {error}"))),
+        None => return Err(Error::bad("invalid JSON: got EOF while reading request body")),
+    };
+    if stream.next().is_some() {
+        return Err(Error::bad("unexpected content after JSON"));
+    }
+    drop_nulls(&mut value);
+    if value.is_null() {
+        value = Value::Object(serde_json::Map::new());
+    }
+    serde_json::from_value(value).map_err(|error| Error::bad(format!("invalid JSON: {error}")))
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            for (key, member) in members.iter_mut() {
+                match member {
+                    Value::Object(inner) if KEEP_NULLS_IN.contains(&key.as_str()) => inner.values_mut().for_each(drop_nulls),
+                    other => drop_nulls(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// Lists that clients may also send as one text.
+pub mod words {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Words {
+        One(String),
+        Many(Vec<String>),
+    }
+
+    /// Reads a text or a list of texts.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+        Ok(Some(match Words::deserialize(deserializer)? {
+            Words::One(word) => vec![word],
+            Words::Many(words) => words,
+        }))
+    }
+
+    /// Writes a list or `null`.
+    pub fn serialize<S: Serializer>(words: &Option<Vec<String>>, serializer: S) -> Result<S::Ok, S::Error> {
+        words.serialize(serializer)
+    }
+}
+
+/// Whether a value is its type's default, for fields that Go leaves out when they are.
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::container::CreateRequest;
+    use super::*;
+
+    #[test]
+    fn wrong_bodies_are_refused_with_400() {
+        let rows = [
+            ("", "invalid JSON: got EOF"),
+            ("  ", "invalid JSON: got EOF"),
+            ("{bad", "invalid JSON: "),
+            (r#"{"Image":"x"}{"a":1}"#, "unexpected content after JSON"),
+            (r#"{"Image":"x"} x"#, "unexpected content after JSON"),
+            (r#"{"Image":1}"#, "invalid JSON: invalid type"),
+            (r#"{"HostConfig":{"Memory":"much"}}"#, "invalid JSON: invalid type"),
+            ("[]", "invalid JSON: "),
+        ];
+        for (body, fragment) in rows {
+            let error = read::<CreateRequest>(body.as_bytes()).expect_err(body);
+            assert_eq!(error.status().as_u16(), 400);
+            assert!(error.to_string().contains(fragment), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn nulls_are_absent_and_unknown_members_ignored() {
+        let body = r#"{"Image":null,"Cmd":"date","Env":["A=b"],"What":[1],"HostConfig":{"Binds":null,"MaskedPaths":[]},
+            "NetworkingConfig":{"EndpointsConfig":{"net":null}},"Volumes":{"/v":{}},"ExposedPorts":{"80/tcp":null}}"#;
+        let request: CreateRequest = read(body.as_bytes()).expect("valid");
+        assert_eq!(request.config.cmd.as_deref(), Some(&["date".to_owned()][..]));
+        assert_eq!(request.config.image, "");
+        let host = request.host_config.expect("host config");
+        assert_eq!((host.binds, host.masked_paths, host.readonly_paths), (None, Some(vec![]), None));
+        assert!(request.networking_config.expect("networks").endpoints_config.contains_key("net"));
+        assert!(request.config.exposed_ports.contains_key("80/tcp"));
+    }
+
+    #[test]
+    fn a_null_body_is_an_empty_request() {
+        let request: CreateRequest = read(b"null").expect("valid");
+        assert!(request.config.image.is_empty() && request.host_config.is_none());
+    }
+}
