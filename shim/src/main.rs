@@ -1,3 +1,48 @@
-//! `containerd-shim-gantry-v2`.
+//! `containerd-shim-gantry-v2`: one container's (or one pod's) processes, stdio, logs and
+//! exit statuses, held by a process that needs no service to be alive.
+//!
+//! The binary is several small programs:
+//!
+//! ```text
+//! … start | delete | -v | -info     containerd's shim-v2 protocol, see `command`
+//! … serve                           the shim itself, started by `start`, see `serve`
+//! … runtime                         the short-lived helper that makes containers, see `runtime`
+//! … init, or named docker-init      a first process that reaps, see `initial`
+//! ```
+//!
+//! Invariant: the shim has one thread. It starts other programs, and copies of itself, but
+//! never forks into code of its own.
 
-fn main() {}
+use std::process::ExitCode;
+
+mod cgroup;
+mod command;
+mod container;
+mod control;
+mod error;
+mod exit;
+mod helper;
+mod initial;
+mod mounts;
+mod process;
+mod reaper;
+mod runtime;
+mod serve;
+mod server;
+mod stdio;
+mod watched;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let name = arguments.next().unwrap_or_default();
+    let arguments: Vec<String> = arguments.collect();
+    if name.rsplit('/').next() == Some("docker-init") {
+        return initial::run(&arguments);
+    }
+    match arguments.first().map(String::as_str) {
+        Some("init") => initial::run(&arguments[1..]),
+        Some("runtime") => runtime::run(&arguments[1..]),
+        Some("serve") => serve::run(&arguments[1..]),
+        _ => command::run(&arguments),
+    }
+}

@@ -1,0 +1,199 @@
+//! `start`: makes the shim's socket, starts the shim with it, answers where it is.
+//!
+//! One shim serves all containers of a group (a pod): a second `start` answers the
+//! address of the first.
+//!
+//! ```text
+//! <run>/s/<hash>.sock       the socket
+//! <bundle>/bootstrap.json   the answer
+//! <bundle>/address          the socket's address alone
+//! <bundle>/shim.log         the shim's stderr
+//! ```
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use gantry_proto::containerd::runtime::bootstrap::v1::{BootstrapParams, BootstrapResult};
+use prost::Message;
+use serde::Deserialize;
+
+use super::Flags;
+use crate::error::{Error, Result};
+
+/// Annotations that put containers into one shim, the strongest first.
+const GROUPS: [&str; 2] = ["io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id"];
+
+/// How the daemon asked, and so wants to be answered.
+enum Style {
+    /// containerd up to 2.2: options or nothing on stdin.
+    Json,
+    /// containerd from 2.3: `BootstrapParams` on stdin.
+    Protobuf(Box<BootstrapParams>),
+}
+
+impl Style {
+    fn of(input: &[u8], flags: &Flags) -> Self {
+        // An `Any` of options decodes as `BootstrapParams` too: its first field, the type
+        // URL, would be the instance.
+        match BootstrapParams::decode(input) {
+            Ok(params) if !input.is_empty() && params.instance_id == flags.id => {
+                Self::Protobuf(Box::new(params))
+            }
+            _ => Self::Json,
+        }
+    }
+}
+
+/// Starts the shim unless its group's runs; the answer for stdout.
+pub fn start(flags: &Flags, input: &[u8]) -> Result<Vec<u8>> {
+    let bundle = std::env::current_dir().map_err(Error::io("find", "bundle"))?;
+    let style = Style::of(input, flags);
+    let asked = match &style {
+        Style::Protobuf(params) => params.socket_dir.clone().filter(|path| !path.is_empty()),
+        Style::Json => None,
+    };
+    let directory = asked.map_or_else(|| socket_directory(&bundle), PathBuf::from);
+    let socket = directory.join(socket_name(&directory, &flags.namespace, &group(&bundle, &flags.id)));
+    if UnixStream::connect(&socket).is_err() {
+        launch(flags, &bundle, &directory, &socket)?;
+    }
+    let address = format!("unix://{}", socket.display());
+    let json = serde_json::json!({"version": 3, "address": address, "protocol": "grpc"}).to_string();
+    write(&bundle.join("bootstrap.json"), &json)?;
+    write(&bundle.join("address"), &address)?;
+    Ok(match style {
+        Style::Json => json.into_bytes(),
+        Style::Protobuf(_) => BootstrapResult {
+            version: 3,
+            address,
+            protocol: "grpc".into(),
+            ..Default::default()
+        }
+        .encode_to_vec(),
+    })
+}
+
+fn launch(flags: &Flags, bundle: &Path, directory: &Path, socket: &Path) -> Result<()> {
+    fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
+    // Nobody answered there: it is a dead shim's.
+    let _ = fs::remove_file(socket);
+    let listener = UnixListener::bind(socket).map_err(Error::io("bind", socket))?;
+    let log = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(bundle.join("shim.log"))
+        .map_err(Error::io("open", bundle.join("shim.log")))?;
+    let own = std::env::current_exe().map_err(Error::io("find", "own binary"))?;
+    // The listener arrives as stdin; the shim makes itself a session of its own. Not waited
+    // for: whoever started this process, or its subreaper, inherits it.
+    let started = Command::new(&own)
+        .arg("serve")
+        .args(["-namespace", &flags.namespace, "-id", &flags.id])
+        .arg("-socket")
+        .arg(socket)
+        .stdin(Stdio::from(OwnedFd::from(listener)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::from(log))
+        .spawn();
+    match started {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let _ = fs::remove_file(socket);
+            Err(Error::io("start", own)(error))
+        }
+    }
+}
+
+/// `<run>/s`, where `<run>/bundles/<namespace>/<id>` is the bundle; else containerd's.
+fn socket_directory(bundle: &Path) -> PathBuf {
+    let bundles = bundle.parent().and_then(Path::parent);
+    match bundles.filter(|bundles| bundles.ends_with("bundles")).and_then(Path::parent) {
+        Some(run) => run.join("s"),
+        None => PathBuf::from("/run/containerd/s"),
+    }
+}
+
+fn socket_name(directory: &Path, namespace: &str, group: &str) -> String {
+    // FNV-1a, 128 bits: the same in every version of this program, and short.
+    let mut hash: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    for part in [directory.to_string_lossy().as_ref(), namespace, group] {
+        for byte in part.bytes().chain([0]) {
+            hash ^= u128::from(byte);
+            hash = hash.wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+        }
+    }
+    format!("{hash:032x}.sock")
+}
+
+/// The group that the bundle's container belongs to; its own id if to none.
+fn group(bundle: &Path, id: &str) -> String {
+    #[derive(Default, Deserialize)]
+    struct Annotated {
+        #[serde(default)]
+        annotations: Option<HashMap<String, String>>,
+    }
+    let annotations = File::open(bundle.join("config.json"))
+        .ok()
+        .and_then(|file| serde_json::from_reader::<_, Annotated>(std::io::BufReader::new(file)).ok())
+        .and_then(|spec| spec.annotations)
+        .unwrap_or_default();
+    let named = GROUPS.iter().find_map(|name| annotations.get(*name));
+    named.cloned().unwrap_or_else(|| id.to_string())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, text)
+        .and_then(|()| fs::rename(&temporary, path))
+        .map_err(Error::io("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_lie_beside_gantrys_bundles() {
+        assert_eq!(
+            socket_directory(Path::new("/run/gantry/bundles/moby/x")),
+            PathBuf::from("/run/gantry/s")
+        );
+        assert_eq!(
+            socket_directory(Path::new("/run/containerd/io.containerd.runtime.v2.task/k8s.io/x")),
+            PathBuf::from("/run/containerd/s")
+        );
+    }
+
+    #[test]
+    fn options_are_not_taken_for_parameters() {
+        let flags = Flags {
+            id: "x".into(),
+            ..Flags::default()
+        };
+        let options = prost_types::Any {
+            type_url: "containerd.runc.v1.Options".into(),
+            value: vec![1, 2],
+        };
+        assert!(matches!(Style::of(&options.encode_to_vec(), &flags), Style::Json));
+        assert!(matches!(Style::of(&[], &flags), Style::Json));
+        let params = BootstrapParams {
+            instance_id: "x".into(),
+            ..Default::default()
+        };
+        assert!(matches!(Style::of(&params.encode_to_vec(), &flags), Style::Protobuf(_)));
+    }
+
+    #[test]
+    fn names_differ_by_every_part() {
+        let name = |directory: &str, namespace, id| socket_name(Path::new(directory), namespace, id);
+        let base = name("/r/s", "ns", "a");
+        assert_eq!(base.len(), 37);
+        for other in [name("/q/s", "ns", "a"), name("/r/s", "n", "sa"), name("/r/s", "ns", "b")] {
+            assert_ne!(base, other);
+        }
+    }
+}

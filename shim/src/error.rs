@@ -1,0 +1,88 @@
+//! What can go wrong in the shim, as situations with their operands.
+
+use std::io;
+use std::path::PathBuf;
+
+/// The result of what the shim does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed operation of the shim.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("container {0} not found")]
+    NoContainer(String),
+    #[error("exec {exec} of container {container} not found")]
+    NoExec { container: String, exec: String },
+    #[error("container {0} already exists")]
+    ContainerExists(String),
+    #[error("exec {exec} of container {container} already exists")]
+    ExecExists { container: String, exec: String },
+    #[error("process already finished")]
+    AlreadyFinished,
+    #[error("cannot {verb} a {state} process")]
+    WrongState {
+        verb: &'static str,
+        state: &'static str,
+    },
+    #[error("container {0} is not running")]
+    NotRunning(String),
+    #[error("{0} is not supported by this shim")]
+    Unsupported(&'static str),
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// What the runtime reported; the phrases clients look for are in it.
+    #[error("{0}")]
+    Runtime(String),
+    #[error("stdio {uri}: {reason}")]
+    Stdio { uri: String, reason: String },
+    #[error("mount {what}: {reason}")]
+    Mount { what: String, reason: String },
+    #[error("{op} {}: {source}", path.display())]
+    Io {
+        op: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Names the operation and the path of a failed system call.
+    pub fn io(op: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { op, path, source }
+    }
+
+    /// As [`Error::io`], for rustix.
+    pub fn errno(op: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(rustix::io::Errno) -> Self {
+        let path = path.into();
+        move |errno| Self::Io {
+            op,
+            path,
+            source: errno.into(),
+        }
+    }
+
+    /// The gRPC code that containerd's clients act on.
+    pub fn code(&self) -> tonic::Code {
+        match self {
+            Self::NoContainer(_) | Self::NoExec { .. } | Self::AlreadyFinished => {
+                tonic::Code::NotFound
+            }
+            Self::ContainerExists(_) | Self::ExecExists { .. } => tonic::Code::AlreadyExists,
+            Self::NotRunning(_) => tonic::Code::FailedPrecondition,
+            Self::Unsupported(_) => tonic::Code::Unimplemented,
+            Self::InvalidArgument(_) => tonic::Code::InvalidArgument,
+            Self::WrongState { .. }
+            | Self::Runtime(_)
+            | Self::Stdio { .. }
+            | Self::Mount { .. }
+            | Self::Io { .. } => tonic::Code::Unknown,
+        }
+    }
+}
+
+impl From<Error> for tonic::Status {
+    fn from(error: Error) -> Self {
+        tonic::Status::new(error.code(), error.to_string())
+    }
+}

@@ -1,0 +1,210 @@
+//! The runtime helper: a single-threaded process that creates and starts one
+//! container, or does one other thing, reports over its control socket, and ends.
+//!
+//! Command line: `runtime <control fd> <verb> <bundle> <id> [argument]`. Its stdio is
+//! what the container will have. [`Runtime`] is the border to whatever makes containers:
+//! [`libcontainer`], or any OCI runtime [`binary`].
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{self, Created, Order, Reply};
+
+pub mod binary;
+pub mod diagnosis;
+pub mod enter;
+pub mod launch;
+pub mod libcontainer;
+pub mod seccomp;
+pub mod spec;
+pub mod user;
+
+/// Why the runtime could not do it, as one line for people.
+pub type Failure = String;
+
+/// Which runtime makes a container, and how; kept at `<bundle>/runtime.json`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Choice {
+    /// An OCI runtime's binary; none is the built-in runtime.
+    #[serde(default)]
+    pub binary: Option<String>,
+    /// Where that binary keeps its state.
+    #[serde(default)]
+    pub root: Option<PathBuf>,
+    #[serde(default)]
+    pub systemd_cgroup: bool,
+    #[serde(default)]
+    pub no_pivot: bool,
+    #[serde(default)]
+    pub no_new_keyring: bool,
+}
+
+impl Choice {
+    /// Where it is kept.
+    pub fn path(bundle: &Path) -> PathBuf {
+        bundle.join("runtime.json")
+    }
+}
+
+/// One container, as the helper is told.
+pub struct Subject {
+    pub bundle: PathBuf,
+    pub id: String,
+    pub choice: Choice,
+}
+
+impl Subject {
+    /// The runtime's own state: gone with the bundle.
+    pub fn state(&self) -> PathBuf {
+        match &self.choice.root {
+            Some(root) if self.choice.binary.is_some() => root.clone(),
+            _ => state_root(&self.bundle),
+        }
+    }
+}
+
+/// The built-in runtime's state of a bundle.
+pub fn state_root(bundle: &Path) -> PathBuf {
+    bundle.join("runtime")
+}
+
+/// What makes and changes containers. Signals, freezing and figures go by the
+/// process and its cgroup, and need no runtime.
+pub trait Runtime {
+    /// Makes the container up to the point where only its program is missing.
+    fn create(&mut self, spec: &spec::Prepared) -> Result<Made, Failure>;
+    /// Runs the program of the container that this helper has created.
+    fn start(&mut self) -> Result<(), Failure>;
+    /// Runs a further process; `process` is the file of its description.
+    fn exec(&mut self, request: &Exec) -> Result<Executed, Failure>;
+    /// Applies new limits.
+    fn update(&mut self, resources: &oci_spec::runtime::LinuxResources) -> Result<(), Failure>;
+    /// Removes what is left of a container whose init is gone.
+    fn delete(&mut self) -> Result<(), Failure>;
+}
+
+/// A container that waits for its start.
+pub struct Made {
+    pub pid: i32,
+    pub console: Option<OwnedFd>,
+}
+
+/// A further process that runs.
+pub struct Executed {
+    pub pid: i32,
+    pub console: Option<OwnedFd>,
+}
+
+/// A further process to be run, as the shim writes it to a file.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Exec {
+    pub process: oci_spec::runtime::Process,
+    /// A user as people write it, to be looked up in the container's root.
+    #[serde(default)]
+    pub user: Option<String>,
+    pub init: i32,
+    pub cgroups: Vec<PathBuf>,
+}
+
+/// Runs the helper with the arguments that follow `runtime`.
+pub fn run(arguments: &[String]) -> ExitCode {
+    let [descriptor, verb, bundle, id, rest @ ..] = arguments else {
+        eprintln!("the runtime helper is started by the shim only");
+        return ExitCode::from(64);
+    };
+    let Some(control) = launch::claim_descriptor(descriptor) else {
+        return ExitCode::from(64);
+    };
+    launch::reset_inherited();
+    let bundle = PathBuf::from(bundle);
+    let choice = std::fs::read(Choice::path(&bundle))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    let subject = Subject {
+        bundle,
+        id: id.clone(),
+        choice,
+    };
+    match serve(&control, verb, subject, rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            let message: String = message.chars().take(8000).collect();
+            let _ = control::send(&control, &Reply::Failed { message }, None);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(control: &OwnedFd, verb: &str, subject: Subject, rest: &[String]) -> Result<(), Failure> {
+    let argument = || rest.first().ok_or_else(|| format!("{verb}: an argument is missing"));
+    match verb {
+        "create" => create(control, subject),
+        "exec" => {
+            let mut exec: Exec = read_json(Path::new(argument()?))?;
+            spec::prepare_exec(&mut exec)?;
+            let done = choose(subject).exec(&exec)?;
+            let reply = Reply::Started { pid: done.pid };
+            report(control, &reply, done.console.as_ref())
+        }
+        "update" => {
+            let resources = read_json(Path::new(argument()?))?;
+            choose(subject).update(&resources)?;
+            report(control, &Reply::Done, None)
+        }
+        "delete" => {
+            choose(subject).delete()?;
+            report(control, &Reply::Done, None)
+        }
+        other => Err(format!("unknown helper verb {other}")),
+    }
+}
+
+fn create(control: &OwnedFd, subject: Subject) -> Result<(), Failure> {
+    let prepared = spec::prepare(&subject)?;
+    let foreign = subject.choice.binary.is_some();
+    let mut runtime = choose(subject);
+    let made = runtime.create(&prepared)?;
+    let cgroups = crate::cgroup::Cgroup::of_process(made.pid)
+        .map(|cgroup| cgroup.directories().to_vec())
+        .unwrap_or_default();
+    if let Some(console) = &made.console {
+        launch::give_terminal(console, prepared.uid);
+    }
+    let created = Created {
+        pid: made.pid,
+        cgroups,
+        private_pids: prepared.private_pids,
+        delete_by_runtime: foreign || prepared.has_hooks,
+        console_size: prepared.console_size,
+    };
+    report(control, &Reply::Created(created), made.console.as_ref())?;
+    drop(made.console);
+    // End of file: the shim gave the container up, or is dead.
+    match control::receive::<Order>(control) {
+        Ok(Some((Order::Start, _))) => {}
+        Ok(None) | Err(_) => return Ok(()),
+    }
+    runtime.start()?;
+    report(control, &Reply::Started { pid: made.pid }, None)
+}
+
+fn choose(subject: Subject) -> Box<dyn Runtime> {
+    match subject.choice.binary.clone() {
+        Some(binary) => Box::new(binary::Binary::new(binary, subject)),
+        None => Box::new(libcontainer::Builtin::new(subject)),
+    }
+}
+
+fn report(control: &OwnedFd, reply: &Reply, console: Option<&OwnedFd>) -> Result<(), Failure> {
+    control::send(control, reply, console.map(AsFd::as_fd))
+        .map_err(|errno| format!("report to the shim: {errno}"))
+}
+
+fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| format!("read {}: {error}", path.display()))?;
+    serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))
+}

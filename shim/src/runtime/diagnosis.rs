@@ -1,0 +1,80 @@
+//! Keeps what libcontainer logs as errors: its init process sends only the outermost
+//! message of a failure, and logs the rest, which would be lost with the process.
+//!
+//! The records go to a memory file, whose offset all forked processes share.
+
+use std::fmt::Write;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::fs::MemfdFlags;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// What was logged, seen from the helper.
+pub struct Diagnosis {
+    file: Option<Arc<OwnedFd>>,
+}
+
+impl Diagnosis {
+    /// Starts keeping error records of this process and of what it forks.
+    pub fn begin() -> Self {
+        let file = rustix::fs::memfd_create("diagnosis", MemfdFlags::CLOEXEC).ok().map(Arc::new);
+        if let Some(file) = &file {
+            // Fails only when one is set already; then that one has the records.
+            let _ = tracing::subscriber::set_global_default(Recorder { file: file.clone() });
+        }
+        Self { file }
+    }
+
+    /// The first error that was logged: the one nearest to the cause.
+    pub fn first(&self) -> Option<String> {
+        let mut bytes = [0; 2000];
+        let length = rustix::io::pread(self.file.as_ref()?, &mut bytes, 0).ok()?;
+        let text = String::from_utf8_lossy(&bytes[..length]);
+        text.lines().next().map(str::to_string).filter(|line| !line.is_empty())
+    }
+}
+
+struct Recorder {
+    file: Arc<OwnedFd>,
+}
+
+impl Subscriber for Recorder {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::ERROR && metadata.is_event()
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        let mut text = line.message + &line.fields;
+        text.retain(|character| character != '\n');
+        text.push('\n');
+        let _ = rustix::io::write(&*self.file, text.as_bytes());
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Line {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.fields, ", {name}: {value:?}"),
+        };
+    }
+}

@@ -1,0 +1,236 @@
+//! A further process in a running container, by the kernel's own means: join the
+//! cgroup, `setns` to the init's namespaces, clone into them as the shim's child, set
+//! the process up, execve.
+//!
+//! libcontainer could do it, but gives an exec no seccomp filter. The helper has one
+//! thread, so what the cloned child does before execve may allocate.
+
+#![allow(unsafe_code)]
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use libcontainer::syscall::syscall::create_syscall;
+use nix::sched::CloneFlags;
+use nix::unistd::{Gid, Uid};
+use oci_spec::runtime::{LinuxSeccomp, Process};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+
+use super::{Exec, Executed, Failure, launch, seccomp};
+
+const NAMESPACES: [(&str, CloneFlags); 8] = [
+    ("user", CloneFlags::CLONE_NEWUSER),
+    ("mnt", CloneFlags::CLONE_NEWNS),
+    ("pid", CloneFlags::CLONE_NEWPID),
+    ("net", CloneFlags::CLONE_NEWNET),
+    ("ipc", CloneFlags::CLONE_NEWIPC),
+    ("uts", CloneFlags::CLONE_NEWUTS),
+    ("cgroup", CloneFlags::CLONE_NEWCGROUP),
+    ("time", CloneFlags::from_bits_retain(libc::CLONE_NEWTIME)),
+];
+
+/// Runs `request` in the container of `bundle`; answers when its program has been executed.
+pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, Failure> {
+    let process = &request.process;
+    let filter = seccomp::of_bundle(bundle)?;
+    let init = Pid::from_raw(request.init).ok_or("the container has no process")?;
+    let pidfd = pidfd_open(init, PidfdFlags::empty())
+        .map_err(|errno| format!("the container's init {}: {}", request.init, launch::words(errno)))?;
+    let foreign = foreign_namespaces(request.init)?;
+    if let Some(adjustment) = process.oom_score_adj() {
+        fs::write("/proc/self/oom_score_adj", adjustment.to_string())
+            .map_err(|error| format!("oom_score_adj: {error}"))?;
+    }
+    join_cgroups(request)?;
+    let user_namespace = foreign.contains(CloneFlags::CLONE_NEWUSER);
+    if !user_namespace {
+        launch::give_pipes(process.user().uid());
+    }
+    // Until the program runs, nobody in the container may look into this process.
+    nix::sys::prctl::set_dumpable(false).map_err(|errno| format!("dumpable: {errno}"))?;
+    nix::sched::setns(&pidfd, foreign).map_err(|errno| format!("join the container's namespaces: {errno}"))?;
+
+    let console = if process.terminal().unwrap_or(false) {
+        Some(open_terminal(process.user().uid())?)
+    } else {
+        None
+    };
+    let (status, writer) = launch::status_pipe()?;
+    let slave = console.as_ref().map(|(_, slave)| slave);
+    // SAFETY: as fork; this process has one thread, so the child finds every lock free.
+    let pid = match unsafe { clone_sibling() }? {
+        0 => {
+            let reason = become_program(process, filter.as_ref(), slave, user_namespace);
+            let _ = rustix::io::write(&writer, reason.as_bytes());
+            // SAFETY: ends the child without running the helper's exit handlers a second time.
+            unsafe { libc::_exit(127) }
+        }
+        pid => pid,
+    };
+    drop(writer);
+    launch::await_launch(status)?;
+    Ok(Executed {
+        pid,
+        console: console.map(|(master, _)| master),
+    })
+}
+
+/// Sets the calling process up and executes the program; returns only why not.
+fn become_program(
+    process: &Process,
+    filter: Option<&LinuxSeccomp>,
+    terminal: Option<&OwnedFd>,
+    user_namespace: bool,
+) -> String {
+    match set_up(process, filter, terminal, user_namespace) {
+        Ok(()) => launch::execute(process),
+        Err(reason) => reason,
+    }
+}
+
+fn set_up(
+    process: &Process,
+    filter: Option<&LinuxSeccomp>,
+    terminal: Option<&OwnedFd>,
+    user_namespace: bool,
+) -> Result<(), Failure> {
+    let system = create_syscall();
+    let failed = |what: &'static str| move |error: nix::Error| format!("{what}: {error}");
+    nix::unistd::setsid().map_err(failed("setsid"))?;
+    if let Some(terminal) = terminal {
+        rustix::process::ioctl_tiocsctty(terminal).map_err(|errno| format!("controlling terminal: {errno}"))?;
+        rustix::stdio::dup2_stdin(terminal)
+            .and_then(|()| rustix::stdio::dup2_stdout(terminal))
+            .and_then(|()| rustix::stdio::dup2_stderr(terminal))
+            .map_err(|errno| format!("terminal: {errno}"))?;
+    }
+    if user_namespace {
+        become_user(0, 0)?;
+    }
+    for limit in process.rlimits().iter().flatten() {
+        system.set_rlimit(limit).map_err(|error| format!("rlimit {:?}: {error}", limit.typ()))?;
+    }
+    if let Some(profile) = process.apparmor_profile() {
+        libcontainer::apparmor::apply_profile(profile).map_err(|error| error.to_string())?;
+    }
+    if let Some(umask) = process.user().umask() {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+    }
+    // Where only root may go, root goes; where only the user may go, the user does below.
+    let arrived = nix::unistd::chdir(process.cwd());
+    let groups: Vec<Gid> =
+        process.user().additional_gids().iter().flatten().map(|gid| Gid::from_raw(*gid)).collect();
+    if !user_namespace || !groups.is_empty() {
+        nix::unistd::setgroups(&groups).map_err(failed("groups"))?;
+    }
+    let no_new_privileges = process.no_new_privileges() == Some(true);
+    if let Some(filter) = filter.filter(|_| !no_new_privileges) {
+        seccomp::apply(filter)?;
+    }
+    let user = process.user();
+    become_user(user.uid(), user.gid())?;
+    if let Some(capabilities) = process.capabilities() {
+        libcontainer::capabilities::reset_effective(system.as_ref())
+            .and_then(|()| libcontainer::capabilities::drop_privileges(capabilities, system.as_ref()))
+            .map_err(|error| format!("capabilities: {error}"))?;
+    }
+    if arrived.is_err() {
+        nix::unistd::chdir(process.cwd()).map_err(|errno| {
+            let cwd = process.cwd().display();
+            format!("chdir to cwd ({cwd:?}) set in config.json failed: {}", errno.desc().to_lowercase())
+        })?;
+    }
+    // A directory descriptor that leaked from the host would show as unreachable.
+    if !rustix::process::getcwd(Vec::new()).is_ok_and(|cwd| cwd.as_bytes().starts_with(b"/")) {
+        return Err("the working directory is outside of the container".into());
+    }
+    system.close_range(0).map_err(|error| format!("close descriptors: {error}"))?;
+    if no_new_privileges {
+        nix::sys::prctl::set_no_new_privs().map_err(failed("no new privileges"))?;
+        if let Some(filter) = filter {
+            seccomp::apply(filter)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes on a user's and a group's id, keeping the permitted capabilities.
+fn become_user(uid: u32, gid: u32) -> Result<(), Failure> {
+    let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    nix::sys::prctl::set_keepcaps(true)
+        .and_then(|()| nix::unistd::setresgid(group, group, group))
+        .and_then(|()| nix::unistd::setresuid(user, user, user))
+        .and_then(|()| nix::sys::prctl::set_keepcaps(false))
+        .map_err(|errno| format!("user {uid}:{gid}: {errno}"))
+}
+
+/// The init's namespaces that differ from our own. (Joining one's own user namespace is an error.)
+fn foreign_namespaces(init: i32) -> Result<CloneFlags, Failure> {
+    let mut foreign = CloneFlags::empty();
+    for (name, flag) in NAMESPACES {
+        let ours = fs::metadata(format!("/proc/self/ns/{name}"));
+        let theirs = fs::metadata(format!("/proc/{init}/ns/{name}"));
+        match (ours, theirs) {
+            (Ok(ours), Ok(theirs)) if ours.ino() != theirs.ino() => foreign |= flag,
+            (Ok(_), Ok(_)) | (Err(_), _) => {}
+            (Ok(_), Err(error)) => return Err(format!("the container's init {init}: {error}")),
+        }
+    }
+    Ok(foreign)
+}
+
+fn join_cgroups(request: &Exec) -> Result<(), Failure> {
+    for directory in &request.cgroups {
+        let file = directory.join("cgroup.procs");
+        // 0 is the writing process.
+        if let Err(error) = fs::write(&file, "0")
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return Err(format!("join {}: {error}", directory.display()));
+        }
+    }
+    Ok(())
+}
+
+/// A terminal of the container's own devpts: its master, and its slave given to the user.
+fn open_terminal(uid: u32) -> Result<(OwnedFd, OwnedFd), Failure> {
+    let failed = |errno| format!("open a terminal: {}", launch::words(errno));
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).map_err(failed)?;
+    unlockpt(&master).map_err(failed)?;
+    // By the master, so that a container's fake /dev/pts is never looked at.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let slave = ioctl_tiocgptpeer(&master, flags).map_err(failed)?;
+    if uid != 0 {
+        let _ = rustix::fs::fchown(slave.as_fd(), Some(rustix::thread::Uid::from_raw(uid)), None);
+    }
+    debug_assert!(slave.as_raw_fd() > 2);
+    Ok((master, slave))
+}
+
+/// Forks with `CLONE_PARENT`: the child is the shim's, which reaps it.
+///
+/// # Safety
+///
+/// As fork(2) in a process with a single thread.
+unsafe fn clone_sibling() -> Result<i32, Failure> {
+    let no_pointer = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: no new stack and no shared memory: the raw call behaves as fork(2). On x86-64 and
+    // arm64 alike the first two arguments are the flags and the stack.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            libc::CLONE_PARENT | libc::SIGCHLD,
+            no_pointer,
+            no_pointer,
+            no_pointer,
+            no_pointer,
+        )
+    };
+    match pid {
+        -1 => Err(format!("clone: {}", std::io::Error::last_os_error())),
+        pid => Ok(pid as i32),
+    }
+}

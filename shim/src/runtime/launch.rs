@@ -1,0 +1,232 @@
+//! The last steps before a program: what the helper must not hand on, how the
+//! program is found, and how a failed execve gets back to the helper.
+
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::sys::signal::{SigHandler, Signal, signal};
+use oci_spec::runtime::{Process, Spec};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, accessat, fchown, fstat};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::pty::OpenptFlags;
+use rustix::thread::Uid;
+
+use super::Failure;
+use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
+
+/// What a program is searched in when its environment has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Takes over the descriptor that the shim left open for this helper.
+pub fn claim_descriptor(number: &str) -> Option<OwnedFd> {
+    let number: i32 = number.parse().ok().filter(|number| *number > 2)?;
+    // SAFETY: the descriptor is only looked at; an unopened one makes fcntl fail.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    rustix::io::fcntl_setfd(borrowed, rustix::io::FdFlags::CLOEXEC).ok()?;
+    // SAFETY: it is open (fcntl succeeded), was left open for this process alone,
+    // and nothing else in it knows the number.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Undoes what programs must not inherit from a Rust program or from the shim.
+pub fn reset_inherited() {
+    // SAFETY: the default action replaces the standard library's SIG_IGN; no handler is involved.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let _ = nix::unistd::setgroups(&[]);
+}
+
+/// Makes a terminal's slave the property of the program's user.
+pub fn give_terminal(master: &OwnedFd, uid: u32) {
+    if uid != 0
+        && let Ok(slave) =
+            rustix::pty::ioctl_tiocgptpeer(master, OpenptFlags::RDWR | OpenptFlags::NOCTTY)
+    {
+        let _ = fchown(&slave, Some(Uid::from_raw(uid)), None);
+    }
+}
+
+/// Makes the stdio pipes the property of the program's user, who may then open
+/// `/dev/stdout` and the like.
+pub fn give_pipes(uid: u32) {
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    for descriptor in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
+        let is_pipe = fstat(descriptor)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+        if uid != 0 && is_pipe {
+            let _ = fchown(descriptor, Some(Uid::from_raw(uid)), None);
+        }
+    }
+}
+
+/// A pipe that carries the reason of a failed launch, and is closed by a successful execve.
+pub fn status_pipe() -> Result<(OwnedFd, OwnedFd), Failure> {
+    pipe_with(PipeFlags::CLOEXEC).map_err(|errno| format!("pipe: {errno}"))
+}
+
+/// Waits for the execve at the other end of a status pipe.
+pub fn await_launch(status: OwnedFd) -> Result<(), Failure> {
+    let mut reason = String::new();
+    match std::fs::File::from(status).read_to_string(&mut reason) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(format!("unable to start container process: {reason}")),
+        Err(error) => Err(format!("wait for the program's start: {error}")),
+    }
+}
+
+/// An errno in the words that clients look for.
+pub fn words(errno: Errno) -> String {
+    nix::errno::Errno::from_raw(errno.raw_os_error()).desc().to_lowercase()
+}
+
+/// Finds `program` as execvp would, for the calling user in the current root.
+pub fn find_program(program: &str, path: &str) -> Result<PathBuf, String> {
+    if program.contains('/') {
+        return match executable(Path::new(program)) {
+            Ok(()) => Ok(PathBuf::from(program)),
+            Err(Errno::NOENT | Errno::NOTDIR) => {
+                Err(format!("exec: {program:?}: stat {program}: no such file or directory"))
+            }
+            Err(errno) => Err(format!("exec: {program:?}: {}", words(errno))),
+        };
+    }
+    let mut denied = false;
+    for directory in path.split(':') {
+        let candidate = Path::new(if directory.is_empty() { "." } else { directory }).join(program);
+        match executable(&candidate) {
+            Ok(()) if !program.is_empty() => return Ok(candidate),
+            Err(Errno::ACCESS) => denied = true,
+            _ => {}
+        }
+    }
+    Err(if denied {
+        format!("exec: {program:?}: permission denied")
+    } else {
+        format!("exec: {program:?}: executable file not found in $PATH")
+    })
+}
+
+fn executable(path: &Path) -> Result<(), Errno> {
+    let stat = rustix::fs::stat(path)?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        return Err(Errno::ISDIR);
+    }
+    accessat(CWD, path, Access::EXEC_OK, AtFlags::empty())
+}
+
+/// Finds and executes a process's program; returns only the reason why not.
+pub fn execute(process: &Process) -> String {
+    let empty = Vec::new();
+    let arguments = process.args().as_ref().unwrap_or(&empty);
+    let environment = process.env().as_ref().unwrap_or(&empty);
+    let Some(program) = arguments.first() else {
+        return "exec: no command specified".into();
+    };
+    let path = environment
+        .iter()
+        .rev()
+        .find_map(|entry| entry.strip_prefix("PATH="))
+        .unwrap_or(DEFAULT_PATH);
+    let found = match find_program(program, path) {
+        Ok(found) => found,
+        Err(reason) => return reason,
+    };
+    let strings = |list: &[String]| -> Result<Vec<CString>, std::ffi::NulError> {
+        list.iter().map(|text| CString::new(text.as_bytes())).collect()
+    };
+    let (Ok(file), Ok(arguments), Ok(environment)) = (
+        CString::new(found.as_os_str().as_bytes()),
+        strings(arguments),
+        strings(environment),
+    ) else {
+        return format!("exec: {program:?}: invalid argument: a NUL byte");
+    };
+    let Err(errno) = nix::unistd::execve(&file, &arguments, &environment);
+    format!("exec {}: {}", found.display(), errno.desc().to_lowercase())
+}
+
+/// Tells libcontainer how to run a container's program: as it would, but with the
+/// exact environment of the spec, and with the reason of a failure on a status pipe.
+#[derive(Clone)]
+pub struct Launch {
+    status: Arc<OwnedFd>,
+}
+
+impl Launch {
+    /// Failures go to `status`, the writing end of a status pipe.
+    pub fn new(status: OwnedFd) -> Self {
+        Self {
+            status: Arc::new(status),
+        }
+    }
+
+    fn fail(&self, reason: &str) {
+        let _ = rustix::io::write(&*self.status, reason.as_bytes());
+    }
+}
+
+impl Executor for Launch {
+    fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        let process = spec.process().as_ref().ok_or(ExecutorError::InvalidArg)?;
+        let reason = execute(process);
+        self.fail(&reason);
+        Err(ExecutorError::Other(reason))
+    }
+
+    // Runs in the container's root as the container's user, before the container counts as created.
+    fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
+        let process = spec.process().as_ref();
+        let program = process
+            .and_then(|process| process.args().as_ref())
+            .and_then(|arguments| arguments.first());
+        let Some(program) = program else {
+            return Ok(());
+        };
+        let path = process
+            .and_then(|process| process.env().as_ref())
+            .and_then(|list| list.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")))
+            .unwrap_or(DEFAULT_PATH);
+        find_program(program, path).map(drop).map_err(|reason| {
+            self.fail(&reason);
+            ExecutorValidationError::ArgValidationError(reason)
+        })
+    }
+
+    fn setup_envs(
+        &self,
+        _: std::collections::HashMap<String, String>,
+    ) -> Result<(), libcontainer::workload::ExecutorSetEnvsError> {
+        // `exec` passes the spec's own list to execve.
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_or_missed_in_dockers_words() {
+        assert_eq!(find_program("sh", "/nowhere:/bin"), Ok(PathBuf::from("/bin/sh")));
+        assert_eq!(
+            find_program("no-such", "/bin"),
+            Err("exec: \"no-such\": executable file not found in $PATH".into())
+        );
+        assert_eq!(
+            find_program("/no/such", ""),
+            Err("exec: \"/no/such\": stat /no/such: no such file or directory".into())
+        );
+        assert_eq!(find_program("/etc", ""), Err("exec: \"/etc\": is a directory".into()));
+        assert_eq!(
+            find_program("/etc/passwd", ""),
+            Err("exec: \"/etc/passwd\": permission denied".into())
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! What is still to be settled in a bundle's `config.json` once the root is mounted:
+//! the user's numbers, `HOME`, the cgroup path, the working directory.
+//!
+//! Works on plain JSON, so that nothing is lost that other runtimes know. The file is
+//! only written when something changed; doing it twice changes nothing.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use serde_json::{Map, Value, json};
+
+use super::user::{Accounts, User, open_inside};
+use super::{Exec, Failure, Subject};
+
+/// The annotation that names the user, `name|uid[:group|gid]`.
+pub const USER_ANNOTATION: &str = "io.gantry.user";
+
+/// What the helper needs to know of a spec that is ready.
+pub struct Prepared {
+    pub uid: u32,
+    pub terminal: bool,
+    pub private_pids: bool,
+    pub has_hooks: bool,
+    pub console_size: Option<(u16, u16)>,
+}
+
+/// Settles the spec of a container that is about to be created.
+pub fn prepare(subject: &Subject) -> Result<Prepared, Failure> {
+    let path = subject.bundle.join("config.json");
+    let bytes = fs::read(&path).map_err(|error| format!("read {}: {error}", path.display()))?;
+    let mut spec: Value =
+        serde_json::from_slice(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+    let before = spec.clone();
+
+    let root = subject.bundle.join(text(&spec, "/root/path").unwrap_or("rootfs"));
+    let wanted = spec
+        .get("annotations")
+        .and_then(|all| all.get(USER_ANNOTATION)?.as_str())
+        .or_else(|| text(&spec, "/process/user/username"))
+        .map(str::to_string);
+    let cwd = text(&spec, "/process/cwd").unwrap_or("/").to_string();
+    let mounts = spec.get("mounts").cloned().unwrap_or_default();
+    if let Some(process) = spec.get_mut("process").and_then(Value::as_object_mut) {
+        settle_process(process, &root, wanted.as_deref())?;
+    }
+    make_directory(&root, &mounts, Path::new(&cwd));
+
+    let foreign = subject.choice.binary.is_some();
+    let cgroup = text(&spec, "/linux/cgroupsPath").unwrap_or_default();
+    let cgroup = match cgroup.split(':').collect::<Vec<_>>()[..] {
+        [slice, prefix, name] if !foreign => format!("/{slice}/{prefix}-{name}.scope"),
+        _ if cgroup.is_empty() => format!("/gantry/{}", subject.id),
+        _ => cgroup.to_string(),
+    };
+    if let Some(linux) = spec.get_mut("linux").and_then(Value::as_object_mut) {
+        linux.insert("cgroupsPath".into(), json!(cgroup));
+    }
+    if spec != before {
+        write(&path, &spec)?;
+    }
+    Ok(Prepared {
+        uid: spec.pointer("/process/user/uid").and_then(Value::as_u64).unwrap_or(0) as u32,
+        terminal: spec.pointer("/process/terminal").and_then(Value::as_bool).unwrap_or(false),
+        private_pids: has_private_pids(&spec),
+        has_hooks: spec.get("hooks").and_then(Value::as_object).is_some_and(|all| !all.is_empty()),
+        console_size: console_size(&spec),
+    })
+}
+
+/// Settles the user and `HOME` of a further process, by the container's own accounts.
+pub fn prepare_exec(exec: &mut Exec) -> Result<(), Failure> {
+    let named = exec.user.take().or_else(|| exec.process.user().username().clone());
+    let mut env = exec.process.env().clone().unwrap_or_default();
+    let has_home = env.iter().any(|entry| entry.len() > 5 && entry.starts_with("HOME="));
+    if named.is_none() && has_home {
+        return Ok(());
+    }
+    let accounts = Accounts::read(Path::new(&format!("/proc/{}/root", exec.init)))?;
+    if let Some(named) = named {
+        let found = accounts.resolve(&named)?;
+        let mut user = exec.process.user().clone();
+        user.set_uid(found.uid)
+            .set_gid(found.gid)
+            .set_additional_gids(Some(found.additional_gids))
+            .set_username(None);
+        exec.process.set_user(user);
+    }
+    if !has_home {
+        env.retain(|entry| !entry.starts_with("HOME="));
+        env.push(format!("HOME={}", accounts.home(exec.process.user().uid())));
+        exec.process.set_env(Some(env));
+    }
+    Ok(())
+}
+
+/// The cgroup path of a bundle that was prepared.
+pub fn cgroups_path(bundle: &Path) -> Result<String, Failure> {
+    let spec: Value = super::read_json(&bundle.join("config.json"))?;
+    text(&spec, "/linux/cgroupsPath")
+        .map(str::to_string)
+        .ok_or_else(|| format!("{}: no cgroupsPath", bundle.display()))
+}
+
+fn settle_process(
+    process: &mut Map<String, Value>,
+    root: &Path,
+    wanted: Option<&str>,
+) -> Result<(), Failure> {
+    let environment = process.get("env").and_then(Value::as_array);
+    let has_home = environment.is_some_and(|entries| {
+        entries
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|entry| entry.len() > 5 && entry.starts_with("HOME="))
+    });
+    if wanted.is_some() || !has_home {
+        let accounts = Accounts::read(root)?;
+        if let Some(wanted) = wanted {
+            let User { uid, gid, additional_gids } = accounts.resolve(wanted)?;
+            let user = process.entry("user").or_insert_with(|| json!({}));
+            user["uid"] = json!(uid);
+            user["gid"] = json!(gid);
+            user["additionalGids"] = json!(additional_gids);
+        }
+        if !has_home {
+            // libcontainer would ask the C library, which loads code from the container's root.
+            let uid = process.get("user").and_then(|user| user.get("uid")).and_then(Value::as_u64);
+            let home = accounts.home(uid.unwrap_or(0) as u32);
+            let entries = process.entry("env").or_insert_with(|| json!([]));
+            if let Some(entries) = entries.as_array_mut() {
+                entries.retain(|entry| entry.as_str().is_none_or(|entry| !entry.starts_with("HOME=")));
+                entries.push(json!(format!("HOME={home}")));
+            }
+        }
+    }
+    // libcontainer loads the seccomp filter after it dropped its capabilities when
+    // the key is there at all, which only works with no new privileges.
+    if process.get("noNewPrivileges") == Some(&Value::Bool(false)) {
+        process.remove("noNewPrivileges");
+    }
+    Ok(())
+}
+
+/// Makes the working directory, where it will be visible: in the root, or in the
+/// bind mount that covers it. Failures show when the program is started.
+fn make_directory(root: &Path, mounts: &Value, cwd: &Path) {
+    let covering = mounts
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|mount| {
+            let below = cwd.strip_prefix(text(mount, "/destination")?).ok()?;
+            Some((below.to_path_buf(), text(mount, "/type"), text(mount, "/source")?))
+        })
+        .min_by_key(|(below, ..)| below.components().count());
+    let (base, below) = match covering {
+        Some((below, Some("bind"), source)) => (PathBuf::from(source), below),
+        Some((below, None | Some(""), source)) => (PathBuf::from(source), below),
+        Some(_) => return,
+        None => (root.to_path_buf(), cwd.strip_prefix("/").unwrap_or(cwd).to_path_buf()),
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(base) = rustix::fs::open(&base, flags, Mode::empty()) else {
+        return;
+    };
+    let mut reached = String::from(".");
+    for component in below.components() {
+        let Component::Normal(name) = component else {
+            continue;
+        };
+        let Some(name) = name.to_str() else { return };
+        let Ok(parent) = open_inside(&base, &reached, flags) else {
+            return;
+        };
+        match make_one(&parent, name) {
+            Ok(()) | Err(Errno::EXIST) => reached = format!("{reached}/{name}"),
+            Err(_) => return,
+        }
+    }
+}
+
+fn make_one(parent: &OwnedFd, name: &str) -> rustix::io::Result<()> {
+    rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755))
+}
+
+fn has_private_pids(spec: &Value) -> bool {
+    spec.pointer("/linux/namespaces").and_then(Value::as_array).is_some_and(|namespaces| {
+        namespaces.iter().any(|namespace| {
+            text(namespace, "/type") == Some("pid")
+                && text(namespace, "/path").unwrap_or_default().is_empty()
+        })
+    })
+}
+
+fn console_size(spec: &Value) -> Option<(u16, u16)> {
+    let side = |name| spec.pointer(&format!("/process/consoleSize/{name}"))?.as_u64();
+    Some((side("width")? as u16, side("height")? as u16)).filter(|size| *size != (0, 0))
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer)?.as_str()
+}
+
+fn write(path: &Path, spec: &Value) -> Result<(), Failure> {
+    let temporary = path.with_extension("new");
+    let bytes = serde_json::to_vec(spec).expect("JSON values always serialize");
+    fs::write(&temporary, bytes)
+        .and_then(|()| fs::rename(&temporary, path))
+        .map_err(|error| format!("write {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_gets_its_numbers_and_a_home_once() {
+        let root = std::env::temp_dir().join(format!("gantry-spec-{}", std::process::id()));
+        fs::create_dir_all(root.join("etc")).expect("a temporary root");
+        fs::write(root.join("etc/passwd"), "web:x:7:8::/srv:/bin/sh\n").expect("passwd");
+        let mut process = json!({"env": ["A=1", "HOME="], "noNewPrivileges": false})
+            .as_object()
+            .expect("an object")
+            .clone();
+        for _ in 0..2 {
+            settle_process(&mut process, &root, Some("web")).expect("settled");
+            assert_eq!(
+                Value::Object(process.clone()),
+                json!({"env": ["A=1", "HOME=/srv"], "user": {"uid": 7, "gid": 8, "additionalGids": []}})
+            );
+        }
+        make_directory(&root, &json!([]), Path::new("/a/b/../c"));
+        assert!(root.join("a/b/c").is_dir());
+        fs::remove_dir_all(&root).expect("removed");
+    }
+
+    #[test]
+    fn a_path_makes_a_namespace_shared() {
+        let spec = |namespace| json!({"linux": {"namespaces": [namespace]}});
+        assert!(has_private_pids(&spec(json!({"type": "pid"}))));
+        assert!(!has_private_pids(&spec(json!({"type": "pid", "path": "/proc/1/ns/pid"}))));
+        assert!(!has_private_pids(&json!({})));
+    }
+}

@@ -1,0 +1,168 @@
+//! Users and groups by name, looked up in a container's own `/etc/passwd` and
+//! `/etc/group`, which are hostile input: opened only inside the container's root.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+
+use super::Failure;
+
+/// The largest passwd or group file that is read.
+const LIMIT: u64 = 16 << 20;
+
+/// Who a process runs as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+    pub additional_gids: Vec<u32>,
+}
+
+/// A container's account files.
+pub struct Accounts {
+    passwd: String,
+    group: String,
+}
+
+impl Accounts {
+    /// Reads them below `root`; missing files are empty ones.
+    pub fn read(root: &Path) -> Result<Self, Failure> {
+        let opened = rustix::fs::open(
+            root,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|errno| format!("open {}: {errno}", root.display()))?;
+        Ok(Self {
+            passwd: read_inside(&opened, "etc/passwd"),
+            group: read_inside(&opened, "etc/group"),
+        })
+    }
+
+    /// Resolves `user[:group]`, names or numbers, by Docker's rules. Empty is root.
+    pub fn resolve(&self, wanted: &str) -> Result<User, Failure> {
+        let (user, group) = match wanted.split_once(':') {
+            Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
+            None => (wanted, None),
+        };
+        let user = if user.is_empty() { "0" } else { user };
+        let entry = entries(&self.passwd)
+            .find(|fields| fields.len() >= 4 && (fields[0] == user || fields[2] == user));
+        let (name, uid, own_gid) = match entry {
+            Some(fields) => (fields[0], number(fields[2])?, number(fields[3])?),
+            None if is_number(user) => ("", number(user)?, 0),
+            None => {
+                return Err(format!("unable to find user {user}: no matching entries in passwd file"));
+            }
+        };
+        let groups = entries(&self.group).filter(|fields| fields.len() >= 3);
+        match group {
+            Some(group) => {
+                let entry = groups.into_iter().find(|fields| fields[0] == group || fields[2] == group);
+                let gid = match entry {
+                    Some(fields) => number(fields[2])?,
+                    None if is_number(group) => number(group)?,
+                    None => {
+                        return Err(format!(
+                            "unable to find group {group}: no matching entries in group file"
+                        ));
+                    }
+                };
+                Ok(User { uid, gid, additional_gids: Vec::new() })
+            }
+            None => {
+                let additional_gids = groups
+                    .filter(|fields| {
+                        !name.is_empty()
+                            && fields.get(3).is_some_and(|members| members.split(',').any(|m| m == name))
+                    })
+                    .filter_map(|fields| number(fields[2]).ok())
+                    .collect();
+                Ok(User { uid, gid: own_gid, additional_gids })
+            }
+        }
+    }
+
+    /// The home directory of `uid`, `/` if it has none.
+    pub fn home(&self, uid: u32) -> String {
+        let uid = uid.to_string();
+        entries(&self.passwd)
+            .find(|fields| fields.len() >= 6 && fields[2] == uid)
+            .map(|fields| fields[5].to_string())
+            .filter(|home| !home.is_empty())
+            .unwrap_or_else(|| "/".into())
+    }
+}
+
+fn entries(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split(':').collect())
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn number(text: &str) -> Result<u32, Failure> {
+    text.parse::<u32>()
+        .ok()
+        .filter(|number| *number <= i32::MAX.cast_unsigned())
+        .ok_or_else(|| "uids and gids must be in range 0-2147483647".to_string())
+}
+
+/// Opens `path` as it is seen by a process whose root is `root`.
+pub fn open_inside(root: &OwnedFd, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
+}
+
+fn read_inside(root: &OwnedFd, path: &str) -> String {
+    let mut bytes = Vec::new();
+    // A FIFO must not block, a device not be read.
+    if let Ok(file) = open_inside(root, path, OFlags::RDONLY | OFlags::NONBLOCK)
+        && fstat(&file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+    {
+        let _ = File::from(file).take(LIMIT).read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> Accounts {
+        Accounts {
+            passwd: "root:x:0:0:root:/root:/bin/sh\n# no\nweb:x:33:44:web:/srv/www:/bin/false\nbroken\n".into(),
+            group: "root:x:0:root\nweb:x:44:\nlog:x:55:sys,web\nbig:x:99999999999:web\n".into(),
+        }
+    }
+
+    #[test]
+    fn names_and_numbers_resolve_with_the_users_groups() {
+        let user = |uid, gid, additional: &[u32]| {
+            Ok(User { uid, gid, additional_gids: additional.to_vec() })
+        };
+        let accounts = accounts();
+        assert_eq!(accounts.resolve("web"), user(33, 44, &[55]));
+        assert_eq!(accounts.resolve("33"), user(33, 44, &[55]));
+        assert_eq!(accounts.resolve("web:root"), user(33, 0, &[]));
+        assert_eq!(accounts.resolve("1000"), user(1000, 0, &[]));
+        assert_eq!(accounts.resolve("1000:77"), user(1000, 77, &[]));
+        assert_eq!(accounts.resolve(""), user(0, 0, &[0]));
+        assert_eq!(accounts.home(33), "/srv/www");
+        assert_eq!(accounts.home(5), "/");
+    }
+
+    #[test]
+    fn unknown_names_fail_in_dockers_words() {
+        let failure = |wanted| accounts().resolve(wanted).expect_err("unknown");
+        assert_eq!(failure("x"), "unable to find user x: no matching entries in passwd file");
+        assert_eq!(failure("web:y"), "unable to find group y: no matching entries in group file");
+        assert_eq!(failure("4294967295"), "uids and gids must be in range 0-2147483647");
+    }
+}

@@ -1,0 +1,108 @@
+//! The shim process: a session, a subreaper and a mount namespace of its own, one thread,
+//! and the gRPC services on the socket that it was started with.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_stream::wrappers::UnixListenerStream;
+
+use crate::container::Tools;
+use crate::error::{Error, Result};
+use crate::helper::{Helpers, dev_null};
+use crate::mounts;
+use crate::reaper::Reaper;
+use crate::server::Shim;
+
+/// How long open calls may take to end once the shim is told to.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Serves until a client shuts the shim down.
+pub fn run(words: &[String]) -> ExitCode {
+    match serve(words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("containerd-shim-gantry-v2: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(words: &[String]) -> Result<()> {
+    let flags = crate::command::Flags::parse(words)?;
+    let listener = take_listener()?;
+    let socket = listener
+        .local_addr()
+        .ok()
+        .and_then(|address| address.as_pathname().map(PathBuf::from))
+        .unwrap_or_default();
+    let _ = rustix::process::setsid();
+    nix::sys::prctl::set_child_subreaper(true)
+        .map_err(|errno| Error::io("become", "subreaper")(errno.into()))?;
+    let bundle = std::env::current_dir().map_err(Error::io("find", "bundle"))?;
+    mounts::enter()?;
+    mounts::isolate(&bundle)?;
+    // The working directory lies below the mount just made: step into it.
+    std::env::set_current_dir(&bundle).map_err(Error::io("enter", &bundle))?;
+    let binary = bundle.join("shim");
+    mounts::pin_binary(&binary)?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(Error::io("start", "event loop"))?;
+    let served = runtime.block_on(async {
+        let reaper = Reaper::default();
+        tokio::spawn(reaper.clone().run());
+        let helpers = Helpers::new(binary, reaper.clone());
+        let shim = Shim::new(Tools {
+            namespace: flags.namespace,
+            helpers,
+            reaper,
+        });
+        listen(shim, listener).await
+    });
+    remove_own(&socket);
+    served.map_err(Error::io("serve", socket))
+}
+
+async fn listen(shim: Shim, listener: UnixListener) -> io::Result<()> {
+    // A shim ends when its client says so; whoever must end it otherwise has SIGKILL.
+    let mut ignored = signal(SignalKind::terminate())?;
+    tokio::spawn(async move { while ignored.recv().await.is_some() {} });
+    let incoming = UnixListenerStream::new(tokio::net::UnixListener::from_std(listener)?);
+    let stopped = shim.clone();
+    let serving = tonic::transport::Server::builder()
+        .add_routes(shim.routes())
+        .serve_with_incoming_shutdown(incoming, async move { stopped.stopped().await });
+    let overdue = async {
+        shim.stopped().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        served = serving => served.map_err(io::Error::other),
+        () = overdue => Ok(()),
+    }
+}
+
+/// The listener comes as stdin, which becomes `/dev/null`.
+fn take_listener() -> Result<UnixListener> {
+    let stdin = io::stdin();
+    let listener =
+        stdin.as_fd().try_clone_to_owned().map_err(Error::io("take", "listener"))?;
+    rustix::stdio::dup2_stdin(dev_null()?).map_err(Error::errno("close", "stdin"))?;
+    let listener = UnixListener::from(listener);
+    listener.set_nonblocking(true).map_err(Error::io("watch", "listener"))?;
+    Ok(listener)
+}
+
+fn remove_own(socket: &Path) {
+    if !socket.as_os_str().is_empty() {
+        let _ = std::fs::remove_file(socket);
+    }
+}

@@ -1,0 +1,69 @@
+//! The shim's gRPC services on one socket: containerd's task service in versions 2 and 3
+//! (the same messages under two names) and `gantry.shim.v1`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::container::{Container, Tools};
+use crate::error::{Error, Result};
+
+mod convert;
+mod inspect;
+mod task;
+mod task_v2;
+
+/// All containers of this shim; a cheap handle.
+#[derive(Clone)]
+pub struct Shim {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    tools: Tools,
+    // Guards the map; never held across an await. None: is being created.
+    containers: Mutex<HashMap<String, Option<Arc<Container>>>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Shim {
+    /// A shim without containers.
+    pub fn new(tools: Tools) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                tools,
+                containers: Mutex::default(),
+                stop: watch::Sender::new(false),
+            }),
+        }
+    }
+
+    /// The services, ready to be served.
+    pub fn routes(&self) -> tonic::service::Routes {
+        use gantry_proto::containerd::task::{v2, v3};
+        use gantry_proto::gantry::shim::v1::shim_server::ShimServer;
+        tonic::service::Routes::new(v3::task_server::TaskServer::new(self.clone()))
+            .add_service(v2::task_server::TaskServer::new(task_v2::Version2(self.clone())))
+            .add_service(ShimServer::new(self.clone()))
+    }
+
+    /// Resolves when a client has ended the shim.
+    pub async fn stopped(&self) {
+        let mut stop = self.inner.stop.subscribe();
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+
+    fn stop(&self) {
+        self.inner.stop.send_replace(true);
+    }
+
+    fn container(&self, id: &str) -> Result<Arc<Container>> {
+        let found = self.containers().get(id).cloned().flatten();
+        found.ok_or_else(|| Error::NoContainer(id.to_string()))
+    }
+
+    fn containers(&self) -> MutexGuard<'_, HashMap<String, Option<Arc<Container>>>> {
+        self.inner.containers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,251 @@
+//! `containerd.task.v3.Task`: parse, call, convert.
+
+use std::path::PathBuf;
+
+use gantry_proto::containerd::runc::v1::ProcessDetails;
+use gantry_proto::containerd::task::v3 as pb;
+use gantry_proto::containerd::v1::types::ProcessInfo;
+use tonic::{Request, Response, Status};
+
+use super::{Shim, convert};
+use crate::cgroup::stats;
+use crate::container::{self, Container};
+use crate::error::Error;
+use crate::process::Phase;
+use crate::stdio::Wanted;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn deleted(pid: i32, exit: crate::reaper::Exit) -> pb::DeleteResponse {
+    pb::DeleteResponse {
+        pid: pid.cast_unsigned(),
+        exit_status: exit.status,
+        exited_at: Some(convert::timestamp(exit.at)),
+    }
+}
+
+/// Exec ids become file names.
+fn check_id(id: &str) -> Result<(), Error> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let valid = !id.is_empty() && id.len() <= 128 && id.bytes().all(allowed) && !id.starts_with('.');
+    if valid {
+        Ok(())
+    } else {
+        Err(Error::InvalidArgument(format!("id {id:?} is not valid")))
+    }
+}
+
+#[tonic::async_trait]
+impl pb::task_server::Task for Shim {
+    async fn state(&self, request: Request<pb::StateRequest>) -> Answer<pb::StateResponse> {
+        let request = request.into_inner();
+        let container = self.container(&request.id)?;
+        let process = container.process(&request.exec_id)?;
+        let phase = process.phase();
+        let exit = match phase {
+            Phase::Stopped { exit, .. } => Some(exit),
+            _ => None,
+        };
+        let paused = request.exec_id.is_empty() && container.is_paused().await;
+        let wanted = process.wanted.clone();
+        Ok(Response::new(pb::StateResponse {
+            id: request.id,
+            bundle: container.bundle.to_string_lossy().into_owned(),
+            pid: phase.pid().cast_unsigned(),
+            status: convert::status(phase, paused).into(),
+            stdin: wanted.stdin,
+            stdout: wanted.stdout,
+            stderr: wanted.stderr,
+            terminal: wanted.terminal,
+            exit_status: exit.map_or(0, |exit| exit.status),
+            exited_at: exit.map(|exit| convert::timestamp(exit.at)),
+            exec_id: request.exec_id,
+        }))
+    }
+
+    async fn create(&self, request: Request<pb::CreateTaskRequest>) -> Answer<pb::CreateTaskResponse> {
+        let request = request.into_inner();
+        if !request.checkpoint.is_empty() {
+            return Err(Error::Unsupported("restoring a checkpoint").into());
+        }
+        check_id(&request.id)?;
+        let choice = convert::choice(request.options.as_ref())?;
+        {
+            let mut containers = self.containers();
+            if containers.contains_key(&request.id) {
+                return Err(Error::ContainerExists(request.id).into());
+            }
+            containers.insert(request.id.clone(), None);
+        }
+        let id = request.id.clone();
+        let bundle = PathBuf::from(request.bundle);
+        let own = std::env::current_dir().is_ok_and(|own| own == bundle);
+        let isolated = if own { Ok(()) } else { crate::mounts::isolate(&bundle) };
+        let request = container::Request {
+            id: request.id,
+            bundle,
+            rootfs: request.rootfs,
+            wanted: Wanted {
+                terminal: request.terminal,
+                stdin: request.stdin,
+                stdout: request.stdout,
+                stderr: request.stderr,
+            },
+            choice,
+        };
+        let created = match isolated {
+            Ok(()) => Container::create(self.inner.tools.clone(), request).await,
+            Err(error) => Err(error),
+        };
+        match created {
+            Ok(container) => {
+                let pid = container.init().phase().pid().cast_unsigned();
+                self.containers().insert(id, Some(container));
+                Ok(Response::new(pb::CreateTaskResponse { pid }))
+            }
+            Err(error) => {
+                self.containers().remove(&id);
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn start(&self, request: Request<pb::StartRequest>) -> Answer<pb::StartResponse> {
+        let request = request.into_inner();
+        let container = self.container(&request.id)?;
+        let pid = match request.exec_id.as_str() {
+            "" => container.start().await?,
+            exec => container.start_exec(exec).await?,
+        };
+        Ok(Response::new(pb::StartResponse {
+            pid: pid.cast_unsigned(),
+        }))
+    }
+
+    async fn delete(&self, request: Request<pb::DeleteRequest>) -> Answer<pb::DeleteResponse> {
+        let request = request.into_inner();
+        let container = self.container(&request.id)?;
+        let (pid, exit) = match request.exec_id.as_str() {
+            "" => {
+                let outcome = container.delete().await?;
+                self.containers().remove(&request.id);
+                outcome
+            }
+            exec => container.delete_exec(exec).await?,
+        };
+        Ok(Response::new(deleted(pid, exit)))
+    }
+
+    async fn pids(&self, request: Request<pb::PidsRequest>) -> Answer<pb::PidsResponse> {
+        let container = self.container(&request.get_ref().id)?;
+        let mut execs = std::collections::HashMap::new();
+        for id in container.exec_ids() {
+            if let Ok(process) = container.process(&id) {
+                execs.insert(process.phase().pid(), id);
+            }
+        }
+        let describe = |pid: i32| ProcessInfo {
+            pid: pid.cast_unsigned(),
+            info: execs.get(&pid).map(|exec| {
+                gantry_proto::pack(&ProcessDetails {
+                    exec_id: exec.clone(),
+                })
+            }),
+        };
+        let processes = container.cgroup()?.pids().into_iter().map(describe).collect();
+        Ok(Response::new(pb::PidsResponse { processes }))
+    }
+
+    async fn pause(&self, request: Request<pb::PauseRequest>) -> Answer<()> {
+        self.container(&request.get_ref().id)?.pause().await?;
+        Ok(Response::new(()))
+    }
+
+    async fn resume(&self, request: Request<pb::ResumeRequest>) -> Answer<()> {
+        self.container(&request.get_ref().id)?.resume().await?;
+        Ok(Response::new(()))
+    }
+
+    async fn checkpoint(&self, _: Request<pb::CheckpointTaskRequest>) -> Answer<()> {
+        Err(Error::Unsupported("checkpointing").into())
+    }
+
+    async fn kill(&self, request: Request<pb::KillRequest>) -> Answer<()> {
+        let request = request.into_inner();
+        let container = self.container(&request.id)?;
+        container.kill(&request.exec_id, convert::signal(request.signal)?, request.all)?;
+        Ok(Response::new(()))
+    }
+
+    async fn exec(&self, request: Request<pb::ExecProcessRequest>) -> Answer<()> {
+        let request = request.into_inner();
+        let container = self.container(&request.id)?;
+        check_id(&request.exec_id)?;
+        let wanted = Wanted {
+            terminal: request.terminal,
+            stdin: request.stdin,
+            stdout: request.stdout,
+            stderr: request.stderr,
+        };
+        let description = request.spec.unwrap_or_default().value;
+        container.add_exec(&request.exec_id, wanted, &description).await?;
+        Ok(Response::new(()))
+    }
+
+    async fn resize_pty(&self, request: Request<pb::ResizePtyRequest>) -> Answer<()> {
+        let request = request.into_inner();
+        let process = self.container(&request.id)?.process(&request.exec_id)?;
+        process.stdio.resize(request.width as u16, request.height as u16)?;
+        Ok(Response::new(()))
+    }
+
+    async fn close_io(&self, request: Request<pb::CloseIoRequest>) -> Answer<()> {
+        let request = request.into_inner();
+        let process = self.container(&request.id)?.process(&request.exec_id)?;
+        if request.stdin {
+            process.stdio.close_stdin();
+        }
+        Ok(Response::new(()))
+    }
+
+    async fn update(&self, request: Request<pb::UpdateTaskRequest>) -> Answer<()> {
+        let request = request.into_inner();
+        let container = self.container(&request.id)?;
+        container.update(&request.resources.unwrap_or_default().value).await?;
+        Ok(Response::new(()))
+    }
+
+    async fn wait(&self, request: Request<pb::WaitRequest>) -> Answer<pb::WaitResponse> {
+        let request = request.into_inner();
+        // The container itself may go while its exit is waited for.
+        let process = self.container(&request.id)?.process(&request.exec_id)?;
+        let exit = process.wait().await;
+        Ok(Response::new(pb::WaitResponse {
+            exit_status: exit.status,
+            exited_at: Some(convert::timestamp(exit.at)),
+        }))
+    }
+
+    async fn stats(&self, request: Request<pb::StatsRequest>) -> Answer<pb::StatsResponse> {
+        let container = self.container(&request.get_ref().id)?;
+        let stats = stats::read(container.cgroup()?);
+        Ok(Response::new(pb::StatsResponse { stats: Some(stats) }))
+    }
+
+    async fn connect(&self, request: Request<pb::ConnectRequest>) -> Answer<pb::ConnectResponse> {
+        let container = self.container(&request.get_ref().id).ok();
+        let task_pid = container.map_or(0, |container| container.init().phase().pid());
+        Ok(Response::new(pb::ConnectResponse {
+            shim_pid: std::process::id(),
+            task_pid: task_pid.cast_unsigned(),
+            version: "3".into(),
+        }))
+    }
+
+    async fn shutdown(&self, request: Request<pb::ShutdownRequest>) -> Answer<()> {
+        if request.get_ref().now || self.containers().is_empty() {
+            self.stop();
+        }
+        Ok(Response::new(()))
+    }
+}

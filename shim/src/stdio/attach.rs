@@ -1,0 +1,157 @@
+//! The attach socket of a container, `<bundle>/attach.sock`: clients name a process and
+//! the streams they want, then bytes flow until the process's output ends.
+//!
+//! A connection begins with one length-prefixed `AttachRequest`, answered by one
+//! length-prefixed `gantry.rpc.v1.Reply`; see `gantry.shim.v1`.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_proto::gantry::rpc::v1::{Reply, Status};
+use gantry_proto::gantry::shim::v1::{AttachReply, AttachRequest};
+use prost::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::hub::Client;
+use super::{Stdio, pump};
+use crate::error::{Error, Result};
+
+/// A request is a few bytes; more is a mistake.
+const LIMIT: u32 = 64 * 1024;
+
+/// Who knows the stdio of a container's processes.
+pub trait Processes: Send + Sync + 'static {
+    /// The stdio of a process that has not ended; "" is the init.
+    fn stdio(&self, exec: &str) -> Result<Arc<Stdio>>;
+}
+
+/// Where the socket of a bundle is.
+pub fn path(bundle: &Path) -> PathBuf {
+    bundle.join("attach.sock")
+}
+
+/// Binds the socket of `bundle`.
+pub fn bind(bundle: &Path) -> Result<UnixListener> {
+    let path = path(bundle);
+    let _ = std::fs::remove_file(&path);
+    let directory = File::open(bundle).map_err(Error::io("open", bundle))?;
+    // By descriptor: a socket's own path must be shorter than 108 bytes.
+    let short = format!("/proc/self/fd/{}/attach.sock", directory.as_raw_fd());
+    UnixListener::bind(short).map_err(Error::io("bind", path))
+}
+
+/// Serves attaching clients until the task is aborted.
+pub async fn serve(listener: UnixListener, processes: Arc<dyn Processes>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, perhaps: others may end.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let processes = processes.clone();
+        tokio::spawn(async move {
+            let _ = converse(stream, processes.as_ref()).await;
+        });
+    }
+}
+
+async fn converse(mut stream: UnixStream, processes: &dyn Processes) -> std::io::Result<()> {
+    let request = tokio::time::timeout(Duration::from_secs(10), read_request(&mut stream)).await??;
+    let stdio = match processes.stdio(&request.exec_id) {
+        Ok(stdio) => stdio,
+        Err(error) => return refuse(&mut stream, error.code(), &error.to_string()).await,
+    };
+    let framed = !stdio.is_terminal();
+    let Some(client) = stdio.hub().attach(request.stdout, request.stderr && framed, framed) else {
+        let message = "the process has ended";
+        return refuse(&mut stream, tonic::Code::FailedPrecondition, message).await;
+    };
+    let detail = AttachReply {
+        terminal: stdio.is_terminal(),
+    };
+    let reply = Reply {
+        status: None,
+        detail: detail.encode_to_vec().into(),
+    };
+    let done = match write_reply(&mut stream, &reply).await {
+        Ok(()) => {
+            let (mut input, mut output) = stream.into_split();
+            let receive = receive(&mut input, &stdio, &client, &request);
+            tokio::select! {
+                sent = send(&mut output, &client) => sent,
+                // The input only ends the output where Docker's does.
+                () = receive => Ok(()),
+            }
+        }
+        Err(error) => Err(error),
+    };
+    stdio.hub().detach(&client);
+    done
+}
+
+async fn send(output: &mut tokio::net::unix::OwnedWriteHalf, client: &Client) -> std::io::Result<()> {
+    while let Some(bytes) = client.next().await {
+        output.write_all(&bytes).await?;
+    }
+    output.shutdown().await
+}
+
+/// Moves input; returns when the client's output is to end with its input.
+async fn receive(
+    input: &mut tokio::net::unix::OwnedReadHalf,
+    stdio: &Stdio,
+    client: &Client,
+    request: &AttachRequest,
+) {
+    let mut buffer = [0; 8192];
+    loop {
+        match input.read(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            // What the process does not take (any more) is read and forgotten.
+            Ok(length) => {
+                if request.stdin {
+                    pump::input(stdio, &buffer[..length]).await;
+                }
+            }
+        }
+    }
+    if request.stdin && !(request.stdin_once && !stdio.is_terminal()) {
+        client.close();
+    } else if request.stdin {
+        stdio.close_stdin();
+    }
+    // The output goes on to its own end.
+    std::future::pending::<()>().await;
+}
+
+async fn read_request(stream: &mut UnixStream) -> std::io::Result<AttachRequest> {
+    let length = stream.read_u32().await?;
+    if length > LIMIT {
+        return Err(std::io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = vec![0; length as usize];
+    stream.read_exact(&mut bytes).await?;
+    AttachRequest::decode(bytes.as_slice()).map_err(|_| std::io::ErrorKind::InvalidData.into())
+}
+
+async fn refuse(stream: &mut UnixStream, code: tonic::Code, message: &str) -> std::io::Result<()> {
+    let status = Status {
+        code: code as i32,
+        message: message.to_string(),
+    };
+    let reply = Reply {
+        status: Some(status),
+        detail: prost::bytes::Bytes::new(),
+    };
+    write_reply(stream, &reply).await
+}
+
+async fn write_reply(stream: &mut UnixStream, reply: &Reply) -> std::io::Result<()> {
+    let bytes = reply.encode_to_vec();
+    stream.write_u32(bytes.len() as u32).await?;
+    stream.write_all(&bytes).await
+}

@@ -1,0 +1,15 @@
+//! Descriptors that the event loop watches.
+
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use tokio::io::unix::AsyncFd;
+
+/// Makes `descriptor` non-blocking and watches it.
+pub fn watch(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    rustix::io::ioctl_fionbio(&descriptor, true)?;
+    // SAFETY: an `OwnedFd` keeps its descriptor open, and the same one, as long as it lives.
+    unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
+}
