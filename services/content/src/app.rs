@@ -1,0 +1,50 @@
+//! The wiring, from top to bottom.
+
+use std::time::Duration;
+
+use gantry_api::Peers;
+use gantry_api::events::Publisher;
+use gantry_daemon::{BoxError, Context, Privileges};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::layout::Layout;
+use crate::metrics::Metrics;
+use crate::store::{Store, blocking};
+use crate::{data, server};
+
+/// How often old ingests are looked for.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
+
+/// The content service.
+#[derive(Debug)]
+pub struct Service;
+
+impl gantry_daemon::Service for Service {
+    const NAME: &'static str = "content";
+    const ABOUT: &'static str = "Keeps blobs by digest";
+    const PRIVILEGES: Privileges = Privileges::NONE;
+
+    async fn run(context: Context) -> Result<(), BoxError> {
+        // See `gantry_disk::file::writers`: without a handler the signal would end the process.
+        let _sigio = signal(SignalKind::io())?;
+        let peers = Peers::new(context.run());
+        let (publisher, publishing) = Publisher::new(&peers);
+        context.spawn("event publisher", publishing);
+
+        let metrics = Metrics::new(context.metrics());
+        let state = context.state();
+        let store = blocking(move || Store::open(Layout::open(&state)?, peers, publisher, metrics)).await?;
+
+        let expiring = store.clone();
+        context.spawn("ingest expiry", async move {
+            let mut interval = tokio::time::interval(EXPIRY_INTERVAL);
+            loop {
+                interval.tick().await;
+                expiring.expire().await;
+            }
+        });
+        let listener = context.data_listener()?;
+        context.spawn("data socket", data::serve(listener, store.clone(), context.clone()));
+        context.serve(server::routes(store)).await
+    }
+}

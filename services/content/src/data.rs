@@ -1,0 +1,116 @@
+//! The data socket: bytes as descriptors. The contract is in `gantry/content/v1/content.proto`.
+//!
+//! A connection is one writer, one follower or one opened blob; its end ends what it began. A writable descriptor is
+//! only ever of an ingest's file, never of a blob's; what its holder does after the commit has no effect (see `seal`).
+
+mod follower;
+mod writer;
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use gantry_daemon::Context;
+use gantry_proto::gantry::content::v1 as pb;
+use gantry_proto::gantry::content::v1::data_request::Action;
+use gantry_rpc::{data, status};
+use gantry_types::{Digest, Namespace};
+use tokio::net::{UnixListener, UnixStream};
+use tonic::Status;
+
+use crate::ingest::IngestKey;
+use crate::store::{Store, Wish};
+use crate::{Error, Result};
+
+/// Accepts connections for ever; each is served by work of its own.
+pub(crate) async fn serve(listener: UnixListener, store: Store, context: Context) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => context.spawn("data connection", connection(stream, store.clone())),
+            Err(error) => {
+                // Out of descriptors: those in use are given back in time.
+                tracing::warn!(%error, "cannot accept on the data socket");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(mut stream: UnixStream, store: Store) {
+    let request = match data::receive::<pb::DataRequest>(&mut stream).await {
+        Ok(Some(request)) => request,
+        Ok(None) => return,
+        Err(error) => {
+            tracing::debug!(%error, "a data connection without a request");
+            return;
+        }
+    };
+    if let Err(error) = answer(&mut stream, &store, request).await {
+        // Whoever is at the other end has gone; nothing is lost.
+        tracing::debug!(%error, "a data connection broke");
+    }
+}
+
+async fn answer(stream: &mut UnixStream, store: &Store, request: pb::DataRequest) -> std::io::Result<()> {
+    let namespace: Namespace = match request.namespace.parse() {
+        Ok(namespace) => namespace,
+        Err(_) if request.namespace.is_empty() => {
+            return data::reject(stream, &Status::failed_precondition("namespace is required")).await;
+        }
+        Err(error) => return data::reject(stream, &status(Error::Argument(error))).await,
+    };
+    let lease = Some(request.lease).filter(|lease| !lease.is_empty());
+    match request.action {
+        Some(Action::OpenIngest(open)) => match open_ingest(store, namespace, lease, open).await {
+            Ok(session) => session.run(stream).await,
+            Err(error) => data::reject(stream, &status(error)).await,
+        },
+        Some(Action::Follow(follow)) => match follow_any(store, namespace, follow).await {
+            Ok(session) => session.run(stream).await,
+            Err(error) => data::reject(stream, &status(error)).await,
+        },
+        Some(Action::OpenBlob(open)) => match open.digest.parse().map_err(Error::from).and_then(|d| store.open_blob(&namespace, &d)) {
+            Ok((file, info)) => data::accept(stream, &pb::BlobState { size: signed(info.size) }, &[file.as_fd()]).await,
+            Err(error) => data::reject(stream, &status(error)).await,
+        },
+        None => data::reject(stream, &status(Error::Missing { field: "action" })).await,
+    }
+}
+
+async fn open_ingest(
+    store: &Store,
+    namespace: Namespace,
+    lease: Option<String>,
+    open: pb::OpenIngest,
+) -> Result<writer::Session> {
+    let key = IngestKey::new(namespace, open.r#ref)?;
+    let wish = Wish { total: number("total", open.total)?, expected: optional_digest(&open.expected)?, lease };
+    let mut writer = store.open_ingest(key, wish).await?;
+    let file = writer.hand_out()?;
+    Ok(writer::Session { writer, file })
+}
+
+async fn follow_any(store: &Store, namespace: Namespace, follow: pb::Follow) -> Result<follower::Session> {
+    let digest = optional_digest(&follow.digest)?;
+    let wait = Duration::from_millis(follow.wait_millis.into());
+    // Who follows a blob by its digest alone waits for it under no ref.
+    let key = IngestKey { namespace, reference: follow.r#ref };
+    if key.reference.is_empty() && digest.is_none() {
+        return Err(Error::NoReference);
+    }
+    store.follow(&key, digest.as_ref(), wait).await.map(follower::Session)
+}
+
+fn optional_digest(text: &str) -> Result<Option<Digest>> {
+    match text {
+        "" => Ok(None),
+        text => Ok(Some(text.parse()?)),
+    }
+}
+
+fn number(field: &'static str, value: i64) -> Result<u64> {
+    u64::try_from(value).map_err(|_| Error::BadNumber { field, value })
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,170 @@
+//! What can go wrong with blobs and ingests, and what a client may do about it.
+
+use std::path::PathBuf;
+
+use gantry_rpc::{Code, Coded};
+use gantry_types::{Digest, Namespace};
+
+/// A failure of the content service.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The namespace has no such blob, whoever else may have it.
+    #[error("content {0}: not found")]
+    NotFound(Digest),
+    /// No ingest under this ref.
+    #[error("ingest {reference:?}: not found")]
+    IngestNotFound {
+        /// The ref.
+        reference: String,
+    },
+    /// The namespace has the blob already.
+    #[error("content {0}: already exists")]
+    AlreadyExists(Digest),
+    /// Another writer has the ref.
+    #[error("ref {reference:?} locked for {seconds} s by another writer")]
+    IngestLocked {
+        /// The ref.
+        reference: String,
+        /// For how long, seconds.
+        seconds: u64,
+    },
+    /// The ingest was aborted while its writer was at it.
+    #[error("ingest {reference:?} was aborted")]
+    IngestAborted {
+        /// The ref.
+        reference: String,
+    },
+    /// The bytes that another namespace had were deleted before this one's commit.
+    #[error("ingest {reference:?}: {digest} was deleted meanwhile: write it again")]
+    Vanished {
+        /// The ref.
+        reference: String,
+        /// The blob.
+        digest: Digest,
+    },
+    /// A write that does not begin where the ingest ends.
+    #[error("ingest {reference:?}: a write at {offset} must occur at the current offset {current}")]
+    WrongOffset {
+        /// The ref.
+        reference: String,
+        /// Where the write was to begin.
+        offset: u64,
+        /// Where the ingest ends.
+        current: u64,
+    },
+    /// A writer claims bytes that are not in the file.
+    #[error("ingest {reference:?}: {offset} bytes were reported as written, the file has {length}")]
+    WrongProgress {
+        /// The ref.
+        reference: String,
+        /// The claim.
+        offset: u64,
+        /// The truth.
+        length: u64,
+    },
+    /// A commit of another size than was said.
+    #[error("ingest {reference:?}: committed with size {actual}, expected {expected}")]
+    WrongSize {
+        /// The ref.
+        reference: String,
+        /// What was said.
+        expected: u64,
+        /// What is there.
+        actual: u64,
+    },
+    /// A commit of other bytes than were said.
+    #[error("ingest {reference:?}: commit digest {actual}, expected {expected}")]
+    WrongDigest {
+        /// The ref.
+        reference: String,
+        /// What was said.
+        expected: Digest,
+        /// What is there.
+        actual: Digest,
+    },
+    /// A read that begins behind the end.
+    #[error("content {digest}: read at {offset} is past its {size} bytes")]
+    PastEnd {
+        /// The blob.
+        digest: Digest,
+        /// Where the read was to begin.
+        offset: u64,
+        /// Where the blob ends.
+        size: u64,
+    },
+    /// A request without a ref.
+    #[error("the first message must have a ref")]
+    NoReference,
+    /// A number that must not be negative is, or an enumeration has no such value.
+    #[error("{field} cannot be {value}")]
+    BadNumber {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: i64,
+    },
+    /// A message lacks what it is about.
+    #[error("the message has no {field}")]
+    Missing {
+        /// The field.
+        field: &'static str,
+    },
+    /// A digest, a label, a filter or a namespace that does not parse.
+    #[error(transparent)]
+    Argument(#[from] gantry_types::Error),
+    /// Control refused to protect the object by the lease.
+    #[error("lease {lease:?} in namespace {namespace}")]
+    Lease {
+        /// The lease.
+        lease: String,
+        /// Its namespace.
+        namespace: Namespace,
+        /// What control answered.
+        #[source]
+        source: Box<tonic::Status>,
+    },
+    /// The database, or an atomic file operation.
+    #[error(transparent)]
+    Disk(#[from] gantry_disk::Error),
+    /// A system call on a file.
+    #[error("cannot {op} {}", path.display())]
+    Io {
+        /// The operation, as an infinitive.
+        op: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] of a path.
+    pub(crate) fn io(op: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Io { op, path, source }
+    }
+}
+
+impl Coded for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::NotFound(_) | Error::IngestNotFound { .. } => Code::NotFound,
+            Error::AlreadyExists(_) => Code::AlreadyExists,
+            Error::IngestLocked { .. } | Error::Vanished { .. } => Code::Unavailable,
+            Error::IngestAborted { .. } => Code::Aborted,
+            Error::WrongOffset { .. } | Error::WrongProgress { .. } | Error::PastEnd { .. } => Code::OutOfRange,
+            Error::WrongSize { .. } | Error::WrongDigest { .. } => Code::FailedPrecondition,
+            Error::NoReference | Error::BadNumber { .. } | Error::Missing { .. } | Error::Argument(_) => Code::InvalidArgument,
+            Error::Lease { source, .. } => gantry_rpc::code_of(source),
+            Error::Disk(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
+            Error::Disk(error) if error.is_disk_full() => Code::ResourceExhausted,
+            Error::Disk(_) => Code::Internal,
+            Error::Io { source, .. } => match source.kind() {
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::ResourceExhausted,
+                _ => Code::Internal,
+            },
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The writer of an ingest: the one who has its lock.
+//!
+//! Bytes come in one of two ways: through this process ([`Writer::write`], hashed as they come), or into the file's
+//! descriptor that was handed out ([`Writer::hand_out`], sealed and hashed at the commit). Dropping the writer keeps the
+//! bytes.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use gantry_types::{Algorithm, Digest, Labels};
+
+use crate::layout;
+use crate::seal::{self, Proved};
+use crate::store::{Store, blocking};
+use crate::{Error, Result};
+
+use super::{Fate, Ingest, Lock, Provenance, State};
+
+/// Bytes are sent to the disk in such portions while more arrive, so that the sync at the commit has little left to do.
+const FLUSH_EVERY: u64 = 16 << 20;
+
+/// What a commit claims.
+#[derive(Debug, Default)]
+pub(crate) struct Commit {
+    /// 0 when unknown.
+    pub(crate) size: u64,
+    pub(crate) expected: Option<Digest>,
+    pub(crate) labels: Labels,
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) store: Store,
+    lock: Arc<Lock>,
+    /// The lease that keeps what is written.
+    pub(crate) lease: Option<String>,
+    // For writes of this process; opened by the first.
+    file: Option<Arc<File>>,
+    flush: Arc<Flush>,
+}
+
+#[derive(Debug, Default)]
+struct Flush {
+    running: AtomicBool,
+    done: AtomicU64,
+}
+
+impl Writer {
+    pub(crate) fn new(store: Store, lock: Arc<Lock>, lease: Option<String>) -> Self {
+        Writer { store, lock, lease, file: None, flush: Arc::default() }
+    }
+
+    pub(crate) fn ingest(&self) -> &Arc<Ingest> {
+        &self.lock.ingest
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.ingest().state()
+    }
+
+    fn reference(&self) -> String {
+        self.ingest().key.reference.clone()
+    }
+
+    pub(crate) fn ensure_live(&self) -> Result<State> {
+        let state = self.state();
+        match state.fate {
+            Fate::Live => Ok(state),
+            Fate::New | Fate::Committed { .. } | Fate::Gone(_) => Err(Error::IngestAborted { reference: self.reference() }),
+        }
+    }
+
+    /// Learns how many bytes there will be.
+    pub(crate) fn expect_total(&self, total: u64) {
+        self.ingest().change(|state| state.total = total);
+    }
+
+    /// Appends bytes.
+    pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let state = self.ensure_live()?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if let Some(size) = state.bound {
+            // The blob is complete: what comes behind it cannot be part of it.
+            return Err(Error::WrongSize {
+                reference: self.reference(),
+                expected: size,
+                actual: size.saturating_add(bytes.len() as u64),
+            });
+        }
+        let (lock, path, offset) = (self.lock.clone(), self.store.layout().data(&self.ingest().id), state.written);
+        let file = match &self.file {
+            Some(file) => file.clone(),
+            None => Arc::new(layout::open_write(&path)?),
+        };
+        self.file = Some(file.clone());
+        let length = bytes.len() as u64;
+        blocking(move || {
+            if let Err(error) = file.write_all_at(&bytes, offset) {
+                // A part may have been written: it is not counted, and must not stay.
+                let _ = file.set_len(offset);
+                return Err(Error::io("write", path)(error));
+            }
+            if let Provenance::Own(hasher) = &mut *lock.ingest.provenance.lock() {
+                hasher.update(&bytes);
+            }
+            Ok(())
+        })
+        .await?;
+        self.advance(offset + length);
+        Ok(())
+    }
+
+    /// Hands out a writable descriptor of the file. From now on the bytes are somebody else's word.
+    pub(crate) fn hand_out(&mut self) -> Result<File> {
+        self.ensure_live()?;
+        self.file = None;
+        *self.ingest().provenance.lock() = Provenance::Foreign;
+        layout::open_write(&self.store.layout().data(&self.ingest().id))
+    }
+
+    /// Takes the word of the descriptor's holder that all bytes below `offset` are written.
+    pub(crate) fn progress(&self, offset: u64) -> Result<()> {
+        let state = self.ensure_live()?;
+        if offset <= state.offset() {
+            return Ok(());
+        }
+        let path = self.store.layout().data(&self.ingest().id);
+        let length = std::fs::metadata(&path).map_err(Error::io("look at", path))?.len();
+        if offset > length {
+            return Err(Error::WrongProgress { reference: self.reference(), offset, length });
+        }
+        self.advance(offset);
+        Ok(())
+    }
+
+    fn advance(&self, offset: u64) {
+        self.ingest().change(|state| {
+            state.bound = None;
+            state.written = offset;
+            state.updated_at = SystemTime::now();
+        });
+        self.flush_behind(offset);
+    }
+
+    fn flush_behind(&self, offset: u64) {
+        if offset.saturating_sub(self.flush.done.load(Ordering::Relaxed)) < FLUSH_EVERY
+            || self.flush.running.swap(true, Ordering::AcqRel)
+        {
+            return;
+        }
+        let (flush, lock) = (self.flush.clone(), self.lock.clone());
+        let path = self.store.layout().data(&self.ingest().id);
+        // Not awaited: it holds the lock, and its failure shows again at the commit's own sync.
+        tokio::task::spawn_blocking(move || {
+            if layout::open_read(&path).is_ok_and(|file| file.sync_data().is_ok()) {
+                flush.done.fetch_max(offset, Ordering::Relaxed);
+            }
+            flush.running.store(false, Ordering::Release);
+            drop(lock);
+        });
+    }
+
+    /// Throws the bytes away; the next write begins at 0.
+    pub(crate) async fn truncate(&mut self) -> Result<()> {
+        self.ensure_live()?;
+        let (lock, path) = (self.lock.clone(), self.store.layout().data(&self.ingest().id));
+        blocking(move || {
+            layout::open_write(&path)?.set_len(0).map_err(Error::io("truncate", path))?;
+            if let Provenance::Own(hasher) = &mut *lock.ingest.provenance.lock() {
+                *hasher = Algorithm::Sha256.hasher();
+            }
+            Ok(())
+        })
+        .await?;
+        self.flush.done.store(0, Ordering::Relaxed);
+        self.ingest().change(|state| {
+            state.written = 0;
+            state.bound = None;
+            state.generation += 1;
+            state.updated_at = SystemTime::now();
+        });
+        Ok(())
+    }
+
+    /// The digest of the bytes so far.
+    pub(crate) async fn digest(&self) -> Result<Digest> {
+        let state = self.ensure_live()?;
+        if let (Some(_), Some(digest)) = (state.bound, state.expected) {
+            return Ok(digest);
+        }
+        let (lock, path) = (self.lock.clone(), self.store.layout().data(&self.ingest().id));
+        blocking(move || {
+            if let Provenance::Own(hasher) = &*lock.ingest.provenance.lock() {
+                return Ok(hasher.clone().finish());
+            }
+            let file = layout::open_read(&path)?;
+            seal::hash(&file, &path, Algorithm::Sha256, |_, _| Ok(())).map(|(digest, _)| digest)
+        })
+        .await
+    }
+
+    /// Proves the bytes: durable, out of reach, hashed.
+    pub(crate) async fn prove(&mut self, algorithm: Algorithm) -> Result<Proved> {
+        let state = self.ensure_live()?;
+        // Our own descriptor would count as a writer.
+        self.file = None;
+        let (lock, layout) = (self.lock.clone(), self.store.layout().clone());
+        blocking(move || {
+            let own = match &*lock.ingest.provenance.lock() {
+                Provenance::Own(hasher) if algorithm == Algorithm::Sha256 => Some(hasher.clone().finish()),
+                Provenance::Own(_) | Provenance::Foreign => None,
+            };
+            let id = &lock.ingest.id;
+            let Some(digest) = own else { return seal::seal(&layout, id, algorithm) };
+            let path = layout.data(id);
+            layout::open_read(&path)?.sync_data().map_err(Error::io("sync", &path))?;
+            Ok(Proved { path, digest, size: state.written })
+        })
+        .await
+    }
+}

@@ -1,0 +1,123 @@
+//! What the database holds.
+//!
+//! ```text
+//! blobs    (namespace, digest) → BlobRecord      the namespace sees the blob
+//! holders  (digest, namespace) → Holder          the same fact by digest: who keeps the bytes
+//! ingests  (namespace, ref)    → IngestRecord    an ingest and where its bytes are
+//! ```
+//!
+//! A blob's record and its holder are written and deleted in one batch.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use gantry_disk::{Database, Table};
+use gantry_types::{Digest, Labels, Namespace};
+use prost_types::Timestamp;
+
+use crate::Result;
+use crate::layout::Layout;
+
+const BLOBS: &str = "blobs";
+const HOLDERS: &str = "holders";
+const INGESTS: &str = "ingests";
+
+/// A namespace's view of a blob.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct BlobRecord {
+    #[prost(uint64, tag = "1")]
+    pub(crate) size: u64,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) created_at: Option<Timestamp>,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) updated_at: Option<Timestamp>,
+    #[prost(btree_map = "string, string", tag = "4")]
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+/// That a namespace has a blob.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Holder {}
+
+/// An ingest. How far it is, the file tells.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct IngestRecord {
+    /// The directory's name.
+    #[prost(string, tag = "1")]
+    pub(crate) id: String,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) started_at: Option<Timestamp>,
+    /// 0 when unknown.
+    #[prost(uint64, tag = "3")]
+    pub(crate) total: u64,
+    /// Empty when unknown.
+    #[prost(string, tag = "4")]
+    pub(crate) expected: String,
+    /// The lease that keeps it beyond its time; empty if none.
+    #[prost(string, tag = "5")]
+    pub(crate) lease: String,
+}
+
+/// The database and its tables.
+#[derive(Clone)]
+pub(crate) struct Records {
+    pub(crate) database: Database,
+    pub(crate) blobs: Table<(Namespace, Digest), BlobRecord>,
+    pub(crate) holders: Table<(Digest, Namespace), Holder>,
+    pub(crate) ingests: Table<(Namespace, String), IngestRecord>,
+}
+
+impl Records {
+    pub(crate) fn open(layout: &Layout) -> Result<Self> {
+        let database = Database::open(layout.database(), &[BLOBS, HOLDERS, INGESTS])?;
+        Ok(Records {
+            blobs: database.table(BLOBS),
+            holders: database.table(HOLDERS),
+            ingests: database.table(INGESTS),
+            database,
+        })
+    }
+
+    /// Whether any namespace keeps the bytes.
+    pub(crate) fn is_held(&self, digest: &Digest) -> Result<bool> {
+        Ok(self.holders.iter(digest).next().transpose()?.is_some())
+    }
+
+    /// The blob's size, if any namespace keeps the bytes.
+    pub(crate) fn held_size(&self, digest: &Digest) -> Result<Option<u64>> {
+        let Some(((digest, namespace), _)) = self.holders.iter(digest).next().transpose()? else { return Ok(None) };
+        Ok(self.blobs.get(&(namespace, digest))?.map(|record| record.size))
+    }
+}
+
+/// A blob as a namespace sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct BlobInfo {
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+    pub(crate) created_at: SystemTime,
+    pub(crate) updated_at: SystemTime,
+    pub(crate) labels: Labels,
+}
+
+impl BlobInfo {
+    pub(crate) fn of(digest: Digest, record: BlobRecord) -> Self {
+        let time = |t: Option<Timestamp>| t.as_ref().map_or(SystemTime::UNIX_EPOCH, gantry_api::time::system_time);
+        BlobInfo {
+            digest,
+            size: record.size,
+            created_at: time(record.created_at),
+            updated_at: time(record.updated_at),
+            labels: record.labels.into(),
+        }
+    }
+
+    pub(crate) fn record(&self) -> BlobRecord {
+        BlobRecord {
+            size: self.size,
+            created_at: Some(self.created_at.into()),
+            updated_at: Some(self.updated_at.into()),
+            labels: self.labels.clone().into(),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The store: blobs and ingests over their files and records. Cheap to clone.
+//!
+//! Locks, from the outside in: an ingest's (held by its writer), a digest's (held while its records or its file change,
+//! never over a call to a peer), the map of ingests (for the moment of an edit).
+
+mod blobs;
+mod check;
+mod collect;
+mod commit;
+mod follow;
+mod ingests;
+mod lease;
+mod references;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use gantry_api::Peers;
+use gantry_api::events::Publisher;
+use gantry_disk::KeyedLocks;
+use gantry_types::Digest;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+pub(crate) use check::Repair;
+pub(crate) use collect::{Node, ResourceName};
+pub(crate) use follow::Followed;
+pub(crate) use ingests::{IngestStatus, Wish};
+
+use crate::ingest::{Ingest, IngestKey};
+use crate::layout::Layout;
+use crate::metrics::Metrics;
+use crate::record::Records;
+use crate::stamp::Stamps;
+use crate::{Result, recover};
+
+#[derive(Clone)]
+pub(crate) struct Store(Arc<Inner>);
+
+struct Inner {
+    layout: Layout,
+    records: Records,
+    digests: KeyedLocks<Digest>,
+    // Every ingest that exists, by its key. Guarded for the moment of an edit.
+    ingests: Mutex<HashMap<IngestKey, Arc<Ingest>>>,
+    // Counts up when something appears that a follower may be waiting for.
+    arrivals: watch::Sender<u64>,
+    stamps: Stamps,
+    peers: Peers,
+    publisher: Publisher,
+    metrics: Metrics,
+}
+
+impl Store {
+    /// Opens the store in its directory, after repairing what a crash left. Blocks.
+    pub(crate) fn open(layout: Layout, peers: Peers, publisher: Publisher, metrics: Metrics) -> Result<Self> {
+        let records = Records::open(&layout)?;
+        let ingests = recover::recover(&layout, &records)?;
+        let ingests = ingests.into_iter().map(|ingest| (ingest.key.clone(), Arc::new(ingest))).collect();
+        Ok(Store(Arc::new(Inner {
+            layout,
+            records,
+            digests: KeyedLocks::new(),
+            ingests: Mutex::new(ingests),
+            arrivals: watch::channel(0).0,
+            stamps: Stamps::new(),
+            peers,
+            publisher,
+            metrics,
+        })))
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.0.layout
+    }
+
+    fn announce_arrival(&self) {
+        self.0.arrivals.send_modify(|count| *count += 1);
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("layout", &self.0.layout).finish_non_exhaustive()
+    }
+}
+
+/// Runs work that waits for the disk or computes long.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

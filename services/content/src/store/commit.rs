@@ -1,0 +1,204 @@
+//! The commit: from proved bytes to a blob.
+//!
+//! Bytes synced → linked among the blobs → directory synced → record (labels with it, the ingest's record gone) → event.
+//! A crash before the record leaves the ingest as it was, for its writer to commit again without a byte written anew,
+//! and a link that is removed at start. A crash after it leaves the ingest's directory, removed at start.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use gantry_disk::atomic;
+use gantry_proto::containerd::events::ContentCreate;
+use gantry_types::{Algorithm, Digest};
+
+use super::blocking;
+use crate::ingest::{Commit, Fate, Ingest, Writer};
+use crate::layout::Layout;
+use crate::record::{BlobInfo, Holder};
+use crate::seal::Proved;
+use crate::stamp::Resource;
+use crate::{Error, Result};
+
+const BLOB_MODE: u32 = 0o444;
+const FIRST: &str = "another writer committed the blob first: follow again";
+
+/// Where a blob's bytes come from.
+enum Source {
+    /// The ingest.
+    Proved(Proved),
+    /// Another namespace has them.
+    Elsewhere(Digest, u64),
+}
+
+impl Writer {
+    /// Proves the bytes and makes them a blob, durably, with its labels.
+    ///
+    /// [`Error::WrongSize`] and [`Error::WrongDigest`] leave the ingest as it is. [`Error::AlreadyExists`], if somebody
+    /// else was first, ends it.
+    pub(crate) async fn commit(&mut self, commit: Commit) -> Result<BlobInfo> {
+        commit.labels.validate()?;
+        let state = self.ensure_live()?;
+        let expected = commit.expected.clone().or_else(|| state.expected.clone());
+        let namespace = self.ingest().key.namespace.clone();
+        if let Some(digest) = &expected
+            && self.store.touch(&namespace, digest).await?
+        {
+            return Err(self.lost_the_race(digest.clone(), Fate::Gone(FIRST)).await?);
+        }
+        let size = if commit.size > 0 { commit.size } else { state.total };
+        let source = match (state.bound, &state.expected) {
+            (Some(bound), Some(digest)) if expected.as_ref() == Some(digest) => {
+                self.check_size(size, bound)?;
+                Source::Elsewhere(digest.clone(), bound)
+            }
+            _ => Source::Proved(self.prove_as(size, expected.as_ref()).await?),
+        };
+        self.install(source, commit).await
+    }
+
+    async fn prove_as(&mut self, size: u64, expected: Option<&Digest>) -> Result<Proved> {
+        // Before the long work, for what can be told without it.
+        let path = self.store.layout().data(&self.ingest().id);
+        let length = std::fs::metadata(&path).map_err(Error::io("look at", path))?.len();
+        self.check_size(size, length)?;
+        let proved = self.prove(expected.map_or(Algorithm::Sha256, Digest::algorithm)).await?;
+        self.check_size(size, proved.size)?;
+        match expected {
+            Some(expected) if *expected != proved.digest => Err(Error::WrongDigest {
+                reference: self.ingest().key.reference.clone(),
+                expected: expected.clone(),
+                actual: proved.digest,
+            }),
+            _ => Ok(proved),
+        }
+    }
+
+    fn check_size(&self, expected: u64, actual: u64) -> Result<()> {
+        if expected > 0 && expected != actual {
+            return Err(Error::WrongSize { reference: self.ingest().key.reference.clone(), expected, actual });
+        }
+        Ok(())
+    }
+
+    async fn install(&mut self, source: Source, commit: Commit) -> Result<BlobInfo> {
+        let store = self.store.clone();
+        let ingest = self.ingest().clone();
+        let namespace = ingest.key.namespace.clone();
+        let (digest, size) = match &source {
+            Source::Proved(proved) => (proved.digest.clone(), proved.size),
+            Source::Elsewhere(digest, size) => (digest.clone(), *size),
+        };
+        // First, so that no collection sees the blob without its lease.
+        store.lease_blob(&namespace, self.lease.as_deref(), &digest).await?;
+
+        let records = &store.0.records;
+        let lock = store.0.digests.lock(digest.clone()).await;
+        if records.blobs.contains(&(namespace.clone(), digest.clone()))? {
+            store.0.stamps.touch(Resource::Blob(namespace.clone(), digest.clone()));
+            drop(lock);
+            let fate = Fate::Committed { digest: digest.clone(), size };
+            return Err(self.lost_the_race(digest, fate).await?);
+        }
+        let held = records.is_held(&digest)?;
+        match source {
+            Source::Elsewhere(..) if held => {
+                store.0.metrics.shared.inc();
+            }
+            Source::Elsewhere(..) => {
+                ingest.change(|state| state.bound = None);
+                return Err(Error::Vanished { reference: ingest.key.reference.clone(), digest });
+            }
+            Source::Proved(_) if held => {}
+            Source::Proved(proved) => {
+                let layout = store.0.layout.clone();
+                blocking(move || link(&layout, &proved)).await.map_err(|e| aborted_if_missing(e, &ingest))?;
+            }
+        }
+        let now = SystemTime::now();
+        let info = BlobInfo {
+            digest: digest.clone(),
+            size,
+            created_at: now,
+            updated_at: now,
+            labels: commit.labels.without_empty(),
+        };
+        let mut batch = records.database.batch();
+        batch
+            .put(&records.blobs, &(namespace.clone(), digest.clone()), &info.record())
+            .put(&records.holders, &(digest.clone(), namespace.clone()), &Holder {})
+            .delete(&records.ingests, &(namespace.clone(), ingest.key.reference.clone()));
+        batch.commit().await?;
+        store.0.stamps.touch(Resource::Blob(namespace.clone(), digest.clone()));
+        drop(lock);
+
+        store.0.metrics.committed.inc();
+        store.0.metrics.committed_bytes.inc_by(size);
+        let event = ContentCreate { digest: digest.to_string(), size: i64::try_from(size).unwrap_or(i64::MAX), ..Default::default() };
+        store.0.publisher.publish(&namespace, "/content/create", &event);
+        store.forget(&ingest, Fate::Committed { digest, size });
+        store.announce_arrival();
+        store.remove_ingest_files(&ingest).await;
+        store.protect_references(&namespace, &info.labels).await;
+        Ok(info)
+    }
+
+    /// Learns what the blob's digest is to be. If the blob is there already, that is the end of the ingest.
+    pub(crate) async fn expect(&self, digest: Digest) -> Result<()> {
+        if self.store.touch(&self.ingest().key.namespace, &digest).await? {
+            return Err(self.lost_the_race(digest, Fate::Gone(FIRST)).await?);
+        }
+        self.ingest().change(|state| {
+            if state.expected.as_ref() != Some(&digest) {
+                state.bound = None;
+                state.expected = Some(digest);
+            }
+        });
+        Ok(())
+    }
+
+    /// Somebody else committed the blob: the ingest has no purpose any more.
+    async fn lost_the_race(&self, digest: Digest, fate: Fate) -> Result<Error> {
+        let (store, ingest) = (&self.store, self.ingest());
+        store.lease_blob(&ingest.key.namespace, self.lease.as_deref(), &digest).await?;
+        store.end(ingest, fate).await?;
+        Ok(Error::AlreadyExists(digest))
+    }
+
+    /// Ends the ingest and removes its bytes.
+    pub(crate) async fn abort(&self) -> Result<()> {
+        self.ensure_live()?;
+        self.store.end(self.ingest(), Fate::Gone("aborted by its writer")).await
+    }
+}
+
+/// Gives proved bytes their name among the blobs, durably. Under the digest's lock, when no record has the digest.
+fn link(layout: &Layout, proved: &Proved) -> Result<()> {
+    let blob = layout.blob(&proved.digest);
+    std::fs::set_permissions(&proved.path, Permissions::from_mode(BLOB_MODE)).map_err(Error::io("protect", &proved.path))?;
+    let linked = match std::fs::hard_link(&proved.path, &blob) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            // Nobody has a record of it: a delete or a commit that failed half-way left it.
+            remove_stray(&blob)?;
+            std::fs::hard_link(&proved.path, &blob)
+        }
+        outcome => outcome,
+    };
+    linked.map_err(Error::io("link", &blob))?;
+    Ok(atomic::sync_dir(layout.blobs(proved.digest.algorithm()))?)
+}
+
+fn remove_stray(blob: &Path) -> Result<()> {
+    std::fs::remove_file(blob).map_err(Error::io("remove", blob))
+}
+
+/// An abort takes the files away under a commit's feet.
+fn aborted_if_missing(error: Error, ingest: &Ingest) -> Error {
+    match &error {
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound && !ingest.is_live() => {
+            Error::IngestAborted { reference: ingest.key.reference.clone() }
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,219 @@
+//! Ingests: open, look, list, abort, expire.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use gantry_types::filter::{Fields, FilterSet};
+use gantry_types::{Digest, Namespace};
+
+use super::{Store, blocking};
+use crate::ingest::{Fate, Ingest, IngestKey, Lock, Writer};
+use crate::stamp::Resource;
+use crate::{Error, Result};
+
+/// How long an ingest lives without a writer and without a lease.
+const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// What who opens an ingest says of it.
+#[derive(Debug, Default)]
+pub(crate) struct Wish {
+    /// 0 when unknown.
+    pub(crate) total: u64,
+    pub(crate) expected: Option<Digest>,
+    pub(crate) lease: Option<String>,
+}
+
+/// An ingest as clients see it.
+#[derive(Debug, Clone)]
+pub(crate) struct IngestStatus {
+    pub(crate) reference: String,
+    pub(crate) offset: u64,
+    pub(crate) total: u64,
+    pub(crate) expected: Option<Digest>,
+    pub(crate) started_at: SystemTime,
+    pub(crate) updated_at: SystemTime,
+}
+
+impl From<&Ingest> for IngestStatus {
+    fn from(ingest: &Ingest) -> Self {
+        let state = ingest.state();
+        IngestStatus {
+            reference: ingest.key.reference.clone(),
+            offset: state.offset(),
+            total: state.total,
+            expected: state.expected,
+            started_at: ingest.started_at,
+            updated_at: state.updated_at,
+        }
+    }
+}
+
+impl Fields for IngestStatus {
+    fn field(&self, path: &[String]) -> Option<Cow<'_, str>> {
+        (path == ["ref"]).then(|| self.reference.as_str().into())
+    }
+}
+
+impl Store {
+    /// Begins an ingest, or becomes the next writer of one.
+    ///
+    /// If the namespace has the expected blob: [`Error::AlreadyExists`], and no ingest stays. If another namespace has
+    /// it, all bytes count as written.
+    pub(crate) async fn open_ingest(&self, key: IngestKey, wish: Wish) -> Result<Writer> {
+        if let Some(digest) = &wish.expected
+            && self.touch(&key.namespace, digest).await?
+        {
+            self.lease_blob(&key.namespace, wish.lease.as_deref(), digest).await?;
+            if let Some(ingest) = self.ingest(&key)
+                && let Ok(_lock) = ingest.lock(&self.0.layout)
+            {
+                self.end(&ingest, Fate::Gone("the blob exists already")).await?;
+            }
+            return Err(Error::AlreadyExists(digest.clone()));
+        }
+        let (ingest, lock) = self.claim(&key)?;
+        if let Err(error) = self.prepare(&ingest, &wish).await {
+            if ingest.state().fate == Fate::New {
+                self.forget(&ingest, Fate::Gone("it could not be begun"));
+                let _ = self.0.layout.remove_ingest(&ingest.id);
+            }
+            drop(lock);
+            return Err(error);
+        }
+        self.announce_arrival();
+        Ok(Writer::new(self.clone(), lock, wish.lease))
+    }
+
+    /// The ingest under the key, new or not, and its lock.
+    fn claim(&self, key: &IngestKey) -> Result<(Arc<Ingest>, Arc<Lock>)> {
+        let mut ingests = self.0.ingests.lock();
+        let ingest = ingests.entry(key.clone()).or_insert_with(|| Arc::new(Ingest::begin(key.clone())));
+        let lock = ingest.lock(&self.0.layout)?;
+        Ok((ingest.clone(), lock))
+    }
+
+    async fn prepare(&self, ingest: &Arc<Ingest>, wish: &Wish) -> Result<()> {
+        self.lease_ingest(&ingest.key, wish.lease.as_deref()).await?;
+        let before = ingest.record();
+        ingest.change(|state| {
+            if wish.total > 0 {
+                state.total = wish.total;
+            }
+            if wish.expected.is_some() {
+                state.expected.clone_from(&wish.expected);
+            }
+            if let Some(lease) = &wish.lease {
+                state.lease.clone_from(lease);
+            }
+            state.updated_at = SystemTime::now();
+        });
+        let state = ingest.state();
+        let elsewhere = match &state.expected {
+            Some(digest) => self.0.records.held_size(digest)?.filter(|size| state.total == 0 || state.total == *size),
+            None => None,
+        };
+        let is_new = state.fate == Fate::New;
+        if is_new {
+            let (layout, id) = (self.0.layout.clone(), ingest.id.clone());
+            blocking(move || layout.create_ingest(&id)).await?;
+        }
+        let record = ingest.record();
+        if is_new || record != before {
+            let records = &self.0.records;
+            let mut batch = records.database.batch();
+            batch.put(&records.ingests, &(ingest.key.namespace.clone(), ingest.key.reference.clone()), &record);
+            batch.commit().await?;
+        }
+        self.0.stamps.touch(Resource::Ingest(ingest.key.namespace.clone(), ingest.key.reference.clone()));
+        ingest.change(|state| {
+            state.bound = elsewhere;
+            if is_new {
+                state.fate = Fate::Live;
+            }
+        });
+        Ok(())
+    }
+
+    /// The live ingest under the key.
+    pub(crate) fn ingest(&self, key: &IngestKey) -> Option<Arc<Ingest>> {
+        self.0.ingests.lock().get(key).filter(|ingest| ingest.is_live()).cloned()
+    }
+
+    pub(crate) fn status(&self, key: &IngestKey) -> Result<IngestStatus> {
+        self.ingest(key).map(|ingest| IngestStatus::from(&*ingest)).ok_or_else(|| key.not_found())
+    }
+
+    /// The namespace's ingests that pass the filters, by ref.
+    pub(crate) fn statuses(&self, namespace: &Namespace, filters: &FilterSet) -> Vec<IngestStatus> {
+        let mut statuses: Vec<_> = self.live_ingests(Some(namespace)).iter().map(|i| IngestStatus::from(&**i)).collect();
+        statuses.retain(|status| filters.matches(status));
+        statuses.sort_by(|a, b| a.reference.cmp(&b.reference));
+        statuses
+    }
+
+    /// All live ingests, of one namespace or of all.
+    pub(super) fn live_ingests(&self, namespace: Option<&Namespace>) -> Vec<Arc<Ingest>> {
+        let ingests = self.0.ingests.lock();
+        let of_namespace = |i: &&Arc<Ingest>| i.is_live() && namespace.is_none_or(|n| i.key.namespace == *n);
+        ingests.values().filter(of_namespace).cloned().collect()
+    }
+
+    /// Ends an ingest and removes its bytes. A writer that is at it learns of it at its next step.
+    pub(crate) async fn abort(&self, key: &IngestKey) -> Result<()> {
+        let ingest = self.ingest(key).ok_or_else(|| key.not_found())?;
+        self.end(&ingest, Fate::Gone("aborted")).await
+    }
+
+    /// Whether an ingest has outlived its time.
+    pub(super) fn is_expired(ingest: &Ingest) -> bool {
+        ingest.state().updated_at.elapsed().is_ok_and(|age| age > LIFETIME)
+    }
+
+    /// Ends the ingests that have outlived their time. Those under a lease are the collector's.
+    pub(crate) async fn expire(&self) {
+        for ingest in self.live_ingests(None) {
+            if !Store::is_expired(&ingest) || !ingest.state().lease.is_empty() {
+                continue;
+            }
+            let Ok(_lock) = ingest.lock(&self.0.layout) else { continue };
+            match self.end(&ingest, Fate::Gone("expired")).await {
+                Ok(()) => tracing::info!(reference = ingest.key.reference, "an ingest expired"),
+                Err(error) => tracing::warn!(reference = ingest.key.reference, %error, "cannot end an expired ingest"),
+            }
+        }
+    }
+
+    /// Removes an ingest: record, then bytes.
+    pub(super) async fn end(&self, ingest: &Arc<Ingest>, fate: Fate) -> Result<()> {
+        let records = &self.0.records;
+        let mut batch = records.database.batch();
+        batch.delete(&records.ingests, &(ingest.key.namespace.clone(), ingest.key.reference.clone()));
+        batch.commit().await?;
+        self.forget(ingest, fate);
+        self.remove_ingest_files(ingest).await;
+        Ok(())
+    }
+
+    pub(super) async fn remove_ingest_files(&self, ingest: &Ingest) {
+        let (layout, id) = (self.0.layout.clone(), ingest.id.clone());
+        // The record is gone: what cannot be removed now is removed at the next start.
+        if let Err(error) = blocking(move || layout.remove_ingest(&id)).await {
+            tracing::warn!(reference = ingest.key.reference, %error, "cannot remove the bytes of an ingest");
+        }
+    }
+
+    /// Takes an ingest out of the map and tells its followers its fate.
+    pub(super) fn forget(&self, ingest: &Arc<Ingest>, fate: Fate) {
+        let mut ingests = self.0.ingests.lock();
+        if ingests.get(&ingest.key).is_some_and(|known| Arc::ptr_eq(known, ingest)) {
+            ingests.remove(&ingest.key);
+        }
+        drop(ingests);
+        ingest.change(|state| {
+            if matches!(state.fate, Fate::New | Fate::Live) {
+                state.fate = fate;
+            }
+        });
+    }
+}
