@@ -327,7 +327,8 @@ mod tests {
     /// Each key that a client sends comes back in an inspection.
     #[test]
     fn everything_survives_the_way_to_the_engine_and_back() {
-        let sent = serde_json::json!({
+        let sent: serde_json::Value = serde_json::from_str(
+            r#"{
             "Binds": ["/a:/b:ro"], "ContainerIDFile": "/c", "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}},
             "NetworkMode": "bridge", "PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]},
             "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}, "AutoRemove": true, "VolumeDriver": "local",
@@ -355,7 +356,9 @@ mod tests {
                 {"Type": "tmpfs", "Target": "/tmp", "TmpfsOptions": {"SizeBytes": 5, "Mode": 1023, "Options": [["noexec"]]}}
             ],
             "MaskedPaths": [], "ReadonlyPaths": ["/proc/bus"], "Init": true
-        });
+            }"#,
+        )
+        .expect("json");
         let host: HostConfig = serde_json::from_value(sent.clone()).expect("all keys are known");
         let back = serde_json::to_value(from_engine(to_engine(host))).expect("json");
         assert_eq!(back, sent);

@@ -1,0 +1,388 @@
+//! The gateway through its real socket, with a small engine behind it that behaves.
+
+mod engine;
+mod http;
+
+use std::path::Path;
+use std::time::Duration;
+
+use gantry_gateway::{App, Listener};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::http::{Client, request};
+
+/// A gateway in a temporary directory, with or without an engine.
+struct Gateway {
+    directory: tempfile::TempDir,
+    shutdown: CancellationToken,
+}
+
+impl Gateway {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let shutdown = CancellationToken::new();
+        let app = App::new(directory.path(), shutdown.clone());
+        let listener = gantry_rpc::socket::bind(&directory.path().join("docker.sock"), 0o660).expect("bound");
+        tokio::spawn(app.serve(Listener::Unix(listener)));
+        Self { directory, shutdown }
+    }
+
+    fn run(&self) -> &Path {
+        self.directory.path()
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(&self.run().join("docker.sock")).await
+    }
+
+    /// One request on a connection of its own.
+    async fn ask(&self, method: &str, path: &str, body: Option<&str>) -> http::Reply {
+        let mut client = self.client().await;
+        client.send(&request(method, path, body)).await;
+        client.reply().await
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+#[tokio::test]
+async fn ping_needs_nobody() {
+    let gateway = Gateway::start();
+    let reply = gateway.ask("GET", "/_ping", None).await;
+    assert_eq!((reply.status, reply.text()), (200, "OK"));
+    let rows = [
+        ("api-version", "1.51"),
+        ("docker-experimental", "false"),
+        ("ostype", "linux"),
+        ("swarm", "inactive"),
+        ("cache-control", "no-cache, no-store, must-revalidate"),
+        ("pragma", "no-cache"),
+        ("content-type", "text/plain; charset=utf-8"),
+    ];
+    for (name, value) in rows {
+        assert_eq!(reply.header(name), Some(value), "{name}");
+    }
+    let mut client = gateway.client().await;
+    client.send(&request("HEAD", "/v1.41/_ping", None)).await;
+    let head = client.head().await;
+    assert_eq!((head.status, head.header("content-length")), (200, Some("0")));
+}
+
+#[tokio::test]
+async fn errors_have_dockers_statuses_and_words() {
+    let gateway = Gateway::start();
+    let create = "/containers/create";
+    let rows = [
+        ("GET", "/nothing", None, 404, "page not found"),
+        ("PUT", "/containers/x/json", None, 404, "page not found"),
+        ("GET", "/v1.52/info", None, 400, "client version 1.52 is too new. Maximum supported API version is 1.51"),
+        ("GET", "/v1.23/info", None, 400, "client version 1.23 is too old. Minimum supported API version is 1.24"),
+        ("GET", "/v1.x/info", None, 404, "page not found"),
+        ("GET", "/containers/json", None, 503, "engine"),
+        ("GET", "/networks", None, 503, "network"),
+        ("GET", "/images/json", None, 503, "images"),
+        ("GET", "/containers/x/logs?stdout=1", None, 503, "engine"),
+        ("GET", "/containers/json?filters=%7B%22bad%22:%5B%22x%22%5D%7D", None, 400, "invalid filter 'bad'"),
+        ("GET", "/containers/json?limit=abc", None, 400, "limit"),
+        ("GET", "/containers/x/logs", None, 400, "you must choose at least one stream"),
+        ("GET", "/containers/x/archive", None, 400, "path cannot be empty"),
+        ("GET", "/containers/x/stats?stream=1&one-shot=1", None, 400, "one-shot"),
+        ("POST", "/containers/x/wait?condition=foo", None, 400, "invalid condition: \"foo\""),
+        ("POST", "/containers/x/rename", None, 400, "Neither old nor new names may be empty"),
+        ("POST", "/containers/x/resize?h=a&w=1", None, 400, "invalid resize height"),
+        ("POST", "/containers/x/exec", Some("{}"), 400, "No exec command specified"),
+        ("POST", create, Some(""), 400, "invalid JSON: got EOF"),
+        ("POST", create, Some("{}"), 400, "config cannot be empty"),
+        ("POST", create, Some("{\"Image\":1}"), 400, "invalid JSON"),
+        ("POST", create, Some("{\"Image\":\"x\"}{}"), 400, "unexpected content after JSON"),
+        ("POST", "/networks/create", Some("{\"Name\":\"host\"}"), 403, "predefined"),
+        ("POST", "/networks/create", Some("{}"), 400, "name is empty"),
+        ("POST", "/images/create?fromImage=UPPER", None, 400, "invalid reference format"),
+        ("GET", "/images/search?term=x", None, 501, "not supported"),
+        ("POST", "/build", None, 501, "not supported"),
+        ("POST", "/commit?container=x", None, 501, "not supported"),
+        ("POST", "/session", None, 501, "not supported"),
+        ("GET", "/containers/x/attach/ws", None, 501, "not supported"),
+        ("GET", "/swarm", None, 503, "This node is not a swarm manager"),
+        ("GET", "/services", None, 503, "This node is not a swarm manager"),
+        ("GET", "/plugins/x/json", None, 404, "plugin \"x\" not found"),
+        ("GET", "/events?since=yesterday", None, 400, "yesterday"),
+    ];
+    for (method, path, body, status, words) in rows {
+        let reply = gateway.ask(method, path, body).await;
+        let message = reply.message();
+        assert_eq!((reply.status, reply.header("content-type")), (status, Some("application/json")), "{method} {path}: {message}");
+        assert!(message.contains(words), "{method} {path}: {message}");
+        assert_eq!(reply.header("api-version"), Some("1.51"));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_or_of_another_type_is_refused() {
+    let gateway = Gateway::start();
+    let mut client = gateway.client().await;
+    client.send(b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 99999999\r\n\r\n{").await;
+    assert_eq!(client.reply().await.status, 413);
+
+    let mut client = gateway.client().await;
+    client.send(b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}").await;
+    let reply = client.reply().await;
+    assert_eq!(reply.status, 400);
+    assert!(reply.message().contains("unsupported Content-Type header (text/plain): must be 'application/json'"));
+
+    // Without a length, piece by piece.
+    let mut client = gateway.client().await;
+    client.send(b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 0x10_0000], b"\r\n"].concat();
+    for _ in 0..5 {
+        client.try_send(&chunk).await;
+    }
+    assert_eq!(client.reply().await.status, 413);
+}
+
+#[tokio::test]
+async fn a_half_closed_client_is_still_answered() {
+    let gateway = Gateway::start();
+    let mut client = gateway.client().await;
+    client.send(&request("GET", "/version", None)).await;
+    client.close_input().await;
+    let reply = client.reply().await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.json()["Components"][0]["Name"], "Engine");
+}
+
+#[tokio::test]
+async fn a_connection_serves_many_requests() {
+    let gateway = Gateway::start();
+    let mut client = gateway.client().await;
+    for _ in 0..3 {
+        client.send(&request("GET", "/_ping", None)).await;
+        assert_eq!(client.reply().await.status, 200);
+        client.send(&request("POST", "/containers/x/attach", None)).await;
+        assert_eq!(client.reply().await.status, 503);
+        client = gateway.client().await;
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_containers_are_listed() {
+    let gateway = Gateway::start();
+    let _engine = Engine::start(gateway.run());
+    let reply = gateway.ask("GET", "/v1.41/containers/json?all=1", None).await;
+    let rows = reply.json();
+    assert_eq!((reply.status, rows.as_array().map(Vec::len)), (200, Some(100)));
+    assert_eq!(rows[0]["Names"][0], "/c0");
+    assert_eq!(rows[0]["Ports"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn the_engines_answers_become_statuses() {
+    let gateway = Gateway::start();
+    let _engine = Engine::start(gateway.run());
+    let rows = [
+        ("POST", "/containers/created/start", 204),
+        ("POST", "/containers/running/start", 304),
+        ("POST", "/containers/unknown/start", 404),
+        ("POST", "/containers/running/kill?signal=FOO", 400),
+        ("POST", "/containers/created/kill", 409),
+        ("DELETE", "/containers/running", 409),
+        ("DELETE", "/containers/running?force=1", 204),
+    ];
+    for (method, path, status) in rows {
+        let reply = gateway.ask(method, path, None).await;
+        assert_eq!(reply.status, status, "{method} {path}: {}", String::from_utf8_lossy(&reply.body));
+    }
+    let reply = gateway.ask("POST", "/containers/running/start", Some("{\"HostConfig\":{}}")).await;
+    assert_eq!(reply.status, 400);
+}
+
+#[tokio::test]
+async fn creation_passes_everything_on() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let body = r#"{"Image":"busybox","Cmd":["sh"],"Entrypoint":[""],"Tty":true,"HostConfig":{"Binds":["/a:/b"],"Memory":4096},
+        "NetworkingConfig":{"EndpointsConfig":{"net":{"Aliases":["x"]}}}}"#;
+    let reply = gateway.ask("POST", "/v1.43/containers/create?name=web&platform=linux/amd64", Some(body)).await;
+    assert_eq!(reply.status, 201);
+    assert_eq!(reply.json(), serde_json::json!({"Id": "abc", "Warnings": []}));
+    let created = engine.created();
+    let (config, host) = (created.config.expect("config"), created.host_config.expect("host config"));
+    assert_eq!((created.name.as_str(), created.platform.as_str(), created.api_version.as_str()), ("web", "linux/amd64", "1.43"));
+    assert_eq!(config.entrypoint.expect("entrypoint").values, [""]);
+    assert_eq!(host.network_mode, "default");
+    assert_eq!(host.resources.expect("resources").memory, 4096);
+    assert_eq!(created.networks["net"].aliases, ["x"]);
+    assert_eq!(host.masked_paths, None);
+}
+
+#[tokio::test]
+async fn a_wait_answers_its_head_at_once() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(&request("POST", "/containers/running/wait?condition=next-exit", None)).await;
+    let head = client.head().await;
+    assert_eq!((head.status, head.header("content-type")), (200, Some("application/json")));
+    engine.exit(7);
+    let reply = client.body_of(head).await;
+    assert_eq!(reply.json(), serde_json::json!({"StatusCode": 7}));
+
+    assert_eq!(gateway.ask("POST", "/containers/unknown/wait", None).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_wait_outlives_its_engine() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(&request("POST", "/containers/running/wait", None)).await;
+    let head = client.head().await;
+    engine.kill();
+    let engine = Engine::start(gateway.run());
+    engine.waited().await;
+    engine.exit(3);
+    assert_eq!(client.body_of(head).await.json(), serde_json::json!({"StatusCode": 3}));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_its_work() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(&request("POST", "/containers/running/wait", None)).await;
+    client.head().await;
+    assert_eq!(engine.waiting(), 1);
+    drop(client);
+    engine.until("no wait is left", |engine| engine.waiting() == 0).await;
+}
+
+#[tokio::test]
+async fn attach_answers_before_the_container_starts() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(b"POST /v1.51/containers/created/attach?stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: text/plain\r\n\r\n").await;
+    let head = client.head().await;
+    assert_eq!((head.status, head.reason.as_str()), (101, "UPGRADED"));
+    assert_eq!(head.header("content-type"), Some("application/vnd.docker.multiplexed-stream"));
+    assert_eq!(head.header("upgrade"), Some("tcp"));
+
+    let mut shim = engine.shim().await;
+    assert!(shim.wanted.stdin && shim.wanted.stdout && shim.wanted.stdin_once);
+    client.send(b"typed").await;
+    client.close_input().await;
+    assert_eq!(shim.read_to_end().await, "typed");
+    shim.write(b"\x01\0\0\0\0\0\0\x03out").await;
+    drop(shim);
+    assert_eq!(client.rest().await, b"\x01\0\0\0\0\0\0\x03out");
+    engine.until("the engine was told", |engine| engine.connected()).await;
+}
+
+#[tokio::test]
+async fn old_clients_get_their_raw_stream_with_200() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(b"POST /v1.41/containers/created/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n").await;
+    let mut shim = engine.shim().await;
+    shim.write(b"raw output").await;
+    drop(shim);
+    let all = String::from_utf8(client.rest().await).expect("text");
+    assert_eq!(all, "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\nraw output");
+}
+
+#[tokio::test]
+async fn a_refused_attach_is_plain_text() {
+    let gateway = Gateway::start();
+    let _engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(b"POST /containers/unknown/attach?stream=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n").await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.header("content-type")), (404, Some("application/vnd.docker.raw-stream")));
+    assert_eq!(reply.text(), "No such container: unknown\r\n");
+}
+
+#[tokio::test]
+async fn an_exec_ends_when_its_exit_code_is_known() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(&http::upgrade("/exec/e1/start", r#"{"Detach":false,"Tty":false}"#)).await;
+    assert_eq!(client.head().await.status, 101);
+    let mut shim = engine.shim().await;
+    assert_eq!(shim.wanted.exec_id, "e1");
+    shim.write(b"\x01\0\0\0\0\0\0\x02hi").await;
+    drop(shim);
+    let reading = tokio::spawn(async move { client.rest().await });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert!(!reading.is_finished(), "the exit code is not known yet");
+    engine.end_exec(5);
+    assert_eq!(reading.await.expect("joined"), b"\x01\0\0\0\0\0\0\x02hi");
+    let reply = gateway.ask("GET", "/exec/e1/json", None).await;
+    assert_eq!((&reply.json()["ExitCode"], &reply.json()["Running"]), (&5.into(), &false.into()));
+}
+
+#[tokio::test]
+async fn an_exec_that_cannot_start_says_why() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(&http::upgrade("/exec/bad/start", r#"{"Detach":false,"Tty":false}"#)).await;
+    assert_eq!(client.head().await.status, 101);
+    drop(engine.shim().await);
+    let rest = client.rest().await;
+    assert_eq!((&rest[..4], &rest[8..]), (&b"\x02\0\0\0"[..], &b"executable file not found in $PATH\r\n"[..]));
+
+    assert_eq!(gateway.ask("POST", "/exec/unknown/start", Some("{}")).await.status, 404);
+    assert_eq!(gateway.ask("POST", "/exec/e1/start", Some(r#"{"Detach":true}"#)).await.status, 200);
+}
+
+#[tokio::test]
+async fn events_are_lines() {
+    let gateway = Gateway::start();
+    let _engine = Engine::start(gateway.run());
+    let reply = gateway.ask("GET", "/events?until=1", None).await;
+    let lines: Vec<serde_json::Value> =
+        reply.text().lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[1]["Action"], "die");
+}
+
+#[tokio::test]
+async fn logs_are_spliced() {
+    let gateway = Gateway::start();
+    let _engine = Engine::start(gateway.run());
+    let reply = gateway.ask("GET", "/containers/running/logs?stdout=1", None).await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/vnd.docker.multiplexed-stream")));
+    assert_eq!(reply.body, b"\x01\0\0\0\0\0\0\x04log\n");
+    let reply = gateway.ask("GET", "/v1.41/containers/running/logs?stdout=1", None).await;
+    assert_eq!(reply.header("content-type"), Some("application/vnd.docker.raw-stream"));
+    assert_eq!(gateway.ask("GET", "/containers/unknown/logs?stdout=1", None).await.status, 404);
+}
+
+#[tokio::test]
+async fn archives_go_in_and_out() {
+    let gateway = Gateway::start();
+    let _engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(b"PUT /containers/running/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nfull").await;
+    assert_eq!(client.reply().await.status, 200);
+    let mut client = gateway.client().await;
+    client.send(b"PUT /containers/running/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\n\r\nbad").await;
+    let reply = client.reply().await;
+    assert_eq!((reply.status, reply.message().as_str()), (400, "not a tar: bad"));
+    let reply = gateway.ask("GET", "/containers/running/archive?path=/etc/hosts", None).await;
+    assert_eq!((reply.status, reply.header("content-type"), reply.body.as_slice()), (200, Some("application/x-tar"), &b"tar"[..]));
+    use base64::Engine as _;
+    let stat = reply.header("x-docker-container-path-stat").expect("the path's state");
+    let stat = base64::engine::general_purpose::STANDARD.decode(stat).expect("base64");
+    assert_eq!(
+        String::from_utf8(stat).expect("text"),
+        r#"{"name":"hosts","size":3,"mode":420,"mtime":"0001-01-01T00:00:00Z","linkTarget":""}"#
+    );
+}
