@@ -107,6 +107,9 @@ pub enum Error {
     /// The local disk.
     #[error("cannot {op} {}", path.display())]
     Io { op: &'static str, path: PathBuf, #[source] source: io::Error },
+    /// The disk has no room for it.
+    #[error("no space left for a {what}")]
+    Full { what: &'static str, #[source] source: io::Error },
     /// The records' database.
     #[error("the image records cannot be {op}")]
     Disk { op: &'static str, #[source] source: gantry_disk::Error },
@@ -167,9 +170,17 @@ impl Coded for Error {
             Self::Peer { status, .. } => Code::from(status.code()),
             Self::Cancelled => Code::Cancelled,
             Self::Stream { .. } => Code::Aborted,
+            Self::Full { .. } => Code::ResourceExhausted,
+            Self::Io { source, .. } if is_full(source) => Code::ResourceExhausted,
+            Self::Disk { source, .. } if source.is_disk_full() => Code::ResourceExhausted,
             Self::Certificate { .. } | Self::HttpClient { .. } | Self::Io { .. } | Self::Disk { .. } => Code::Internal,
         }
     }
+}
+
+/// Whether space is what was missing.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn code_of(reason: &Reason) -> Code {

@@ -1,5 +1,22 @@
 //! The images service: names, pulls, pushes, import and export.
+//!
+//! It owns the image records and nothing else: bytes are content's, unpacked layers are snapshots'. It is the one
+//! process that speaks with registries, and has no privilege beside the network.
+//!
+//! ```text
+//! <state>/images/
+//!   db/              records: (namespace, name) → target, labels           store
+//!   certs.d/<host>/  CAs and client certificates, beside /etc/docker/certs.d
+//! <run>/images.sock        containerd Images, gantry.images.v1, gantry.gc.v1
+//! <run>/images-data.sock   archives in and out                             archive
+//! ```
+//!
+//! Who reads next: [`pull`] for the way of a layer, [`names`] for what makes a record safe against the garbage
+//! collection, [`remote`] for registries, [`archive`] for `load`, `save` and `import`.
 
+mod app;
+mod archive;
+mod cargo;
 mod catalog;
 mod content;
 mod document;
@@ -16,6 +33,10 @@ mod record;
 pub mod remote;
 mod remove;
 mod server;
+mod settings;
 mod store;
 mod unpack;
 mod wire;
+
+pub use app::Service;
+pub use error::Error;

@@ -8,18 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use gantry_api::ingest::Owner;
 use gantry_types::{Descriptor, Digest, Namespace, Platform, Reference, media_type};
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::cargo::{Cargo, Document, Gaps};
 use crate::catalog::Catalog;
 use crate::content::Content;
-use crate::document::{self, MAX_DEPTH, Manifest};
 use crate::error::Error;
 use crate::pull::origin_label;
-use crate::remote::{Access, Credentials, MANIFEST_LIMIT, Mounted, Remote, Repository};
+use crate::remote::{Access, Credentials, Mounted, Remote, Repository};
 use crate::store::Store;
 
 /// What a push tells.
@@ -62,22 +61,6 @@ pub struct Order {
     pub platform: Option<Platform>,
     /// Who asks.
     pub credentials: Credentials,
-}
-
-/// A manifest or index and its bytes.
-#[derive(Clone, Debug)]
-struct Document {
-    descriptor: Descriptor,
-    bytes: Bytes,
-}
-
-/// One image, spread out.
-#[derive(Debug, Default)]
-struct Cargo {
-    /// The inner before the outer; the last one gets the tag.
-    documents: Vec<Document>,
-    /// Configs and layers, each once.
-    blobs: Vec<Descriptor>,
 }
 
 impl Pusher {
@@ -133,52 +116,14 @@ impl Pusher {
 
     /// All that belongs to `target`. An index of which not everything is here shrinks to one platform's manifest.
     async fn spread(&self, namespace: &Namespace, target: &Descriptor, wanted: Option<&Platform>) -> Result<Cargo, Error> {
-        if wanted.is_none() {
-            let mut cargo = Cargo::default();
-            if self.gather(namespace, target, 0, &mut cargo).await? {
-                return Ok(cargo);
-            }
+        if wanted.is_none()
+            && let Some(cargo) = Cargo::gather(&self.content, namespace, target, Gaps::Refuse).await?
+        {
+            return Ok(cargo);
         }
-        let details = self.catalog.details(namespace, target, wanted).await?;
-        let mut cargo = Cargo::default();
-        match self.gather(namespace, &details.manifest, 0, &mut cargo).await? {
-            true => Ok(cargo),
-            false => {
-                let image = details.manifest.digest.to_string();
-                Err(Error::Missing { digest: details.manifest.digest.clone(), image })
-            }
-        }
-    }
-
-    /// Adds a document and all below it; false when something of it is not here.
-    async fn gather(&self, namespace: &Namespace, descriptor: &Descriptor, depth: usize, cargo: &mut Cargo) -> Result<bool, Error> {
-        if depth > MAX_DEPTH || cargo.documents.iter().any(|known| known.descriptor.digest == descriptor.digest) {
-            return Ok(depth <= MAX_DEPTH);
-        }
-        let Some(bytes) = self.content.read(namespace, &descriptor.digest, MANIFEST_LIMIT as u64).await? else {
-            return Ok(false);
-        };
-        if media_type::is_index(&descriptor.media_type) {
-            for entry in document::index(descriptor, &bytes)?.manifests {
-                if !Box::pin(self.gather(namespace, &entry.descriptor, depth + 1, cargo)).await? {
-                    return Ok(false);
-                }
-            }
-        } else {
-            // Attestations and artifacts travel too: their parts are blobs like any other.
-            let manifest: Manifest = document::any_manifest(descriptor, &bytes)?;
-            for blob in manifest.layers.into_iter().chain([manifest.config]) {
-                if cargo.blobs.iter().any(|known| known.digest == blob.digest) {
-                    continue;
-                }
-                if self.content.info(namespace, &blob.digest).await?.is_none() {
-                    return Ok(false);
-                }
-                cargo.blobs.push(blob);
-            }
-        }
-        cargo.documents.push(Document { descriptor: descriptor.clone(), bytes });
-        Ok(true)
+        let manifest = self.catalog.details(namespace, target, wanted).await?.manifest.clone();
+        let cargo = Cargo::gather(&self.content, namespace, &manifest, Gaps::Refuse).await?;
+        cargo.ok_or_else(|| Error::Missing { digest: manifest.digest.clone(), image: target.digest.to_string() })
     }
 
     async fn ship(

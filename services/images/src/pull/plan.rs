@@ -139,11 +139,6 @@ impl Sources<'_> {
 }
 
 impl Plan {
-    /// The manifest's descriptor.
-    pub fn manifest(&self) -> &Descriptor {
-        &self.manifest.descriptor
-    }
-
     /// Stores the documents under the owner's lease: config, manifest, and the indexes from the inside out.
     pub async fn store(&self, sources: Sources<'_>) -> Result<(), Error> {
         let Sources { content, owner, .. } = sources;

@@ -55,11 +55,6 @@ impl Transfer {
         matches!(self.opened, Opened::Present)
     }
 
-    /// The layer.
-    pub fn descriptor(&self) -> &Descriptor {
-        &self.descriptor
-    }
-
     /// Brings the layer into the store.
     async fn run(self, sources: Sources<'_>, slots: &Semaphore, progress: &Progress) -> Result<(), Error> {
         let Self { descriptor, mut opened } = self;

@@ -1,0 +1,66 @@
+//! The whole wiring of the service, top to bottom.
+
+use gantry_api::Peers;
+use gantry_api::events::Publisher;
+use gantry_daemon::{BoxError, Context, Privileges};
+use gantry_proto::containerd::services::images::v1::images_server::ImagesServer;
+use gantry_proto::gantry::gc::v1::collector_server::CollectorServer;
+use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
+use gantry_proto::gantry::images::v1::image_store_server::ImageStoreServer;
+use tonic::service::Routes;
+
+use crate::archive::Archives;
+use crate::catalog::Catalog;
+use crate::content::Content;
+use crate::lease::Leases;
+use crate::names::Names;
+use crate::pull::Puller;
+use crate::push::Pusher;
+use crate::remote::Remote;
+use crate::remove::Remover;
+use crate::server::{Collector, Fsck, ImageStore, Records};
+use crate::settings::{DEFAULT_SNAPSHOTTER, Settings};
+use crate::store::Store;
+
+/// `gantryd images`.
+pub struct Service;
+
+/// Messages up to containerd's limit are taken.
+const MESSAGE_LIMIT: usize = 16 << 20;
+
+impl gantry_daemon::Service for Service {
+    const NAME: &'static str = "images";
+    const ABOUT: &'static str = "image names, pulls, pushes, import and export";
+    const PRIVILEGES: Privileges = Privileges::NONE;
+
+    async fn run(context: Context) -> Result<(), BoxError> {
+        let settings: Settings = context.config()?;
+        let remote = Remote::new(settings.remote(&context.state())?);
+        let snapshotter = settings.snapshotter.as_deref().unwrap_or(DEFAULT_SNAPSHOTTER);
+
+        let peers = Peers::new(context.run());
+        let (events, publishing) = Publisher::new(&peers);
+        context.spawn("publish events", publishing);
+        let store = Store::open(&context.state())?;
+        let content = Content::new(peers.clone());
+        let names = Names::new(store.clone(), peers.clone(), events);
+        let catalog = Catalog::new(store.clone(), content.clone(), snapshotter);
+        let leases = Leases::new(peers);
+
+        let archives = Archives::new(names.clone(), catalog.clone(), leases.clone());
+        context.spawn("serve archives", archives.serve(context.data_listener()?));
+
+        let image_store = ImageStore {
+            puller: Puller::new(remote.clone(), names.clone(), catalog.clone(), leases),
+            pusher: Pusher::new(remote, store, catalog.clone()),
+            remover: Remover::new(names.clone(), catalog.clone()),
+            names: names.clone(),
+            catalog,
+        };
+        let routes = Routes::new(ImagesServer::new(Records::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT))
+            .add_service(ImageStoreServer::new(image_store).max_encoding_message_size(MESSAGE_LIMIT))
+            .add_service(CollectorServer::new(Collector::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT))
+            .add_service(FsckServer::new(Fsck::new(names, content)));
+        context.serve(routes).await
+    }
+}

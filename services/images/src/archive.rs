@@ -1,0 +1,165 @@
+//! The data socket: images in and out as archives.
+//!
+//! The bytes of an archive never cross gRPC. Reading and writing tar is blocking work: each connection has a thread
+//! of the blocking pool, and calls its peers from there.
+
+mod adopt;
+mod changes;
+mod import;
+mod input;
+mod load;
+mod save;
+
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream as StdStream;
+use std::sync::Arc;
+
+use gantry_proto::gantry::images::v1 as pb;
+use gantry_rpc::{Coded, chain, data, status};
+use gantry_types::Namespace;
+use prost::Message;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::catalog::Catalog;
+use crate::content::Content;
+use crate::error::Error;
+use crate::lease::Leases;
+use crate::names::Names;
+
+/// Archives that are worked on at once; others wait.
+const AT_ONCE: usize = 16;
+
+/// Serves archives. A cheap clone.
+#[derive(Clone)]
+pub struct Archives {
+    names: Names,
+    catalog: Catalog,
+    content: Content,
+    leases: Leases,
+    slots: Arc<Semaphore>,
+}
+
+/// What one archive's work has at hand.
+struct Desk {
+    archives: Archives,
+    namespace: Namespace,
+    runtime: Handle,
+    stream: StdStream,
+}
+
+impl Archives {
+    /// Archives of, and into, what these know.
+    pub fn new(names: Names, catalog: Catalog, leases: Leases) -> Self {
+        let content = catalog.content().clone();
+        Self { names, catalog, content, leases, slots: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Answers connections until it is dropped.
+    pub async fn serve(self, listener: UnixListener) {
+        let mut connections = tokio::task::JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let archives = self.clone();
+                        connections.spawn(async move {
+                            if let Err(error) = archives.answer(stream).await {
+                                tracing::info!(error = %chain(&error), "an archive's connection failed");
+                            }
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "the data socket cannot accept");
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+
+    async fn answer(self, mut stream: UnixStream) -> Result<(), Error> {
+        let broke = |op: &'static str| move |source: io::Error| Error::Stream { op, source };
+        let Some(request) = data::receive::<pb::DataRequest>(&mut stream).await.map_err(broke("asked for"))? else {
+            return Ok(());
+        };
+        let parsed = request.namespace.parse::<Namespace>().map_err(Error::from);
+        let namespace = match parsed {
+            Ok(namespace) => namespace,
+            Err(error) => return data::reject(&mut stream, &status(error)).await.map_err(broke("answered")),
+        };
+        let Some(action) = request.action else {
+            let error = Error::Request("a data request without an action".into());
+            return data::reject(&mut stream, &status(error)).await.map_err(broke("answered"));
+        };
+        let slots = Arc::clone(&self.slots);
+        let _slot = slots.acquire_owned().await.map_err(|_| Error::Cancelled)?;
+        match action {
+            pb::data_request::Action::Save(save) => {
+                // Whether it can be saved is known before the first byte.
+                let planned = save::plan(&self, &namespace, &save).await;
+                let plan = match planned {
+                    Ok(plan) => plan,
+                    Err(error) => return data::reject(&mut stream, &status(error)).await.map_err(broke("answered")),
+                };
+                data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
+                self.desk(namespace, stream)?.run(move |desk| save::write(desk, &plan)).await
+            }
+            pb::data_request::Action::Load(load) => {
+                data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
+                self.desk(namespace, stream)?.run(move |desk| desk.report(load::load(desk, &load))).await
+            }
+            pb::data_request::Action::Import(import) => {
+                let parsed = import::Order::parse(&import);
+                let order = match parsed {
+                    Ok(order) => order,
+                    Err(error) => return data::reject(&mut stream, &status(error)).await.map_err(broke("answered")),
+                };
+                data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
+                self.desk(namespace, stream)?.run(move |desk| desk.report(import::import(desk, &order))).await
+            }
+        }
+    }
+
+    fn desk(self, namespace: Namespace, stream: UnixStream) -> Result<Desk, Error> {
+        let blocking = |stream: UnixStream| {
+            let stream = stream.into_std()?;
+            stream.set_nonblocking(false)?;
+            Ok(stream)
+        };
+        let stream = blocking(stream).map_err(|source| Error::Stream { op: "opened", source })?;
+        Ok(Desk { archives: self, namespace, runtime: Handle::current(), stream })
+    }
+}
+
+impl Desk {
+    async fn run(self, work: impl FnOnce(&Self) -> Result<(), Error> + Send + 'static) -> Result<(), Error> {
+        tokio::task::spawn_blocking(move || work(&self)).await.map_err(|_| Error::Cancelled)?
+    }
+
+    /// Waits for a peer.
+    fn wait<T>(&self, call: impl Future<Output = T>) -> T {
+        self.runtime.block_on(call)
+    }
+
+    /// Tells the client how it goes.
+    fn tell(&self, event: pb::archive_progress::Event) -> Result<(), Error> {
+        let message = pb::ArchiveProgress { event: Some(event) };
+        let length = u32::try_from(message.encoded_len()).expect("a progress message is small");
+        let mut bytes = length.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&message.encode_to_vec());
+        (&self.stream).write_all(&bytes).map_err(|source| Error::Stream { op: "answered", source })
+    }
+
+    /// Makes a failure the last message of the connection.
+    fn report(&self, result: Result<(), Error>) -> Result<(), Error> {
+        let Err(error) = result else { return Ok(()) };
+        let code = tonic::Code::from(error.code()) as i32;
+        self.tell(pb::archive_progress::Event::Failed(pb::archive_progress::Failed { code, message: chain(&error) }))?;
+        // What the client still sends is taken, so that it gets to read the answer.
+        let _ = io::copy(&mut io::Read::take(&self.stream, 64 << 20), &mut io::sink());
+        Err(error)
+    }
+}

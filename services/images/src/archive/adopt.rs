@@ -1,0 +1,121 @@
+//! Documents and blobs that are in the store become an image: tied together, unpacked, named.
+
+use std::collections::{HashMap, HashSet};
+
+use gantry_api::ingest::Owner;
+use gantry_proto::gantry::images::v1 as pb;
+use gantry_types::{ChainId, Descriptor, Digest, Platform, media_type};
+
+use super::Desk;
+use crate::document::{self, MAX_DEPTH};
+use crate::error::Error;
+use crate::progress::{Event, Progress, State};
+use crate::record::Record;
+use crate::remote::MANIFEST_LIMIT;
+use crate::{unpack, wire};
+
+/// An image that came in an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// A manifest or an index.
+    pub target: Descriptor,
+    /// Its canonical name.
+    pub name: Option<String>,
+}
+
+/// Makes an image of what is in the store: labels, layers unpacked where they fit `wanted` or the host, record.
+pub fn adopt(desk: &Desk, owner: &Owner, image: &Adopted, wanted: Option<&Platform>) -> Result<(), Error> {
+    if !tie(desk, owner, &image.target, 0)? {
+        return Err(Error::Archive(format!("image {} is not complete in it", image.target.digest)));
+    }
+    let archives = &desk.archives;
+    archives.catalog.forget(&desk.namespace, &image.target.digest);
+    let details = desk.wait(archives.catalog.details(&desk.namespace, &image.target, wanted))?;
+    let platform = wanted.cloned().unwrap_or_else(Platform::host);
+    // What cannot run here is kept as it is.
+    if platform.rank(&details.config.platform()).is_some() {
+        let (document, config) = (&details.document, &details.config);
+        extract(desk, owner, &document.layers, &config.rootfs.diff_ids)?;
+        let snapshotter = archives.catalog.snapshotter();
+        desk.wait(unpack::keep(&archives.content, owner, snapshotter, document, config))?;
+    }
+    match &image.name {
+        Some(name) => {
+            desk.wait(archives.names.point(&desk.namespace, Record::new(name, image.target.clone())))?;
+        }
+        None => desk.wait(archives.names.keep_dangling(&desk.namespace, &image.target))?,
+    }
+    tracing::info!(image = image.name, digest = %image.target.digest, "took an image out of an archive");
+    Ok(())
+}
+
+/// Labels documents so that each keeps what it refers to. False when nothing below one of them is complete.
+fn tie(desk: &Desk, owner: &Owner, descriptor: &Descriptor, depth: usize) -> Result<bool, Error> {
+    let content = &desk.archives.content;
+    let bytes = desk.wait(content.read(&desk.namespace, &descriptor.digest, MANIFEST_LIMIT as u64))?;
+    let Some(bytes) = bytes.filter(|_| depth <= MAX_DEPTH) else { return Ok(false) };
+    let mut labels = HashMap::new();
+    let mut label = |key: String, digest: &Digest| {
+        labels.insert(format!("containerd.io/gc.ref.content.{key}"), digest.to_string());
+    };
+    if media_type::is_index(&descriptor.media_type) {
+        let mut any = false;
+        for (at, entry) in document::index(descriptor, &bytes)?.manifests.iter().enumerate() {
+            if tie(desk, owner, &entry.descriptor, depth + 1)? {
+                label(format!("m.{at}"), &entry.descriptor.digest);
+                any |= !entry.is_attestation();
+            }
+        }
+        if !any {
+            return Ok(false);
+        }
+    } else {
+        let manifest = document::any_manifest(descriptor, &bytes)?;
+        for (at, layer) in manifest.layers.iter().enumerate() {
+            if desk.wait(content.info(&desk.namespace, &layer.digest))?.is_none() {
+                return Ok(false);
+            }
+            label(format!("l.{at}"), &layer.digest);
+        }
+        if desk.wait(content.info(&desk.namespace, &manifest.config.digest))?.is_none() {
+            return Ok(false);
+        }
+        label("config".into(), &manifest.config.digest);
+    }
+    desk.wait(content.label(owner, &descriptor.digest, labels))?;
+    Ok(true)
+}
+
+/// Unpacks the layers, and tells how far each is.
+fn extract(desk: &Desk, owner: &Owner, layers: &[Descriptor], diff_ids: &[gantry_types::DiffId]) -> Result<(), Error> {
+    let catalog = &desk.archives.catalog;
+    let mut fresh = HashSet::new();
+    for (layer, chain_id) in layers.iter().zip(ChainId::all(diff_ids)) {
+        if !desk.wait(catalog.exists(&desk.namespace, &chain_id))? {
+            fresh.insert(layer.digest.clone());
+        }
+    }
+    let (progress, mut events) = Progress::channel();
+    let unpacking = async {
+        for layer in layers {
+            if fresh.contains(&layer.digest) {
+                progress.enter(&layer.digest, State::Downloaded, layer.size, layer.size).await?;
+            }
+        }
+        let peers = desk.archives.content.peers();
+        let result = unpack::unpack(peers, owner, catalog.snapshotter(), layers, diff_ids, Some(&progress)).await;
+        drop(progress);
+        result
+    };
+    let telling = async {
+        while let Some(event) = events.recv().await {
+            let worth = matches!(&event, Event::Layer { digest, state, .. }
+                if fresh.contains(digest) && *state != State::Downloaded);
+            if worth {
+                desk.tell(pb::archive_progress::Event::Layer(wire::layer_progress(event)))?;
+            }
+        }
+        Ok(())
+    };
+    desk.wait(async { futures::future::try_join(unpacking, telling).await }).map(drop)
+}

@@ -1,0 +1,172 @@
+//! `docker import`: a root file system as tar becomes an image of one layer.
+
+use std::io::{self, BufReader, Read};
+use std::sync::mpsc;
+
+use chrono::{SecondsFormat, Utc};
+use gantry_proto::gantry::images::v1 as pb;
+use gantry_types::{Algorithm, Descriptor, DiffId, Digest, Platform, Reference, media_type};
+use serde_json::{Map, Value, json};
+
+use super::adopt::{Adopted, adopt};
+use super::input::{self, Form};
+use super::{Desk, changes};
+use crate::document::Manifest;
+use crate::error::Error;
+use crate::wire;
+
+/// What is asked for, checked.
+pub struct Order {
+    reference: Option<Reference>,
+    message: String,
+    config: Map<String, Value>,
+    platform: Platform,
+}
+
+impl Order {
+    /// Checks a request before a byte is read.
+    pub fn parse(request: &pb::data_request::Import) -> Result<Self, Error> {
+        let reference = match request.reference.as_str() {
+            "" => None,
+            text => Some(Reference::parse_normalized(text)?.with_default_tag()),
+        };
+        if reference.as_ref().is_some_and(|reference| reference.digest().is_some()) {
+            return Err(Error::Request("cannot import digest reference".into()));
+        }
+        let mut config = Map::new();
+        changes::apply(&mut config, &request.changes)?;
+        let platform = wire::platform(&request.platform)?.unwrap_or_else(Platform::host);
+        Ok(Self { reference, message: request.message.clone(), config, platform })
+    }
+}
+
+/// Reads the tar off the socket, stores it as it comes, and makes the image.
+pub fn import(desk: &Desk, order: &Order) -> Result<(), Error> {
+    let purpose = format!("import {}", order.reference.as_ref().map(ToString::to_string).unwrap_or_default());
+    let lease = desk.wait(desk.archives.leases.begin(&desk.namespace, &purpose))?;
+    let (layer, diff_id) = receive(desk, lease.owner())?;
+
+    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Nanos, true);
+    let comment = if order.message.is_empty() { "Imported from -" } else { &order.message };
+    let mut config = json!({
+        "created": now,
+        "architecture": order.platform.architecture(),
+        "os": order.platform.os(),
+        "config": order.config,
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+        "history": [{"created": now, "comment": comment}],
+    });
+    if let Some(variant) = order.platform.variant() {
+        config["variant"] = variant.into();
+    }
+    let bytes = serde_json::to_vec(&config).expect("a value of our own serialises");
+    let digest = Digest::sha256(&bytes);
+    let config = Descriptor::new(media_type::OCI_CONFIG, digest.clone(), bytes.len() as u64);
+    let content = &desk.archives.content;
+    let reference = format!("config-{digest}");
+    desk.wait(content.write(lease.owner(), &reference, &digest, bytes.into(), Default::default()))?;
+
+    let manifest =
+        Manifest { schema_version: 2, media_type: Some(media_type::OCI_MANIFEST.into()), config, layers: vec![layer] };
+    let bytes = serde_json::to_vec(&manifest).expect("a manifest of our own serialises");
+    let digest = Digest::sha256(&bytes);
+    let target = Descriptor::new(media_type::OCI_MANIFEST, digest.clone(), bytes.len() as u64);
+    let reference = format!("manifest-{digest}");
+    desk.wait(content.write(lease.owner(), &reference, &digest, bytes.into(), Default::default()))?;
+
+    let adopted = Adopted { target, name: order.reference.as_ref().map(ToString::to_string) };
+    adopt(desk, lease.owner(), &adopted, None)?;
+    desk.tell(match &order.reference {
+        Some(reference) => pb::archive_progress::Event::Loaded(reference.familiar()),
+        None => pb::archive_progress::Event::LoadedId(digest.to_string()),
+    })?;
+    // Docker's answer to an import is the image's id, whether it has a name or not.
+    if order.reference.is_some() {
+        desk.tell(pb::archive_progress::Event::LoadedId(digest.to_string()))?;
+    }
+    desk.wait(lease.finish())
+}
+
+/// Stores the layer as it is sent, and computes beside it what it is uncompressed.
+fn receive(desk: &Desk, owner: &gantry_api::ingest::Owner) -> Result<(Descriptor, DiffId), Error> {
+    let mut reader = input::buffered(&desk.stream);
+    let start = io::BufRead::fill_buf(&mut reader).map_err(|source| Error::Stream { op: "read", source })?;
+    if start.is_empty() {
+        return Err(Error::Archive("it is empty".into()));
+    }
+    let form = Form::of(start)?;
+    let reference = format!("import-{}", owner.lease.as_deref().unwrap_or_default());
+    let (stored, diff_id) = match form {
+        Form::Plain => {
+            let stored = desk.store(owner, &reference, 0, None, &mut reader)?;
+            let diff_id = DiffId::new(stored.digest.clone());
+            (stored, diff_id)
+        }
+        Form::Gzip | Form::Zstd => std::thread::scope(|scope| {
+            // A second thread decompresses what the first one stores.
+            let (sender, receiver) = mpsc::sync_channel::<Vec<u8>>(8);
+            let hashing = scope.spawn(move || diff_id_of(form, Chunks { receiver, chunk: Vec::new(), at: 0 }));
+            let stored = desk.store(owner, &reference, 0, None, &mut Tee { reader: &mut reader, sender });
+            let diff_id = hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            Ok::<_, Error>((stored?, diff_id?))
+        })?,
+    };
+    let media_type = match form {
+        Form::Plain => media_type::OCI_LAYER,
+        Form::Gzip => media_type::OCI_LAYER_GZIP,
+        Form::Zstd => media_type::OCI_LAYER_ZSTD,
+    };
+    Ok((Descriptor::new(media_type, stored.digest, stored.size), diff_id))
+}
+
+fn diff_id_of(form: Form, chunks: Chunks) -> Result<DiffId, Error> {
+    let mut decoder = input::decoder(form, BufReader::with_capacity(256 << 10, chunks))?;
+    let mut hasher = Algorithm::Sha256.hasher();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match decoder.read(&mut buffer) {
+            Ok(0) => return Ok(DiffId::new(hasher.finish())),
+            Ok(length) => hasher.update(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::Archive(format!("it does not decompress: {error}"))),
+        }
+    }
+}
+
+/// Passes on what it reads, as long as somebody takes it.
+struct Tee<'a, R> {
+    reader: &'a mut R,
+    sender: mpsc::SyncSender<Vec<u8>>,
+}
+
+impl<R: Read> Read for Tee<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.reader.read(buffer)?;
+        if length > 0 {
+            // The other side ends early when it cannot decompress: that is its error to report.
+            let _ = self.sender.send(buffer[..length].to_vec());
+        }
+        Ok(length)
+    }
+}
+
+struct Chunks {
+    receiver: mpsc::Receiver<Vec<u8>>,
+    chunk: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.chunk.len() {
+            match self.receiver.recv() {
+                Ok(chunk) => (self.chunk, self.at) = (chunk, 0),
+                Err(mpsc::RecvError) => return Ok(0),
+            }
+        }
+        let length = buffer.len().min(self.chunk.len() - self.at);
+        buffer[..length].copy_from_slice(&self.chunk[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
+    }
+}

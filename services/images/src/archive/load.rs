@@ -1,0 +1,313 @@
+//! `docker load`: archives of Docker's old form and OCI layouts, and those that are both.
+//!
+//! Files of the archive go into content one after the other as they are read, each named by its digest; what they
+//! mean is decided when the archive has ended. No path of an archive is ever used as a path: it is a key of a map.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+
+use gantry_api::ingest::Owner;
+use gantry_proto::gantry::images::v1 as pb;
+use gantry_types::{Descriptor, Digest, Platform, Reference, media_type};
+use serde::Deserialize;
+
+use super::Desk;
+use super::adopt::{Adopted, adopt};
+use super::input::{self, Form, Stored};
+use crate::document::{self, Index, Manifest};
+use crate::error::Error;
+use crate::wire;
+
+/// Entries of an archive beyond this number are refused.
+const MAX_ENTRIES: usize = 100_000;
+/// The documents at the top are read into memory up to this length.
+const MAX_DOCUMENT: u64 = 16 << 20;
+/// Layers of one image beyond this number are refused.
+const MAX_LAYERS: usize = 1000;
+
+/// What an archive held.
+#[derive(Default)]
+struct Contents {
+    /// Files that are in the store, by their name in the archive.
+    files: HashMap<String, Stored>,
+    /// Names that stand for other names.
+    links: HashMap<String, String>,
+    index: Option<Vec<u8>>,
+    manifest: Option<Vec<u8>>,
+}
+
+/// One image in `manifest.json`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerManifest {
+    config: String,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    #[serde(default)]
+    layers: Vec<String>,
+}
+
+/// Reads an archive off the socket and makes images of it.
+pub fn load(desk: &Desk, request: &pb::data_request::Load) -> Result<(), Error> {
+    let wanted = wire::platform(&request.platform)?;
+    let lease = desk.wait(desk.archives.leases.begin(&desk.namespace, "load"))?;
+    let contents = receive(desk, lease.owner())?;
+    let images = contents.images(desk, lease.owner())?;
+    if images.is_empty() {
+        return Err(Error::Archive("it holds no image: neither index.json nor manifest.json names one".into()));
+    }
+    for image in &images {
+        adopt(desk, lease.owner(), image, wanted.as_ref().filter(|wanted| **wanted != Platform::host()))?;
+        desk.tell(match &image.name {
+            Some(name) => pb::archive_progress::Event::Loaded(familiar(name)),
+            None => pb::archive_progress::Event::LoadedId(image.target.digest.to_string()),
+        })?;
+    }
+    desk.wait(lease.finish())
+}
+
+fn familiar(name: &str) -> String {
+    name.parse::<Reference>().map_or_else(|_| name.to_owned(), |reference| reference.familiar())
+}
+
+/// Stores the archive's files as they come.
+fn receive(desk: &Desk, owner: &Owner) -> Result<Contents, Error> {
+    let mut contents = Contents::default();
+    let mut reader = input::decompressed(input::buffered(&desk.stream))?;
+    let mut archive = tar::Archive::new(&mut reader);
+    let broken = |error: std::io::Error| Error::Archive(format!("it is no readable tar: {error}"));
+    for (number, entry) in archive.entries().map_err(broken)?.enumerate() {
+        let mut entry = entry.map_err(broken)?;
+        if number >= MAX_ENTRIES {
+            return Err(Error::Archive(format!("it has more than {MAX_ENTRIES} entries")));
+        }
+        let name = clean(&entry.path_bytes());
+        match entry.header().entry_type() {
+            tar::EntryType::Regular | tar::EntryType::Continuous => {
+                contents.take(desk, owner, number, name, entry.size(), &mut entry)?;
+            }
+            tar::EntryType::Symlink | tar::EntryType::Link => {
+                let target = entry.link_name_bytes().unwrap_or_default();
+                let target = match entry.header().entry_type() {
+                    tar::EntryType::Link => clean(&target),
+                    _ => clean(&[parent(&name).as_bytes(), b"/", &target].concat()),
+                };
+                contents.links.insert(name, target);
+            }
+            _ => {}
+        }
+    }
+    // What follows the end of a tar belongs to nobody, but has to be read for the sender's sake.
+    let _ = std::io::copy(&mut reader.take(16 << 20), &mut std::io::sink());
+    Ok(contents)
+}
+
+impl Contents {
+    fn take(
+        &mut self,
+        desk: &Desk,
+        owner: &Owner,
+        number: usize,
+        name: String,
+        size: u64,
+        entry: &mut dyn Read,
+    ) -> Result<(), Error> {
+        let document = match name.as_str() {
+            "index.json" => Some(&mut self.index),
+            "manifest.json" => Some(&mut self.manifest),
+            // Old forms of what manifest.json says, and of no use beside it.
+            "repositories" | "oci-layout" => return Ok(()),
+            _ if name.ends_with("/VERSION") || name.ends_with("/json") => return Ok(()),
+            _ => None,
+        };
+        if let Some(document) = document {
+            if size > MAX_DOCUMENT {
+                return Err(Error::Archive(format!("{name} has {size} bytes, more than {MAX_DOCUMENT} are not accepted")));
+            }
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).map_err(|source| Error::Stream { op: "read", source })?;
+            *document = Some(bytes);
+            return Ok(());
+        }
+        let expected = blob_digest(&name);
+        let reference = match &expected {
+            Some(digest) => format!("load-{digest}"),
+            None => format!("load-{}-{number}", owner.lease.as_deref().unwrap_or_default()),
+        };
+        let mut stored = desk.store(owner, &reference, size, expected.as_ref(), entry)?;
+        stored.size = size;
+        self.files.insert(name, stored);
+        Ok(())
+    }
+
+    /// Follows links to a file that is in the store.
+    fn file(&self, name: &str) -> Result<&Stored, Error> {
+        let mut name = clean(name.as_bytes());
+        for _ in 0..8 {
+            if let Some(stored) = self.files.get(&name) {
+                return Ok(stored);
+            }
+            match self.links.get(&name) {
+                Some(target) => name.clone_from(target),
+                None => break,
+            }
+        }
+        Err(Error::Archive(format!("{name:?} is named in it, but not there")))
+    }
+
+    /// The images, by the newer of the two forms that the archive has.
+    fn images(&self, desk: &Desk, owner: &Owner) -> Result<Vec<Adopted>, Error> {
+        let docker = self.docker_manifests()?;
+        let Some(bytes) = &self.index else {
+            let mut images = Vec::new();
+            for manifest in &docker {
+                images.extend(self.convert(desk, owner, manifest)?);
+            }
+            return Ok(images);
+        };
+        let index: Index = serde_json::from_slice(bytes).map_err(|error| Error::Archive(format!("index.json: {error}")))?;
+        let mut images: Vec<Adopted> = Vec::new();
+        for entry in index.manifests.into_iter().filter(|entry| !entry.is_attestation()) {
+            let mut target = entry.descriptor;
+            let names = match name_of(&target.annotations) {
+                Some(name) => vec![name],
+                None => self.names_by_config(desk, &target, &docker)?,
+            };
+            target.annotations = BTreeMap::new();
+            if names.is_empty() {
+                images.push(Adopted { target: target.clone(), name: None });
+            }
+            images.extend(names.into_iter().map(|name| Adopted { target: target.clone(), name: Some(name) }));
+        }
+        images.dedup();
+        Ok(images)
+    }
+
+    fn docker_manifests(&self) -> Result<Vec<DockerManifest>, Error> {
+        match &self.manifest {
+            None => Ok(Vec::new()),
+            Some(bytes) => {
+                serde_json::from_slice(bytes).map_err(|error| Error::Archive(format!("manifest.json: {error}")))
+            }
+        }
+    }
+
+    /// The names that manifest.json gives to the image whose config is that of `target`.
+    fn names_by_config(&self, desk: &Desk, target: &Descriptor, docker: &[DockerManifest]) -> Result<Vec<String>, Error> {
+        if docker.is_empty() || media_type::is_index(&target.media_type) {
+            return Ok(Vec::new());
+        }
+        let content = &desk.archives.content;
+        let bytes = desk.wait(content.read(&desk.namespace, &target.digest, crate::remote::MANIFEST_LIMIT as u64))?;
+        let Some(bytes) = bytes else { return Ok(Vec::new()) };
+        let config = document::any_manifest(target, &bytes)?.config.digest;
+        let same = docker.iter().filter(|manifest| blob_digest(&clean(manifest.config.as_bytes())).as_ref() == Some(&config));
+        same.flat_map(|manifest| manifest.repo_tags.iter().flatten()).map(|tag| canonical(tag)).collect()
+    }
+
+    /// Makes an OCI manifest of an image in Docker's old form.
+    fn convert(&self, desk: &Desk, owner: &Owner, docker: &DockerManifest) -> Result<Vec<Adopted>, Error> {
+        if docker.layers.len() > MAX_LAYERS {
+            return Err(Error::Archive(format!("an image in it has {} layers, more than {MAX_LAYERS}", docker.layers.len())));
+        }
+        let config = self.file(&docker.config)?;
+        let mut layers = Vec::new();
+        for name in &docker.layers {
+            let layer = self.file(name)?;
+            layers.push(Descriptor::new(layer_type(desk, layer)?, layer.digest.clone(), layer.size));
+        }
+        let manifest = Manifest {
+            schema_version: 2,
+            media_type: Some(media_type::OCI_MANIFEST.to_owned()),
+            config: Descriptor::new(media_type::OCI_CONFIG, config.digest.clone(), config.size),
+            layers,
+        };
+        let bytes = serde_json::to_vec(&manifest).expect("a manifest of our own serialises");
+        let digest = Digest::sha256(&bytes);
+        let target = Descriptor::new(media_type::OCI_MANIFEST, digest.clone(), bytes.len() as u64);
+        let content = &desk.archives.content;
+        let reference = format!("manifest-{digest}");
+        desk.wait(content.write(owner, &reference, &digest, bytes.into(), Default::default()))?;
+        let names = docker.repo_tags.iter().flatten().map(|tag| canonical(tag)).collect::<Result<Vec<_>, _>>()?;
+        if names.is_empty() {
+            return Ok(vec![Adopted { target, name: None }]);
+        }
+        Ok(names.into_iter().map(|name| Adopted { target: target.clone(), name: Some(name) }).collect())
+    }
+}
+
+/// The media type of a layer by its first bytes: the store's own, as it may not have been read this time.
+fn layer_type(desk: &Desk, layer: &Stored) -> Result<&'static str, Error> {
+    let opened = desk.wait(desk.archives.content.open(&desk.namespace, &layer.digest))?;
+    let missing = || Error::Missing { digest: layer.digest.clone(), image: "the archive".into() };
+    let (mut file, _) = opened.ok_or_else(missing)?;
+    let mut start = [0; 6];
+    let length = file.read(&mut start).map_err(|source| crate::content::local("read", &layer.digest, source))?;
+    Ok(match Form::of(&start[..length])? {
+        Form::Plain => media_type::OCI_LAYER,
+        Form::Gzip => media_type::OCI_LAYER_GZIP,
+        Form::Zstd => media_type::OCI_LAYER_ZSTD,
+    })
+}
+
+/// A name as it is stored; one that is no reference is an error of the archive.
+fn canonical(name: &str) -> Result<String, Error> {
+    let reference = Reference::parse_normalized(name).map_err(|error| Error::Archive(error.to_string()))?;
+    Ok(reference.with_default_tag().to_string())
+}
+
+/// The name in an index entry's annotations, when there is a whole one.
+fn name_of(annotations: &BTreeMap<String, String>) -> Option<String> {
+    if let Some(name) = annotations.get("io.containerd.image.name") {
+        return canonical(name).ok();
+    }
+    // By the OCI layout's own rules this may be a tag alone, which names nothing.
+    let name = annotations.get("org.opencontainers.image.ref.name")?;
+    name.contains(['/', ':']).then(|| canonical(name).ok()).flatten()
+}
+
+/// The digest that a file's name promises.
+fn blob_digest(name: &str) -> Option<Digest> {
+    let (algorithm, hex) = name.strip_prefix("blobs/")?.split_once('/')?;
+    format!("{algorithm}:{hex}").parse().ok()
+}
+
+/// A name in one way of writing it: without `.`, `..` and empty parts.
+fn clean(path: &[u8]) -> String {
+    let text = String::from_utf8_lossy(path);
+    let mut parts: Vec<&str> = Vec::new();
+    for part in text.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn parent(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_keys_and_nothing_more() {
+        assert_eq!(clean(b"./blobs//sha256/x"), "blobs/sha256/x");
+        assert_eq!(clean(b"../../etc/passwd"), "etc/passwd");
+        assert_eq!(clean(b"/a/./b/../c"), "a/c");
+        assert_eq!(clean(&[parent("a/layer.tar").as_bytes(), b"/", b"../b/layer.tar"].concat()), "b/layer.tar");
+    }
+
+    #[test]
+    fn only_whole_names_are_names() {
+        let annotations = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
+        let name = |key: &str, value: &str| name_of(&annotations(key, value));
+        assert_eq!(name("io.containerd.image.name", "docker.io/library/a:1").as_deref(), Some("docker.io/library/a:1"));
+        assert_eq!(name("org.opencontainers.image.ref.name", "a:1").as_deref(), Some("docker.io/library/a:1"));
+        assert_eq!(name("org.opencontainers.image.ref.name", "latest"), None);
+    }
+}

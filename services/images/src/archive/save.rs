@@ -1,0 +1,178 @@
+//! `docker save`: images as one tar that Docker (`manifest.json`) and everybody else (OCI layout) can read.
+//!
+//! ```text
+//! blobs/sha256/<hex>    every document, config and layer, once
+//! index.json            the images, with their names as annotations
+//! manifest.json         the same for Docker, one platform each
+//! oci-layout
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+
+use bytes::Bytes;
+use gantry_proto::gantry::images::v1 as pb;
+use gantry_types::{Descriptor, Digest, Namespace, Reference, media_type};
+use serde::Serialize;
+
+use super::{Archives, Desk};
+use crate::cargo::{Cargo, Gaps};
+use crate::document::{Entry, Index};
+use crate::error::Error;
+use crate::wire;
+
+/// An archive that is known to the last byte before it is begun.
+pub struct Plan {
+    documents: BTreeMap<Digest, Bytes>,
+    blobs: BTreeMap<Digest, Descriptor>,
+    index: Index,
+    manifests: Vec<DockerManifest>,
+}
+
+/// One image in `manifest.json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerManifest {
+    config: String,
+    repo_tags: Vec<String>,
+    layers: Vec<String>,
+}
+
+/// Finds all that the archive will hold.
+pub async fn plan(archives: &Archives, namespace: &Namespace, request: &pb::data_request::Save) -> Result<Plan, Error> {
+    let wanted = wire::platform(&request.platform)?;
+    if request.references.is_empty() {
+        return Err(Error::Request("at least one image has to be named".into()));
+    }
+    let mut images: Vec<(Descriptor, BTreeSet<String>)> = Vec::new();
+    for text in &request.references {
+        for (target, name) in named(archives, namespace, text)? {
+            let at = images.iter().position(|(known, _)| known.digest == target.digest).unwrap_or_else(|| {
+                images.push((target, BTreeSet::new()));
+                images.len() - 1
+            });
+            images[at].1.extend(name);
+        }
+    }
+    let mut plan = Plan {
+        documents: BTreeMap::new(),
+        blobs: BTreeMap::new(),
+        index: Index { schema_version: 2, media_type: Some(media_type::OCI_INDEX.to_owned()), manifests: Vec::new() },
+        manifests: Vec::new(),
+    };
+    for (target, names) in images {
+        let details = archives.catalog.details(namespace, &target, wanted.as_ref()).await?;
+        let root = if wanted.is_some() { &details.manifest } else { &target };
+        let cargo = Cargo::gather(&archives.content, namespace, root, Gaps::Allow).await?;
+        let cargo = cargo.ok_or_else(|| Error::Missing { digest: root.digest.clone(), image: target.digest.to_string() })?;
+        for document in cargo.documents {
+            plan.documents.insert(document.descriptor.digest, document.bytes);
+        }
+        plan.blobs.extend(cargo.blobs.into_iter().map(|blob| (blob.digest.clone(), blob)));
+        plan.index.manifests.extend(entries(root, &names));
+        plan.manifests.push(DockerManifest {
+            config: path(&details.document.config.digest),
+            repo_tags: names.iter().filter_map(|name| Some(name.parse::<Reference>().ok()?.familiar())).collect(),
+            layers: details.document.layers.iter().map(|layer| path(&layer.digest)).collect(),
+        });
+    }
+    Ok(plan)
+}
+
+/// The image that `text` names, and the name to save it under; a repository without a tag means all its tags.
+fn named(archives: &Archives, namespace: &Namespace, text: &str) -> Result<Vec<(Descriptor, Option<String>)>, Error> {
+    let found = archives.catalog.find(namespace, text);
+    if let Ok(reference) = Reference::parse_normalized(text)
+        && reference.tag().is_none()
+        && reference.digest().is_none()
+        && !found.as_ref().is_ok_and(|found| found.by_name.is_none())
+    {
+        let records = archives.names.store().list(namespace)?;
+        let tags = records.into_iter().filter(|record| {
+            Reference::parse_normalized(&record.name)
+                .is_ok_and(|name| name.name() == reference.name() && name.tag().is_some())
+        });
+        let tags: Vec<_> = tags.map(|record| (record.target, Some(record.name))).collect();
+        if !tags.is_empty() {
+            return Ok(tags);
+        }
+    }
+    let found = found?;
+    let name = found.by_name.filter(|record| {
+        Reference::parse_normalized(&record.name).is_ok_and(|name| name.tag().is_some() && name.digest().is_none())
+    });
+    Ok(vec![(found.target, name.map(|record| record.name))])
+}
+
+/// The image's entries in the index: one per name, or one without.
+fn entries(target: &Descriptor, names: &BTreeSet<String>) -> Vec<Entry> {
+    let plain = Entry { descriptor: Descriptor { annotations: BTreeMap::new(), ..target.clone() }, platform: None };
+    if names.is_empty() {
+        return vec![plain];
+    }
+    let entry = |name: &String| {
+        let mut entry = plain.clone();
+        let tag = name.parse::<Reference>().ok().and_then(|name| name.tag().map(str::to_owned)).unwrap_or_default();
+        entry.descriptor.annotations.insert("io.containerd.image.name".into(), name.clone());
+        entry.descriptor.annotations.insert("org.opencontainers.image.ref.name".into(), tag);
+        entry
+    };
+    names.iter().map(entry).collect()
+}
+
+fn path(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm(), digest.hex())
+}
+
+/// Writes the archive. An error in the middle leaves it without its end, which the reader notices.
+pub fn write(desk: &Desk, plan: &Plan) -> Result<(), Error> {
+    let broke = |source: io::Error| Error::Stream { op: "written", source };
+    let json = |value: &dyn Fn() -> serde_json::Result<Vec<u8>>| value().map_err(io::Error::other).map_err(broke);
+    for (digest, bytes) in &plan.documents {
+        put(desk, &path(digest), bytes).map_err(broke)?;
+    }
+    for (digest, blob) in &plan.blobs {
+        let opened = desk.wait(desk.archives.content.open(&desk.namespace, digest))?;
+        let missing = || Error::Missing { digest: digest.clone(), image: "the archive".into() };
+        let (file, size) = opened.ok_or_else(missing)?;
+        if size != blob.size {
+            return Err(Error::WrongSize { digest: digest.clone(), expected: blob.size, found: size });
+        }
+        let mut stream = &desk.stream;
+        stream.write_all(header(&path(digest), size).as_bytes()).map_err(broke)?;
+        // File to socket: the kernel moves the bytes.
+        let sent = io::copy(&mut io::Read::take(file, size), &mut stream).map_err(broke)?;
+        if sent != size {
+            return Err(Error::WrongSize { digest: digest.clone(), expected: size, found: sent });
+        }
+        stream.write_all(&padding(size)).map_err(broke)?;
+    }
+    put(desk, "index.json", &json(&|| serde_json::to_vec(&plan.index))?).map_err(broke)?;
+    put(desk, "manifest.json", &json(&|| serde_json::to_vec(&plan.manifests))?).map_err(broke)?;
+    put(desk, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#).map_err(broke)?;
+    (&desk.stream).write_all(&[0; 1024]).map_err(broke)
+}
+
+fn put(desk: &Desk, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let mut stream = &desk.stream;
+    stream.write_all(header(name, bytes.len() as u64).as_bytes())?;
+    stream.write_all(bytes)?;
+    stream.write_all(&padding(bytes.len() as u64))
+}
+
+fn header(name: &str, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_path(name).expect("a name of our own is short and relative");
+    header.set_size(size);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_cksum();
+    header
+}
+
+fn padding(size: u64) -> Vec<u8> {
+    vec![0; (512 - size % 512) as usize % 512]
+}

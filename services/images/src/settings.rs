@@ -1,0 +1,59 @@
+//! The service's settings: `/etc/gantry/images.toml`, all of it optional.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::remote;
+
+/// The file, as it is written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The snapshotter for images whose request names none.
+    pub snapshotter: Option<String>,
+    /// Layers fetched at once in one pull.
+    pub connections: Option<usize>,
+    /// Directories with registries' certificates, beside the service's own.
+    pub certificates: Option<Vec<PathBuf>>,
+    /// By registry: base addresses that are asked before it.
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Hosts (`host[:port]`) that may be spoken to without TLS, or with any certificate.
+    pub insecure: Vec<String>,
+    /// Seconds for a connection.
+    pub connect_seconds: Option<u64>,
+    /// Seconds that a request may go without a byte.
+    pub idle_seconds: Option<u64>,
+}
+
+/// The snapshotter that everybody has.
+pub const DEFAULT_SNAPSHOTTER: &str = "overlayfs";
+
+impl Settings {
+    /// The registry client's part, checked; certificates are also looked for in `own`.
+    pub fn remote(&self, own: &Path) -> Result<remote::Settings, Error> {
+        let defaults = remote::Settings::default();
+        let mut certificate_directories = self.certificates.clone().unwrap_or(defaults.certificate_directories);
+        certificate_directories.push(own.join("certs.d"));
+        let seconds = |what, value: Option<u64>, default| match value {
+            None => Ok(default),
+            Some(0) => Err(Error::Setting { what, value: "0".into() }),
+            Some(seconds) => Ok(std::time::Duration::from_secs(seconds)),
+        };
+        let connections = self.connections.unwrap_or(defaults.connections);
+        if !(1..=64).contains(&connections) {
+            return Err(Error::Setting { what: "connections", value: connections.to_string() });
+        }
+        Ok(remote::Settings {
+            certificate_directories,
+            mirrors: self.mirrors.clone(),
+            insecure: self.insecure.clone(),
+            connect_timeout: seconds("connect_seconds", self.connect_seconds, defaults.connect_timeout)?,
+            idle_timeout: seconds("idle_seconds", self.idle_seconds, defaults.idle_timeout)?,
+            connections,
+            ..defaults
+        })
+    }
+}
