@@ -1,1 +1,70 @@
 //! The network service: networks, endpoints, addresses, published ports, names.
+//!
+//! It owns every network namespace of a Gantry's containers, what is plugged into them, and the host's rules about them.
+//! All traffic stays in the kernel: packets flow, and published ports answer, with or without this process. Only names are
+//! answered by it, and those answer again as soon as it is back.
+//!
+//! ```text
+//! <state>/network/db/         networks and sandboxes (RocksDB); addresses and ports follow from them
+//! <run>/netns/<sandbox>       a pinned network namespace each
+//! <run>/network.sock          gantry.network.v1
+//!
+//! in the kernel, recognised by name (DIGITS come from the state directory, so that several Gantrys share a host):
+//! nf_tables table `gantry`, or `gantry-DIGITS`; bridges with the alias `gantry DIGITS`; veths `vDIGITS…`
+//! ```
+//!
+//! The parts: [`book`] decides, [`switchboard`] carries out, [`plan`] says what follows from the records,
+//! [`firewall`], [`bridge`] and [`plug`] speak to the kernel, [`names`] answers at 127.0.0.11, [`recover`] reconciles.
+//!
+//! Who calls it: the engine (containers) and the gateway (networks).
+
+pub mod book;
+pub mod bridge;
+mod error;
+pub mod firewall;
+pub mod ipam;
+pub mod names;
+pub mod networks;
+pub mod plan;
+pub mod plug;
+pub mod ports;
+pub mod reaper;
+pub mod record;
+pub mod recover;
+pub mod sandboxes;
+mod server;
+pub mod switchboard;
+pub mod warm;
+
+pub use error::{Error, Result};
+pub use switchboard::Switchboard;
+
+use caps::Capability;
+use gantry_daemon::{BoxError, Context, Privileges};
+
+/// The service, as `gantryd network` runs it.
+#[derive(Debug)]
+pub struct Service;
+
+impl gantry_daemon::Service for Service {
+    const NAME: &'static str = "network";
+    const ABOUT: &'static str = "Networks, endpoints, addresses, published ports, names";
+    /// Namespaces and pins need CAP_SYS_ADMIN, links and rules CAP_NET_ADMIN, the test for low ports CAP_NET_BIND_SERVICE.
+    const PRIVILEGES: Privileges =
+        Privileges::Only(&[Capability::CAP_NET_ADMIN, Capability::CAP_SYS_ADMIN, Capability::CAP_NET_BIND_SERVICE]);
+
+    async fn run(context: Context) -> Result<(), BoxError> {
+        let board = Switchboard::open(&context).await?;
+        let routes = server::routes(&board);
+        context.serve(routes).await
+    }
+}
+
+/// 64 hexadecimal digits that nobody had before.
+pub(crate) fn random_id() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}
+
+pub(crate) fn now() -> prost_types::Timestamp {
+    prost_types::Timestamp::from(std::time::SystemTime::now())
+}

@@ -67,7 +67,8 @@ impl Socket {
 
     /// Sends requests in one system call and waits for each one's acknowledgement.
     ///
-    /// The kernel carries out every one of them, also after one that failed; the first failure is returned.
+    /// The kernel carries out every one of them, also after one that failed; the first failure is returned, but "it
+    /// exists already" only when there is no other.
     pub fn transact(&mut self, requests: Vec<Described>) -> Result<()> {
         let first = self.sequence.wrapping_add(1).max(1);
         let mut bytes = Vec::new();
@@ -88,8 +89,10 @@ impl Socket {
                 }
                 waiting -= 1;
                 if let Some((source, detail)) = refusal(&reply) {
-                    let what = names[index].clone();
-                    failure.get_or_insert(Error::Refused { what, detail, source });
+                    let error = Error::Refused { what: names[index].clone(), detail, source };
+                    if failure.as_ref().is_none_or(|first: &Error| first.is_exists() && !error.is_exists()) {
+                        failure = Some(error);
+                    }
                 }
             }
         }

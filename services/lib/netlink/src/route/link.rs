@@ -23,6 +23,8 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// The index of the bridge or bond it belongs to.
     pub master: Option<u32>,
+    /// What somebody noted on it, as in `ip link set alias`.
+    pub alias: String,
     /// `bridge`, `veth`, …; empty for physical ones.
     pub kind: String,
     /// Administratively up.
@@ -179,6 +181,13 @@ impl Route {
         self.send(vec![(message, format!("set MTU of link {index}"))])
     }
 
+    /// Notes a text on a link, for people and for recognising it later.
+    pub fn set_alias(&mut self, index: u32, alias: &str) -> Result<()> {
+        let mut message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, 0, 0));
+        message.text(IFLA_IFALIAS, alias);
+        self.send(vec![(message, format!("set alias of link {index}"))])
+    }
+
     /// Sets a link's hardware address.
     pub fn set_mac(&mut self, index: u32, mac: Mac) -> Result<()> {
         let mut message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, 0, 0));
@@ -252,6 +261,7 @@ fn parse(reply: &Reply) -> Option<Link> {
         name: String::new(),
         mac: None,
         master: None,
+        alias: String::new(),
         kind: String::new(),
         up: u32_of(reply.body.get(8..)?)? & IFF_UP != 0,
         mtu: 0,
@@ -261,6 +271,7 @@ fn parse(reply: &Reply) -> Option<Link> {
         match kind {
             IFLA_IFNAME => link.name = text_of(value),
             IFLA_ADDRESS => link.mac = <[u8; 6]>::try_from(value).ok().map(Mac),
+            IFLA_IFALIAS => link.alias = text_of(value),
             IFLA_MASTER => link.master = u32_of(value),
             IFLA_MTU => link.mtu = u32_of(value)?,
             IFLA_LINKINFO => {

@@ -1,0 +1,83 @@
+//! A network's bridge on the host. Every step finds itself already done: creation and recovery are the same code.
+
+use gantry_netlink::{Mac, Route, or_exists, or_missing, sysctl};
+
+use crate::error::{Error, Result};
+use crate::record::Network;
+
+/// Makes the bridge as the record says, or completes it.
+///
+/// `mark` is noted on a bridge that is ours, so that it is recognised when its record is gone.
+pub fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
+    let name = network.bridge.as_str();
+    let failed = || Error::kernel(format!("bridge {name} of network {}", network.name));
+    let link = match route.link(name).map_err(failed())? {
+        Some(link) => link,
+        None => {
+            or_exists(route.add_bridge(name, mac(network), network.mtu())).map_err(failed())?;
+            let missing = || Error::InterfaceTaken {
+                network: network.name.clone(),
+                interface: name.to_owned(),
+                owner: "a program that removed it at once".to_owned(),
+            };
+            route.link(name).map_err(failed())?.ok_or_else(missing)?
+        }
+    };
+    if link.kind != "bridge" {
+        return Err(Error::InterfaceTaken {
+            network: network.name.clone(),
+            interface: name.to_owned(),
+            owner: format!("a link of kind {:?}", link.kind),
+        });
+    }
+    if !network.adopted && link.alias != mark {
+        route.set_alias(link.index, mark).map_err(failed())?;
+    }
+    let v6 = network.gateways().iter().any(|net| net.addr().is_ipv6());
+    if v6 {
+        sysctl::ensure(&format!("net/ipv6/conf/{name}/disable_ipv6"), "0").map_err(failed())?;
+        sysctl::ensure(&format!("net/ipv6/conf/{name}/accept_ra"), "0").map_err(failed())?;
+        forward("net/ipv6/conf/all/forwarding")?;
+    }
+    or_exists(route.add_addresses(link.index, &network.gateways())).map_err(failed())?;
+    if !link.up {
+        route.set_up(link.index).map_err(failed())?;
+    }
+    // Lets the host's own 127.0.0.1:port reach a container. What it would let containers reach in turn, the rules drop.
+    sysctl::ensure(&format!("net/ipv4/conf/{name}/route_localnet"), "1").map_err(failed())?;
+    if !network.internal {
+        forward("net/ipv4/ip_forward")?;
+    }
+    Ok(())
+}
+
+/// Takes the bridge's addresses away, so that its subnet is free at once; the link itself is the reaper's.
+pub fn retire(route: &mut Route, network: &Network) -> Result<()> {
+    let failed = || Error::kernel(format!("bridge {} of network {}", network.bridge, network.name));
+    let Some(link) = route.link(&network.bridge).map_err(failed())? else { return Ok(()) };
+    or_missing(route.delete_addresses(link.index, &network.gateways())).map_err(failed())
+}
+
+fn forward(setting: &str) -> Result<()> {
+    if sysctl::ensure(setting, "1").map_err(Error::kernel("let packets through this host"))? {
+        tracing::info!(setting, "forwarding switched on");
+    }
+    Ok(())
+}
+
+/// Always the same for a network, so that its containers' neighbour tables stay right when the bridge is made again.
+fn mac(network: &Network) -> Mac {
+    derived_mac(&network.id, "bridge")
+}
+
+/// A locally administered address that depends on nothing but these two.
+///
+/// An address that comes back on a network (a container stopped, another started) comes back with the hardware address
+/// it had: no neighbour table anywhere is out of date.
+pub fn derived_mac(network: &str, what: &str) -> Mac {
+    let digest = gantry_types::Digest::sha256(format!("{network} {what}").as_bytes());
+    let mut bytes = [0u8; 6];
+    hex::decode_to_slice(&digest.hex()[..12], &mut bytes).expect("a digest is hexadecimal");
+    bytes[0] = (bytes[0] | 0x02) & 0xfe;
+    Mac(bytes)
+}

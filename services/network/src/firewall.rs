@@ -1,0 +1,218 @@
+//! The host's rules: one nf_tables table per address family, owned by this Gantry alone.
+//!
+//! What changes are elements of sets and maps; the rules themselves never do ([`rules`]). So publishing a port is one
+//! element, and costs the same whether it is the first or the thousandth. Everything goes through [`Firewall::change`],
+//! which keeps the wanted content beside the kernel's: when the two have drifted apart (somebody flushed the rules), the
+//! table is replaced whole, in one transaction, and no packet ever sees it half.
+//!
+//! Rules of others are respected: nothing of theirs is touched, and what we accept they may still drop.
+
+mod rules;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use gantry_netlink::nft::{Batch, Element, Family, Nft};
+use ipnet::IpNet;
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::ports::Protocol;
+
+/// One fact that the rules look up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entry {
+    /// A bridge of ours.
+    Bridge(String),
+    /// Packets may go from the bridge to itself.
+    Same(String),
+    /// Packets may neither enter nor leave by the bridge.
+    Internal(String),
+    /// A subnet of one of our networks.
+    Subnet(IpNet),
+    /// A subnet whose packets leave under the host's address.
+    Masquerade(IpNet),
+    /// A published port.
+    Port {
+        /// The host's address; unspecified for all.
+        host: IpAddr,
+        /// The transport protocol's number.
+        protocol: u8,
+        /// The host's port.
+        port: u16,
+        /// The container's end.
+        to: SocketAddr,
+    },
+}
+
+impl Entry {
+    /// A published port.
+    pub fn port(host: IpAddr, protocol: Protocol, port: u16, to: SocketAddr) -> Self {
+        Entry::Port { host, protocol: protocol.number(), port, to }
+    }
+
+    fn is_v6(&self) -> bool {
+        match self {
+            Entry::Bridge(_) | Entry::Same(_) | Entry::Internal(_) => false,
+            Entry::Subnet(net) | Entry::Masquerade(net) => net.addr().is_ipv6(),
+            Entry::Port { host, .. } => host.is_ipv6(),
+        }
+    }
+
+    /// The set that holds it in a family's table, and its elements there; nothing when it concerns the other family.
+    fn elements(&self, family: Family) -> Option<(&'static str, Vec<Element>)> {
+        let here = |address: IpAddr| address.is_ipv4() == (family == Family::Ip);
+        match self {
+            Entry::Bridge(name) => Some((rules::BRIDGES, vec![Element::new().interface(name)])),
+            Entry::Same(name) => Some((rules::SAME, vec![Element::new().interface(name).interface(name)])),
+            Entry::Internal(name) => Some((rules::INTERNAL, vec![Element::new().interface(name)])),
+            Entry::Subnet(net) => here(net.addr()).then(|| (rules::SUBNETS, Element::range(*net))),
+            Entry::Masquerade(net) => here(net.addr()).then(|| (rules::MASQUERADE, Element::range(*net))),
+            Entry::Port { host, protocol, port, to } if here(*host) => {
+                let (set, key) = match host.is_unspecified() {
+                    true => (rules::PORTS_ANY, Element::new()),
+                    false => (rules::PORTS_AT, Element::new().address(*host)),
+                };
+                Some((set, vec![key.protocol(*protocol).port(*port).to(to.ip(), to.port())]))
+            }
+            Entry::Port { .. } => None,
+        }
+    }
+}
+
+/// The host's rules.
+#[derive(Debug)]
+pub struct Firewall {
+    table: String,
+    /// Guards the socket and the wanted content together: the kernel takes one transaction at a time anyway.
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    nft: Nft,
+    content: BTreeSet<Entry>,
+    /// IPv6 packets are only tracked and looked at once a network needs it.
+    v6: bool,
+}
+
+impl Firewall {
+    /// Puts the table in place with this content, replacing what a former process left, in one transaction.
+    pub fn open(table: String, content: BTreeSet<Entry>) -> Result<Self> {
+        let nft = Nft::open().map_err(Error::kernel("open nf_tables"))?;
+        let v6 = content.iter().any(Entry::is_v6);
+        let mut inner = Inner { nft, content, v6 };
+        inner.replace(&table)?;
+        Ok(Firewall { table, inner: Mutex::new(inner) })
+    }
+
+    /// Removes and adds entries, all or none, in one transaction. Entries that are there already, or not there, are no error.
+    pub fn change(&self, remove: &BTreeSet<Entry>, add: &BTreeSet<Entry>) -> Result<()> {
+        let mut inner = self.inner.lock();
+        let gone: Vec<Entry> = remove.difference(add).filter(|entry| inner.content.contains(entry)).cloned().collect();
+        let new: Vec<Entry> = add.iter().filter(|entry| !inner.content.contains(entry)).cloned().collect();
+        if gone.is_empty() && new.is_empty() {
+            return Ok(());
+        }
+        for entry in &gone {
+            inner.content.remove(entry);
+        }
+        inner.content.extend(new.iter().cloned());
+        let done = if !inner.v6 && new.iter().any(Entry::is_v6) {
+            inner.v6 = true;
+            inner.replace(&self.table)
+        } else {
+            let mut batch = Batch::new();
+            for family in inner.families() {
+                fill(&mut batch, *family, &self.table, gone.iter(), Batch::delete_elements);
+                fill(&mut batch, *family, &self.table, new.iter(), Batch::add_elements);
+            }
+            match inner.nft.commit(&batch) {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    tracing::warn!(table = self.table, error = %gantry_rpc::chain(&error), "the host's rules had drifted; replacing them");
+                    inner.replace(&self.table)
+                }
+            }
+        };
+        if done.is_err() {
+            for entry in &new {
+                inner.content.remove(entry);
+            }
+            inner.content.extend(gone);
+        }
+        done
+    }
+
+    /// Replaces the table by what it should hold.
+    pub fn repair(&self) -> Result<()> {
+        self.inner.lock().replace(&self.table)
+    }
+
+    /// Compares the kernel's elements with what they should be: one line for each difference.
+    pub fn check(&self) -> Result<Vec<String>> {
+        let mut inner = self.inner.lock();
+        let mut found = Vec::new();
+        for family in inner.families() {
+            for set in rules::SETS {
+                let wanted: BTreeSet<Vec<u8>> = inner
+                    .content
+                    .iter()
+                    .filter_map(|entry| entry.elements(*family))
+                    .filter(|(name, _)| *name == set)
+                    .flat_map(|(_, elements)| elements)
+                    .filter(|element| !element.end)
+                    .map(|element| [element.key, element.data].concat())
+                    .collect();
+                let there = match inner.nft.elements(*family, &self.table, set) {
+                    Ok(elements) => elements.into_iter().map(|(key, data)| [key, data].concat()).collect(),
+                    Err(error) if error.is_missing() => BTreeSet::new(),
+                    Err(error) => return Err(Error::kernel(format!("read set {set}"))(error)),
+                };
+                let (missing, extra) = (wanted.difference(&there).count(), there.difference(&wanted).count());
+                if missing + extra > 0 {
+                    found.push(format!("nf_tables set {} {set}: {missing} missing, {extra} unknown", self.table));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes the tables: for the end of a Gantry's life, and for tests.
+    pub fn remove(&self) -> Result<()> {
+        let mut inner = self.inner.lock();
+        let mut batch = Batch::new();
+        for family in inner.families() {
+            batch.add_table(*family, &self.table).delete_table(*family, &self.table);
+        }
+        inner.nft.commit(&batch).map_err(Error::kernel(format!("delete nf_tables table {}", self.table)))
+    }
+}
+
+impl Inner {
+    fn families(&self) -> &'static [Family] {
+        if self.v6 { &[Family::Ip, Family::Ip6] } else { &[Family::Ip] }
+    }
+
+    fn replace(&mut self, table: &str) -> Result<()> {
+        let mut batch = Batch::new();
+        for family in self.families() {
+            rules::table(&mut batch, *family, table);
+            fill(&mut batch, *family, table, self.content.iter(), Batch::add_elements);
+        }
+        self.nft.commit(&batch).map_err(Error::kernel(format!("replace nf_tables table {table}")))
+    }
+}
+
+type Verb = for<'a> fn(&'a mut Batch, Family, &str, &str, &[Element]) -> &'a mut Batch;
+
+/// Adds the entries to a batch, one request per set.
+fn fill<'a>(batch: &mut Batch, family: Family, table: &str, entries: impl Iterator<Item = &'a Entry>, verb: Verb) {
+    let mut by_set: std::collections::BTreeMap<&'static str, Vec<Element>> = Default::default();
+    for (set, elements) in entries.filter_map(|entry| entry.elements(family)) {
+        by_set.entry(set).or_default().extend(elements);
+    }
+    for (set, elements) in by_set {
+        verb(batch, family, table, set, &elements);
+    }
+}

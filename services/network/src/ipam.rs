@@ -1,0 +1,184 @@
+//! Addresses of one subnet: which are taken, which is next.
+//!
+//! The lowest free address is given, as Docker does: the first container of a network has `.2`. What is taken is not
+//! stored on its own: it follows from the records of the network (gateway, auxiliary) and of its endpoints.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// The addresses of a subnet.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// The subnet.
+    pub subnet: IpNet,
+    first: u128,
+    last: u128,
+    used: BTreeSet<u128>,
+    /// No address below this one is free.
+    floor: u128,
+}
+
+impl Pool {
+    /// A pool that gives addresses of `range`, a part of `subnet`. Network and broadcast addresses are never given.
+    pub fn new(subnet: IpNet, range: Option<IpNet>) -> Self {
+        let within = range.unwrap_or(subnet);
+        let (mut first, mut last) = (number(within.network()), number(within.broadcast()));
+        let small = subnet.max_prefix_len() - subnet.prefix_len() <= 1;
+        if !small {
+            first = first.max(number(subnet.network()) + 1);
+            if subnet.addr().is_ipv4() {
+                last = last.min(number(subnet.broadcast()) - 1);
+            }
+        }
+        Pool { subnet, first, last, used: BTreeSet::new(), floor: first }
+    }
+
+    /// Takes the lowest free address.
+    pub fn take_any(&mut self) -> Option<IpAddr> {
+        let mut candidate = self.floor.max(self.first);
+        for used in self.used.range(candidate..) {
+            if *used != candidate {
+                break;
+            }
+            candidate = candidate.checked_add(1)?;
+        }
+        self.floor = candidate;
+        if candidate > self.last {
+            return None;
+        }
+        self.used.insert(candidate);
+        Some(self.address(candidate))
+    }
+
+    /// Takes this address, which may lie outside of the range but not of the subnet; false when it is taken.
+    pub fn take(&mut self, address: IpAddr) -> bool {
+        self.used.insert(number(address))
+    }
+
+    /// Whether the subnet has the address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.subnet.contains(&address)
+    }
+
+    /// Gives an address back.
+    pub fn give(&mut self, address: IpAddr) {
+        let number = number(address);
+        if self.used.remove(&number) {
+            self.floor = self.floor.min(number).max(self.first);
+        }
+    }
+
+    fn address(&self, number: u128) -> IpAddr {
+        match self.subnet {
+            IpNet::V4(_) => IpAddr::V4(u32::try_from(number).expect("numbers of a v4 pool come from v4 addresses").into()),
+            IpNet::V6(_) => IpAddr::V6(number.into()),
+        }
+    }
+}
+
+/// Whether two subnets share an address.
+pub fn overlap(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(&b.network()) || b.contains(&a.network())
+}
+
+/// The first address of a subnet that a host can have: the gateway, unless another is named.
+pub fn first_host(net: IpNet) -> IpAddr {
+    let first = number(net.network());
+    let host = if net.max_prefix_len() - net.prefix_len() <= 1 { first } else { first + 1 };
+    match net {
+        IpNet::V4(_) => IpAddr::V4(u32::try_from(host).expect("within a v4 subnet").into()),
+        IpNet::V6(_) => IpAddr::V6(host.into()),
+    }
+}
+
+/// The subnets that are chosen from when none is named: 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16 by /20.
+pub fn default_v4() -> impl Iterator<Item = IpNet> {
+    let large = (17..=31u8).map(|second| net([172, second, 0, 0], 16));
+    large.chain((0..16u8).map(|third| net([192, 168, third * 16, 0], 20)))
+}
+
+/// Unique local /64 subnets of a prefix that is this Gantry's own.
+pub fn default_v6(seed: [u8; 5]) -> impl Iterator<Item = IpNet> {
+    (0..=u16::MAX).map(move |subnet| {
+        let mut octets = [0u8; 16];
+        octets[0] = 0xfd;
+        octets[1..6].copy_from_slice(&seed);
+        octets[6..8].copy_from_slice(&subnet.to_be_bytes());
+        IpNet::new(IpAddr::from(octets), 64).expect("64 is a prefix length")
+    })
+}
+
+fn net(octets: [u8; 4], prefix: u8) -> IpNet {
+    IpNet::new(IpAddr::from(octets), prefix).expect("a prefix length below 33")
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)),
+        IpAddr::V6(v6) => u128::from(v6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pool(subnet: &str, range: Option<&str>) -> Pool {
+        Pool::new(subnet.parse().unwrap(), range.map(|range| range.parse().unwrap()))
+    }
+
+    #[test]
+    fn the_lowest_free_address_is_next() {
+        let mut pool = pool("172.18.0.0/16", None);
+        assert!(pool.take("172.18.0.1".parse().unwrap()));
+        assert_eq!(pool.take_any().unwrap().to_string(), "172.18.0.2");
+        assert_eq!(pool.take_any().unwrap().to_string(), "172.18.0.3");
+        pool.give("172.18.0.2".parse().unwrap());
+        assert_eq!(pool.take_any().unwrap().to_string(), "172.18.0.2");
+        assert!(!pool.take("172.18.0.3".parse().unwrap()));
+    }
+
+    #[test]
+    fn ranges_and_ends_are_kept() {
+        let mut small = pool("10.0.0.0/30", None);
+        assert_eq!((small.take_any().is_some(), small.take_any().is_some(), small.take_any()), (true, true, None));
+        let mut ranged = pool("10.0.0.0/16", Some("10.0.5.0/31"));
+        assert_eq!(ranged.take_any().unwrap().to_string(), "10.0.5.0");
+        assert_eq!(ranged.take_any().unwrap().to_string(), "10.0.5.1");
+        assert_eq!(ranged.take_any(), None);
+        assert!(ranged.take("10.0.9.9".parse().unwrap()));
+        let mut six = pool("fd00::/64", None);
+        assert_eq!(six.take_any().unwrap().to_string(), "fd00::1");
+    }
+
+    #[test]
+    fn defaults_are_dockers() {
+        let all: Vec<_> = default_v4().collect();
+        assert_eq!((all[0].to_string(), all[15].to_string(), all.len()), ("172.17.0.0/16".into(), "192.168.0.0/20".into(), 31));
+        assert_eq!(first_host(all[0]).to_string(), "172.17.0.1");
+    }
+
+    proptest! {
+        #[test]
+        fn never_gives_an_address_twice(steps in prop::collection::vec(any::<Option<u8>>(), 1..80)) {
+            let mut pool = pool("10.0.0.0/28", None);
+            let mut held: Vec<IpAddr> = Vec::new();
+            for step in steps {
+                match step {
+                    None => match pool.take_any() {
+                        Some(address) => {
+                            prop_assert!(!held.contains(&address) && pool.contains(address));
+                            held.push(address);
+                        }
+                        None => prop_assert_eq!(held.len(), 14),
+                    },
+                    Some(n) if !held.is_empty() => pool.give(held.swap_remove(n as usize % held.len())),
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! A query's bytes to a reply's bytes, for what containers' names and addresses answer.
+
+use std::net::IpAddr;
+
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::rdata::{A, AAAA, PTR};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use rand::seq::SliceRandom;
+
+use super::Names;
+
+/// Docker's.
+const TTL: u32 = 600;
+
+/// What becomes of a query.
+#[derive(Debug)]
+pub enum Outcome {
+    /// These bytes are the reply.
+    Reply(Vec<u8>),
+    /// It is not about a container: others know.
+    Forward(Box<Message>),
+    /// It is no query; silence.
+    Ignore,
+}
+
+/// How a reply travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Replies have a limit; longer ones are cut and say so.
+    Udp,
+    /// Replies have none.
+    Tcp,
+}
+
+/// Answers a query of a sandbox, from what it may know.
+pub fn answer(names: &Names, asker: &str, bytes: &[u8], transport: Transport) -> Outcome {
+    let Ok(query) = Message::from_vec(bytes) else { return Outcome::Ignore };
+    if query.metadata.message_type != MessageType::Query {
+        return Outcome::Ignore;
+    }
+    let one = match query.queries.as_slice() {
+        [one] if query.metadata.op_code == OpCode::Query => one,
+        _ => return reply(failure(&query, ResponseCode::NotImp), transport, 512),
+    };
+    let answers = if one.query_class() != DNSClass::IN {
+        None
+    } else if one.query_type() == RecordType::PTR {
+        pointer(names, asker, one.name())
+    } else {
+        addresses(names, asker, one.name(), one.query_type())
+    };
+    let Some(answers) = answers else { return Outcome::Forward(Box::new(query)) };
+    let mut message = respond(&query);
+    message.add_answers(answers);
+    reply(message, transport, query.max_payload())
+}
+
+/// The bytes of a refusal.
+pub fn refuse(query: &Message, code: ResponseCode) -> Vec<u8> {
+    failure(query, code).to_vec().unwrap_or_default()
+}
+
+/// All addresses of a known name, shuffled; nothing for the types that it does not have.
+fn addresses(names: &Names, asker: &str, name: &Name, kind: RecordType) -> Option<Vec<Record>> {
+    let found = names.lookup(asker, &name.to_ascii())?;
+    let record = |data: RData| Record::from_rdata(name.clone(), TTL, data);
+    let mut answers = Vec::new();
+    if matches!(kind, RecordType::A | RecordType::ANY) {
+        answers.extend(found.v4.into_iter().map(|v4| record(RData::A(A(v4)))));
+    }
+    if matches!(kind, RecordType::AAAA | RecordType::ANY) {
+        answers.extend(found.v6.into_iter().map(|v6| record(RData::AAAA(AAAA(v6)))));
+    }
+    answers.shuffle(&mut rand::rng());
+    Some(answers)
+}
+
+fn pointer(names: &Names, asker: &str, name: &Name) -> Option<Vec<Record>> {
+    let net = name.parse_arpa_name().ok()?;
+    let address: IpAddr = net.addr();
+    if net.prefix_len() != net.max_prefix_len() {
+        return None;
+    }
+    let mut full = Name::from_ascii(names.reverse(asker, address)?).ok()?;
+    full.set_fqdn(true);
+    Some(vec![Record::from_rdata(name.clone(), TTL, RData::PTR(PTR(full)))])
+}
+
+fn respond(query: &Message) -> Message {
+    let mut message = Message::response(query.metadata.id, query.metadata.op_code);
+    message.metadata.recursion_desired = query.metadata.recursion_desired;
+    message.metadata.recursion_available = true;
+    message.add_queries(query.queries.iter().cloned());
+    message
+}
+
+fn failure(query: &Message, code: ResponseCode) -> Message {
+    let mut message = respond(query);
+    message.metadata.response_code = code;
+    message
+}
+
+fn reply(message: Message, transport: Transport, limit: u16) -> Outcome {
+    let Ok(bytes) = message.to_vec() else { return Outcome::Ignore };
+    if transport == Transport::Udp && bytes.len() > usize::from(limit) {
+        return message.truncate().to_vec().map_or(Outcome::Ignore, Outcome::Reply);
+    }
+    Outcome::Reply(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Endpoint, Network, Networks, Sandbox};
+    use hickory_proto::op::Query;
+
+    fn names(count: u8) -> Names {
+        let names = Names::default();
+        let network = Network { id: "n".into(), name: "net".into(), driver: "bridge".into(), ..Network::default() };
+        let networks: Networks = [("n".to_owned(), network)].into();
+        for last in 2..2 + count {
+            let endpoint = Endpoint {
+                network: "n".into(),
+                ipv4: format!("10.0.0.{last}/24"),
+                aliases: vec!["all".into()],
+                ..Endpoint::default()
+            };
+            let sandbox = Sandbox { id: format!("s{last}"), name: format!("c{last}"), endpoints: vec![endpoint], ..Sandbox::default() };
+            names.put(&sandbox, &networks);
+        }
+        names
+    }
+
+    fn ask(names: &Names, name: &str, kind: RecordType, transport: Transport) -> Option<Message> {
+        let mut query = Message::query();
+        query.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
+        match answer(names, "s2", &query.to_vec().unwrap(), transport) {
+            Outcome::Reply(bytes) => Some(Message::from_vec(&bytes).unwrap()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn known_names_answer_and_other_types_are_empty() {
+        let names = names(2);
+        let reply = ask(&names, "C3.", RecordType::A, Transport::Udp).unwrap();
+        assert_eq!(reply.answers.len(), 1);
+        assert_eq!((reply.answers[0].ttl, reply.metadata.response_code), (600, ResponseCode::NoError));
+        for kind in [RecordType::AAAA, RecordType::MX] {
+            let reply = ask(&names, "c3", kind, Transport::Udp).unwrap();
+            assert_eq!((reply.answers.len(), reply.metadata.response_code), (0, ResponseCode::NoError));
+        }
+        assert!(ask(&names, "example.com.", RecordType::A, Transport::Udp).is_none());
+    }
+
+    #[test]
+    fn pointers_lead_back() {
+        let reply = ask(&names(2), "3.0.0.10.in-addr.arpa.", RecordType::PTR, Transport::Udp).unwrap();
+        assert!(matches!(&reply.answers[0].data, RData::PTR(PTR(name)) if name.to_ascii() == "c3.net."));
+    }
+
+    #[test]
+    fn long_replies_are_cut_on_udp() {
+        let names = names(60);
+        assert!(ask(&names, "all.", RecordType::A, Transport::Udp).unwrap().metadata.truncation);
+        assert_eq!(ask(&names, "all.", RecordType::A, Transport::Tcp).unwrap().answers.len(), 60);
+    }
+
+    #[test]
+    fn noise_is_ignored() {
+        assert!(matches!(answer(&names(1), "s2", b"\0\x01noise", Transport::Udp), Outcome::Ignore));
+    }
+}

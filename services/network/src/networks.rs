@@ -1,0 +1,297 @@
+//! Networks: created, removed, chosen subnets for.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use gantry_netlink::Route;
+use ipnet::IpNet;
+
+use crate::bridge;
+use crate::error::{Error, Result};
+use crate::ipam;
+use crate::plan::{Family, network_entries};
+use crate::reaper;
+use crate::record::{Network, PREDEFINED, Subnet, option};
+use crate::switchboard::{Switchboard, blocking};
+
+/// A network to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkWish {
+    /// Its name.
+    pub name: String,
+    /// Its driver; empty for `bridge`.
+    pub driver: String,
+    /// Without a way out.
+    pub internal: bool,
+    /// For Docker's sake.
+    pub attachable: bool,
+    /// Whether it has IPv4.
+    pub ipv4: bool,
+    /// Whether it has IPv6.
+    pub ipv6: bool,
+    /// Subnets to use; those that are missing are chosen.
+    pub subnets: Vec<Subnet>,
+    /// `default`, or empty.
+    pub ipam_driver: String,
+    /// For Docker's sake.
+    pub ipam_options: HashMap<String, String>,
+    /// The driver's options.
+    pub options: HashMap<String, String>,
+    /// The user's labels.
+    pub labels: HashMap<String, String>,
+}
+
+impl Switchboard {
+    /// Makes a network: record, bridge, rules.
+    pub async fn create_network(&self, wish: NetworkWish) -> Result<Network> {
+        check(&wish)?;
+        let this = self.clone();
+        // Choosing a subnet looks at the host's own routes, and takes what it chose, in one go.
+        let record = blocking(move || this.reserve(wish)).await?;
+        match self.build(&record).await {
+            Ok(()) => {
+                self.0.book.lock().network_is_ready(&record.id);
+                tracing::info!(network = record.name, id = record.id, bridge = record.bridge, "network created");
+                Ok(record)
+            }
+            Err(error) => {
+                self.tear_down(&record).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn build(&self, record: &Network) -> Result<()> {
+        let (this, network) = (self.clone(), record.clone());
+        let kernel = blocking(move || {
+            bridge::ensure(&mut this.0.route.lock(), &network, &this.0.identity.mark())?;
+            this.0.firewall.change(&BTreeSet::new(), &network_entries(&network))
+        });
+        let (written, built) = tokio::join!(self.0.store.put_network(record), kernel);
+        written.and(built)
+    }
+
+    /// Removes a network that nothing is on.
+    pub async fn remove_network(&self, reference: &str) -> Result<Network> {
+        let record = self.0.book.lock().begin_removal(reference)?;
+        self.tear_down(&record).await;
+        tracing::info!(network = record.name, id = record.id, "network removed");
+        Ok(record)
+    }
+
+    /// Undoes all of a network; what fails is logged and left to recovery, the rest goes on.
+    async fn tear_down(&self, record: &Network) {
+        let complain = |error: Error| {
+            tracing::warn!(network = record.name, error = %gantry_rpc::chain(&error), "network not wholly removed");
+        };
+        let (this, network) = (self.clone(), record.clone());
+        let kernel = blocking(move || {
+            this.0.firewall.change(&network_entries(&network), &BTreeSet::new())?;
+            match network.bridge.is_empty() || network.adopted {
+                true => Ok(()),
+                false => bridge::retire(&mut this.0.route.lock(), &network),
+            }?;
+            // A name that the user chose may be wanted again at once; our own never is.
+            if network.options.contains_key(option::BRIDGE_NAME) && !network.adopted {
+                reaper::delete(&mut this.0.route.lock(), vec![network.bridge.clone()]);
+            }
+            Ok(())
+        });
+        let (written, removed) = tokio::join!(self.0.store.delete_network(record), kernel);
+        let _ = written.map_err(complain);
+        let _ = removed.map_err(complain);
+        if !record.bridge.is_empty() && !record.adopted {
+            self.0.reaper.delete(vec![record.bridge.clone()]);
+        }
+        self.0.book.lock().forget_network(&record.id);
+    }
+
+    fn reserve(&self, wish: NetworkWish) -> Result<Network> {
+        let id = crate::random_id();
+        let bridge = match wish.options.get(option::BRIDGE_NAME) {
+            Some(name) => name.clone(),
+            None => self.0.identity.bridge(&id),
+        };
+        let (there, busy) = {
+            let mut route = self.0.route.lock();
+            let there = route.link(&bridge).map_err(Error::kernel(format!("look for {bridge}")))?;
+            (there.is_some(), host_nets(&mut route)?)
+        };
+        let mut record = Network {
+            id,
+            bridge,
+            adopted: there,
+            name: wish.name,
+            driver: "bridge".to_owned(),
+            internal: wish.internal,
+            attachable: wish.attachable,
+            enable_ipv4: wish.ipv4,
+            enable_ipv6: wish.ipv6,
+            subnets: wish.subnets,
+            ipam_driver: if wish.ipam_driver.is_empty() { "default".to_owned() } else { wish.ipam_driver },
+            ipam_options: wish.ipam_options,
+            options: wish.options,
+            labels: wish.labels,
+            created_at: Some(crate::now()),
+            predefined: false,
+        };
+        let mut book = self.0.book.lock();
+        complete(&mut record, &book.nets(), &busy, self.0.identity.v6_seed())?;
+        book.reserve_network(record.clone())?;
+        Ok(record)
+    }
+}
+
+/// Subnets that the host reaches or has, other than by default.
+pub fn host_nets(route: &mut Route) -> Result<Vec<IpNet>> {
+    let failed = || Error::kernel("look at the host's routes");
+    let mut nets: Vec<IpNet> = route.routes().map_err(failed())?.into_iter().map(|entry| entry.destination).collect();
+    nets.extend(route.addresses().map_err(failed())?.into_iter().map(|address| address.net.trunc()));
+    nets.retain(|net| net.prefix_len() > 0);
+    Ok(nets)
+}
+
+/// Chooses the subnets and gateways that a network's record does not have yet.
+pub fn complete(record: &mut Network, ours: &[IpNet], busy: &[IpNet], seed: [u8; 5]) -> Result<()> {
+    let has = |record: &Network, family| record.nets().any(|net| Family::of(net.addr()) == family);
+    let free = |net: &IpNet| !ours.iter().chain(busy).any(|other| ipam::overlap(net, other));
+    if record.enable_ipv4 && !has(record, Family::V4) {
+        let net = ipam::default_v4().find(free).ok_or(Error::PoolsUsedUp)?;
+        record.subnets.insert(0, fresh(net));
+    }
+    if record.enable_ipv6 && !has(record, Family::V6) {
+        let net = ipam::default_v6(seed).find(free).ok_or(Error::PoolsUsedUp)?;
+        record.subnets.push(fresh(net));
+    }
+    for subnet in &mut record.subnets {
+        if subnet.gateway.is_empty() {
+            let net: IpNet = subnet.subnet.parse().map_err(|_| invalid("subnet", &subnet.subnet))?;
+            let range: Option<IpNet> = subnet.ip_range.parse().ok();
+            // Docker takes the gateway from the range, when there is one.
+            let within = range.filter(|range| range.network() != net.network());
+            subnet.gateway = within.map_or_else(|| ipam::first_host(net), |range| range.network()).to_string();
+        }
+    }
+    Ok(())
+}
+
+fn fresh(net: IpNet) -> Subnet {
+    Subnet { subnet: net.to_string(), ..Subnet::default() }
+}
+
+fn invalid(what: &str, text: &str) -> Error {
+    Error::Invalid(format!("invalid {what} {text:?}"))
+}
+
+fn check(wish: &NetworkWish) -> Result<()> {
+    let mut letters = wish.name.chars();
+    let first = letters.next().is_some_and(|c| c.is_ascii_alphanumeric());
+    if !first || !letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')) {
+        return Err(invalid("network name: want letters, digits, '_', '.', '-', the first a letter or digit, not", &wish.name));
+    }
+    if PREDEFINED.iter().any(|(name, _)| *name == wish.name) || wish.name == "default" {
+        return Err(Error::Predefined(wish.name.clone()));
+    }
+    match wish.driver.as_str() {
+        "" | "bridge" => {}
+        "host" | "null" => return Err(Error::OnlyOne(wish.driver.clone())),
+        "macvlan" | "ipvlan" | "overlay" => return Err(Error::DriverNotBuilt(wish.driver.clone())),
+        other => return Err(Error::DriverUnknown(other.to_owned())),
+    }
+    if !matches!(wish.ipam_driver.as_str(), "" | "default") {
+        return Err(Error::Invalid(format!("IPAM driver {:?} is not implemented: use default", wish.ipam_driver)));
+    }
+    if !wish.ipv4 && !wish.ipv6 {
+        return Err(Error::Invalid("IPv4 or IPv6 must be enabled".to_owned()));
+    }
+    check_options(&wish.options)?;
+    let mut nets: Vec<IpNet> = Vec::new();
+    for subnet in &wish.subnets {
+        let net = check_subnet(subnet)?;
+        let enabled = if net.addr().is_ipv4() { wish.ipv4 } else { wish.ipv6 };
+        if !enabled {
+            return Err(Error::Invalid(format!("subnet {net} is of a family that is not enabled on the network")));
+        }
+        if let Some(other) = nets.iter().find(|other| ipam::overlap(&net, other)) {
+            return Err(Error::Invalid(format!("subnets {net} and {other} of the network overlap")));
+        }
+        nets.push(net);
+    }
+    Ok(())
+}
+
+fn check_options(options: &HashMap<String, String>) -> Result<()> {
+    if let Some(name) = options.get(option::BRIDGE_NAME) {
+        gantry_netlink::route::check_name(name).map_err(|error| Error::Invalid(error.to_string()))?;
+    }
+    for flag in [option::ENABLE_ICC, option::ENABLE_MASQUERADE] {
+        if let Some(value) = options.get(flag)
+            && !matches!(value.to_ascii_lowercase().as_str(), "true" | "false" | "1" | "0" | "t" | "f")
+        {
+            return Err(Error::Invalid(format!("invalid value {value:?} of option {flag}: want true or false")));
+        }
+    }
+    if let Some(value) = options.get(option::MTU)
+        && !value.parse::<u32>().is_ok_and(|mtu| mtu == 0 || (68..=65535).contains(&mtu))
+    {
+        return Err(Error::Invalid(format!("invalid MTU {value:?}: want 68 to 65535")));
+    }
+    if let Some(value) = options.get(option::HOST_BINDING)
+        && !value.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4())
+    {
+        return Err(Error::Invalid(format!("invalid address {value:?} of option {}", option::HOST_BINDING)));
+    }
+    Ok(())
+}
+
+fn check_subnet(subnet: &Subnet) -> Result<IpNet> {
+    let net: IpNet = subnet.subnet.parse().map_err(|_| invalid("subnet", &subnet.subnet))?;
+    if net.trunc() != net {
+        return Err(Error::Invalid(format!("invalid subnet {net}: it should be {}", net.trunc())));
+    }
+    if !subnet.ip_range.is_empty() {
+        let range: IpNet = subnet.ip_range.parse().map_err(|_| invalid("ip-range", &subnet.ip_range))?;
+        if !net.contains(&range) {
+            return Err(Error::Invalid(format!("ip-range {range} is not within subnet {net}")));
+        }
+    }
+    for text in [&subnet.gateway].into_iter().chain(subnet.auxiliary.values()).filter(|text| !text.is_empty()) {
+        let address: IpAddr = text.parse().map_err(|_| invalid("address", text))?;
+        if !net.contains(&address) {
+            return Err(Error::Invalid(format!("address {address} is not within subnet {net}")));
+        }
+    }
+    Ok(net)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(name: &str) -> NetworkWish {
+        NetworkWish { name: name.into(), ipv4: true, ..NetworkWish::default() }
+    }
+
+    #[test]
+    fn refusals_say_what_and_why() {
+        assert!(matches!(check(&wish("host")), Err(Error::Predefined(_))));
+        assert!(matches!(check(&wish("-x")), Err(Error::Invalid(_))));
+        assert!(matches!(check(&NetworkWish { driver: "macvlan".into(), ..wish("m") }), Err(Error::DriverNotBuilt(_))));
+        assert!(matches!(check(&NetworkWish { driver: "weave".into(), ..wish("m") }), Err(Error::DriverUnknown(_))));
+        let subnet = |text: &str| Subnet { subnet: text.into(), ..Subnet::default() };
+        let bad = NetworkWish { subnets: vec![subnet("10.0.0.1/24")], ..wish("m") };
+        assert_eq!(check(&bad).unwrap_err().to_string(), "invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24");
+        let six = NetworkWish { subnets: vec![subnet("fd00::/64")], ..wish("m") };
+        assert!(check(&six).is_err());
+    }
+
+    #[test]
+    fn the_first_free_subnet_is_chosen() {
+        let mut record = Network { enable_ipv4: true, enable_ipv6: true, ..Network::default() };
+        let busy = ["172.16.0.0/15".parse().unwrap(), "172.18.5.0/24".parse().unwrap()];
+        complete(&mut record, &[], &busy, [1; 5]).unwrap();
+        assert_eq!(record.subnets[0].subnet, "172.19.0.0/16");
+        assert_eq!(record.subnets[0].gateway, "172.19.0.1");
+        assert_eq!(record.subnets[1].subnet, "fd01:101:101::/64");
+    }
+}

@@ -1,0 +1,267 @@
+//! The host's ports: which are given out, and whether the kernel would let us have them.
+//!
+//! A port is free when no container has it and when a socket could be bound to it: another program's server must not
+//! lose its packets to a translation. No socket is kept: the kernel's rules answer, with or without this process.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use rustix::net::{AddressFamily, SocketType, bind, ipproto, socket, sockopt};
+
+use crate::error::{Error, Result};
+
+/// A transport protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+impl Protocol {
+    /// The protocol of a name.
+    pub fn parse(name: &str) -> Result<Self> {
+        match name {
+            "" | "tcp" => Ok(Protocol::Tcp),
+            "udp" => Ok(Protocol::Udp),
+            "sctp" => Ok(Protocol::Sctp),
+            other => Err(Error::Invalid(format!("invalid protocol {other:?}: want tcp, udp or sctp"))),
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+            Protocol::Sctp => "sctp",
+        }
+    }
+
+    /// Its number in the IP header.
+    pub fn number(self) -> u8 {
+        match self {
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+            Protocol::Sctp => 132,
+        }
+    }
+}
+
+/// Which ports are acceptable.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// First and last; `None` for any ephemeral one.
+    pub range: Option<(u16, u16)>,
+}
+
+/// The ports that containers have.
+#[derive(Debug, Default)]
+pub struct Ports {
+    taken: HashMap<(Protocol, u16), Vec<IpAddr>>,
+    /// Where the search for an ephemeral port goes on.
+    next: u16,
+}
+
+impl Ports {
+    /// Takes a port for all these host addresses (one per family), the lowest acceptable that is free everywhere.
+    ///
+    /// `probe` asks the kernel; see [`probe`].
+    pub fn allocate(
+        &mut self,
+        wanted: Wanted,
+        hosts: &[IpAddr],
+        probe: impl Fn(Protocol, SocketAddr) -> Result<()>,
+    ) -> Result<u16> {
+        let (first, last) = wanted.range.unwrap_or_else(ephemeral);
+        let count = u32::from(last.saturating_sub(first)) + 1;
+        let offset = match wanted.range {
+            Some(_) => 0,
+            None => u32::from(self.next.clamp(first, last) - first),
+        };
+        let mut refusal = None;
+        for step in 0..count {
+            let port = first + u16::try_from((offset + step) % count).expect("below the count of ports");
+            match self.try_take(wanted.protocol, port, hosts, &probe) {
+                Ok(()) => {
+                    if wanted.range.is_none() {
+                        self.next = if port == last { first } else { port + 1 };
+                    }
+                    return Ok(port);
+                }
+                // An address that is not the host's will not do with another port either.
+                Err(error @ Error::HostAddress { .. }) => return Err(error),
+                Err(error) => {
+                    refusal.get_or_insert(error);
+                }
+            }
+        }
+        match refusal {
+            Some(error) if count == 1 => Err(error),
+            _ => {
+                let host = hosts.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+                Err(Error::PortsUsedUp { host, first, last })
+            }
+        }
+    }
+
+    fn try_take(
+        &mut self,
+        protocol: Protocol,
+        port: u16,
+        hosts: &[IpAddr],
+        probe: &impl Fn(Protocol, SocketAddr) -> Result<()>,
+    ) -> Result<()> {
+        for host in hosts {
+            if self.clashes(protocol, port, *host) {
+                return Err(Error::PortAllocated { host: *host, port });
+            }
+        }
+        for host in hosts {
+            probe(protocol, SocketAddr::new(*host, port))?;
+        }
+        self.taken.entry((protocol, port)).or_default().extend(hosts);
+        Ok(())
+    }
+
+    /// Notes a port that a record says is taken.
+    pub fn restore(&mut self, protocol: Protocol, port: u16, host: IpAddr) {
+        self.taken.entry((protocol, port)).or_default().push(host);
+    }
+
+    /// Gives a port back.
+    pub fn give(&mut self, protocol: Protocol, port: u16, host: IpAddr) {
+        if let Some(hosts) = self.taken.get_mut(&(protocol, port)) {
+            if let Some(index) = hosts.iter().position(|taken| *taken == host) {
+                hosts.swap_remove(index);
+            }
+            if hosts.is_empty() {
+                self.taken.remove(&(protocol, port));
+            }
+        }
+    }
+
+    /// A port on all addresses clashes with it on any of the family.
+    fn clashes(&self, protocol: Protocol, port: u16, host: IpAddr) -> bool {
+        let clash = |taken: &IpAddr| {
+            taken.is_ipv4() == host.is_ipv4() && (*taken == host || taken.is_unspecified() || host.is_unspecified())
+        };
+        self.taken.get(&(protocol, port)).is_some_and(|hosts| hosts.iter().any(clash))
+    }
+}
+
+/// `net.ipv4.ip_local_port_range`, which is also what Docker takes ephemeral ports from.
+fn ephemeral() -> (u16, u16) {
+    let read = || {
+        let text = gantry_netlink::sysctl::read("net/ipv4/ip_local_port_range").ok()?;
+        let mut parts = text.split_whitespace();
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    };
+    match read() {
+        Some((first, last)) if first > 0 && first <= last => (first, last),
+        _ => (49153, 65535),
+    }
+}
+
+/// Asks the kernel whether a server could be bound here, by binding a socket for a moment. It never listens.
+pub fn probe(protocol: Protocol, at: SocketAddr) -> Result<()> {
+    let io = |source: rustix::io::Errno| Error::Io { op: format!("probe host port {at}"), source: source.into() };
+    let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let (kind, number) = match protocol {
+        Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
+        Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),
+        Protocol::Sctp => (SocketType::STREAM, ipproto::SCTP),
+    };
+    let socket = match socket(family, kind, Some(number)) {
+        Ok(socket) => socket,
+        // No SCTP in this kernel: then no server can have the port either. The same for IPv6.
+        Err(rustix::io::Errno::PROTONOSUPPORT | rustix::io::Errno::AFNOSUPPORT) => return Ok(()),
+        Err(errno) => return Err(io(errno)),
+    };
+    if protocol == Protocol::Tcp {
+        // Old connections in TIME_WAIT do not matter, only servers do.
+        sockopt::set_socket_reuseaddr(&socket, true).map_err(io)?;
+    }
+    if at.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true).map_err(io)?;
+    }
+    match bind(&socket, &at) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::ADDRINUSE) => {
+            Err(Error::PortBusy { host: at.ip(), port: at.port(), protocol: protocol.name() })
+        }
+        Err(rustix::io::Errno::ADDRNOTAVAIL) => Err(Error::HostAddress { host: at.ip(), port: at.port() }),
+        Err(errno) => Err(io(errno)),
+    }
+}
+
+/// All addresses of a family.
+pub fn any(v6: bool) -> IpAddr {
+    if v6 { IpAddr::V6(Ipv6Addr::UNSPECIFIED) } else { IpAddr::V4(Ipv4Addr::UNSPECIFIED) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn free(_: Protocol, _: SocketAddr) -> Result<()> {
+        Ok(())
+    }
+
+    fn one(port: u16) -> Wanted {
+        Wanted { protocol: Protocol::Tcp, range: Some((port, port)) }
+    }
+
+    #[test]
+    fn all_addresses_clash_with_each_of_them() {
+        let mut ports = Ports::default();
+        let local: IpAddr = "127.0.0.1".parse().unwrap();
+        let other: IpAddr = "192.0.2.1".parse().unwrap();
+        assert_eq!(ports.allocate(one(80), &[local], free).unwrap(), 80);
+        assert_eq!(ports.allocate(one(80), &[other], free).unwrap(), 80);
+        let error = ports.allocate(one(80), &[any(false)], free).unwrap_err();
+        assert_eq!(error.to_string(), "Bind for 0.0.0.0:80 failed: port is already allocated");
+        assert_eq!(ports.allocate(one(80), &[any(true)], free).unwrap(), 80);
+        let udp = Wanted { protocol: Protocol::Udp, range: Some((80, 80)) };
+        assert_eq!(ports.allocate(udp, &[any(false)], free).unwrap(), 80);
+        ports.give(Protocol::Tcp, 80, local);
+        ports.give(Protocol::Tcp, 80, other);
+        assert_eq!(ports.allocate(one(80), &[any(false)], free).unwrap(), 80);
+    }
+
+    #[test]
+    fn ranges_give_the_first_that_is_free() {
+        let mut ports = Ports::default();
+        let range = Wanted { protocol: Protocol::Tcp, range: Some((8000, 8002)) };
+        let busy = |protocol: Protocol, at: SocketAddr| match at.port() {
+            8001 => Err(Error::PortBusy { host: at.ip(), port: 8001, protocol: protocol.name() }),
+            _ => Ok(()),
+        };
+        assert_eq!(ports.allocate(range, &[any(false)], busy).unwrap(), 8000);
+        assert_eq!(ports.allocate(range, &[any(false)], busy).unwrap(), 8002);
+        assert!(matches!(ports.allocate(range, &[any(false)], busy), Err(Error::PortsUsedUp { .. })));
+    }
+
+    #[test]
+    fn ephemeral_ports_go_round() {
+        let mut ports = Ports::default();
+        let any_port = Wanted { protocol: Protocol::Tcp, range: None };
+        let first = ports.allocate(any_port, &[any(false), any(true)], free).unwrap();
+        assert_eq!(ports.allocate(any_port, &[any(false)], free).unwrap(), first + 1);
+    }
+
+    #[test]
+    fn a_listening_server_is_busy() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = server.local_addr().unwrap();
+        assert!(matches!(probe(Protocol::Tcp, at), Err(Error::PortBusy { .. })));
+        drop(server);
+        probe(Protocol::Tcp, at).unwrap();
+        assert!(matches!(probe(Protocol::Udp, "203.0.113.9:99".parse().unwrap()), Err(Error::HostAddress { .. })));
+    }
+}

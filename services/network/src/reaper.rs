@@ -1,0 +1,66 @@
+//! Links that are to go: the kernel takes 20 ms for each and holds its one big lock meanwhile, so nobody waits for it.
+//!
+//! The veths of a namespace that was unpinned go with it, many at once, without our doing. The reaper looks a little
+//! later and deletes those that are still there (a process kept the namespace alive). What it does not get to, because
+//! this process ends, recovery finds by name.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use gantry_netlink::{Route, or_missing};
+use tokio::sync::mpsc;
+
+/// How long the kernel gets to clean up by itself.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Takes names of links that must go. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Reaper(mpsc::UnboundedSender<Vec<String>>);
+
+impl Reaper {
+    /// A reaper, and its work, which the caller spawns.
+    pub fn new(mut route: Route) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let (sender, mut receiver) = mpsc::unbounded_channel::<Vec<String>>();
+        let work = async move {
+            while let Some(mut names) = receiver.recv().await {
+                tokio::time::sleep(PATIENCE).await;
+                while let Ok(more) = receiver.try_recv() {
+                    names.extend(more);
+                }
+                let done = tokio::task::spawn_blocking(move || {
+                    delete(&mut route, names);
+                    route
+                });
+                match done.await {
+                    Ok(back) => route = back,
+                    Err(_) => return,
+                }
+            }
+        };
+        (Reaper(sender), work)
+    }
+
+    /// Deletes links some time soon.
+    pub fn delete(&self, names: Vec<String>) {
+        if !names.is_empty() {
+            // The receiver only goes with the service; recovery does it then.
+            let _ = self.0.send(names);
+        }
+    }
+}
+
+/// Deletes those of the links that are there.
+pub fn delete(route: &mut Route, names: Vec<String>) {
+    let there: BTreeSet<String> = match route.links() {
+        Ok(links) => links.into_iter().map(|link| link.name).collect(),
+        Err(error) => {
+            tracing::warn!(error = %gantry_rpc::chain(&error), "links cannot be listed");
+            return;
+        }
+    };
+    for name in names.iter().filter(|name| there.contains(*name)) {
+        if let Err(error) = or_missing(route.delete_links([name.as_str()])) {
+            tracing::warn!(link = name, error = %gantry_rpc::chain(&error), "link cannot be deleted");
+        }
+    }
+}

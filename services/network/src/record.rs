@@ -1,0 +1,248 @@
+//! What is written down: networks and sandboxes. Addresses are text, as in the contract; [`Endpoint::ipv4`] and the
+//! like read them back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// Docker's option names, which are the contract with its users.
+pub mod option {
+    /// The bridge's name on the host.
+    pub const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
+    /// Whether containers of the network reach each other.
+    pub const ENABLE_ICC: &str = "com.docker.network.bridge.enable_icc";
+    /// Whether they leave the host under its address.
+    pub const ENABLE_MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
+    /// The host's address for published ports that name none.
+    pub const HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
+    /// The MTU of the bridge and of the interfaces on it.
+    pub const MTU: &str = "com.docker.network.driver.mtu";
+    /// Says that the network is the default one.
+    pub const DEFAULT_BRIDGE: &str = "com.docker.network.bridge.default_bridge";
+    /// An endpoint's interface in the container.
+    pub const INTERFACE: &str = "com.docker.network.endpoint.ifname";
+}
+
+/// The three networks that are always there.
+pub const PREDEFINED: [(&str, &str); 3] = [("bridge", "bridge"), ("host", "host"), ("none", "null")];
+
+/// A network.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Network {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// `bridge`, `host`, `null`.
+    #[prost(string, tag = "3")]
+    pub driver: String,
+    #[prost(bool, tag = "4")]
+    pub internal: bool,
+    #[prost(bool, tag = "5")]
+    pub attachable: bool,
+    #[prost(bool, tag = "6")]
+    pub enable_ipv4: bool,
+    #[prost(bool, tag = "7")]
+    pub enable_ipv6: bool,
+    #[prost(message, repeated, tag = "8")]
+    pub subnets: Vec<Subnet>,
+    #[prost(string, tag = "9")]
+    pub ipam_driver: String,
+    #[prost(map = "string, string", tag = "10")]
+    pub ipam_options: HashMap<String, String>,
+    #[prost(map = "string, string", tag = "11")]
+    pub options: HashMap<String, String>,
+    #[prost(map = "string, string", tag = "12")]
+    pub labels: HashMap<String, String>,
+    #[prost(message, optional, tag = "13")]
+    pub created_at: Option<prost_types::Timestamp>,
+    /// The host's interface; empty when there is none.
+    #[prost(string, tag = "14")]
+    pub bridge: String,
+    /// The interface was there before the network: it stays when the network goes.
+    #[prost(bool, tag = "15")]
+    pub adopted: bool,
+    #[prost(bool, tag = "16")]
+    pub predefined: bool,
+}
+
+/// A subnet of a network.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Subnet {
+    #[prost(string, tag = "1")]
+    pub subnet: String,
+    #[prost(string, tag = "2")]
+    pub ip_range: String,
+    #[prost(string, tag = "3")]
+    pub gateway: String,
+    #[prost(map = "string, string", tag = "4")]
+    pub auxiliary: HashMap<String, String>,
+}
+
+/// A network namespace and what is plugged into it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Sandbox {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(string, tag = "3")]
+    pub hostname: String,
+    #[prost(message, repeated, tag = "4")]
+    pub endpoints: Vec<Endpoint>,
+    #[prost(message, repeated, tag = "5")]
+    pub ports: Vec<Port>,
+    #[prost(string, repeated, tag = "6")]
+    pub dns_servers: Vec<String>,
+    #[prost(map = "string, string", tag = "7")]
+    pub sysctls: HashMap<String, String>,
+}
+
+/// A plug: a sandbox's interface on a network.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Endpoint {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(string, tag = "2")]
+    pub network: String,
+    /// In the sandbox.
+    #[prost(string, tag = "3")]
+    pub interface: String,
+    /// On the host.
+    #[prost(string, tag = "4")]
+    pub veth: String,
+    /// With prefix; empty when there is none.
+    #[prost(string, tag = "5")]
+    pub ipv4: String,
+    #[prost(string, tag = "6")]
+    pub ipv6: String,
+    #[prost(string, tag = "7")]
+    pub mac: String,
+    #[prost(string, repeated, tag = "8")]
+    pub aliases: Vec<String>,
+    /// `container:alias`.
+    #[prost(string, repeated, tag = "9")]
+    pub links: Vec<String>,
+    #[prost(map = "string, string", tag = "10")]
+    pub options: HashMap<String, String>,
+    #[prost(int32, tag = "11")]
+    pub gateway_priority: i32,
+    #[prost(string, tag = "12")]
+    pub ipv4_gateway: String,
+    #[prost(string, tag = "13")]
+    pub ipv6_gateway: String,
+}
+
+/// A published port: allocated, whether or not an endpoint can serve it at the moment.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Port {
+    /// `tcp`, `udp`, `sctp`.
+    #[prost(string, tag = "1")]
+    pub protocol: String,
+    #[prost(uint32, tag = "2")]
+    pub container_port: u32,
+    #[prost(string, tag = "3")]
+    pub host_ip: String,
+    #[prost(uint32, tag = "4")]
+    pub host_port: u32,
+}
+
+impl Network {
+    /// A boolean option of the bridge driver; these are true unless said otherwise.
+    fn flag(&self, name: &str) -> bool {
+        self.options.get(name).is_none_or(|value| !matches!(value.as_str(), "false" | "0" | "f" | "F" | "False" | "FALSE"))
+    }
+
+    /// Containers reach each other.
+    pub fn icc(&self) -> bool {
+        self.flag(option::ENABLE_ICC)
+    }
+
+    /// Containers leave the host under its address.
+    pub fn masquerade(&self) -> bool {
+        self.flag(option::ENABLE_MASQUERADE) && !self.internal
+    }
+
+    /// The MTU to set; 0 for the kernel's default.
+    pub fn mtu(&self) -> u32 {
+        self.options.get(option::MTU).and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
+    /// The host's address for ports that name none.
+    pub fn host_binding(&self) -> Option<IpAddr> {
+        let named: Option<IpAddr> = self.options.get(option::HOST_BINDING).and_then(|value| value.parse().ok());
+        named.filter(|address| !address.is_unspecified())
+    }
+
+    /// Whether endpoints can be on it.
+    pub fn is_bridge(&self) -> bool {
+        self.driver == "bridge"
+    }
+
+    /// Whether 127.0.0.11 answers in its sandboxes.
+    pub fn name_service(&self) -> bool {
+        self.is_bridge() && !self.predefined
+    }
+
+    /// Its subnets.
+    pub fn nets(&self) -> impl Iterator<Item = IpNet> + '_ {
+        self.subnets.iter().filter_map(|subnet| subnet.subnet.parse().ok())
+    }
+
+    /// The bridge's own addresses with their prefixes.
+    pub fn gateways(&self) -> Vec<IpNet> {
+        let one = |subnet: &Subnet| {
+            let net: IpNet = subnet.subnet.parse().ok()?;
+            IpNet::new(subnet.gateway.parse().ok()?, net.prefix_len()).ok()
+        };
+        self.subnets.iter().filter_map(one).collect()
+    }
+}
+
+impl Endpoint {
+    /// Its IPv4 address with prefix.
+    pub fn ipv4(&self) -> Option<IpNet> {
+        self.ipv4.parse().ok()
+    }
+
+    /// Its IPv6 address with prefix.
+    pub fn ipv6(&self) -> Option<IpNet> {
+        self.ipv6.parse().ok()
+    }
+
+    /// Its addresses, v4 first.
+    pub fn nets(&self) -> Vec<IpNet> {
+        self.ipv4().into_iter().chain(self.ipv6()).collect()
+    }
+}
+
+impl Sandbox {
+    /// The first twelve digits of the id.
+    pub fn short_id(&self) -> &str {
+        self.id.get(..12).unwrap_or(&self.id)
+    }
+
+    /// The endpoint on a network.
+    pub fn endpoint_on(&self, network: &str) -> Option<&Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.network == network)
+    }
+
+    /// All that the name service answers for an endpoint: name, aliases, short id, hostname; each once.
+    pub fn dns_names(&self, endpoint: &Endpoint) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        let all = [self.name.as_str()]
+            .into_iter()
+            .chain(endpoint.aliases.iter().map(String::as_str))
+            .chain([self.short_id(), self.hostname.as_str()]);
+        for name in all {
+            if !name.is_empty() && !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
+}
+
+/// Networks by id: what the plans are made from.
+pub type Networks = BTreeMap<String, Network>;

@@ -1,0 +1,226 @@
+//! Start: records, kernel and rules are brought together. Traffic does not notice: what is right is not touched, and the
+//! rules are replaced in one transaction.
+//!
+//! 1. the records are read; sandboxes whose namespace is gone (a reboot) are forgotten;
+//! 2. the predefined networks are made, if this is the first start;
+//! 3. bridges are completed, then the rules, then the sandboxes' interfaces and name servers;
+//! 4. what carries our marks but has no record is removed: namespaces, veths, bridges.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+
+use gantry_daemon::Context;
+use gantry_netlink::{Namespace, Route};
+use parking_lot::Mutex;
+
+use crate::book::Book;
+use crate::bridge;
+use crate::error::{Error, Result};
+use crate::firewall::Firewall;
+use crate::names::Names;
+use crate::names::server::Sockets;
+use crate::networks::{complete, host_nets};
+use crate::plan;
+use crate::plug;
+use crate::reaper::{self, Reaper};
+use crate::record::{Network, PREDEFINED, option};
+use crate::switchboard::{Identity, Inner, Store, Switchboard, blocking};
+use crate::warm::Warm;
+
+impl Switchboard {
+    /// Opens the records and reconciles them with the kernel. Its sockets belong to the network namespace of the calling
+    /// process from here on.
+    pub async fn open(context: &Context) -> Result<Self> {
+        let identity = Identity::new(context.roots());
+        let state = context.state();
+        let opening = blocking(move || Self::reconcile(identity, state.join("db"))).await?;
+        let (board, work, servers) = opening;
+        context.spawn("reaper", work);
+        for (sandbox, namespace, sockets) in servers {
+            board.0.names.serve(&sandbox, namespace, sockets)?;
+        }
+        let this = board.clone();
+        blocking(move || {
+            this.remove_strays()?;
+            this.0.warm.refill();
+            Ok(())
+        })
+        .await?;
+        Ok(board)
+    }
+
+    #[allow(clippy::type_complete)]
+    fn reconcile(
+        identity: Identity,
+        dir: std::path::PathBuf,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static + use<>, Vec<(String, Namespace, Sockets)>)> {
+        make_directory(&identity)?;
+        let store = Store::open(dir)?;
+        let mut route = Route::open().map_err(Error::kernel("open rtnetlink"))?;
+        let mut book = Book::default();
+        read(&store, &identity, &mut book)?;
+        predefine(&store, &identity, &mut book, &mut route)?;
+
+        let mut entries = BTreeSet::new();
+        for network in book.list() {
+            if network.is_bridge() {
+                bridge::ensure(&mut route, &network, &identity.mark())?;
+            }
+            entries.extend(plan::network_entries(&network));
+        }
+        for sandbox in book.sandboxes() {
+            entries.extend(plan::sandbox_entries(sandbox, &book.networks_of(sandbox)));
+        }
+        let firewall = Firewall::open(identity.table(), entries)?;
+        let reaping = Route::open().map_err(Error::kernel("open rtnetlink"))?;
+        let (reaper, work) = Reaper::new(reaping);
+        let names = Names::default();
+        let sandboxes = gantry_disk::KeyedLocks::new();
+        let (book, route, warm) = (Mutex::new(book), Mutex::new(route), Warm::default());
+        let inner = Inner { book, store, route, firewall, warm, reaper, names, identity, sandboxes };
+        let board = Switchboard(std::sync::Arc::new(inner));
+        let servers = board.complete_sandboxes();
+        Ok((board, work, servers))
+    }
+
+    /// Completes the sandboxes' interfaces; one that cannot be does not keep the others.
+    fn complete_sandboxes(&self) -> Vec<(String, Namespace, Sockets)> {
+        let mut servers = Vec::new();
+        for (sandbox, networks) in self.sandboxes() {
+            let complete = || {
+                let failed = || Error::kernel(format!("sandbox {}", sandbox.id));
+                let namespace = Namespace::open(&self.0.identity.pin(&sandbox.id)).map_err(failed())?;
+                let mut inside = namespace.run(Route::open).map_err(failed())?.map_err(failed())?;
+                plug::ensure(&self.0.route, &namespace, &mut inside, &sandbox, &networks)?;
+                self.0.names.put(&sandbox, &networks);
+                if Names::wanted(&sandbox, &networks) {
+                    let sockets = Sockets::bind(&namespace)?;
+                    return Ok(Some((sandbox.id.clone(), namespace, sockets)));
+                }
+                Ok::<_, Error>(None)
+            };
+            match complete() {
+                Ok(server) => servers.extend(server),
+                Err(error) => {
+                    tracing::error!(sandbox = sandbox.id, error = %gantry_rpc::chain(&error), "sandbox cannot be completed");
+                }
+            }
+        }
+        servers
+    }
+
+    /// Lists what carries our marks without a record, and where the rules differ from what they should be.
+    pub fn strays(&self) -> Result<Vec<String>> {
+        let (namespaces, links) = self.unknown()?;
+        let namespaces = namespaces.iter().map(|name| format!("network namespace {name}"));
+        let links = links.iter().map(|name| format!("link {name}"));
+        let mut found: Vec<String> = namespaces.chain(links).collect();
+        found.extend(self.0.firewall.check()?);
+        Ok(found)
+    }
+
+    /// Removes what [`Self::strays`] lists, and answers how much that was.
+    pub fn remove_strays(&self) -> Result<usize> {
+        let (namespaces, links) = self.unknown()?;
+        let count = namespaces.len() + links.len();
+        for name in &namespaces {
+            let pin = self.0.identity.pin(name);
+            Namespace::unpin(&pin).map_err(Error::kernel(format!("remove stray sandbox {name}")))?;
+        }
+        if !links.is_empty() {
+            reaper::delete(&mut Route::open().map_err(Error::kernel("open rtnetlink"))?, links);
+        }
+        if count > 0 {
+            tracing::info!(count, "strays removed");
+        }
+        if !self.0.firewall.check()?.is_empty() {
+            self.0.firewall.repair()?;
+        }
+        Ok(count)
+    }
+
+    /// Pins and links of ours that no record knows.
+    fn unknown(&self) -> Result<(Vec<String>, Vec<String>)> {
+        let io = |source| Error::Io { op: format!("list {}", self.0.identity.netns.display()), source };
+        let mut pins = Vec::new();
+        for entry in fs::read_dir(&self.0.identity.netns).map_err(io)? {
+            pins.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
+        }
+        let links = self.0.route.lock().links().map_err(Error::kernel("list links"))?;
+        let book = self.0.book.lock();
+        pins.retain(|name| book.sandbox(name).is_none());
+        let (veths, bridges) = (book.veths(), book.list());
+        let (prefix, mark) = (self.0.identity.veth_prefix(), self.0.identity.mark());
+        let stray = |link: &gantry_netlink::Link| match link.kind.as_str() {
+            "veth" => link.name.starts_with(&prefix) && !veths.contains(&link.name),
+            "bridge" => link.alias == mark && !bridges.iter().any(|network| network.bridge == link.name),
+            _ => false,
+        };
+        let links = links.into_iter().filter(stray).map(|link| link.name).collect();
+        Ok((pins, links))
+    }
+}
+
+fn make_directory(identity: &Identity) -> Result<()> {
+    let io = |source: io::Error| Error::Io { op: format!("make {}", identity.netns.display()), source };
+    fs::create_dir_all(&identity.netns).map_err(io)
+}
+
+fn read(store: &Store, identity: &Identity, book: &mut Book) -> Result<()> {
+    let failed = || Error::disk("the network service");
+    for (_, network) in store.networks.scan_all().map_err(failed())? {
+        book.restore_network(network)?;
+    }
+    let mut batch = store.database.batch();
+    for (id, sandbox) in store.sandboxes.scan_all().map_err(failed())? {
+        if Namespace::is_pinned(&identity.pin(&id)) {
+            book.restore_sandbox(sandbox);
+        } else {
+            tracing::info!(sandbox = id, "its network namespace is gone; forgotten");
+            batch.delete(&store.sandboxes, &id);
+        }
+    }
+    batch.commit_blocking().map_err(failed())
+}
+
+/// Makes the three networks that are always there.
+fn predefine(store: &Store, identity: &Identity, book: &mut Book, route: &mut Route) -> Result<()> {
+    let known: BTreeSet<String> = book.list().into_iter().map(|network| network.name).collect();
+    let mut batch = store.database.batch();
+    for (name, driver) in PREDEFINED.iter().filter(|(name, _)| !known.contains(*name)) {
+        let mut network = Network {
+            id: crate::random_id(),
+            name: (*name).to_owned(),
+            driver: (*driver).to_owned(),
+            ipam_driver: "default".to_owned(),
+            created_at: Some(crate::now()),
+            enable_ipv4: true,
+            predefined: true,
+            ..Network::default()
+        };
+        if network.is_bridge() {
+            network.bridge = identity.default_bridge();
+            network.options = default_options(&network.bridge);
+            let busy = host_nets(route)?;
+            complete(&mut network, &book.nets(), &busy, identity.v6_seed())?;
+        }
+        batch.put(&store.networks, &network.id, &network);
+        book.restore_network(network)?;
+    }
+    batch.commit_blocking().map_err(Error::disk("the predefined networks"))
+}
+
+/// What Docker shows of its default network.
+fn default_options(bridge: &str) -> std::collections::HashMap<String, String> {
+    let pairs = [
+        (option::DEFAULT_BRIDGE, "true"),
+        (option::ENABLE_ICC, "true"),
+        (option::ENABLE_MASQUERADE, "true"),
+        (option::HOST_BINDING, "0.0.0.0"),
+        (option::BRIDGE_NAME, bridge),
+        (option::MTU, "1500"),
+    ];
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+

@@ -1,0 +1,211 @@
+//! The contract's messages to the service's types and back. Parsed once, here.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use gantry_proto::gantry::network::v1 as pb;
+
+use crate::book::{EndpointWish, PortWish};
+use crate::error::{Error, Result};
+use crate::networks::NetworkWish;
+use crate::plan;
+use crate::ports::{Protocol, Wanted};
+use crate::record::{Endpoint, Network, Networks, Sandbox, Subnet};
+use crate::sandboxes::{Described, SandboxWish};
+use crate::switchboard::Switchboard;
+
+pub(super) fn network_wish(request: pb::CreateRequest) -> NetworkWish {
+    let ipam = request.ipam.unwrap_or_default();
+    let subnet = |config: pb::IpamConfig| Subnet {
+        subnet: config.subnet,
+        ip_range: config.ip_range,
+        gateway: config.gateway,
+        auxiliary: config.auxiliary_addresses,
+    };
+    NetworkWish {
+        name: request.name,
+        driver: request.driver,
+        internal: request.internal,
+        attachable: request.attachable,
+        ipv4: request.enable_ipv4.unwrap_or(true),
+        ipv6: request.enable_ipv6.unwrap_or(false),
+        // A configuration without a subnet asks for a chosen one.
+        subnets: ipam.config.into_iter().filter(|config| !config.subnet.is_empty()).map(subnet).collect(),
+        ipam_driver: ipam.driver,
+        ipam_options: ipam.options,
+        options: request.options,
+        labels: request.labels,
+    }
+}
+
+pub(super) fn sandbox_wish(request: pb::AttachRequest) -> Result<SandboxWish> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if request.sandbox.is_empty() || request.sandbox.starts_with('.') || !request.sandbox.chars().all(plain) {
+        return Err(Error::Invalid(format!("invalid sandbox id {:?}", request.sandbox)));
+    }
+    for server in &request.dns_servers {
+        if server.parse::<IpAddr>().is_err() {
+            return Err(Error::Invalid(format!("invalid DNS server {server:?}: want an address")));
+        }
+    }
+    for name in request.sysctls.keys() {
+        if !name.starts_with("net.") && !name.starts_with("net/") {
+            return Err(Error::Invalid(format!("sysctl {name:?} is not one of the network's")));
+        }
+    }
+    Ok(SandboxWish {
+        id: request.sandbox,
+        name: request.name,
+        hostname: request.hostname,
+        endpoints: request.endpoints.into_iter().map(endpoint_wish).collect::<Result<_>>()?,
+        ports: request.ports.iter().map(port_wish).collect::<Result<_>>()?,
+        dns_servers: request.dns_servers,
+        sysctls: request.sysctls,
+    })
+}
+
+pub(super) fn endpoint_wish(spec: pb::EndpointSpec) -> Result<EndpointWish> {
+    let address = |text: &str, v4: bool| match text {
+        "" => Ok(None),
+        text => match text.parse::<IpAddr>() {
+            Ok(address) if address.is_ipv4() == v4 => Ok(Some(address)),
+            _ => Err(Error::Invalid(format!("invalid IPv{} address {text:?}", if v4 { 4 } else { 6 }))),
+        },
+    };
+    let mac = match spec.mac_address.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|error: gantry_netlink::mac::ParseMacError| Error::Invalid(error.to_string()))?),
+    };
+    Ok(EndpointWish {
+        ipv4: address(&spec.ipv4_address, true)?,
+        ipv6: address(&spec.ipv6_address, false)?,
+        network: spec.network,
+        aliases: spec.aliases,
+        links: spec.links,
+        mac,
+        options: spec.driver_options,
+        gateway_priority: spec.gateway_priority,
+    })
+}
+
+fn port_wish(mapping: &pb::PortMapping) -> Result<PortWish> {
+    let number = |value: u32| u16::try_from(value).map_err(|_| Error::Invalid(format!("invalid port {value}")));
+    let (first, last) = (number(mapping.host_port_first)?, number(mapping.host_port_last)?);
+    let range = match (first, last) {
+        (0, 0) => None,
+        (first, 0) => Some((first, first)),
+        (first, last) if first > 0 && first <= last => Some((first, last)),
+        _ => return Err(Error::Invalid(format!("invalid range of host ports {first}-{last}"))),
+    };
+    let host = match mapping.host_ip.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|_| Error::Invalid(format!("invalid host address {text:?}")))?),
+    };
+    let container_port = number(mapping.container_port)?;
+    if container_port == 0 {
+        return Err(Error::Invalid("invalid container port 0".to_owned()));
+    }
+    Ok(PortWish { container_port, host, wanted: Wanted { protocol: Protocol::parse(&mapping.protocol)?, range } })
+}
+
+pub(super) fn network(network: &Network, endpoints: Vec<pb::Endpoint>) -> pb::Network {
+    let config = |subnet: &Subnet| pb::IpamConfig {
+        subnet: subnet.subnet.clone(),
+        ip_range: subnet.ip_range.clone(),
+        gateway: subnet.gateway.clone(),
+        auxiliary_addresses: subnet.auxiliary.clone(),
+    };
+    pb::Network {
+        id: network.id.clone(),
+        name: network.name.clone(),
+        driver: network.driver.clone(),
+        scope: "local".to_owned(),
+        internal: network.internal,
+        attachable: network.attachable,
+        enable_ipv4: network.enable_ipv4,
+        enable_ipv6: network.enable_ipv6,
+        ipam: Some(pb::Ipam {
+            driver: network.ipam_driver.clone(),
+            options: network.ipam_options.clone(),
+            config: network.subnets.iter().map(config).collect(),
+        }),
+        options: network.options.clone(),
+        labels: network.labels.clone(),
+        created_at: network.created_at,
+        endpoints,
+        bridge: network.bridge.clone(),
+    }
+}
+
+fn sandbox(sandbox: &Sandbox, networks: &Networks, pin: &Path) -> pb::Sandbox {
+    let served = |port: &&crate::record::Port| plan::served(sandbox, networks, port).is_some();
+    let port = |port: &crate::record::Port| pb::PublishedPort {
+        protocol: port.protocol.clone(),
+        container_port: port.container_port,
+        host_ip: port.host_ip.clone(),
+        host_port: port.host_port,
+    };
+    pb::Sandbox {
+        id: sandbox.id.clone(),
+        name: sandbox.name.clone(),
+        netns_path: pin.to_string_lossy().into_owned(),
+        endpoints: sandbox
+            .endpoints
+            .iter()
+            .filter_map(|it| Some(endpoint(sandbox, it, networks.get(&it.network)?)))
+            .collect(),
+        ports: sandbox.ports.iter().filter(served).map(port).collect(),
+        hostname: sandbox.hostname.clone(),
+    }
+}
+
+fn endpoint(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> pb::Endpoint {
+    let split = |net: Option<ipnet::IpNet>| match net {
+        Some(net) => (net.addr().to_string(), u32::from(net.prefix_len())),
+        None => (String::new(), 0),
+    };
+    let ((ipv4_address, ipv4_prefix), (ipv6_address, ipv6_prefix)) = (split(endpoint.ipv4()), split(endpoint.ipv6()));
+    pb::Endpoint {
+        id: endpoint.id.clone(),
+        network_id: network.id.clone(),
+        network_name: network.name.clone(),
+        sandbox: sandbox.id.clone(),
+        name: sandbox.name.clone(),
+        interface: endpoint.interface.clone(),
+        ipv4_address,
+        ipv4_prefix,
+        ipv4_gateway: endpoint.ipv4_gateway.clone(),
+        ipv6_address,
+        ipv6_prefix,
+        ipv6_gateway: endpoint.ipv6_gateway.clone(),
+        mac_address: endpoint.mac.clone(),
+        aliases: endpoint.aliases.clone(),
+        dns_names: if network.name_service() { sandbox.dns_names(endpoint) } else { Vec::new() },
+        driver_options: endpoint.options.clone(),
+        links: endpoint.links.clone(),
+        gateway_priority: endpoint.gateway_priority,
+        name_service: network.name_service(),
+    }
+}
+
+impl Switchboard {
+    pub(super) fn describe_sandbox(&self, found: &Described) -> pb::Sandbox {
+        sandbox(&found.0, &found.1, &self.0.identity.pin(&found.0.id))
+    }
+
+    pub(super) fn describe(&self, reference: &str) -> Result<pb::Network> {
+        let book = self.0.book.lock();
+        let found = book.network(reference)?;
+        let endpoints = book.endpoints_of(&found.id).map(|(owner, it)| endpoint(owner, it, found)).collect();
+        Ok(network(found, endpoints))
+    }
+
+    pub(super) fn describe_all(&self) -> Vec<pb::Network> {
+        let book = self.0.book.lock();
+        let one = |found: &Network| {
+            let endpoints = book.endpoints_of(&found.id).map(|(owner, it)| endpoint(owner, it, found)).collect();
+            network(found, endpoints)
+        };
+        book.list().iter().map(one).collect()
+    }
+}
