@@ -7,6 +7,8 @@
 pub mod container;
 pub mod event;
 pub mod exec;
+#[cfg(test)]
+mod golden;
 pub mod host_config;
 pub mod image;
 pub mod network;

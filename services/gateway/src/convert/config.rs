@@ -53,7 +53,7 @@ pub fn from_engine(config: engine::ContainerConfig) -> Config {
         tty: config.tty,
         open_stdin: config.open_stdin,
         stdin_once: config.stdin_once,
-        env: Some(config.env),
+        env: or_null(config.env),
         cmd: config.cmd.map(|list| list.values),
         healthcheck: config.healthcheck.map(health_from_engine),
         args_escaped: false,

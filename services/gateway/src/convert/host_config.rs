@@ -201,7 +201,7 @@ pub fn resources_to_engine(of: Resources) -> engine::Resources {
 
 fn resources_from_engine(of: engine::Resources) -> Resources {
     let throttles = |list: Vec<engine::ThrottleDevice>| {
-        or_null(list.into_iter().map(|device| ThrottleDevice { path: device.path, rate: device.rate }).collect())
+        Some(list.into_iter().map(|device| ThrottleDevice { path: device.path, rate: device.rate }).collect())
     };
     Resources {
         cpu_shares: of.cpu_shares,
@@ -209,7 +209,7 @@ fn resources_from_engine(of: engine::Resources) -> Resources {
         nano_cpus: of.nano_cpus,
         cgroup_parent: of.cgroup_parent,
         blkio_weight: of.blkio_weight,
-        blkio_weight_device: or_null(
+        blkio_weight_device: Some(
             of.blkio_weight_device.into_iter().map(|device| WeightDevice { path: device.path, weight: device.weight }).collect(),
         ),
         blkio_device_read_bps: throttles(of.blkio_device_read_bps),

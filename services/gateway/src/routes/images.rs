@@ -172,9 +172,7 @@ pub async fn prune(call: &Call) -> Result<Reply, Error> {
     let removed = call.peers().images().prune(call.peers().within(request)).await.map_err(conflict)?.into_inner();
     let space_reclaimed = removed.freed_bytes;
     let deleted = report(call, removed).await;
-    if !deleted.is_empty() {
-        call.peers().publish("image", "prune", "", [("reclaimed".to_owned(), space_reclaimed.to_string())]).await;
-    }
+    call.peers().publish("image", "prune", "", [("reclaimed".to_owned(), space_reclaimed.to_string())]).await;
     reply::ok(&PruneReply { images_deleted: (!deleted.is_empty()).then_some(deleted), space_reclaimed })
 }
 

@@ -163,9 +163,7 @@ pub async fn prune(call: &Call) -> Result<Reply, Error> {
             Err(error) => tracing::debug!(network = found.name, %error, "network was not pruned"),
         }
     }
-    if !deleted.is_empty() {
-        call.peers().publish("network", "prune", "", [("reclaimed".to_owned(), "0".to_owned())]).await;
-    }
+    call.peers().publish("network", "prune", "", [("reclaimed".to_owned(), "0".to_owned())]).await;
     reply::ok(&PruneReply { networks_deleted: (!deleted.is_empty()).then_some(deleted) })
 }
 

@@ -1,0 +1,158 @@
+//! Our models against replies that dockerd 28 gave: the same keys at every level.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use gantry_proto::containerd::types;
+use gantry_proto::gantry::engine::v1 as engine;
+use gantry_proto::gantry::images::v1 as images;
+use gantry_proto::gantry::network::v1 as network;
+use prost_types::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::container::TopReply;
+use super::stats::Stats;
+use crate::convert::image::RowOptions;
+use crate::convert::network::Containers;
+use crate::convert::volume::Usage;
+use crate::convert::{container, image, network as networks, volume};
+use crate::host;
+use crate::version::ApiVersion;
+
+/// Objects whose keys are names, not members.
+const MAPS: [&str; 13] = [
+    "Networks",
+    "Ports",
+    "PortBindings",
+    "ExposedPorts",
+    "Labels",
+    "Options",
+    "Data",
+    "Containers",
+    "stats",
+    "networks",
+    "Runtimes",
+    "Details",
+    "IndexConfigs",
+];
+
+fn collect(value: &Value, path: &str, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            let is_map = path.rsplit('.').next().is_some_and(|last| MAPS.contains(&last));
+            for (key, member) in members {
+                let path = if is_map { format!("{path}.*") } else { format!("{path}.{key}") };
+                into.insert(path.clone());
+                collect(member, &path, into);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, &format!("{path}[]"), into)),
+        _ => {}
+    }
+}
+
+fn keys(value: &Value) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    collect(value, "", &mut keys);
+    keys
+}
+
+/// Compares with dockerd's reply; `ours` and `theirs` are the keys that only one side may have.
+fn compare(golden: &str, reply: &impl Serialize, ours: &[&str], theirs: &[&str]) {
+    let golden: Value = serde_json::from_str(golden).expect("golden JSON");
+    let (golden, reply) = (keys(&golden), keys(&serde_json::to_value(reply).expect("JSON")));
+    let unless = |known: &[&str], key: &String| !known.iter().any(|prefix| key.starts_with(prefix));
+    let extra: Vec<_> = reply.difference(&golden).filter(|key| unless(ours, key)).collect();
+    let missing: Vec<_> = golden.difference(&reply).filter(|key| unless(theirs, key)).collect();
+    assert!(extra.is_empty() && missing.is_empty(), "extra {extra:?}, missing {missing:?}");
+}
+
+fn busy() -> engine::Container {
+    engine::Container {
+        id: "c".into(),
+        name: "gw1".into(),
+        state: Some(engine::State { status: engine::Status::Running.into(), ..engine::State::default() }),
+        config: Some(engine::ContainerConfig { exposed_ports: vec!["80/tcp".into()], ..Default::default() }),
+        host_config: Some(engine::HostConfig {
+            network_mode: "bridge".into(),
+            runtime: "runc".into(),
+            port_bindings: [("80/tcp".to_owned(), engine::PortBindings { bindings: vec![engine::PortBinding::default()] })].into(),
+            ..Default::default()
+        }),
+        networks: [("bridge".to_owned(), engine::EndpointSettings::default())].into(),
+        mounts: vec![engine::MountPoint { r#type: "volume".into(), name: "v".into(), driver: "local".into(), ..Default::default() }],
+        ports: vec![engine::PublishedPort { protocol: "tcp".into(), container_port: 80, host_ip: "0.0.0.0".into(), host_port: 18080 }],
+        graph_data: [("UpperDir".to_owned(), "/".to_owned())].into(),
+        ..engine::Container::default()
+    }
+}
+
+#[test]
+fn containers() {
+    let now = Timestamp { seconds: 1, nanos: 0 };
+    compare(include_str!("golden/container.json"), &container::inspect(busy(), ApiVersion::CURRENT), &[], &[]);
+    compare(include_str!("golden/container_row.json"), &container::summary(busy(), ApiVersion::CURRENT, &now), &[], &[]);
+    let top = TopReply { processes: vec![], titles: vec![] };
+    compare(include_str!("golden/top.json"), &top, &[], &[]);
+}
+
+#[test]
+fn stats() {
+    let sample = engine::stats_response::Sample {
+        cpu_per_cpu: vec![1],
+        pids_current: 1,
+        system_cpu: 1,
+        online_cpus: 1,
+        memory_usage: 1,
+        memory_max_usage: 1,
+        memory_limit: 1,
+        memory_stats: [("cache".to_owned(), 1)].into(),
+        interfaces: [("eth0".to_owned(), engine::stats_response::Interface::default())].into(),
+        ..Default::default()
+    };
+    let stats = engine::StatsResponse { id: "c".into(), name: "n".into(), current: Some(sample.clone()), previous: Some(sample) };
+    compare(include_str!("golden/stats.json"), &Stats::from(stats), &[], &[]);
+}
+
+#[test]
+fn networks() {
+    let config = network::IpamConfig { subnet: "172.17.0.0/16".into(), gateway: "172.17.0.1".into(), ..Default::default() };
+    let bridge = network::Network {
+        ipam: Some(network::Ipam { config: vec![config], ..Default::default() }),
+        endpoints: vec![network::Endpoint { sandbox: "c".into(), ..Default::default() }],
+        options: [("o".to_owned(), "1".to_owned())].into(),
+        ..Default::default()
+    };
+    compare(include_str!("golden/network.json"), &networks::from_network(bridge, Containers::Shown, ApiVersion::CURRENT), &[], &[]);
+}
+
+#[test]
+fn volumes() {
+    let of = engine::Volume { name: "v".into(), created_at: Some(Timestamp { seconds: 1, nanos: 0 }), ..Default::default() };
+    compare(include_str!("golden/volume.json"), &volume::from_engine(of, Usage::Hidden), &[], &[]);
+}
+
+/// Ours is the containerd image store, which also tells the descriptor.
+#[test]
+fn images() {
+    let of = images::Image {
+        names: vec!["docker.io/library/x:1".into()],
+        target: Some(types::Descriptor::default()),
+        config_json: br#"{"created":"2024-01-01T00:00:00Z","rootfs":{"type":"layers","diff_ids":["sha256:a"]},"history":[{}]}"#.as_slice().into(),
+        ..images::Image::default()
+    };
+    compare(include_str!("golden/image.json"), &image::inspect(&of, ApiVersion::CURRENT, false), &[".Descriptor"], &[".GraphDriver.Data.*"]);
+    let options = RowOptions { version: ApiVersion::CURRENT, manifests: false, containers: None };
+    compare(include_str!("golden/image_row.json"), &image::summary(&of, options), &[".Descriptor"], &[]);
+    compare(include_str!("golden/history.json"), &image::history(&of)[0], &[], &[]);
+}
+
+#[test]
+fn system() {
+    let info = engine::InfoResponse { runtimes: vec!["io.containerd.gantry.v2".into()], cgroup_version: "1".into(), ..Default::default() };
+    let info = host::info(info, 0, Path::new("/run/gantry"), ApiVersion::CURRENT);
+    // No TCP memory limit, no address pools of our own making, and one more place where the front socket is named.
+    compare(include_str!("golden/info.json"), &info, &[".Containerd"], &[".KernelMemoryTCP", ".DefaultAddressPools"]);
+    compare(include_str!("golden/version.json"), &host::version(), &[], &[]);
+}
