@@ -1,1 +1,33 @@
 //! The snapshots service: file-system states, and layers applied to and taken from them.
+//!
+//! It speaks containerd's Snapshots and Diff, and `gantry.snapshots.v1.Unpacker`, by which a pull has its layers
+//! unpacked while they arrive. Whoever shows a container its root (tasks, the engine) asks here for mounts and makes
+//! them itself.
+//!
+//! Invariants: a snapshot exists if and only if it has a record; a committed snapshot is never changed; a layer is
+//! committed only when content has proved its blob and we have proved its uncompressed bytes, and all of it is on disk.
+//!
+//! ```text
+//! <state>/snapshots/
+//!   db/                     records
+//!   overlayfs/, native/     directories, see `driver`
+//! ```
+//!
+//! Layers come from strangers: archives are read by [`tar`], which refuses what is ambiguous, and extracted through
+//! directory descriptors that cannot be left ([`layer`]).
+
+mod diff;
+mod driver;
+mod error;
+mod layer;
+mod record;
+mod recover;
+mod server;
+mod service;
+mod store;
+mod tar;
+mod trash;
+mod unpack;
+
+pub use error::{Error, Result};
+pub use service::Service;

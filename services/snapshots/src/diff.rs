@@ -1,0 +1,167 @@
+//! Layers applied onto mounts, and taken from them.
+//!
+//! Applying goes onto any mounts, in one detached tree. Taking reads overlay's own upper directory when the two sides
+//! differ by just that, and compares two trees otherwise.
+
+mod compare;
+mod pack;
+mod upper;
+
+use std::collections::HashMap;
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use gantry_api::Peers;
+use gantry_api::ingest::{self, Owner};
+use gantry_host::mount::{Mount, open_detached};
+use gantry_host::root::{Root, Time};
+use gantry_types::media_type::{self, Compression};
+use gantry_types::{Descriptor, Digest};
+
+use crate::layer::arrival::{Arrival, ArrivingBytes};
+use crate::layer::{Cancel, Mode, extract};
+use crate::store::blocking;
+use crate::{Error, Result};
+use pack::{Packer, Sealed};
+
+/// The label that names the uncompressed layer of a compressed one.
+const UNCOMPRESSED: &str = "containerd.io/uncompressed";
+
+/// Whether what was written must be on disk before the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durable {
+    /// It must.
+    Yes,
+    /// The caller sees to it.
+    No,
+}
+
+/// Applies a layer's blob onto mounts. Tells what the uncompressed layer is.
+pub async fn apply(peers: &Peers, owner: &Owner, layer: &Descriptor, mounts: Vec<Mount>, durable: Durable) -> Result<Descriptor> {
+    let opened = ingest::open_blob(peers, &owner.namespace, &layer.digest).await;
+    let (file, size) = opened.map_err(|status| Error::Peer { peer: "content", status })?;
+    let cancel = Cancel::default();
+    let guard = CancelOnDrop(cancel.clone());
+    let extracted = blocking(move || {
+        let root = Root::from_fd(open_detached(&mounts)?);
+        let bytes = ArrivingBytes::new(Arrival::complete(file, size));
+        let extracted = extract(bytes, &root, Mode::Merged, &cancel)?;
+        if durable == Durable::Yes {
+            gantry_host::fs::sync_file_system(root.dir(Path::new(""))?)?;
+        }
+        Ok(extracted)
+    })
+    .await
+    .map_err(|error| Error::Layer { layer: layer.digest.clone(), source: Box::new(error) })?;
+    drop(guard);
+    Ok(Descriptor::new(media_type::OCI_LAYER, extracted.diff_id, extracted.size))
+}
+
+/// What a layer is to be made of.
+pub struct Difference {
+    /// The mounts of the state before; none for an empty one.
+    pub left: Vec<Mount>,
+    /// The mounts of the state after.
+    pub right: Vec<Mount>,
+    /// The layer's media type; empty for gzip.
+    pub media_type: String,
+    /// The ingest's name; empty for one that nobody else has.
+    pub reference: String,
+    /// Labels of the blob.
+    pub labels: HashMap<String, String>,
+    /// No entry is younger than this.
+    pub newest: Option<Time>,
+}
+
+/// Makes a layer of what differs between two states, and commits it as a blob.
+pub async fn diff(peers: &Peers, owner: &Owner, request: Difference) -> Result<Descriptor> {
+    let Difference { left, right, media_type, reference, mut labels, newest } = request;
+    let media_type = if media_type.is_empty() { media_type::OCI_LAYER_GZIP.to_owned() } else { media_type };
+    let compression = media_type::compression(&media_type)
+        .ok_or_else(|| Error::Unsupported(format!("a layer of media type {media_type}")))?;
+    let reference = if reference.is_empty() { unique_reference() } else { reference };
+    let peer = |status| Error::Peer { peer: "content", status };
+    let mut writer = ingest::Writer::open(peers, owner, &reference, 0, None).await.map_err(peer)?;
+    if writer.offset() > 0 {
+        writer.truncate().await.map_err(peer)?;
+    }
+    let file = writer.file().try_clone().map_err(Error::Write)?;
+    let sealed = blocking(move || write(&left, &right, FileFromStart::new(file), compression, newest)).await;
+    let sealed = match sealed {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            // The first error is the one to tell; an ingest that stays expires.
+            let _ = writer.abort().await;
+            return Err(error);
+        }
+    };
+    writer.progress(sealed.size).await.map_err(peer)?;
+    labels.insert(UNCOMPRESSED.to_owned(), sealed.diff_id.to_string());
+    match writer.commit(sealed.size, Some(&sealed.digest), labels).await {
+        Ok(_) => {}
+        Err(status) if status.code() == tonic::Code::AlreadyExists => {}
+        Err(status) => return Err(peer(status)),
+    }
+    Ok(Descriptor::new(media_type, sealed.digest, sealed.size))
+}
+
+fn write(
+    left: &[Mount],
+    right: &[Mount],
+    target: impl Write,
+    compression: Compression,
+    newest: Option<Time>,
+) -> Result<Sealed> {
+    let mut packer = Packer::new(BufWriter::with_capacity(1 << 20, target), compression, newest)?;
+    match upper::between(left, right) {
+        Some(directory) => upper::pack(&Root::open_path(&directory)?, &mut packer)?,
+        None => {
+            let right = Root::from_fd(open_detached(right)?);
+            let left = if left.is_empty() { None } else { Some(Root::from_fd(open_detached(left)?)) };
+            compare::pack(left.as_ref(), &right, &mut packer)?;
+        }
+    }
+    packer.seal()
+}
+
+fn unique_reference() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let digest = Digest::sha256(format!("{}-{}", now.as_nanos(), std::process::id()).as_bytes());
+    format!("diff-{}", digest.short())
+}
+
+/// Writes a file from its beginning on without moving the offset that others share.
+struct FileFromStart {
+    file: std::fs::File,
+    at: u64,
+}
+
+impl FileFromStart {
+    fn new(file: std::fs::File) -> Self {
+        Self { file, at: 0 }
+    }
+}
+
+impl Write for FileFromStart {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.file.write_at(bytes, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! Entries into an archive, the archive into a hash, both compressed into another hash.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use flate2::write::GzEncoder;
+use gantry_host::root::{Dir, EntryKind, FileStat, Time};
+use gantry_types::media_type::Compression;
+use gantry_types::{Algorithm, Digest, Hasher};
+
+use crate::tar::{Entry, Kind, Writer};
+use crate::{Error, Result};
+
+/// Of nine: beyond it, bytes get fewer by little and time grows by much.
+const GZIP_LEVEL: u32 = 5;
+const ZSTD_LEVEL: i32 = 3;
+
+/// A finished layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sealed {
+    /// Of the uncompressed archive.
+    pub(super) diff_id: Digest,
+    /// Of what was written.
+    pub(super) digest: Digest,
+    /// Of what was written.
+    pub(super) size: u64,
+}
+
+/// Packs entries of directories.
+pub(super) struct Packer<W: Write> {
+    archive: Writer<Hashing<Compressor<W>>>,
+    /// Files with more names than one: where they were packed first.
+    linked: HashMap<(u64, u64), Vec<u8>>,
+    newest: Option<Time>,
+    buffer: Vec<u8>,
+}
+
+enum Compressor<W: Write> {
+    None(Hashing<W>),
+    Gzip(Box<GzEncoder<Hashing<W>>>),
+    Zstd(Box<zstd::stream::write::Encoder<'static, Hashing<W>>>),
+}
+
+impl<W: Write> Packer<W> {
+    pub(super) fn new(target: W, compression: Compression, newest: Option<Time>) -> Result<Self> {
+        let target = Hashing::new(target);
+        let compressor = match compression {
+            Compression::None => Compressor::None(target),
+            Compression::Gzip => Compressor::Gzip(Box::new(GzEncoder::new(target, flate2::Compression::new(GZIP_LEVEL)))),
+            Compression::Zstd => {
+                let encoder = zstd::stream::write::Encoder::new(target, ZSTD_LEVEL).map_err(Error::Write)?;
+                Compressor::Zstd(Box::new(encoder))
+            }
+        };
+        let archive = Writer::new(Hashing::new(compressor));
+        Ok(Self { archive, linked: HashMap::new(), newest, buffer: vec![0; 256 * 1024] })
+    }
+
+    /// Packs one entry of a directory; `path` is its name in the layer. Sockets are left out, as in every image.
+    pub(super) fn entry(&mut self, dir: &Dir, name: &OsStr, path: &[u8], stat: &FileStat) -> Result<()> {
+        let kind = match stat.kind {
+            EntryKind::File => Kind::File,
+            EntryKind::Directory => Kind::Directory,
+            EntryKind::Symlink => Kind::Symlink,
+            EntryKind::Fifo => Kind::Fifo,
+            EntryKind::CharDevice => Kind::CharDevice,
+            EntryKind::BlockDevice => Kind::BlockDevice,
+            EntryKind::Socket => return Ok(()),
+        };
+        let mut entry = Entry {
+            path: path.to_vec(),
+            kind,
+            link: Vec::new(),
+            mode: stat.mode,
+            uid: stat.uid,
+            gid: stat.gid,
+            mtime: self.newest.map_or(stat.modified, |newest| newest.min(stat.modified)),
+            size: stat.size,
+            device: stat.special,
+            xattrs: Vec::new(),
+            segments: None,
+        };
+        if kind == Kind::Directory {
+            entry.path.push(b'/');
+        } else if stat.links > 1 {
+            if let Some(first) = self.linked.get(&(stat.device, stat.inode)) {
+                entry.kind = Kind::HardLink;
+                entry.link.clone_from(first);
+                return self.archive.entry(&entry).map_err(Error::Write);
+            }
+            self.linked.insert((stat.device, stat.inode), path.to_vec());
+        }
+        if kind == Kind::Symlink {
+            entry.link = dir.read_link(name)?.as_bytes().to_vec();
+        }
+        for (attribute, value) in dir.xattrs(name)? {
+            let attribute = attribute.as_bytes();
+            if attribute.starts_with(b"user.") || attribute == b"security.capability" {
+                entry.xattrs.push((attribute.to_vec(), value));
+            }
+        }
+        self.archive.entry(&entry).map_err(Error::Write)?;
+        if kind == Kind::File {
+            self.contents(dir, name, stat.size)?;
+        }
+        Ok(())
+    }
+
+    /// Packs the removal of a name.
+    pub(super) fn whiteout(&mut self, parent: &[u8], name: &[u8]) -> Result<()> {
+        let slash: &[u8] = if parent.is_empty() { b"" } else { b"/" };
+        let path = [parent, slash, b".wh.", name].concat();
+        let entry = Entry {
+            path,
+            kind: Kind::File,
+            link: Vec::new(),
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            mtime: self.newest.unwrap_or_default(),
+            size: 0,
+            device: (0, 0),
+            xattrs: Vec::new(),
+            segments: None,
+        };
+        self.archive.entry(&entry).map_err(Error::Write)
+    }
+
+    /// Packs a directory's hiding of all that is below it.
+    pub(super) fn opaque(&mut self, directory: &[u8]) -> Result<()> {
+        self.whiteout(directory, b".wh..opq")
+    }
+
+    /// Ends the layer.
+    pub(super) fn seal(self) -> Result<Sealed> {
+        let (compressor, diff_id, _) = self.archive.finish().map_err(Error::Write)?.finish();
+        let target = match compressor {
+            Compressor::None(target) => target,
+            Compressor::Gzip(encoder) => encoder.finish().map_err(Error::Write)?,
+            Compressor::Zstd(encoder) => encoder.finish().map_err(Error::Write)?,
+        };
+        let (mut target, digest, size) = target.finish();
+        target.flush().map_err(Error::Write)?;
+        Ok(Sealed { diff_id, digest, size })
+    }
+
+    /// A file that grows meanwhile is cut at the length in its header, one that shrinks is filled up by the writer.
+    fn contents(&mut self, dir: &Dir, name: &OsStr, size: u64) -> Result<()> {
+        let mut file = dir.open_file(name)?.take(size);
+        loop {
+            let count = file
+                .read(&mut self.buffer)
+                .map_err(|source| Error::Io { op: "read", path: name.to_string_lossy().into_owned(), source })?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.archive.data(&self.buffer[..count]).map_err(Error::Write)?;
+        }
+    }
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Compressor::None(target) => target.write(bytes),
+            Compressor::Gzip(target) => target.write(bytes),
+            Compressor::Zstd(target) => target.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Hashes and counts what passes through.
+struct Hashing<W> {
+    target: W,
+    hasher: Hasher,
+    count: u64,
+}
+
+impl<W> Hashing<W> {
+    fn new(target: W) -> Self {
+        Self { target, hasher: Algorithm::Sha256.hasher(), count: 0 }
+    }
+
+    fn finish(self) -> (W, Digest, u64) {
+        (self.target, self.hasher.finish(), self.count)
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.target.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        self.count += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.target.flush()
+    }
+}

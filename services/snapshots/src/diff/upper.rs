@@ -1,0 +1,69 @@
+//! A layer out of overlay's upper directory: what is in it is what differs.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use gantry_host::mount::{Mount, Options};
+use gantry_host::root::{Dir, EntryKind, Root};
+
+use super::pack::Packer;
+use crate::Result;
+use crate::layer::OPAQUE;
+
+/// The directory that is all the difference between two lists of mounts, if there is one.
+pub(super) fn between(left: &[Mount], right: &[Mount]) -> Option<PathBuf> {
+    let [right] = right else { return None };
+    if right.fs_type != "overlay" {
+        return None;
+    }
+    let upper = option(right, "upperdir")?;
+    let below = option(right, "lowerdir")?;
+    let [left] = left else { return None };
+    let same = match left.fs_type.as_str() {
+        // A view of one layer is a bind of it.
+        "bind" => left.source == below,
+        "overlay" if option(left, "upperdir").is_none() => option(left, "lowerdir")? == below,
+        // An active snapshot that nothing was written in.
+        "overlay" => false,
+        _ => false,
+    };
+    same.then(|| PathBuf::from(upper))
+}
+
+fn option(mount: &Mount, key: &str) -> Option<String> {
+    let options = Options::parse(&mount.options).ok()?;
+    options.data.into_iter().find(|(name, _)| name == key).and_then(|(_, value)| value)
+}
+
+/// Packs an upper directory.
+pub(super) fn pack<W: Write>(upper: &Root, packer: &mut Packer<W>) -> Result<()> {
+    walk(&upper.dir(Path::new(""))?, &mut Vec::new(), packer)
+}
+
+fn walk<W: Write>(dir: &Dir, path: &mut Vec<u8>, packer: &mut Packer<W>) -> Result<()> {
+    for entry in dir.entries()? {
+        let Some(stat) = dir.stat(&entry.name)? else { continue };
+        if stat.is_whiteout() {
+            packer.whiteout(path, entry.name.as_bytes())?;
+            continue;
+        }
+        let length = path.len();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend(entry.name.as_bytes());
+        packer.entry(dir, &entry.name, path, &stat)?;
+        if stat.kind == EntryKind::Directory
+            && let Some(below) = dir.open_dir(&entry.name)?
+        {
+            if dir.xattr(&entry.name, OsStr::new(OPAQUE))?.as_deref() == Some(b"y") {
+                packer.opaque(path)?;
+            }
+            walk(&below, path, packer)?;
+        }
+        path.truncate(length);
+    }
+    Ok(())
+}

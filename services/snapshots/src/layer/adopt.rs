@@ -1,0 +1,60 @@
+//! Giving a layer that was extracted alone its place among those below it.
+//!
+//! A directory that the archive does not have, but has entries in, was made with default attributes. In the stack it
+//! covers the directory of that name below, so it must take over that one's owner, mode, times and attributes.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use gantry_host::root::{Dir, EntryKind, Root};
+
+use crate::Result;
+
+/// How it went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Adopted {
+    /// Every directory is as it should be.
+    Yes,
+    /// A directory covers a symlink below: the layer must be extracted again, onto the layers below, to go through it.
+    ThroughLink(Vec<u8>),
+}
+
+/// Looks the implied directories of `upper` up in `lower`, which holds all layers below, merged.
+pub fn adopt(upper: &Root, lower: &Root, implied: &[Vec<u8>]) -> Result<Adopted> {
+    // Parents come first, so a symlink is found before what lies behind it; deeper ones are set last, as setting
+    // attributes does not change a parent's times.
+    for path in implied {
+        let name = Path::new(OsStr::from_bytes(path));
+        if path.is_empty() {
+            copy(&lower.dir(name)?, &upper.dir(name)?)?;
+            continue;
+        }
+        let stat = match lower.stat(name) {
+            Ok(stat) => stat,
+            Err(error) if error.is_not_found() || error.raw_os_error() == Some(ENOTDIR) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        match EntryKind::from_mode(stat.st_mode) {
+            Some(EntryKind::Directory) => copy(&lower.dir(name)?, &upper.dir(name)?)?,
+            Some(EntryKind::Symlink) => return Ok(Adopted::ThroughLink(path.clone())),
+            _ => {}
+        }
+    }
+    Ok(Adopted::Yes)
+}
+
+const ENOTDIR: i32 = 20;
+
+fn copy(from: &Dir, to: &Dir) -> Result<()> {
+    let stat = from.own_stat()?;
+    to.set_own_owner(stat.uid, stat.gid)?;
+    let here = OsStr::new(".");
+    for (name, value) in from.xattrs(here)? {
+        if !name.as_bytes().starts_with(b"trusted.overlay.") {
+            to.set_xattr(here, &name, &value)?;
+        }
+    }
+    to.set_own_mode(stat.mode)?;
+    Ok(to.set_own_times(stat.modified)?)
+}

@@ -1,0 +1,162 @@
+//! A blob's file that may still be growing, read by a thread that blocks where it ends for now.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How far the bytes have come. Shared by who is told and who reads.
+#[derive(Debug)]
+pub struct Arrival {
+    // Guards the state; held for moments only, never over I/O.
+    state: Mutex<State>,
+    changed: Condvar,
+    read: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Bytes below may be read.
+    available: u64,
+    /// The whole length, once the bytes are proved.
+    committed: Option<u64>,
+    /// Why there will be no more.
+    failed: Option<String>,
+    file: Option<Arc<File>>,
+}
+
+impl Default for Arrival {
+    fn default() -> Self {
+        let state = State { available: 0, committed: None, failed: None, file: None };
+        Self { state: Mutex::new(state), changed: Condvar::new(), read: AtomicU64::new(0) }
+    }
+}
+
+impl Arrival {
+    /// Nothing is there yet.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// A file that is complete.
+    pub fn complete(file: File, size: u64) -> Arc<Self> {
+        let arrival = Self::new();
+        arrival.set_file(file);
+        arrival.commit(size);
+        arrival
+    }
+
+    /// Says where the bytes are; called again when the file had to be opened anew.
+    pub fn set_file(&self, file: File) {
+        self.lock().file = Some(Arc::new(file));
+        self.changed.notify_all();
+    }
+
+    /// Says that bytes below `offset` may be read.
+    pub fn advance(&self, offset: u64) {
+        let mut state = self.lock();
+        state.available = state.available.max(offset);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Says that all bytes are there, and proved.
+    pub fn commit(&self, size: u64) {
+        self.lock().committed = Some(size);
+        self.changed.notify_all();
+    }
+
+    /// Says that there will be no more; the reader fails.
+    pub fn fail(&self, reason: impl Into<String>) {
+        self.lock().failed.get_or_insert(reason.into());
+        self.changed.notify_all();
+    }
+
+    /// How many bytes have been read.
+    pub fn offset(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the bytes from the first on, waiting for those that are not there yet.
+#[derive(Debug)]
+pub struct ArrivingBytes {
+    arrival: Arc<Arrival>,
+    offset: u64,
+}
+
+impl ArrivingBytes {
+    /// Reads from the beginning.
+    pub fn new(arrival: Arc<Arrival>) -> Self {
+        Self { arrival, offset: 0 }
+    }
+}
+
+impl Read for ArrivingBytes {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+        let (file, end) = {
+            let mut state = self.arrival.lock();
+            loop {
+                if let Some(reason) = &state.failed {
+                    return Err(io::Error::other(reason.clone()));
+                }
+                let end = state.committed.unwrap_or(state.available);
+                match &state.file {
+                    Some(file) if end > self.offset => break (file.clone(), end),
+                    _ if state.committed.is_some() => return Ok(0),
+                    _ => state = self.arrival.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                }
+            }
+        };
+        let want = usize::try_from(end - self.offset).unwrap_or(usize::MAX).min(target.len());
+        let count = file.read_at(&mut target[..want], self.offset)?;
+        if count == 0 && want > 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the blob's file is shorter than announced"));
+        }
+        self.offset += count as u64;
+        self.arrival.read.store(self.offset, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_waits_for_bytes_and_ends_at_the_commit() {
+        let file = tempfile();
+        let arrival = Arrival::new();
+        let reader = std::thread::spawn({
+            let mut bytes = ArrivingBytes::new(arrival.clone());
+            move || {
+                let mut all = Vec::new();
+                bytes.read_to_end(&mut all).map(|_| all)
+            }
+        });
+        file.write_all_at(b"hello world", 0).unwrap();
+        arrival.set_file(file);
+        arrival.advance(5);
+        arrival.advance(3);
+        arrival.commit(11);
+        assert_eq!(reader.join().unwrap().unwrap(), b"hello world");
+        assert_eq!(arrival.offset(), 11);
+    }
+
+    #[test]
+    fn a_reader_fails_when_the_bytes_do() {
+        let arrival = Arrival::new();
+        arrival.fail("aborted");
+        let error = ArrivingBytes::new(arrival).read(&mut [0; 4]).unwrap_err();
+        assert_eq!(error.to_string(), "aborted");
+    }
+
+    fn tempfile() -> File {
+        tempfile::tempfile().unwrap()
+    }
+}

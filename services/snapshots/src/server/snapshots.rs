@@ -1,0 +1,149 @@
+//! containerd's Snapshots.
+
+use std::pin::Pin;
+
+use gantry_proto::containerd::services::snapshots::v1 as pb;
+use gantry_rpc::status;
+use gantry_types::filter::FilterSet;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use super::convert::{self, owner, scope};
+use super::{Notes, whole};
+use crate::record::Kind;
+use crate::store::Store;
+use crate::{Error, recover};
+
+/// Records in one message of a list.
+const PAGE: usize = 100;
+
+pub struct Snapshots {
+    store: Store,
+    notes: Notes,
+}
+
+impl Snapshots {
+    pub fn new(store: Store, notes: Notes) -> Self {
+        Self { store, notes }
+    }
+
+    async fn make<T>(&self, request: &Request<T>, kind: Kind, message: pb::PrepareSnapshotRequest) -> Result<Vec<gantry_proto::containerd::types::Mount>, Status> {
+        let owner = owner(request)?;
+        let scope = scope(&owner, &message.snapshotter);
+        let (store, notes) = (self.store.clone(), self.notes.clone());
+        whole(async move {
+            store.driver(&scope.snapshotter).map_err(status)?;
+            notes.protect(&owner, &scope, &message.key).await.map_err(status)?;
+            let made = store.prepare(&scope, kind, &message.key, &message.parent, message.labels.into()).await;
+            let mounts = made.map_err(status)?;
+            notes.prepared(&scope, &message.key, &message.parent);
+            Ok(convert::mounts(mounts))
+        })
+        .await
+    }
+}
+
+type Listing = Pin<Box<dyn Stream<Item = Result<pb::ListSnapshotsResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl pb::snapshots_server::Snapshots for Snapshots {
+    async fn prepare(&self, mut request: Request<pb::PrepareSnapshotRequest>) -> Result<Response<pb::PrepareSnapshotResponse>, Status> {
+        let message = std::mem::take(request.get_mut());
+        let mounts = self.make(&request, Kind::Active, message).await?;
+        Ok(Response::new(pb::PrepareSnapshotResponse { mounts }))
+    }
+
+    async fn view(&self, mut request: Request<pb::ViewSnapshotRequest>) -> Result<Response<pb::ViewSnapshotResponse>, Status> {
+        let pb::ViewSnapshotRequest { snapshotter, key, parent, labels } = std::mem::take(request.get_mut());
+        let message = pb::PrepareSnapshotRequest { snapshotter, key, parent, labels };
+        let mounts = self.make(&request, Kind::View, message).await?;
+        Ok(Response::new(pb::ViewSnapshotResponse { mounts }))
+    }
+
+    async fn mounts(&self, request: Request<pb::MountsRequest>) -> Result<Response<pb::MountsResponse>, Status> {
+        let owner = owner(&request)?;
+        let message = request.into_inner();
+        let mounts = self.store.mounts(&scope(&owner, &message.snapshotter), &message.key).map_err(status)?;
+        Ok(Response::new(pb::MountsResponse { mounts: convert::mounts(mounts) }))
+    }
+
+    async fn commit(&self, request: Request<pb::CommitSnapshotRequest>) -> Result<Response<()>, Status> {
+        let owner = owner(&request)?;
+        let message = request.into_inner();
+        let scope = scope(&owner, &message.snapshotter);
+        let (store, notes) = (self.store.clone(), self.notes.clone());
+        whole(async move {
+            let pb::CommitSnapshotRequest { name, key, labels, parent, .. } = message;
+            store.driver(&scope.snapshotter).map_err(status)?;
+            notes.protect(&owner, &scope, &name).await.map_err(status)?;
+            store.commit(&scope, &name, &key, labels.into(), &parent).await.map_err(status)?;
+            notes.committed(&scope, &key, &name);
+            Ok(Response::new(()))
+        })
+        .await
+    }
+
+    async fn remove(&self, request: Request<pb::RemoveSnapshotRequest>) -> Result<Response<()>, Status> {
+        let owner = owner(&request)?;
+        let message = request.into_inner();
+        let scope = scope(&owner, &message.snapshotter);
+        let (store, notes) = (self.store.clone(), self.notes.clone());
+        whole(async move {
+            store.remove(&scope, &message.key).await.map_err(status)?;
+            notes.removed(&scope, &message.key);
+            Ok(Response::new(()))
+        })
+        .await
+    }
+
+    async fn stat(&self, request: Request<pb::StatSnapshotRequest>) -> Result<Response<pb::StatSnapshotResponse>, Status> {
+        let owner = owner(&request)?;
+        let message = request.into_inner();
+        let record = self.store.stat(&scope(&owner, &message.snapshotter), &message.key).map_err(status)?;
+        Ok(Response::new(pb::StatSnapshotResponse { info: Some(convert::info(message.key, record)) }))
+    }
+
+    async fn update(&self, request: Request<pb::UpdateSnapshotRequest>) -> Result<Response<pb::UpdateSnapshotResponse>, Status> {
+        let owner = owner(&request)?;
+        let message = request.into_inner();
+        let scope = scope(&owner, &message.snapshotter);
+        let info = message.info.ok_or_else(|| Status::invalid_argument("info is missing"))?;
+        let mask = message.update_mask.map(|mask| mask.paths).unwrap_or_default();
+        let store = self.store.clone();
+        whole(async move {
+            let record = store.update(&scope, &info.name, &info.labels.into(), &mask).await.map_err(status)?;
+            Ok(Response::new(pb::UpdateSnapshotResponse { info: Some(convert::info(info.name, record)) }))
+        })
+        .await
+    }
+
+    type ListStream = Listing;
+
+    async fn list(&self, request: Request<pb::ListSnapshotsRequest>) -> Result<Response<Listing>, Status> {
+        let owner = owner(&request)?;
+        let message = request.into_inner();
+        let filters = FilterSet::parse(&message.filters).map_err(|error| status(Error::from(error)))?;
+        let found = self.store.list(&scope(&owner, &message.snapshotter), &filters).map_err(status)?;
+        let infos: Vec<pb::Info> = found.into_iter().map(|(name, record)| convert::info(name, record)).collect();
+        let pages: Vec<_> = infos.chunks(PAGE).map(|page| Ok(pb::ListSnapshotsResponse { info: page.to_vec() })).collect();
+        Ok(Response::new(Box::pin(tokio_stream::iter(pages))))
+    }
+
+    async fn usage(&self, request: Request<pb::UsageRequest>) -> Result<Response<pb::UsageResponse>, Status> {
+        let owner = owner(&request)?;
+        let message = request.into_inner();
+        let usage = self.store.usage(&scope(&owner, &message.snapshotter), &message.key).await.map_err(status)?;
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        Ok(Response::new(pb::UsageResponse { size: number(usage.size), inodes: number(usage.inodes) }))
+    }
+
+    /// Returns when what was removed before is deleted.
+    async fn cleanup(&self, request: Request<pb::CleanupRequest>) -> Result<Response<()>, Status> {
+        owner(&request)?;
+        self.store.driver(&request.get_ref().snapshotter).map_err(status)?;
+        let store = self.store.clone();
+        crate::store::blocking(move || recover::check(&store, recover::Repair::Yes)).await.map_err(status)?;
+        self.store.trash().flush().await;
+        Ok(Response::new(()))
+    }
+}

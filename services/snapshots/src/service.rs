@@ -1,0 +1,48 @@
+//! The process: open, reconcile, serve.
+
+use caps::Capability;
+use gantry_api::Peers;
+use gantry_api::events::Publisher;
+use gantry_daemon::{BoxError, Context, Privileges};
+
+use crate::recover;
+use crate::server::{Notes, routes};
+use crate::store::Store;
+
+/// `gantryd snapshots`.
+pub struct Service;
+
+impl gantry_daemon::Service for Service {
+    const NAME: &'static str = "snapshots";
+    const ABOUT: &'static str = "File-system states: layers unpacked, containers' roots, differences taken";
+    /// Mounts need `SYS_ADMIN`; layers are written with every owner, mode, device and attribute they say.
+    const PRIVILEGES: Privileges = Privileges::Only(&[
+        Capability::CAP_SYS_ADMIN,
+        Capability::CAP_CHOWN,
+        Capability::CAP_DAC_OVERRIDE,
+        Capability::CAP_DAC_READ_SEARCH,
+        Capability::CAP_FOWNER,
+        Capability::CAP_FSETID,
+        Capability::CAP_MKNOD,
+        Capability::CAP_SETFCAP,
+    ]);
+
+    async fn run(context: Context) -> Result<(), BoxError> {
+        // Modes are an archive's, not ours to narrow.
+        gantry_host::process::clear_umask();
+        let state = context.state();
+        let store = tokio::task::spawn_blocking(move || {
+            let store = Store::open(&state)?;
+            for finding in recover::reconcile(&store)? {
+                tracing::info!(kind = finding.kind, name = finding.name, repaired = finding.repaired, "{}", finding.detail);
+            }
+            Ok::<_, crate::Error>(store)
+        })
+        .await??;
+        let peers = Peers::new(context.run());
+        let (publisher, publishing) = Publisher::new(&peers);
+        context.spawn("events", publishing);
+        let notes = Notes::new(peers.clone(), publisher);
+        context.clone().serve(routes(store, &peers, &notes)).await
+    }
+}

@@ -1,0 +1,165 @@
+//! The snapshots: records, and what may be done to them.
+//!
+//! ```text
+//!            prepare                 commit
+//!   (none) ───────────> active ────────────────> committed ──┐ prepare, view: others on top
+//!      │     view                                    ^        │
+//!      └──────────────> view                         └────────┘
+//!   remove: from any state to (none), unless others are on top
+//! ```
+//!
+//! The database is the truth for what exists; directories follow it. Made: directories, then the record. Removed: the
+//! record, then the directories ([`crate::recover`] cleans up what a crash leaves between the two). Work on one key is
+//! serial (a keyed lock); that a parent stays while a child is made is seen to by [`claims`]: no lock is shared by
+//! children of one parent.
+//!
+//! ```text
+//! table snapshots: (namespace/snapshotter, key or name)  → Record
+//! table children:  (namespace/snapshotter, parent, child) → Present
+//! ```
+
+mod change;
+mod claims;
+mod collect;
+mod query;
+mod usage;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gantry_disk::{Batch, Database, KeyedLocks, Table};
+use gantry_host::mount::Mount;
+
+use crate::driver::Driver;
+use crate::record::{Kind, Present, Record, Scope};
+use crate::trash::Trash;
+use crate::{Error, Result};
+
+/// All snapshots of this machine. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: Database,
+    records: Table<(String, String), Record>,
+    children: Table<(String, String, String), Present>,
+    drivers: Vec<Driver>,
+    trash: Trash,
+    locks: KeyedLocks<(String, String)>,
+    claims: claims::Claims,
+    stamps: collect::Stamps,
+    next_id: AtomicU64,
+}
+
+impl Store {
+    /// Opens the store below `state`. [`crate::recover::reconcile`] must follow before anything else.
+    pub fn open(state: &Path) -> Result<Self> {
+        let database = Database::open(state.join("db"), &["snapshots", "children"])?;
+        let trash = Trash::start()?;
+        let drivers = Driver::all(state, &trash)?;
+        let records = database.table("snapshots");
+        let children = database.table("children");
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database,
+                records,
+                children,
+                drivers,
+                trash,
+                locks: KeyedLocks::new(),
+                claims: claims::Claims::default(),
+                stamps: collect::Stamps::new(),
+                next_id: AtomicU64::new(1),
+            }),
+        })
+    }
+
+    /// The driver of a snapshotter.
+    pub fn driver(&self, snapshotter: &str) -> Result<&Driver> {
+        self.inner
+            .drivers
+            .iter()
+            .find(|driver| driver.name() == snapshotter)
+            .ok_or_else(|| Error::UnknownSnapshotter(snapshotter.to_owned()))
+    }
+
+    /// All drivers.
+    pub fn drivers(&self) -> &[Driver] {
+        &self.inner.drivers
+    }
+
+    /// The background deletions.
+    pub fn trash(&self) -> &Trash {
+        &self.inner.trash
+    }
+
+    /// Every record, for reconciling.
+    pub fn all(&self) -> Result<Vec<(Scope, String, Record)>> {
+        let mut found = Vec::new();
+        for row in self.inner.records.iter_all() {
+            let ((scope, name), record) = row?;
+            if let Some(scope) = Scope::parse(&scope) {
+                found.push((scope, name, record));
+            }
+        }
+        Ok(found)
+    }
+
+    /// A number that no snapshot has had since the start.
+    pub fn next_id(&self) -> u64 {
+        self.inner.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sees to it that numbers up to this one are not given out.
+    pub fn reserve_ids(&self, highest: u64) {
+        self.inner.next_id.fetch_max(highest + 1, Ordering::Relaxed);
+    }
+
+    fn get(&self, scope: &Scope, key: &str) -> Result<Option<Record>> {
+        Ok(self.inner.records.get(&(scope.key(), key.to_owned()))?)
+    }
+
+    fn has_children(&self, scope: &Scope, name: &str) -> Result<bool> {
+        match self.inner.children.iter(&(scope.key(), name.to_owned())).next() {
+            None => Ok(false),
+            Some(row) => Ok(row.map(|_| true)?),
+        }
+    }
+
+    /// Adds a record, and its place among its parent's children, to a batch.
+    fn put(&self, batch: &mut Batch, scope: &Scope, key: &str, record: &Record) {
+        batch.put(&self.inner.records, &(scope.key(), key.to_owned()), record);
+        if !record.parent.is_empty() {
+            batch.put(&self.inner.children, &(scope.key(), record.parent.clone(), key.to_owned()), &Present {});
+        }
+    }
+
+    /// The reverse of [`Store::put`].
+    fn delete(&self, batch: &mut Batch, scope: &Scope, key: &str, record: &Record) {
+        batch.delete(&self.inner.records, &(scope.key(), key.to_owned()));
+        if !record.parent.is_empty() {
+            batch.delete(&self.inner.children, &(scope.key(), record.parent.clone(), key.to_owned()));
+        }
+    }
+
+    fn mounts_of(&self, driver: &Driver, record: &Record) -> Vec<Mount> {
+        driver.mounts(record.id, record.kind(), &record.layers)
+    }
+}
+
+/// Runs blocking work on the pool for it.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(Error::Cancelled),
+    }
+}
+
+/// Whether a record is of this kind.
+fn is(record: &Record, kind: Kind) -> bool {
+    record.kind() == kind
+}

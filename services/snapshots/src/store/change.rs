@@ -1,0 +1,245 @@
+//! Prepare, view, commit, remove, update.
+
+use gantry_api::time::now;
+use gantry_disk::KeyedGuard;
+use gantry_host::mount::Mount;
+use gantry_types::Labels;
+
+use super::{Store, blocking, is};
+use crate::record::{Kind, Record, Scope};
+use crate::{Error, Result};
+
+/// The label by which an unpacker asks whether the layer's snapshot is there already.
+const TARGET: &str = "containerd.io/snapshot.ref";
+
+impl Store {
+    /// Makes an active snapshot or a view, and tells its mounts.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` for a key that is taken, and when the label `containerd.io/snapshot.ref` names a snapshot that
+    /// is committed on the same parent; `ParentNotFound`, `ParentNotCommitted`.
+    pub async fn prepare(
+        &self,
+        scope: &Scope,
+        kind: Kind,
+        key: &str,
+        parent: &str,
+        labels: Labels,
+    ) -> Result<Vec<Mount>> {
+        let driver = self.driver(&scope.snapshotter)?.clone();
+        if key.is_empty() {
+            return Err(Error::Invalid("snapshot key is empty".into()));
+        }
+        labels.validate()?;
+        let _serial = self.lock(scope, key).await;
+        if self.get(scope, key)?.is_some() {
+            self.inner.stamps.touch(scope, key);
+            return Err(Error::AlreadyExists(key.to_owned()));
+        }
+        let parent_stays = self.hold(scope, parent)?;
+        let layers = match &parent_stays {
+            Some((_, below)) => below.stack(),
+            None => Vec::new(),
+        };
+        if let Some(target) = labels.get(TARGET)
+            && self.get(scope, target)?.is_some_and(|there| is(&there, Kind::Committed) && there.parent == parent)
+        {
+            self.inner.stamps.touch(scope, target);
+            return Err(Error::AlreadyExists(target.clone()));
+        }
+
+        let id = self.next_id();
+        let made = blocking({
+            let (driver, layers) = (driver.clone(), layers.clone());
+            move || driver.make(id, kind, &layers)
+        });
+        let record = Record {
+            id,
+            kind: kind.into(),
+            parent: parent.to_owned(),
+            layers,
+            labels: labels.without_empty().into(),
+            created: Some(now()),
+            updated: Some(now()),
+            stamp: self.inner.stamps.now(),
+            usage: None,
+        };
+        let result = match made.await {
+            Ok(()) => {
+                let mut batch = self.inner.database.batch();
+                self.put(&mut batch, scope, key, &record);
+                batch.commit().await.map_err(Error::from)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            driver.layout().discard(id)?;
+            return Err(error);
+        }
+        Ok(self.mounts_of(&driver, &record))
+    }
+
+    /// Makes an active snapshot unchangeable, under a name. What was written in it is durable when this returns.
+    ///
+    /// `rebase` gives a snapshot that was made without a parent one.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `NotActive`, `AlreadyExists` for a name that is taken (the active snapshot stays).
+    pub async fn commit(&self, scope: &Scope, name: &str, key: &str, labels: Labels, rebase: &str) -> Result<()> {
+        let driver = self.driver(&scope.snapshotter)?.clone();
+        if name.is_empty() || key.is_empty() {
+            return Err(Error::Invalid("snapshot key or name is empty".into()));
+        }
+        labels.validate()?;
+        let _serial = self.lock_both(scope, name, key).await;
+        let active = self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))?;
+        if !is(&active, Kind::Active) {
+            return Err(Error::NotActive(key.to_owned()));
+        }
+        if self.get(scope, name)?.is_some() {
+            self.inner.stamps.touch(scope, name);
+            return Err(Error::AlreadyExists(name.to_owned()));
+        }
+        let mut committed = active.clone();
+        let mut new_parent_stays = None;
+        if !rebase.is_empty() && rebase != active.parent {
+            if !active.parent.is_empty() || scope.snapshotter != "overlayfs" {
+                return Err(Error::Unsupported(format!("a new parent for snapshot {key}")));
+            }
+            new_parent_stays = self.hold(scope, rebase)?;
+            committed.layers = new_parent_stays.as_ref().map(|(_, below)| below.stack()).unwrap_or_default();
+            committed.parent = rebase.to_owned();
+        }
+        blocking({
+            let files = driver.layout().fs(active.id);
+            move || Ok(gantry_host::fs::sync_file_system(gantry_host::root::Dir::open(&files)?)?)
+        })
+        .await?;
+        committed.kind = Kind::Committed.into();
+        committed.labels = labels.without_empty().into();
+        committed.created = Some(now());
+        committed.updated = committed.created;
+        committed.stamp = self.inner.stamps.now();
+        let mut batch = self.inner.database.batch();
+        self.delete(&mut batch, scope, key, &active);
+        self.put(&mut batch, scope, name, &committed);
+        batch.commit().await?;
+        drop(new_parent_stays);
+        Ok(())
+    }
+
+    /// Removes a snapshot; its files follow in the background.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `HasChildren`.
+    pub async fn remove(&self, scope: &Scope, key: &str) -> Result<()> {
+        self.remove_if(scope, key, |_| true).await.map(drop)
+    }
+
+    /// Removes a snapshot if, under its lock, `condition` holds; tells what was removed.
+    pub(super) async fn remove_if(
+        &self,
+        scope: &Scope,
+        key: &str,
+        condition: impl FnOnce(&Record) -> bool,
+    ) -> Result<Option<Record>> {
+        let driver = self.driver(&scope.snapshotter)?.clone();
+        let _serial = self.lock(scope, key).await;
+        let record = self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))?;
+        let leaving = self.inner.claims.leave(scope, key).ok_or_else(|| Error::HasChildren(key.to_owned()))?;
+        if self.has_children(scope, key)? {
+            return Err(Error::HasChildren(key.to_owned()));
+        }
+        if !condition(&record) {
+            return Ok(None);
+        }
+        let mut batch = self.inner.database.batch();
+        self.delete(&mut batch, scope, key, &record);
+        batch.commit().await?;
+        drop(leaving);
+        self.inner.stamps.forget(scope, key);
+        let id = record.id;
+        blocking(move || driver.layout().discard(id)).await?;
+        Ok(Some(record))
+    }
+
+    /// Changes a snapshot's labels by an update mask.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`; `Argument` for a mask that names anything but labels.
+    pub async fn update(&self, scope: &Scope, key: &str, labels: &Labels, mask: &[String]) -> Result<Record> {
+        self.driver(&scope.snapshotter)?;
+        let _serial = self.lock(scope, key).await;
+        let mut record = self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))?;
+        let mut changed = record.labels();
+        changed.apply_update(labels, mask)?;
+        record.labels = changed.into();
+        record.updated = Some(now());
+        let mut batch = self.inner.database.batch();
+        self.put(&mut batch, scope, key, &record);
+        batch.commit().await?;
+        self.inner.stamps.touch(scope, key);
+        Ok(record)
+    }
+
+    /// Records a layer that was unpacked and placed under number `id`. Its bytes must be durable.
+    ///
+    /// Returns `false`, and changes nothing, if the name is taken.
+    pub async fn commit_unpacked(&self, scope: &Scope, name: &str, id: u64, parent: &str, labels: Labels) -> Result<bool> {
+        let _serial = self.lock(scope, name).await;
+        if self.get(scope, name)?.is_some() {
+            return Ok(false);
+        }
+        let parent_stays = self.hold(scope, parent)?;
+        let record = Record {
+            id,
+            kind: Kind::Committed.into(),
+            parent: parent.to_owned(),
+            layers: parent_stays.as_ref().map(|(_, below)| below.stack()).unwrap_or_default(),
+            labels: labels.into(),
+            created: Some(now()),
+            updated: Some(now()),
+            stamp: self.inner.stamps.now(),
+            usage: None,
+        };
+        let mut batch = self.inner.database.batch();
+        self.put(&mut batch, scope, name, &record);
+        batch.commit().await?;
+        Ok(true)
+    }
+
+    /// Keeps a parent from being removed, and reads it; `None` for no parent.
+    fn hold(&self, scope: &Scope, parent: &str) -> Result<Option<(super::claims::Held, Record)>> {
+        if parent.is_empty() {
+            return Ok(None);
+        }
+        let missing = || Error::ParentNotFound(parent.to_owned());
+        let stays = self.inner.claims.hold(scope, parent).ok_or_else(missing)?;
+        let record = self.get(scope, parent)?.ok_or_else(missing)?;
+        if !is(&record, Kind::Committed) {
+            return Err(Error::ParentNotCommitted(parent.to_owned()));
+        }
+        self.inner.stamps.touch(scope, parent);
+        Ok(Some((stays, record)))
+    }
+
+    pub(super) async fn lock(&self, scope: &Scope, key: &str) -> KeyedGuard<(String, String)> {
+        self.inner.locks.lock((scope.key(), key.to_owned())).await
+    }
+
+    /// Locks two keys in their order, so that two callers cannot wait for each other.
+    async fn lock_both(&self, scope: &Scope, a: &str, b: &str) -> Vec<KeyedGuard<(String, String)>> {
+        let mut keys = vec![a, b];
+        keys.sort_unstable();
+        keys.dedup();
+        let mut guards = Vec::with_capacity(2);
+        for key in keys {
+            guards.push(self.lock(scope, key).await);
+        }
+        guards
+    }
+}

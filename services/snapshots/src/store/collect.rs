@@ -1,0 +1,128 @@
+//! The store's part of garbage collection.
+//!
+//! A collection asks for a mark, looks at everything, and comes back with what nothing reaches. What was made or used
+//! after the mark stays: records carry the stamp of their making, later uses are remembered here. A process that was
+//! started after the mark remembers no uses before: it sweeps nothing.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use gantry_types::Namespace;
+
+use super::Store;
+use crate::record::{Record, Scope};
+use crate::{Error, Result};
+
+/// How many uses are remembered before old ones are forgotten.
+const REMEMBERED: usize = 8192;
+/// A use older than this is of no collection that still runs.
+const OLD: u64 = 3_600_000_000_000;
+
+/// When things were used, on a clock that never stands still or goes back.
+pub(super) struct Stamps {
+    last: AtomicU64,
+    started: u64,
+    // Guards the map for an edit; never held over an await.
+    uses: Mutex<HashMap<(String, String), u64>>,
+}
+
+impl Stamps {
+    pub(super) fn new() -> Self {
+        let mut stamps = Self { last: AtomicU64::new(0), started: 0, uses: Mutex::new(HashMap::new()) };
+        stamps.started = stamps.now();
+        stamps
+    }
+
+    /// A stamp later than all before. Survives restarts as long as the system's clock does not go back.
+    pub(super) fn now(&self) -> u64 {
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let wall = u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX);
+        let before = self.last.fetch_max(wall, Ordering::SeqCst);
+        if wall > before { wall } else { self.last.fetch_add(1, Ordering::SeqCst) + 1 }
+    }
+
+    pub(super) fn touch(&self, scope: &Scope, key: &str) {
+        let now = self.now();
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if uses.len() >= REMEMBERED {
+            uses.retain(|_, stamp| *stamp + OLD > now);
+        }
+        uses.insert((scope.key(), key.to_owned()), now);
+    }
+
+    pub(super) fn forget(&self, scope: &Scope, key: &str) {
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner).remove(&(scope.key(), key.to_owned()));
+    }
+
+    fn used_since(&self, scope: &Scope, key: &str, mark: u64) -> bool {
+        let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.get(&(scope.key(), key.to_owned())).is_some_and(|stamp| *stamp > mark)
+    }
+}
+
+impl Store {
+    /// The namespaces that have snapshots.
+    pub fn namespaces(&self) -> Result<BTreeSet<Namespace>> {
+        Ok(self.all()?.into_iter().map(|(scope, _, _)| scope.namespace).collect())
+    }
+
+    /// A mark of now.
+    pub fn mark(&self) -> u64 {
+        self.inner.stamps.now()
+    }
+
+    /// Says that a snapshot is in use; `false` if there is none.
+    pub fn touch(&self, scope: &Scope, key: &str) -> Result<bool> {
+        // First the stamp, then the look: a sweep that goes on meanwhile sees the stamp, or we see its removal.
+        self.inner.stamps.touch(scope, key);
+        Ok(self.get(scope, key)?.is_some())
+    }
+
+    /// Removes those of these snapshots that were neither made nor used since the mark and have nothing on top.
+    /// Tells which, and the bytes that are known to become free.
+    pub async fn sweep(&self, namespace: &Namespace, mark: u64, unreached: Vec<(Scope, String)>) -> Result<(Vec<(Scope, String)>, u64)> {
+        if mark < self.inner.stamps.started {
+            return Ok((Vec::new(), 0));
+        }
+        let mut doomed: Vec<(usize, Scope, String)> = Vec::new();
+        for (scope, key) in unreached {
+            if scope.namespace == *namespace
+                && let Some(record) = self.get(&scope, &key)?
+            {
+                doomed.push((record.layers.len(), scope, key));
+            }
+        }
+        // Children have more layers than their parents: they go first.
+        doomed.sort_by_key(|(depth, _, _)| std::cmp::Reverse(*depth));
+        let (mut removed, mut freed) = (Vec::new(), 0);
+        for (_, scope, key) in doomed {
+            let unused = |record: &Record| record.stamp <= mark && !self.inner.stamps.used_since(&scope, &key, mark);
+            match self.remove_if(&scope, &key, unused).await {
+                Ok(Some(record)) => {
+                    freed += record.usage.map_or(0, |usage| usage.size);
+                    removed.push((scope, key));
+                }
+                Ok(None) | Err(Error::NotFound(_) | Error::HasChildren(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((removed, freed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_always_grow() {
+        let stamps = Stamps::new();
+        let mut last = stamps.started;
+        for _ in 0..10_000 {
+            let next = stamps.now();
+            assert!(next > last);
+            last = next;
+        }
+    }
+}

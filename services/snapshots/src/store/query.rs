@@ -1,0 +1,76 @@
+//! Stat, mounts, list.
+
+use std::borrow::Cow;
+
+use gantry_host::mount::Mount;
+use gantry_types::Labels;
+use gantry_types::filter::{Fields, FilterSet, label};
+
+use super::{Store, is};
+use crate::record::{Kind, Record, Scope};
+use crate::{Error, Result};
+
+/// A snapshot as filters see it.
+struct Filtered<'r> {
+    name: &'r str,
+    record: &'r Record,
+    labels: Labels,
+}
+
+impl<'r> Filtered<'r> {
+    /// Looks at a record.
+    fn new(name: &'r str, record: &'r Record) -> Self {
+        Self { name, record, labels: record.labels() }
+    }
+}
+
+impl Fields for Filtered<'_> {
+    fn field(&self, path: &[String]) -> Option<Cow<'_, str>> {
+        let (first, rest) = path.split_first()?;
+        match (first.as_str(), rest) {
+            ("kind", []) => Some(Cow::Borrowed(self.record.kind().word())),
+            ("name", []) => Some(Cow::Borrowed(self.name)),
+            ("parent", []) => Some(Cow::Borrowed(&self.record.parent)),
+            ("labels", rest) if !rest.is_empty() => label(&self.labels, rest),
+            _ => None,
+        }
+    }
+}
+
+impl Store {
+    /// One snapshot's record.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`.
+    pub fn stat(&self, scope: &Scope, key: &str) -> Result<Record> {
+        self.driver(&scope.snapshotter)?;
+        self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))
+    }
+
+    /// The mounts of an active snapshot or a view, the same each time.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `NoMounts` for a committed one.
+    pub fn mounts(&self, scope: &Scope, key: &str) -> Result<Vec<Mount>> {
+        let record = self.stat(scope, key)?;
+        if is(&record, Kind::Committed) {
+            return Err(Error::NoMounts(key.to_owned()));
+        }
+        Ok(self.mounts_of(self.driver(&scope.snapshotter)?, &record))
+    }
+
+    /// The snapshots that pass the filters, by key.
+    pub fn list(&self, scope: &Scope, filters: &FilterSet) -> Result<Vec<(String, Record)>> {
+        self.driver(&scope.snapshotter)?;
+        let mut found = Vec::new();
+        for row in self.inner.records.iter(scope.key().as_str()) {
+            let ((_, name), record) = row?;
+            if filters.matches(&Filtered::new(&name, &record)) {
+                found.push((name, record));
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,282 @@
+//! Unpacking a stack of layers while they arrive.
+//!
+//! Each layer is a task of its own and goes through these steps; only the marked ones wait for the layer below:
+//!
+//! ```text
+//! lock its chain id ─ there already? ──────────────────────────────> exists
+//!   extract, following the blob             (native: below placed)
+//!   prove the diff-id, content proves the blob
+//!   adopt the attributes of invented directories     below placed
+//!   place it under a number ── now those above may adopt
+//!   sync the file system, shared with all that wait for it
+//!   record it under its chain id                     below committed
+//! ```
+//!
+//! Two calls for the same chain id share the work: the second waits for the lock and finds the snapshot. Locks are
+//! taken by layer, and a layer only waits for those below it, so no two calls can wait for each other. Dropping the
+//! call ends its tasks; what they staged goes to the trash.
+
+mod extraction;
+mod follow;
+mod sync;
+
+use std::time::Duration;
+
+use gantry_api::Peers;
+use gantry_api::ingest::Owner;
+use gantry_disk::KeyedLocks;
+use gantry_types::{ChainId, DiffId, Digest, Labels};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::layer::adopt::{Adopted, adopt};
+use crate::record::Scope;
+use crate::server::Notes;
+use crate::store::{Store, blocking};
+use crate::{Error, Result};
+use gantry_host::root::Root;
+
+/// One layer as a call names it.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// Its blob.
+    pub blob: Digest,
+    /// The blob's length; 0 when unknown.
+    pub size: u64,
+    /// The ingest under which the blob arrives; may be empty.
+    pub reference: String,
+    /// What its uncompressed bytes must be.
+    pub diff_id: DiffId,
+}
+
+/// What a call is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// The layer's place in the call.
+    pub layer: usize,
+    /// How far it is.
+    pub step: Step,
+    /// Compressed bytes read.
+    pub offset: u64,
+    /// Compressed bytes in all.
+    pub total: u64,
+    /// The layer's chain id.
+    pub chain: ChainId,
+}
+
+/// How far a layer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Its bytes have not begun to arrive, or another call is at it.
+    Waiting,
+    /// Bytes are being unpacked.
+    Extracting,
+    /// It is committed.
+    Extracted,
+    /// It was there.
+    Exists,
+}
+
+/// Unpacks layers. Cheap to clone.
+#[derive(Clone)]
+pub struct Unpacker {
+    store: Store,
+    peers: Peers,
+    notes: Notes,
+    chains: KeyedLocks<(String, String)>,
+    sync: sync::Syncer,
+}
+
+/// What a layer knows of the one below it.
+#[derive(Debug, Clone)]
+enum Below {
+    Working,
+    /// Its directories are final: the numbers of it and those below it.
+    Placed(Vec<u64>),
+    /// It has a record.
+    Committed(Vec<u64>),
+}
+
+/// How often progress is told.
+const TICK: Duration = Duration::from_millis(100);
+
+impl Unpacker {
+    /// Unpacks into the store.
+    pub fn new(store: Store, peers: Peers, notes: Notes) -> Self {
+        Self { store, peers, notes, chains: KeyedLocks::new(), sync: sync::Syncer::default() }
+    }
+
+    /// Unpacks a stack, base first, and commits each layer under its chain id.
+    ///
+    /// # Errors
+    ///
+    /// The first layer's that failed; those below it may be committed.
+    pub async fn unpack(
+        &self,
+        owner: Owner,
+        scope: Scope,
+        layers: Vec<Layer>,
+        progress: mpsc::Sender<Progress>,
+    ) -> Result<()> {
+        self.store.driver(&scope.snapshotter)?;
+        let diff_ids: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
+        let chains = ChainId::all(&diff_ids);
+        let mut tasks = JoinSet::new();
+        let mut below = watch::channel(Below::Committed(Vec::new())).1;
+        let mut parent: Option<ChainId> = None;
+        for (index, (layer, chain)) in layers.into_iter().zip(chains).enumerate() {
+            let (above, next) = watch::channel(Below::Working);
+            let task = Task {
+                unpacker: self.clone(),
+                owner: owner.clone(),
+                scope: scope.clone(),
+                index,
+                layer,
+                parent: parent.replace(chain.clone()),
+                chain,
+                progress: progress.clone(),
+                above,
+            };
+            tasks.spawn(task.run(below));
+            below = next;
+        }
+        let mut failure: Option<Error> = None;
+        while let Some(joined) = tasks.join_next().await {
+            let error = match joined {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => Error::Cancelled,
+            };
+            match error {
+                // The layer below tells why.
+                Error::Below(_) if failure.is_some() || !tasks.is_empty() => {
+                    failure.get_or_insert(error);
+                }
+                error => return Err(error),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+struct Task {
+    unpacker: Unpacker,
+    owner: Owner,
+    scope: Scope,
+    index: usize,
+    layer: Layer,
+    chain: ChainId,
+    parent: Option<ChainId>,
+    progress: mpsc::Sender<Progress>,
+    above: watch::Sender<Below>,
+}
+
+impl Task {
+    async fn run(self, below: watch::Receiver<Below>) -> Result<()> {
+        let blob = self.layer.blob.clone();
+        self.steps(below).await.map_err(|error| match error {
+            error @ (Error::Below(_) | Error::WrongDiffId { .. } | Error::WrongBlob { .. }) => error,
+            error => Error::Layer { layer: blob, source: Box::new(error) },
+        })
+    }
+
+    async fn steps(&self, mut below: watch::Receiver<Below>) -> Result<()> {
+        let store = &self.unpacker.store;
+        let name = self.chain.to_string();
+        self.tell(Step::Waiting, 0).await;
+        let _chain = self.unpacker.chains.lock((self.scope.key(), name.clone())).await;
+        self.unpacker.notes.protect(&self.owner, &self.scope, &name).await?;
+        if store.touch(&self.scope, &name)? {
+            let record = store.stat(&self.scope, &name)?;
+            self.above.send_replace(Below::Committed(record.stack()));
+            self.tell(Step::Exists, self.layer.size).await;
+            return Ok(());
+        }
+
+        let driver = store.driver(&self.scope.snapshotter)?.clone();
+        let extraction = extraction::Extraction { task: self, driver: &driver };
+        let (mut staging, implied) = extraction.run(&mut below).await?;
+        let layers = self.placed(&mut below).await?;
+        if !layers.is_empty() && !implied.is_empty() && driver.unpacks() == crate::layer::Mode::Overlay {
+            let mounts = driver.view_of(&layers);
+            let files = staging.fs();
+            let adopted = blocking(move || {
+                let lower = Root::from_fd(gantry_host::mount::open_detached(&mounts)?);
+                adopt(&Root::open_path(&files)?, &lower, &implied)
+            });
+            if let Adopted::ThroughLink(path) = adopted.await? {
+                tracing::debug!(layer = %self.layer.blob, path = %String::from_utf8_lossy(&path), "extracted again: a parent is a symlink below");
+                staging = extraction.again(&layers).await?;
+            }
+        }
+
+        let id = store.next_id();
+        staging.place(id)?;
+        let unrecorded = Unrecorded { driver: driver.clone(), id, armed: true };
+        self.above.send_replace(Below::Placed(std::iter::once(id).chain(layers).collect()));
+        self.unpacker.sync.sync(driver.layout().root()).await?;
+        self.committed(&mut below).await?;
+        self.record(unrecorded).await?;
+        let record = store.stat(&self.scope, &name)?;
+        self.above.send_replace(Below::Committed(record.stack()));
+        self.tell(Step::Extracted, self.layer.size).await;
+        Ok(())
+    }
+
+    /// Commits, on a task of its own: once begun it must be known how it ended.
+    async fn record(&self, placed: Unrecorded) -> Result<()> {
+        let (store, scope) = (self.unpacker.store.clone(), self.scope.clone());
+        let name = self.chain.to_string();
+        let parent = self.parent.as_ref().map(ToString::to_string).unwrap_or_default();
+        let notes = self.unpacker.notes.clone();
+        let work = async move {
+            let mut placed = placed;
+            let labels = Labels::from([("containerd.io/snapshot.ref", name.as_str())]);
+            if store.commit_unpacked(&scope, &name, placed.id, &parent, labels).await? {
+                placed.armed = false;
+                notes.committed(&scope, &name, &name);
+            }
+            Ok(())
+        };
+        tokio::spawn(work).await.unwrap_or(Err(Error::Cancelled))
+    }
+
+    /// Waits until the layer below has its final directories.
+    async fn placed(&self, below: &mut watch::Receiver<Below>) -> Result<Vec<u64>> {
+        let state = below.wait_for(|below| !matches!(below, Below::Working)).await;
+        match state.as_deref() {
+            Ok(Below::Placed(layers) | Below::Committed(layers)) => Ok(layers.clone()),
+            Ok(Below::Working) | Err(_) => Err(Error::Below(self.layer.blob.clone())),
+        }
+    }
+
+    /// Waits until the layer below has a record.
+    async fn committed(&self, below: &mut watch::Receiver<Below>) -> Result<()> {
+        let state = below.wait_for(|below| matches!(below, Below::Committed(_))).await;
+        state.map(drop).map_err(|_| Error::Below(self.layer.blob.clone()))
+    }
+
+    async fn tell(&self, step: Step, offset: u64) {
+        let (layer, total, chain) = (self.index, self.layer.size, self.chain.clone());
+        // Who asked may have gone; the call is dropped then.
+        let _ = self.progress.send(Progress { layer, step, offset, total, chain }).await;
+    }
+}
+
+/// A directory under a number that no record has yet: it goes again unless it gets one.
+struct Unrecorded {
+    driver: crate::driver::Driver,
+    id: u64,
+    armed: bool,
+}
+
+impl Drop for Unrecorded {
+    fn drop(&mut self) {
+        if self.armed
+            && let Err(error) = self.driver.layout().discard(self.id)
+        {
+            tracing::warn!(id = self.id, error = %gantry_rpc::chain(&error), "a layer's directory stays until the next start");
+        }
+    }
+}

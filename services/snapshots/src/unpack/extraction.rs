@@ -1,0 +1,162 @@
+//! One layer's bytes into a staged directory.
+
+use std::sync::Arc;
+
+use gantry_host::root::Root;
+use tokio::sync::{oneshot, watch};
+
+use super::follow::{End, follow};
+use super::{Below, Step, TICK, Task};
+use crate::driver::{Driver, Staging};
+use crate::layer::arrival::{Arrival, ArrivingBytes};
+use crate::layer::{Cancel, Extracted, Mode, extract};
+use crate::store::blocking;
+use crate::{Error, Result};
+
+/// How often a layer may begin anew because its bytes turned out worthless.
+const ATTEMPTS: usize = 10;
+
+pub(super) struct Extraction<'t> {
+    pub(super) task: &'t Task,
+    pub(super) driver: &'t Driver,
+}
+
+impl Extraction<'_> {
+    /// Extracts the layer alone if the driver can, on those below it otherwise. Tells which directories it invented.
+    pub(super) async fn run(&self, below: &mut watch::Receiver<Below>) -> Result<(Staging, Vec<Vec<u8>>)> {
+        let mode = self.driver.unpacks();
+        let layers = match mode {
+            Mode::Overlay => Vec::new(),
+            Mode::Merged => self.task.placed(below).await?,
+        };
+        match self.attempt(mode, &layers).await {
+            Err(Error::NeedsLower(entry)) => {
+                tracing::debug!(layer = %self.task.layer.blob, entry, "extracted again: it refers to a layer below");
+                let layers = self.task.placed(below).await?;
+                Ok((self.again(&layers).await?, Vec::new()))
+            }
+            answer => answer,
+        }
+    }
+
+    /// Extracts the layer onto those below it.
+    pub(super) async fn again(&self, layers: &[u64]) -> Result<Staging> {
+        self.attempt(Mode::Merged, layers).await.map(|(staging, _)| staging)
+    }
+
+    async fn attempt(&self, mode: Mode, layers: &[u64]) -> Result<(Staging, Vec<Vec<u8>>)> {
+        for _ in 0..ATTEMPTS {
+            if let Some((staging, extracted)) = self.once(mode, layers).await? {
+                let layer = &self.task.layer;
+                if extracted.diff_id != *layer.diff_id.digest() {
+                    return Err(Error::WrongDiffId {
+                        layer: layer.blob.clone(),
+                        expected: layer.diff_id.clone(),
+                        actual: extracted.diff_id,
+                    });
+                }
+                return Ok((staging, extracted.implied));
+            }
+        }
+        Err(Error::Invalid("its bytes were thrown away again and again while they arrived".to_owned()))
+    }
+
+    /// One attempt; `None` if the bytes were thrown away meanwhile.
+    async fn once(&self, mode: Mode, layers: &[u64]) -> Result<Option<(Staging, Extracted)>> {
+        let staging = blocking({
+            let (driver, layers) = (self.driver.clone(), layers.to_vec());
+            move || {
+                let staging = driver.layout().stage()?;
+                if mode == Mode::Merged {
+                    driver.begin_staging(&staging, &layers)?;
+                }
+                Ok(staging)
+            }
+        })
+        .await?;
+        let arrival = Arrival::new();
+        let guard = GiveUp { cancel: Cancel::default(), arrival: arrival.clone() };
+        let mounts = (mode == Mode::Merged).then(|| self.driver.staged_on(&staging, layers));
+        let mut result = work(staging, mounts, mode, &arrival, &guard.cancel)?;
+
+        let task = self.task;
+        let following = follow(&task.unpacker.peers, &task.owner, &task.layer, &arrival);
+        tokio::pin!(following);
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut told = 0;
+        let mut followed = None;
+        let extracted = loop {
+            tokio::select! {
+                end = &mut following, if followed.is_none() => match end {
+                    Ok(End::Committed) => followed = Some(()),
+                    Ok(End::Aborted(reason)) => {
+                        arrival.fail(reason);
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error),
+                },
+                done = &mut result => break done.map_err(|_| Error::Cancelled)?,
+                _ = ticks.tick() => {
+                    let offset = arrival.offset();
+                    if offset > told {
+                        told = offset;
+                        task.tell(Step::Extracting, offset).await;
+                    }
+                }
+            }
+        };
+        let extracted = extracted?;
+        if followed.is_none() {
+            match following.await? {
+                End::Committed => {}
+                End::Aborted(_) => return Ok(None),
+            }
+        }
+        Ok(Some(extracted))
+    }
+}
+
+type Outcome = Result<(Staging, Extracted)>;
+
+/// Extracts on a thread of its own: it may have to wait for bytes as long as a registry likes.
+fn work(
+    staging: Staging,
+    mounts: Option<Vec<gantry_host::mount::Mount>>,
+    mode: Mode,
+    arrival: &Arc<Arrival>,
+    cancel: &Cancel,
+) -> Result<oneshot::Receiver<Outcome>> {
+    let (tell, told) = oneshot::channel();
+    let bytes = ArrivingBytes::new(arrival.clone());
+    let cancel = cancel.clone();
+    std::thread::Builder::new()
+        .name("unpack".into())
+        .spawn(move || {
+            let outcome = open(&staging, mounts).and_then(|root| extract(bytes, &root, mode, &cancel));
+            // Given up: the staged directory is dropped here, when nothing writes into it any more.
+            let _ = tell.send(outcome.map(|extracted| (staging, extracted)));
+        })
+        .map_err(|source| Error::Io { op: "start thread", path: "unpack".into(), source })?;
+    Ok(told)
+}
+
+fn open(staging: &Staging, mounts: Option<Vec<gantry_host::mount::Mount>>) -> Result<Root> {
+    Ok(match mounts {
+        Some(mounts) => Root::from_fd(gantry_host::mount::open_detached(&mounts)?),
+        None => Root::open_path(&staging.fs())?,
+    })
+}
+
+/// Ends the thread when the call is dropped.
+struct GiveUp {
+    cancel: Cancel,
+    arrival: Arc<Arrival>,
+}
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        self.arrival.fail("given up");
+    }
+}
