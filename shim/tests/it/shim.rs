@@ -244,6 +244,11 @@ impl Drop for Place {
             until("the shim is gone", || !is_alive(shim));
             let _ = self.command(&["-bundle", &self.bundle.to_string_lossy(), "delete"], &[]);
         }
+        // The tests' common parent goes with the last of them.
+        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(hierarchy.path().join("gantry-shim-test"));
+        }
+        let _ = fs::remove_dir("/sys/fs/cgroup/gantry-shim-test");
     }
 }
 

@@ -1,0 +1,110 @@
+//! Clients of the attach socket.
+
+use gantry_proto::gantry::shim::v1::AttachRequest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::shim::{Io, Place};
+
+fn all() -> AttachRequest {
+    AttachRequest { stdout: true, stderr: true, ..Default::default() }
+}
+
+#[tokio::test]
+async fn clients_that_come_before_the_start_see_everything() {
+    let mut place = Place::new(&["sh", "-c", "echo hello; sleep 0.1; echo bad >&2"]);
+    let io = place.json_log();
+    let mut client = place.connect().await;
+    client.create(place.create_request(&io)).await.expect("created");
+    let (reply, mut both) = place.attach(all()).await;
+    assert!(!reply.terminal);
+    let (_, mut errors) = place.attach(AttachRequest { stderr: true, ..Default::default() }).await;
+    client.start(place.start_request("")).await.expect("started");
+    place.wait(&mut client, "").await;
+    let (mut seen, mut bad) = (Vec::new(), Vec::new());
+    both.read_to_end(&mut seen).await.expect("read");
+    errors.read_to_end(&mut bad).await.expect("read");
+    assert_eq!(seen, b"\x01\0\0\0\0\0\0\x06hello\n\x02\0\0\0\0\0\0\x04bad\n");
+    assert_eq!(bad, b"\x02\0\0\0\0\0\0\x04bad\n");
+    place.finish(&mut client).await;
+    assert_eq!(place.logged("stdout"), "hello\n");
+}
+
+#[tokio::test]
+async fn input_ends_with_its_only_client() {
+    let mut place = Place::new(&["cat"]);
+    let io = Io { stdin: "attach:".into(), ..place.json_log() };
+    let mut client = place.run(&io).await;
+    let (_, mut stream) = place.attach(AttachRequest { stdin: true, stdin_once: true, ..all() }).await;
+    let text = "x".repeat(300_000);
+    let (mut reader, mut writer) = stream.split();
+    let read = async {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).await.expect("read");
+        bytes
+    };
+    let write = async {
+        writer.write_all(text.as_bytes()).await.expect("written");
+        writer.shutdown().await.expect("ended");
+    };
+    let (bytes, ()) = tokio::join!(read, write);
+    assert!(bytes.len() > text.len());
+    assert_eq!(place.wait(&mut client, "").await, 0);
+    place.finish(&mut client).await;
+    assert_eq!(place.logged("stdout"), text);
+}
+
+#[tokio::test]
+async fn input_stays_open_for_the_next_client() {
+    let mut place = Place::new(&["cat"]);
+    let io = Io { stdin: "attach:".into(), ..place.json_log() };
+    let mut client = place.run(&io).await;
+    for text in ["one\n", "two\n"] {
+        let (_, mut stream) = place.attach(AttachRequest { stdin: true, ..all() }).await;
+        stream.write_all(text.as_bytes()).await.expect("written");
+        let mut frame = [0; 12];
+        stream.read_exact(&mut frame).await.expect("an echo");
+        assert_eq!(&frame[8..], text.as_bytes());
+        stream.shutdown().await.expect("ended");
+        // Without stdin_once, the client's end of input is the end of its output.
+        assert_eq!(stream.read(&mut frame).await.expect("the end"), 0);
+    }
+    let request = gantry_proto::containerd::task::v3::CloseIoRequest { id: place.id.clone(), stdin: true, ..Default::default() };
+    client.close_io(request).await.expect("closed");
+    assert_eq!(place.wait(&mut client, "").await, 0);
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_costs_the_log_nothing() {
+    let mut place = Place::new(&["sh", "-c", "yes 0123456789 | head -n 500000; echo end"]);
+    let io = place.json_log();
+    let mut client = place.connect().await;
+    client.create(place.create_request(&io)).await.expect("created");
+    let (_, stuck) = place.attach(all()).await;
+    client.start(place.start_request("")).await.expect("started");
+    assert_eq!(place.wait(&mut client, "").await, 0);
+    place.finish(&mut client).await;
+    drop(stuck);
+    assert_eq!(place.logged("stdout").len(), 500_000 * 11 + 4);
+}
+
+#[tokio::test]
+async fn an_exec_can_be_attached_to_before_it_starts() {
+    let mut place = Place::new(&["sleep", "100"]);
+    let mut client = place.run(&place.json_log()).await;
+    let io = Io { stdin: "attach:".into(), stdout: "none:".into(), ..Io::default() };
+    client.exec(place.exec_request("e1", &["cat"], &io)).await.expect("announced");
+    let request = AttachRequest { exec_id: "e1".into(), stdin: true, stdin_once: true, ..all() };
+    let (_, mut stream) = place.attach(request).await;
+    client.start(place.start_request("e1")).await.expect("started");
+    stream.write_all(b"ping").await.expect("written");
+    stream.shutdown().await.expect("ended");
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.expect("read");
+    assert_eq!(bytes, b"\x01\0\0\0\0\0\0\x04ping");
+    assert_eq!(place.wait(&mut client, "e1").await, 0);
+    place.delete(&mut client, "e1").await.expect("deleted");
+    place.kill(&mut client, 9).await.expect("killed");
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+}

@@ -1,0 +1,77 @@
+//! Further processes, and who processes run as.
+
+use gantry_proto::containerd::task::v3 as task;
+use serde_json::json;
+use tonic::Code;
+
+use crate::shim::{Io, Place, until};
+
+#[tokio::test]
+async fn an_exec_joins_the_container_under_its_filter() {
+    let mut place = Place::new(&["sleep", "100"]);
+    place.spec["linux"]["seccomp"] = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]
+    });
+    let mut client = place.run(&Io::default()).await;
+    let script = "echo $$ > /tmp/pid; grep Seccomp: /proc/self/status; grep -c . /proc/self/cgroup > /dev/null; \
+                  mkdir /tmp/x 2>/dev/null || echo denied; grep CapEff /proc/self/status; echo $HOME; exit 3";
+    let (output, status) = place.exec(&mut client, "e1", &["sh", "-c", script]).await;
+    assert_eq!(status, 3);
+    assert_eq!(output, "Seccomp:\t2\ndenied\nCapEff:\t00000000000000e1\n/root\n");
+    let pid = std::fs::read_to_string(place.root().join("tmp/pid")).expect("written in the root");
+    assert!(pid.trim().parse::<u32>().expect("a pid") < 50, "not in the container's PID namespace");
+    place.kill(&mut client, 9).await.expect("killed");
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
+async fn an_exec_counts_in_the_cgroup_and_dies_with_the_init() {
+    let mut place = Place::new(&["sleep", "100"]);
+    let mut client = place.run(&Io::default()).await;
+    client.exec(place.exec_request("e1", &["sleep", "100"], &Io::default())).await.expect("announced");
+    let again = client.exec(place.exec_request("e1", &["true"], &Io::default())).await;
+    assert_eq!(again.expect_err("taken").code(), Code::AlreadyExists);
+    client.start(place.start_request("e1")).await.expect("started");
+    let pids = client.pids(task::PidsRequest { id: place.id.clone() }).await.expect("pids").into_inner();
+    assert_eq!(pids.processes.iter().filter(|process| process.info.is_some()).count(), 1);
+    assert_eq!(pids.processes.len(), 2);
+    place.kill(&mut client, 9).await.expect("killed");
+    assert_eq!(place.wait(&mut client, "e1").await, 137);
+    assert_eq!(place.wait(&mut client, "").await, 137);
+    let late = client.exec(place.exec_request("e2", &["true"], &Io::default())).await;
+    assert_eq!(late.expect_err("ended").code(), Code::FailedPrecondition);
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
+async fn users_are_found_in_the_containers_root() {
+    let mut place = Place::new(&["sh", "-c", "id; echo $HOME; pwd; echo out > /dev/stderr"]);
+    place.spec["annotations"] = json!({"io.gantry.user": "web"});
+    place.spec["process"]["cwd"] = json!("/made/for/it");
+    let mut client = place.run(&place.json_log()).await;
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+    assert_eq!(
+        place.logged("stdout"),
+        "uid=33(web) gid=44(web) groups=44(web),55(log)\n/srv\n/made/for/it\n".replace("groups=44(web),55(log)", "groups=55(log)")
+    );
+    assert_eq!(place.logged("stderr"), "out\n");
+}
+
+#[tokio::test]
+async fn an_exec_may_name_its_user() {
+    let mut place = Place::new(&["sleep", "100"]);
+    let mut client = place.run(&Io::default()).await;
+    place.spec["process"]["user"] = json!({"uid": 0, "gid": 0, "username": "web:root"});
+    let (output, status) = place.exec(&mut client, "e1", &["id"]).await;
+    assert_eq!((output.as_str(), status), ("uid=33(web) gid=0(root)\n", 0));
+    place.spec["process"]["user"] = json!({"uid": 0, "gid": 0, "username": "nobody"});
+    client.exec(place.exec_request("e2", &["id"], &Io::default())).await.expect("announced");
+    let failed = client.start(place.start_request("e2")).await.expect_err("no such user");
+    assert_eq!(failed.message(), "unable to find user nobody: no matching entries in passwd file");
+    place.kill(&mut client, 9).await.expect("killed");
+    until("it ended", || place.bundle.join("exit.json").exists());
+    place.finish(&mut client).await;
+}

@@ -1,0 +1,105 @@
+//! Programs that cannot run, and shims that die.
+
+use serde_json::json;
+use tonic::Code;
+
+use crate::shim::{Io, Place, is_alive, make_executable, until};
+
+async fn reason(arguments: &[&str]) -> String {
+    let mut place = Place::new(arguments);
+    std::fs::write(place.root().join("bin/plain"), "text").expect("a file");
+    std::fs::write(place.root().join("bin/lost"), "#!/no/interpreter\n").expect("a file");
+    make_executable(&place.root().join("bin/plain"), 0o644);
+    make_executable(&place.root().join("bin/lost"), 0o755);
+    let mut client = place.connect().await;
+    let failed = match client.create(place.create_request(&Io::default())).await {
+        Err(failed) => failed,
+        Ok(_) => {
+            let failed = client.start(place.start_request("")).await.expect_err("cannot start");
+            place.wait(&mut client, "").await;
+            place.delete(&mut client, "").await.expect("deleted");
+            failed
+        }
+    };
+    place.assert_clean();
+    assert_eq!(failed.code(), Code::Unknown);
+    failed.message().to_string()
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_run_is_told_in_dockers_words() {
+    for (program, words) in [
+        ("missing", "exec: \"missing\": executable file not found in $PATH"),
+        ("/bin/missing", "exec: \"/bin/missing\": stat /bin/missing: no such file or directory"),
+        ("/bin/plain", "exec: \"/bin/plain\": permission denied"),
+        ("plain", "exec: \"plain\": permission denied"),
+        ("/bin", "exec: \"/bin\": is a directory"),
+        ("/bin/lost", "exec /bin/lost: no such file or directory"),
+    ] {
+        let reason = reason(&[program]).await;
+        assert_eq!(reason, format!("unable to start container process: {words}"));
+    }
+}
+
+#[tokio::test]
+async fn an_exec_that_cannot_run_leaves_the_container_alone() {
+    let mut place = Place::new(&["sleep", "100"]);
+    let mut client = place.run(&Io::default()).await;
+    client.exec(place.exec_request("e1", &["missing"], &Io::default())).await.expect("announced");
+    let failed = client.start(place.start_request("e1")).await.expect_err("cannot start");
+    assert!(failed.message().contains("executable file not found in $PATH"), "{}", failed.message());
+    assert_eq!(place.wait(&mut client, "e1").await, 127);
+    place.delete(&mut client, "e1").await.expect("deleted");
+    place.kill(&mut client, 9).await.expect("killed");
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
+async fn an_unknown_user_and_a_bad_mount_fail_create() {
+    let mut place = Place::new(&["true"]);
+    place.spec["annotations"] = json!({"io.gantry.user": "x"});
+    let mut client = place.connect().await;
+    let failed = client.create(place.create_request(&Io::default())).await.expect_err("no such user");
+    assert_eq!(failed.message(), "unable to find user x: no matching entries in passwd file");
+    place.assert_clean();
+
+    let mut place = Place::new(&["true"]);
+    let mounts = place.spec["mounts"].as_array_mut().expect("mounts");
+    mounts.push(json!({"destination": "/m", "type": "bind", "source": "/no/such/source", "options": ["rbind"]}));
+    let mut client = place.connect().await;
+    let failed = client.create(place.create_request(&Io::default())).await.expect_err("no such source");
+    assert!(failed.message().to_lowercase().contains("no such file or directory"), "{}", failed.message());
+    assert!(failed.message().contains("/no/such/source"), "{}", failed.message());
+    place.assert_clean();
+}
+
+#[tokio::test]
+async fn a_dead_shims_container_is_killed_by_delete() {
+    let mut place = Place::new(&["sh", "-c", "sleep 100 & sleep 200"]);
+    let mut client = place.run(&place.json_log()).await;
+    let pid = place.state(&mut client).await.pid;
+    let shim = place.shim.take().expect("a shim");
+    let _ = std::process::Command::new("kill").args(["-9", &shim.to_string()]).status();
+    until("the shim is gone", || !is_alive(shim));
+    assert!(is_alive(pid), "the container outlives its shim");
+    let answer = place.delete_dead();
+    assert_eq!((answer.pid, answer.exit_status), (pid, 137));
+    until("the container is gone", || !is_alive(pid));
+    place.assert_clean();
+    let again = place.delete_dead();
+    assert_eq!(again, answer);
+    assert_eq!(std::fs::read_dir(place.directory.path().join("run/s")).expect("sockets").count(), 0);
+}
+
+#[tokio::test]
+async fn delete_tells_how_a_container_really_ended() {
+    let mut place = Place::new(&["sh", "-c", "exit 5"]);
+    let mut client = place.run(&Io::default()).await;
+    assert_eq!(place.wait(&mut client, "").await, 5);
+    let shim = place.shim.take().expect("a shim");
+    let _ = std::process::Command::new("kill").args(["-9", &shim.to_string()]).status();
+    until("the shim is gone", || !is_alive(shim));
+    assert_eq!(place.delete_dead().exit_status, 5);
+    place.assert_clean();
+}

@@ -1,0 +1,12 @@
+//! The real shim, driven over its socket with a busybox root and without any service.
+//! Needs root, cgroups and busybox-static.
+
+mod shim;
+
+mod attaching;
+mod execs;
+mod failures;
+mod lifecycle;
+mod logs;
+mod protocol;
+mod terminals;

@@ -1,0 +1,67 @@
+//! containerd's start protocol, the init applet, and other runtimes.
+
+use std::process::Command;
+
+use gantry_proto::containerd::runc::v1::Options;
+use gantry_proto::containerd::runtime::bootstrap::v1::{BootstrapParams, BootstrapResult};
+use gantry_proto::containerd::task::v3 as task;
+use prost::Message;
+use tonic::Code;
+
+use crate::shim::{BINARY, Io, Place};
+
+#[tokio::test]
+async fn start_answers_in_the_style_it_was_asked() {
+    let mut place = Place::new(&["true"]);
+    let mut client = place.connect().await;
+    let params = BootstrapParams { instance_id: place.id.clone(), namespace: "test".into(), ..Default::default() };
+    // The shim runs already: the same address again.
+    let answer = place.start_shim(&params.encode_to_vec());
+    let result = BootstrapResult::decode(answer.as_slice()).expect("protobuf");
+    let kept = std::fs::read_to_string(place.bundle.join("address")).expect("an address");
+    assert_eq!((result.version, result.protocol.as_str(), result.address), (3, "grpc", kept));
+    client.shutdown(task::ShutdownRequest { id: place.id.clone(), now: false }).await.expect("shut down");
+}
+
+#[test]
+fn version_and_info_are_told() {
+    let said = Command::new(BINARY).arg("-v").output().expect("it runs").stdout;
+    assert!(String::from_utf8_lossy(&said).starts_with("containerd-shim-gantry-v2:"));
+    let output = Command::new(BINARY).arg("-info").output().expect("it runs");
+    let info = gantry_proto::containerd::types::RuntimeInfo::decode(output.stdout.as_slice()).expect("protobuf");
+    assert_eq!(info.name, "io.containerd.gantry.v2");
+    assert!(!Command::new(BINARY).args(["-namespace", "x", "start"]).output().expect("it runs").status.success());
+}
+
+#[test]
+fn the_init_applet_passes_signals_and_statuses_on() {
+    let status = Command::new(BINARY).args(["init", "--", "sh", "-c", "exit 9"]).status().expect("it runs");
+    assert_eq!(status.code(), Some(9));
+    let script = "(sleep 0.05; kill -TERM $PPID) & trap 'exit 6' TERM; while :; do sleep 0.01; done";
+    let status = Command::new(BINARY).args(["init", "sh", "-c", script]).status().expect("it runs");
+    assert_eq!(status.code(), Some(6));
+    let status = Command::new(BINARY).args(["init", "--", "/no/such"]).status().expect("it runs");
+    assert_eq!(status.code(), Some(127));
+}
+
+#[tokio::test]
+async fn unknown_things_are_not_found_and_checkpoints_unimplemented() {
+    let mut place = Place::new(&["true"]);
+    let mut client = place.connect().await;
+    let state = client.state(task::StateRequest { id: "x".into(), ..Default::default() }).await;
+    assert_eq!(state.expect_err("unknown").code(), Code::NotFound);
+    let checkpoint = client.checkpoint(task::CheckpointTaskRequest { id: "x".into(), ..Default::default() }).await;
+    assert_eq!(checkpoint.expect_err("not built").code(), Code::Unimplemented);
+    client.shutdown(task::ShutdownRequest { id: place.id.clone(), now: false }).await.expect("shut down");
+}
+
+#[tokio::test]
+async fn another_runtime_is_asked_and_its_reason_told() {
+    let mut place = Place::new(&["true"]);
+    let mut client = place.connect().await;
+    let options = Options { binary_name: "/no/such/runtime".into(), ..Default::default() };
+    let request = task::CreateTaskRequest { options: Some(gantry_proto::pack(&options)), ..place.create_request(&Io::default()) };
+    let failed = client.create(request).await.expect_err("no runtime");
+    assert!(failed.message().contains("/no/such/runtime"), "{}", failed.message());
+    client.shutdown(task::ShutdownRequest { id: place.id.clone(), now: true }).await.expect("shut down");
+}
