@@ -91,9 +91,16 @@ impl State {
 #[derive(Debug)]
 enum Provenance {
     /// This process alone, which hashed them as they came.
-    Own(Hasher),
+    Own(Box<Hasher>),
     /// Somebody with a descriptor, or a process before this one: to be sealed and hashed at the commit.
     Foreign,
+}
+
+impl Provenance {
+    /// Of no bytes yet.
+    fn own() -> Self {
+        Provenance::Own(Box::new(gantry_types::Algorithm::Sha256.hasher()))
+    }
 }
 
 #[derive(Debug)]
@@ -122,7 +129,7 @@ impl Ingest {
             updated_at: now,
             fate: Fate::New,
         };
-        Ingest::of(key, IngestId::unique(), now, state, Provenance::Own(gantry_types::Algorithm::Sha256.hasher()))
+        Ingest::of(key, IngestId::unique(), now, state, Provenance::own())
     }
 
     /// An ingest of an earlier process: so many bytes are there, last written at that time.

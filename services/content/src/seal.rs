@@ -7,8 +7,9 @@
 //! descriptors that readers hold cannot be opened anew for writing by anyone but us or one who has the rights to write
 //! into our directory anyway.
 //!
-//! A well-behaved writer closes its descriptor before it asks for the commit. For one that does not, a short time is
-//! waited; then the bytes are copied into a file of our own and hashed on the way: as sound, at the price of a copy.
+//! A well-behaved writer closes its descriptor before it asks for the commit. If one does not, the bytes are copied into
+//! a file of our own and hashed on the way: as sound, at the price of a copy. Where that price is high, the writer is
+//! given a moment first.
 //! Hashing once at the end costs less than hashing behind the writer and again at the end, and runs beside the sync,
 //! while followers are still unpacking.
 //!
@@ -26,8 +27,10 @@ use crate::layout::{self, IngestId, Layout};
 use crate::{Error, Result};
 
 const CHUNK: usize = 1 << 20;
-/// How long a writer has to let go.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a writer of many bytes has to let go.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// What is copied sooner than waited for.
+const FEW_BYTES: u64 = 4 << 20;
 
 /// Bytes that are what their digest says, durable, and out of everybody's reach.
 #[derive(Debug)]
@@ -41,8 +44,10 @@ pub(crate) struct Proved {
 pub(crate) fn seal(layout: &Layout, id: &IngestId, algorithm: Algorithm) -> Result<Proved> {
     let path = layout.data(id);
     let file = layout::open_read(&path)?;
-    if !wait_for_writers_to_leave(&file, &path)? {
-        tracing::warn!(ingest = id.as_str(), "the writer keeps its descriptor at the commit: the bytes are copied");
+    let length = file.metadata().map_err(Error::io("look at", &path))?.len();
+    let patience = if length > FEW_BYTES { PATIENCE } else { Duration::ZERO };
+    if !wait_for_writers_to_leave(&file, &path, patience)? {
+        tracing::debug!(ingest = id.as_str(), length, "the writer keeps its descriptor at the commit: the bytes are copied");
         return copy(layout, id, &file, algorithm);
     }
     // The disk works while the processor hashes.
@@ -56,14 +61,14 @@ pub(crate) fn seal(layout: &Layout, id: &IngestId, algorithm: Algorithm) -> Resu
     Ok(Proved { path, digest, size })
 }
 
-fn wait_for_writers_to_leave(file: &File, path: &Path) -> Result<bool> {
+fn wait_for_writers_to_leave(file: &File, path: &Path, patience: Duration) -> Result<bool> {
     let start = Instant::now();
     let mut pause = Duration::from_micros(200);
     loop {
         match writers(file).map_err(Error::io("ask for the writers of", path))? {
             Writers::None => return Ok(true),
             Writers::Unknown => return Ok(false),
-            Writers::Some if start.elapsed() >= PATIENCE => return Ok(false),
+            Writers::Some if start.elapsed() >= patience => return Ok(false),
             Writers::Some => {
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(Duration::from_millis(10));

@@ -172,8 +172,9 @@ impl Writer {
         let (lock, path) = (self.lock.clone(), self.store.layout().data(&self.ingest().id));
         blocking(move || {
             layout::open_write(&path)?.set_len(0).map_err(Error::io("truncate", path))?;
-            if let Provenance::Own(hasher) = &mut *lock.ingest.provenance.lock() {
-                *hasher = Algorithm::Sha256.hasher();
+            let mut provenance = lock.ingest.provenance.lock();
+            if matches!(*provenance, Provenance::Own(_)) {
+                *provenance = Provenance::own();
             }
             Ok(())
         })

@@ -3,7 +3,7 @@
 //! While a sync is under way new batches queue up, and all of them share the next one. So a lone commit pays for one
 //! sync, and a hundred concurrent ones for two.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -77,7 +77,7 @@ impl Writer {
     }
 }
 
-fn run(db: &Db, path: &PathBuf, mut queue: mpsc::Receiver<Waiting>) {
+fn run(db: &Db, path: &Path, mut queue: mpsc::Receiver<Waiting>) {
     while let Some(first) = queue.blocking_recv() {
         let mut bytes: usize = first.changes.iter().map(Change::bytes).sum();
         let mut merged = vec![first];
@@ -95,7 +95,7 @@ fn run(db: &Db, path: &PathBuf, mut queue: mpsc::Receiver<Waiting>) {
     }
 }
 
-fn write(db: &Db, path: &PathBuf, merged: &[Waiting]) -> Result<()> {
+fn write(db: &Db, path: &Path, merged: &[Waiting]) -> Result<()> {
     let mut batch = WriteBatch::default();
     for change in merged.iter().flat_map(|waiting| &waiting.changes) {
         let table = db.cf_handle(change.table).expect("a table is only made for a column family that is open");
@@ -106,5 +106,5 @@ fn write(db: &Db, path: &PathBuf, merged: &[Waiting]) -> Result<()> {
     }
     let mut options = WriteOptions::default();
     options.set_sync(true);
-    db.write_opt(batch, &options).map_err(|source| Error::Database { op: "write", path: path.clone(), source })
+    db.write_opt(batch, &options).map_err(|source| Error::Database { op: "write", path: path.to_path_buf(), source })
 }

@@ -1,0 +1,119 @@
+//! What the garbage collector sees and does, and the consistency check.
+
+use gantry_proto::gantry::gc::v1 as pb;
+use gantry_types::Digest;
+
+use crate::harness::*;
+
+fn blob(digest: &Digest) -> pb::Resource {
+    pb::Resource { r#type: "content".into(), key: digest.to_string() }
+}
+
+async fn begin(content: &Content) -> u64 {
+    let request = pb::BeginRequest { namespace: "moby".into() };
+    content.peers.collector("content").begin(request).await.unwrap().into_inner().mark
+}
+
+async fn sweep(content: &Content, mark: u64, resources: Vec<pb::Resource>) -> pb::SweepResponse {
+    let request = pb::SweepRequest { namespace: "moby".into(), mark, resources };
+    content.peers.collector("content").sweep(request).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn a_scan_tells_roots_and_references() {
+    let content = Content::start().await;
+    let child = content.put(&moby(), b"child", &[("containerd.io/gc.root", "now")]).await.unwrap();
+    let labels = [
+        ("containerd.io/gc.ref.content.l.0", child.as_str()),
+        ("containerd.io/gc.ref.snapshot.overlayfs", "top"),
+        ("containerd.io/gc.bref.container", "c1"),
+    ];
+    let parent = content.put(&moby(), b"parent", &labels).await.unwrap();
+    content.put(&other(), b"elsewhere", &[]).await.unwrap();
+    content.write(&moby(), None).await.ask(stat("ingest")).await.unwrap();
+
+    let mut collector = content.peers.collector("content");
+    let request = pb::ScanRequest { namespace: "moby".into() };
+    let mut stream = collector.scan(request).await.unwrap().into_inner();
+    let mut nodes = Vec::new();
+    while let Some(message) = stream.message().await.unwrap() {
+        nodes.extend(message.nodes);
+    }
+    let node = |key: &str| nodes.iter().find(|n| n.resource.as_ref().is_some_and(|r| r.key == key)).unwrap();
+    assert_eq!(nodes.len(), 3);
+    assert!(node(child.as_str()).root);
+    assert!(!node(parent.as_str()).root);
+    let snapshot = pb::Resource { r#type: "snapshots/overlayfs".into(), key: "top".into() };
+    assert_eq!(node(parent.as_str()).references, [blob(&child), snapshot]);
+    assert_eq!(node(parent.as_str()).kept_by, [pb::Resource { r#type: "containers".into(), key: "c1".into() }]);
+    assert!(node("ingest").root);
+    let namespaces = collector.namespaces(pb::NamespacesRequest {}).await.unwrap().into_inner().namespaces;
+    assert_eq!(namespaces, ["moby", "other"]);
+}
+
+#[tokio::test]
+async fn a_sweep_spares_what_was_used_since_its_mark() {
+    let content = Content::start().await;
+    let mut digests = Vec::new();
+    for name in ["old", "touched", "labelled", "wanted", "referenced"] {
+        digests.push(content.put(&moby(), name.as_bytes(), &[]).await.unwrap());
+    }
+    let mark = begin(&content).await;
+    let touch = pb::TouchRequest { namespace: "moby".into(), resources: vec![blob(&digests[1]), blob(&Digest::sha256(b"?"))] };
+    let missing = content.peers.collector("content").touch(touch).await.unwrap().into_inner().missing;
+    assert_eq!(missing, [blob(&Digest::sha256(b"?"))]);
+    content.client().update(gantry_rpc::context::with_namespace(
+        gantry_proto::containerd::services::content::v1::UpdateRequest {
+            info: Some(gantry_proto::containerd::services::content::v1::Info {
+                digest: digests[2].to_string(),
+                labels: [("containerd.io/gc.ref.content.0".to_owned(), digests[4].to_string())].into(),
+                ..Default::default()
+            }),
+            update_mask: None,
+        },
+        &moby(),
+    )).await.unwrap();
+    content.put(&moby(), b"wanted", &[]).await.unwrap_err();
+    let new = content.put(&moby(), b"new", &[]).await.unwrap();
+
+    let all = digests.iter().chain([&new]).map(blob).collect();
+    let swept = sweep(&content, mark, all).await;
+    assert_eq!(swept.removed, [blob(&digests[0])]);
+    assert_eq!(swept.freed_bytes, 3);
+    assert_eq!(content.list(&moby()).await.unwrap().len(), 5);
+
+    let mark = begin(&content).await;
+    let swept = sweep(&content, mark, digests.iter().map(blob).collect()).await;
+    assert_eq!(swept.removed.len(), 4);
+    assert_eq!(content.files("blobs").len(), 1);
+}
+
+#[tokio::test]
+async fn a_mark_of_an_earlier_life_sweeps_nothing() {
+    let content = Content::start().await;
+    let digest = content.put(&moby(), b"x", &[]).await.unwrap();
+    let mark = begin(&content).await;
+    let content = Content::start_in(content.stop().await).await;
+    assert!(sweep(&content, mark, vec![blob(&digest)]).await.removed.is_empty());
+}
+
+#[tokio::test]
+async fn the_check_finds_strays_and_removes_them_on_request() {
+    let content = Content::start().await;
+    let digest = content.put(&moby(), b"x", &[]).await.unwrap();
+    content.write(&moby(), None).await.ask(stat("busy")).await.unwrap();
+    let mut fsck = content.peers.fsck("content");
+    let check = |repair| pb::FsckRequest { repair };
+    assert!(fsck.check(check(false)).await.unwrap().into_inner().strays.is_empty());
+
+    let stray = Digest::sha256(b"stray");
+    std::fs::write(content.state().join("blobs/sha256").join(stray.hex()), "stray").unwrap();
+    std::fs::create_dir(content.state().join("ingest/00000000000000aa")).unwrap();
+    let found = fsck.check(check(false)).await.unwrap().into_inner().strays;
+    assert_eq!(found.len(), 2);
+    assert!(found.iter().all(|stray| !stray.repaired));
+    let found = fsck.check(check(true)).await.unwrap().into_inner().strays;
+    assert!(found.len() == 2 && found.iter().all(|stray| stray.repaired));
+    assert!(fsck.check(check(false)).await.unwrap().into_inner().strays.is_empty());
+    assert_eq!(content.read(&moby(), &digest, 0, 0).await.unwrap(), b"x");
+}

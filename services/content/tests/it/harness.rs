@@ -1,0 +1,317 @@
+//! A content service in a temporary root, with a control that only knows leases, holds and events.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use gantry_api::Peers;
+use gantry_api::ingest::Owner;
+use gantry_daemon::{Context, Roots, Service as _};
+use gantry_proto::containerd::services::content::v1 as pb;
+use gantry_proto::containerd::services::content::v1::content_client::ContentClient;
+use gantry_proto::containerd::services::events::v1::events_server::{Events, EventsServer};
+use gantry_proto::containerd::services::events::v1::{ForwardRequest, PublishRequest, SubscribeRequest};
+use gantry_proto::containerd::services::leases::v1 as leases;
+use gantry_proto::containerd::services::leases::v1::leases_server::{Leases, LeasesServer};
+use gantry_proto::containerd::types::Envelope;
+use gantry_rpc::context;
+use gantry_types::{Digest, Namespace};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+pub const LEASE: &str = "the-lease";
+
+/// A running service; ends, not in order, when it is dropped.
+pub struct Content {
+    pub dir: tempfile::TempDir,
+    pub peers: Peers,
+    pub control: Control,
+    shutdown: tokio_util::sync::DropGuard,
+    service: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Content {
+    pub async fn start() -> Content {
+        Content::start_in(tempfile::tempdir_in("/dev/shm").expect("a temporary root")).await
+    }
+
+    pub async fn start_in(dir: tempfile::TempDir) -> Content {
+        let roots = Roots { state: dir.path().join("state"), run: dir.path().join("run") };
+        std::fs::create_dir_all(roots.state_of("content")).expect("made");
+        std::fs::create_dir_all(&roots.run).expect("made");
+        let control = Control::start(&roots.socket("control"));
+        let context = Context::for_test("content", roots.clone());
+        let shutdown = context.shutdown().clone().drop_guard();
+        let service = tokio::spawn(async move {
+            gantry_content::Service::run(context).await.expect("the service ends well");
+        });
+        let content = Content { peers: Peers::new(&roots.run), dir, control, shutdown, service: Some(service) };
+        for _ in 0..500 {
+            let answers = content.list(&moby()).await;
+            match answers {
+                Ok(_) => return content,
+                Err(status) if status.code() == Code::Unavailable => {
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                }
+                Err(status) => panic!("{status}"),
+            }
+        }
+        panic!("the service did not come up");
+    }
+
+    pub fn state(&self) -> std::path::PathBuf {
+        self.dir.path().join("state/content")
+    }
+
+    /// Ends the service in order; the root stays.
+    pub async fn stop(mut self) -> tempfile::TempDir {
+        drop(self.shutdown);
+        self.service.take().expect("it runs").await.expect("no panic");
+        self.dir
+    }
+
+    pub fn client(&self) -> ContentClient<Channel> {
+        self.peers.content()
+    }
+
+    pub async fn list(&self, namespace: &Namespace) -> Result<Vec<pb::Info>, Status> {
+        self.list_filtered(namespace, &[]).await
+    }
+
+    pub async fn list_filtered(&self, namespace: &Namespace, filters: &[&str]) -> Result<Vec<pb::Info>, Status> {
+        let request = pb::ListContentRequest { filters: filters.iter().map(ToString::to_string).collect() };
+        let mut stream = self.client().list(context::with_namespace(request, namespace)).await?.into_inner();
+        let mut blobs = Vec::new();
+        while let Some(message) = stream.message().await? {
+            blobs.extend(message.info);
+        }
+        Ok(blobs)
+    }
+
+    pub async fn info(&self, namespace: &Namespace, digest: &Digest) -> Result<pb::Info, Status> {
+        let request = pb::InfoRequest { digest: digest.to_string() };
+        let answer = self.client().info(context::with_namespace(request, namespace)).await?;
+        Ok(answer.into_inner().info.expect("an info"))
+    }
+
+    pub async fn read(&self, namespace: &Namespace, digest: &Digest, offset: i64, size: i64) -> Result<Vec<u8>, Status> {
+        let request = pb::ReadContentRequest { digest: digest.to_string(), offset, size };
+        let mut stream = self.client().read(context::with_namespace(request, namespace)).await?.into_inner();
+        let mut bytes = Vec::new();
+        while let Some(message) = stream.message().await? {
+            assert_eq!(message.offset, offset + bytes.len() as i64);
+            bytes.extend(message.data);
+        }
+        Ok(bytes)
+    }
+
+    pub async fn delete(&self, namespace: &Namespace, digest: &Digest) -> Result<(), Status> {
+        let request = pb::DeleteContentRequest { digest: digest.to_string() };
+        self.client().delete(context::with_namespace(request, namespace)).await.map(drop)
+    }
+
+    pub async fn statuses(&self, namespace: &Namespace) -> Vec<pb::Status> {
+        let request = context::with_namespace(pb::ListStatusesRequest::default(), namespace);
+        self.client().list_statuses(request).await.expect("an answer").into_inner().statuses
+    }
+
+    /// Begins a stream of writes under a ref.
+    pub async fn write(&self, namespace: &Namespace, lease: Option<&str>) -> Stream {
+        let (requests, stream) = mpsc::channel(8);
+        let request = context::with_lease(ReceiverStream::new(stream), namespace, lease);
+        let answers = self.client().write(request).await.expect("a stream").into_inner();
+        Stream { requests, answers }
+    }
+
+    /// Writes and commits bytes in one message.
+    pub async fn put(&self, namespace: &Namespace, bytes: &[u8], labels: &[(&str, &str)]) -> Result<Digest, Status> {
+        let digest = Digest::sha256(bytes);
+        let mut stream = self.write(namespace, None).await;
+        let request = pb::WriteContentRequest {
+            action: pb::WriteAction::Commit.into(),
+            r#ref: format!("put-{digest}"),
+            expected: digest.to_string(),
+            total: bytes.len() as i64,
+            data: bytes.to_vec().into(),
+            labels: labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+            ..Default::default()
+        };
+        let answer = stream.ask(request).await?;
+        assert_eq!(answer.digest, digest.to_string());
+        assert_eq!(answer.offset, bytes.len() as i64);
+        Ok(digest)
+    }
+
+    /// The files below a directory of the state.
+    pub fn files(&self, below: &str) -> Vec<String> {
+        files(&self.state().join(below))
+    }
+}
+
+pub fn files(dir: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => names.extend(files(&path)),
+            false => names.push(path.display().to_string()),
+        }
+    }
+    names
+}
+
+/// A stream of writes.
+pub struct Stream {
+    requests: mpsc::Sender<pb::WriteContentRequest>,
+    answers: Streaming<pb::WriteContentResponse>,
+}
+
+impl Stream {
+    pub async fn ask(&mut self, request: pb::WriteContentRequest) -> Result<pb::WriteContentResponse, Status> {
+        // After an error the stream is closed for requests; the answer tells why.
+        let _ = self.requests.send(request).await;
+        match self.answers.message().await? {
+            Some(answer) => Ok(answer),
+            None => Err(Status::unknown("the stream has ended")),
+        }
+    }
+
+    /// Half-closes, and waits until the server is done.
+    pub async fn close(self) {
+        let Stream { requests, mut answers } = self;
+        drop(requests);
+        while let Ok(Some(_)) = answers.message().await {}
+    }
+}
+
+pub fn stat(reference: &str) -> pb::WriteContentRequest {
+    pb::WriteContentRequest { action: pb::WriteAction::Stat.into(), r#ref: reference.to_owned(), ..Default::default() }
+}
+
+pub fn write(offset: i64, bytes: &[u8]) -> pb::WriteContentRequest {
+    pb::WriteContentRequest {
+        action: pb::WriteAction::Write.into(),
+        offset,
+        data: bytes.to_vec().into(),
+        ..Default::default()
+    }
+}
+
+pub fn commit(offset: i64, total: i64, expected: Option<&Digest>) -> pb::WriteContentRequest {
+    pb::WriteContentRequest {
+        action: pb::WriteAction::Commit.into(),
+        offset,
+        total,
+        expected: expected.map(ToString::to_string).unwrap_or_default(),
+        ..Default::default()
+    }
+}
+
+pub fn moby() -> Namespace {
+    Namespace::moby()
+}
+
+pub fn other() -> Namespace {
+    "other".parse().expect("an identifier")
+}
+
+pub fn owner() -> Owner {
+    Owner { namespace: moby(), lease: None }
+}
+
+/// Bytes that differ from place to place.
+pub fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|n| (n / 7 + n / 4096) as u8).collect()
+}
+
+/// What content tells control.
+#[derive(Clone, Default)]
+pub struct Control {
+    pub leased: Arc<Mutex<Vec<(String, String)>>>,
+    pub events: Arc<Mutex<Vec<Envelope>>>,
+}
+
+impl Control {
+    fn start(socket: &Path) -> Control {
+        let control = Control::default();
+        let listener = gantry_rpc::socket::bind(socket, 0o600).expect("bound");
+        let server = tonic::transport::Server::builder()
+            .add_service(LeasesServer::new(control.clone()))
+            .add_service(EventsServer::new(control.clone()))
+            .serve_with_incoming(tokio_stream::wrappers::UnixListenerStream::new(listener));
+        tokio::spawn(server);
+        control
+    }
+
+    pub fn leased(&self) -> Vec<(String, String)> {
+        self.leased.lock().expect("no panic").clone()
+    }
+
+    /// Waits until so many events have come; their topics.
+    pub async fn topics(&self, count: usize) -> Vec<String> {
+        for _ in 0..500 {
+            let topics: Vec<_> = self.events.lock().expect("no panic").iter().map(|e| e.topic.clone()).collect();
+            if topics.len() >= count {
+                return topics;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("only these events came: {:?}", self.events.lock());
+    }
+}
+
+#[tonic::async_trait]
+impl Leases for Control {
+    async fn add_resource(&self, request: Request<leases::AddResourceRequest>) -> Result<Response<()>, Status> {
+        context::namespace(&request)?;
+        let request = request.into_inner();
+        if request.id != LEASE {
+            return Err(Status::not_found("lease does not exist"));
+        }
+        let resource = request.resource.expect("a resource");
+        self.leased.lock().expect("no panic").push((resource.r#type, resource.id));
+        Ok(Response::new(()))
+    }
+
+    async fn create(&self, _: Request<leases::CreateRequest>) -> Result<Response<leases::CreateResponse>, Status> {
+        Err(Status::unimplemented("a fake"))
+    }
+
+    async fn delete(&self, _: Request<leases::DeleteRequest>) -> Result<Response<()>, Status> {
+        Err(Status::unimplemented("a fake"))
+    }
+
+    async fn list(&self, _: Request<leases::ListRequest>) -> Result<Response<leases::ListResponse>, Status> {
+        Err(Status::unimplemented("a fake"))
+    }
+
+    async fn delete_resource(&self, _: Request<leases::DeleteResourceRequest>) -> Result<Response<()>, Status> {
+        Err(Status::unimplemented("a fake"))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Request<leases::ListResourcesRequest>,
+    ) -> Result<Response<leases::ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("a fake"))
+    }
+}
+
+#[tonic::async_trait]
+impl Events for Control {
+    type SubscribeStream = tokio_stream::Empty<Result<Envelope, Status>>;
+
+    async fn publish(&self, _: Request<PublishRequest>) -> Result<Response<()>, Status> {
+        Err(Status::unimplemented("a fake"))
+    }
+
+    async fn forward(&self, request: Request<ForwardRequest>) -> Result<Response<()>, Status> {
+        self.events.lock().expect("no panic").extend(request.into_inner().envelope);
+        Ok(Response::new(()))
+    }
+
+    async fn subscribe(&self, _: Request<SubscribeRequest>) -> Result<Response<Self::SubscribeStream>, Status> {
+        Err(Status::unimplemented("a fake"))
+    }
+}

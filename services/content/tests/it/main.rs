@@ -1,0 +1,9 @@
+//! The content service through its sockets: containerd's contract, the data socket, the collector, and what a crash
+//! leaves.
+
+mod blobs;
+mod collector;
+mod crash;
+mod data;
+mod harness;
+mod writes;
