@@ -162,6 +162,3 @@ impl Drop for CancelOnDrop {
         self.0.cancel();
     }
 }
-
-#[cfg(test)]
-mod tests;

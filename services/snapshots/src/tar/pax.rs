@@ -188,7 +188,7 @@ mod tests {
             [record("path", "a"), record("path", "b")].concat(),
             b"11 path=a\n".to_vec(),
             b"99999 path=a\n".to_vec(),
-            b"9 path=a\n".to_vec(),
+            b"8 path=a\n".to_vec(),
             b"10 path=a ".to_vec(),
             b"x path=a\n".to_vec(),
             b"6 =abc\n".to_vec(),
