@@ -140,7 +140,7 @@ mod tests {
         bus.publish(&envelope("other", "/tasks/start", &TaskStart { container_id: "c2".into(), pid: 1 }));
         let exit = TaskExit { container_id: "c1".into(), ..Default::default() };
         bus.publish(&envelope("other", "/tasks/exit", &exit));
-        let mut drain = |subscription: &mut Subscription| {
+        let drain = |subscription: &mut Subscription| {
             std::iter::from_fn(|| subscription.next().now_or_never().flatten()).map(|e| e.unwrap().topic).collect::<Vec<_>>()
         };
         assert_eq!(drain(&mut moby), ["/tasks/start"]);

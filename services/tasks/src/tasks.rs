@@ -262,11 +262,22 @@ impl Tasks {
         self.live.write().remove(&key);
         task.tell_deleted(&exit);
         // The lock goes with the shim.
+        let shared = self.shares_shim(&task);
         self.tracker.spawn(async move {
-            farewell(&task).await;
+            if shared {
+                // It stays for the others; an error means that it is gone.
+                let _ = task.client().shutdown().await;
+            } else {
+                farewell(&task).await;
+            }
             drop(lock);
         });
         Ok(answer)
+    }
+
+    /// Whether another task's container is in the same shim.
+    fn shares_shim(&self, task: &Task) -> bool {
+        self.live.read().values().any(|other| other.client().socket() == task.client().socket())
     }
 
     /// Cleans up after a shim that died.

@@ -4,7 +4,7 @@
 //! one set of messages serves both.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gantry_proto::containerd::task::v3 as api;
@@ -61,6 +61,11 @@ impl Client {
             socket,
             transport,
         }
+    }
+
+    /// The shim's socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// False when nobody listens on the shim's socket: the shim is dead.

@@ -1,0 +1,51 @@
+//! Container records.
+
+use gantry_proto::containerd::services::containers::v1 as pb;
+use tonic::{Code, Request};
+
+use crate::world::{World, container};
+
+#[tokio::test]
+async fn records_are_kept_filtered_changed_and_removed() {
+    let mut world = World::new().await;
+    let mut client = world.peers.container_records();
+    let mut first = container("one");
+    first.labels.insert("app.name/x".into(), "web".into());
+    first.image = "docker.io/library/x:1".into();
+    let create = |container: pb::Container| pb::CreateContainerRequest { container: Some(container) };
+    let stored = client.create(world.request(create(first.clone()))).await.unwrap().into_inner().container.unwrap();
+    assert!(stored.created_at.is_some());
+    world.container("two").await;
+    let again = client.create(world.request(create(first))).await.unwrap_err();
+    assert_eq!(again.code(), Code::AlreadyExists);
+    let unnamed = client.create(Request::new(create(container("three")))).await.unwrap_err();
+    assert_eq!(unnamed.code(), Code::FailedPrecondition);
+    let odd = client.create(world.request(create(container("a b")))).await.unwrap_err();
+    assert_eq!(odd.code(), Code::InvalidArgument);
+    let mut dangling = container("three");
+    (dangling.snapshotter, dangling.snapshot_key) = ("overlayfs".into(), "gone".into());
+    let refused = client.create(world.request(create(dangling))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+
+    for (filter, found) in [(r#"labels."app.name/x"==web"#, vec!["one"]), ("id~=^t", vec!["two"]), ("", vec!["one", "two"])] {
+        let request = world.request(pb::ListContainersRequest { filters: vec![filter.into()] });
+        let listed = client.list(request).await.unwrap().into_inner().containers;
+        assert_eq!(listed.iter().map(|container| container.id.as_str()).collect::<Vec<_>>(), found, "{filter}");
+    }
+
+    let mut update = container("one");
+    update.image = "other".into();
+    let mask = Some(prost_types::FieldMask { paths: vec!["image".into()] });
+    let request = world.request(pb::UpdateContainerRequest { container: Some(update), update_mask: mask });
+    let updated = client.update(request).await.unwrap().into_inner().container.unwrap();
+    assert_eq!((updated.image.as_str(), updated.labels.len()), ("other", 1));
+
+    world.stop_service().await;
+    world.start_service().await;
+    let get = || world.request(pb::GetContainerRequest { id: "one".into() });
+    assert_eq!(client.get(get()).await.unwrap().into_inner().container.unwrap().image, "other");
+    client.delete(world.request(pb::DeleteContainerRequest { id: "one".into() })).await.unwrap();
+    assert_eq!(client.get(get()).await.unwrap_err().code(), Code::NotFound);
+    let events = world.events(4).await;
+    assert_eq!(events, ["/containers/create", "/containers/create", "/containers/update", "/containers/delete"]);
+}

@@ -1,0 +1,133 @@
+//! A task's life, by the book and against it.
+
+use gantry_proto::containerd::services::tasks::v1 as pb;
+use gantry_proto::containerd::v1::types::Status as State;
+use tonic::Code;
+
+use crate::shim::FakeShim;
+use crate::world::World;
+
+#[tokio::test]
+async fn events_come_once_and_in_order() {
+    let world = World::new().await;
+    world.container("c").await;
+    let shim = FakeShim::start(&world.shims(), "c");
+    let pid = world.create("c").await.unwrap();
+    assert_eq!(world.create("c").await.unwrap_err().code(), Code::AlreadyExists);
+    let mut tasks = world.peers.tasks();
+    let wait = tokio::spawn({
+        let request = world.request(pb::WaitRequest { container_id: "c".into(), exec_id: String::new() });
+        let mut tasks = tasks.clone();
+        async move { tasks.wait(request).await }
+    });
+    assert_eq!(world.start("c", "").await.unwrap(), pid);
+    assert_eq!(world.start("c", "").await.unwrap_err().code(), Code::Unknown);
+
+    world.exec("c", "e").await.unwrap();
+    assert_eq!(world.exec("c", "e").await.unwrap_err().code(), Code::AlreadyExists);
+    world.start("c", "e").await.unwrap();
+    // Ends at once: its exit must not come before its start.
+    world.exec("c", "short").await.unwrap();
+    world.start("c", "short").await.unwrap();
+
+    let get = || world.request(pb::GetRequest { container_id: "c".into(), exec_id: "e".into() });
+    let process = tasks.get(get()).await.unwrap().into_inner().process.unwrap();
+    assert_eq!((process.status(), process.id.as_str()), (State::Running, "e"));
+    let delete = || world.request(pb::DeleteTaskRequest { container_id: "c".into() });
+    assert_eq!(tasks.delete(delete()).await.unwrap_err().code(), Code::Unknown);
+
+    let kill = pb::KillRequest { container_id: "c".into(), signal: 9, ..Default::default() };
+    tasks.kill(world.request(kill.clone())).await.unwrap();
+    assert_eq!(wait.await.unwrap().unwrap().into_inner().exit_status, 137);
+    assert_eq!(tasks.kill(world.request(kill)).await.unwrap_err().code(), Code::NotFound);
+    let request = world.request(pb::DeleteProcessRequest { container_id: "c".into(), exec_id: "e".into() });
+    assert_eq!(tasks.delete_process(request).await.unwrap().into_inner().exit_status, 137);
+    let deleted = tasks.delete(delete()).await.unwrap().into_inner();
+    assert_eq!((deleted.id.as_str(), deleted.exit_status), ("c", 137));
+    assert_eq!(tasks.get(get()).await.unwrap_err().code(), Code::NotFound);
+
+    let mut events = world.events(10).await;
+    let short = events.iter().position(|event| event == "/tasks/exit short 0").expect("the exit of the short one");
+    events.remove(short);
+    assert_eq!(
+        events,
+        [
+            "/containers/create",
+            "/tasks/create",
+            "/tasks/start",
+            "/tasks/exec-added",
+            "/tasks/exec-started",
+            "/tasks/exec-added",
+            "/tasks/exec-started",
+            "/tasks/exit e 137",
+            "/tasks/exit c 137",
+            "/tasks/delete",
+        ]
+    );
+    assert!(short > 6 && short < 9, "{short}");
+    drop(shim);
+    crate::world::eventually("no bundles", || {
+        let left: Vec<_> = std::fs::read_dir(world.bundle("c").parent().unwrap()).unwrap().flatten().collect();
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_creation_leaves_nothing() {
+    let world = World::new().await;
+    assert_eq!(world.create("none").await.unwrap_err().code(), Code::NotFound);
+    world.container("c").await;
+    // No shim behind the address that the helper gives.
+    assert_eq!(world.create("c").await.unwrap_err().code(), Code::Unavailable);
+    assert!(!world.bundle("c").exists());
+    let _shim = FakeShim::start(&world.shims(), "c");
+    let request = pb::CreateTaskRequest { container_id: "c".into(), stdout: "refuse".into(), ..Default::default() };
+    let refused = world.peers.tasks().create(world.request(request)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unknown);
+    assert!(refused.message().contains("no such file"), "{refused}");
+    assert!(!world.bundle("c").exists());
+    assert_eq!(world.events(1).await, ["/containers/create"]);
+}
+
+#[tokio::test]
+async fn a_dead_shim_ends_its_task() {
+    let world = World::new().await;
+    world.container("c").await;
+    let shim = FakeShim::start(&world.shims(), "c");
+    world.create("c").await.unwrap();
+    world.start("c", "").await.unwrap();
+    let request = world.request(pb::WaitRequest { container_id: "c".into(), exec_id: String::new() });
+    let mut tasks = world.peers.tasks();
+    let waiting = tokio::spawn(async move { tasks.wait(request).await });
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    shim.die();
+    assert_eq!(waiting.await.unwrap().unwrap().into_inner().exit_status, 137);
+    let events = world.events(5).await;
+    assert_eq!(events[3..], ["/tasks/exit c 137", "/tasks/delete"]);
+    assert_eq!(std::fs::read_to_string(world.shims().join("deleted")).unwrap(), "c\n");
+    // The name is free again.
+    let _shim = FakeShim::start(&world.shims(), "c");
+    world.create("c").await.unwrap();
+}
+
+#[tokio::test]
+async fn listing_and_metrics_see_what_runs() {
+    let world = World::new().await;
+    let mut shims = Vec::new();
+    for id in ["a", "b"] {
+        world.container(id).await;
+        shims.push(FakeShim::start(&world.shims(), id));
+        world.create(id).await.unwrap();
+    }
+    world.start("a", "").await.unwrap();
+    let mut tasks = world.peers.tasks();
+    let listed = tasks.list(world.request(pb::ListTasksRequest::default())).await.unwrap().into_inner().tasks;
+    let states: Vec<_> = listed.iter().map(|process| (process.id.as_str(), process.status())).collect();
+    assert_eq!(states, [("a", State::Running), ("b", State::Created)]);
+    let request = world.request(pb::MetricsRequest { filters: vec!["id==b".into()] });
+    let metrics = tasks.metrics(request).await.unwrap().into_inner().metrics;
+    assert_eq!(metrics.iter().map(|metric| metric.id.as_str()).collect::<Vec<_>>(), ["b"]);
+    let request = world.request(pb::CheckpointTaskRequest::default());
+    assert_eq!(tasks.checkpoint(request).await.unwrap_err().code(), Code::Unimplemented);
+}

@@ -1,0 +1,7 @@
+//! The tasks service over its socket, with a fake shim and a fake `control`.
+
+mod containers;
+mod lifecycle;
+mod recovery;
+mod shim;
+mod world;

@@ -1,0 +1,83 @@
+//! What a restart of the service finds.
+
+use gantry_proto::containerd::services::tasks::v1 as pb;
+use tonic::Code;
+
+use crate::shim::FakeShim;
+use crate::world::{World, eventually};
+
+#[tokio::test]
+async fn what_happened_meanwhile_is_told_once() {
+    let mut world = World::new().await;
+    let mut shims = Vec::new();
+    for id in ["ends", "stays"] {
+        world.container(id).await;
+        let shim = FakeShim::start(&world.shims(), id);
+        world.create(id).await.unwrap();
+        world.start(id, "").await.unwrap();
+        shims.push(shim);
+    }
+    world.exec("ends", "e").await.unwrap();
+    world.start("ends", "e").await.unwrap();
+    assert_eq!(world.events(8).await.len(), 8);
+    world.stop_service().await;
+    shims[0].end("e", 0);
+    shims[0].end("", 3);
+    world.start_service().await;
+    assert_eq!(world.events(10).await[8..], ["/tasks/exit e 0", "/tasks/exit ends 3"]);
+    let request = world.request(pb::WaitRequest { container_id: "ends".into(), exec_id: String::new() });
+    assert_eq!(world.peers.tasks().wait(request).await.unwrap().into_inner().exit_status, 3);
+
+    world.stop_service().await;
+    world.start_service().await;
+    assert_eq!(world.events(10).await.len(), 10);
+    shims[1].end("", 0);
+    assert_eq!(world.events(11).await[10..], ["/tasks/exit stays 0"]);
+    let request = world.request(pb::DeleteTaskRequest { container_id: "ends".into() });
+    assert_eq!(world.peers.tasks().delete(request).await.unwrap().into_inner().exit_status, 3);
+}
+
+#[tokio::test]
+async fn a_shim_that_died_meanwhile_is_cleaned_up_after() {
+    let mut world = World::new().await;
+    world.container("c").await;
+    let shim = FakeShim::start(&world.shims(), "c");
+    world.create("c").await.unwrap();
+    world.start("c", "").await.unwrap();
+    world.events(3).await;
+    world.stop_service().await;
+    shim.die();
+    world.start_service().await;
+    assert_eq!(world.events(5).await[3..], ["/tasks/exit c 137", "/tasks/delete"]);
+    let request = world.request(pb::GetRequest { container_id: "c".into(), ..Default::default() });
+    assert_eq!(world.peers.tasks().get(request).await.unwrap_err().code(), Code::NotFound);
+    eventually("the bundle is gone", || (!world.bundle("c").exists()).then_some(())).await;
+}
+
+#[tokio::test]
+async fn events_wait_for_control() {
+    let mut world = World::new().await;
+    world.container("c").await;
+    let _shim = FakeShim::start(&world.shims(), "c");
+    world.events(1).await;
+    world.stop_control();
+    world.create("c").await.unwrap();
+    world.start("c", "").await.unwrap();
+    // One that died before it could tell.
+    world.stop_service().await;
+    world.start_service().await;
+    assert_eq!(world.topics().len(), 1);
+    world.start_control();
+    assert_eq!(world.events(3).await, ["/containers/create", "/tasks/create", "/tasks/start"]);
+}
+
+#[tokio::test]
+async fn a_bundle_without_a_shim_goes() {
+    let mut world = World::new().await;
+    world.stop_service().await;
+    std::fs::create_dir_all(world.bundle("half")).unwrap();
+    std::fs::write(world.bundle("half").join("config.json"), "{}").unwrap();
+    world.start_service().await;
+    eventually("the bundle is gone", || (!world.bundle("half").exists()).then_some(())).await;
+    assert!(world.topics().is_empty());
+}

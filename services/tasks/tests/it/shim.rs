@@ -1,0 +1,257 @@
+//! A shim that behaves: it keeps states as the contract says, and runs nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use gantry_proto::containerd::task::v3 as pb;
+use gantry_proto::containerd::task::v3::task_server::{Task, TaskServer};
+use gantry_proto::containerd::v1::types::{ProcessInfo, Status as State};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::{Request, Response, Status};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Created,
+    Running,
+    Stopped(u32),
+}
+
+#[derive(Debug, Clone)]
+struct Process {
+    pid: u32,
+    life: watch::Sender<Life>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Model(Arc<Mutex<BTreeMap<String, Process>>>);
+
+/// A running fake shim. Dead when dropped.
+pub struct FakeShim {
+    model: Model,
+    socket: PathBuf,
+    _server: Island,
+}
+
+/// A runtime of its own, which ends with all its connections when dropped: what a killed process looks like.
+pub struct Island(Option<tokio::runtime::Runtime>);
+
+impl Island {
+    /// Runs `work` apart from the test's own runtime.
+    pub fn run(work: impl Future<Output = ()> + Send + 'static) -> Island {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        runtime.spawn(work);
+        Island(Some(runtime))
+    }
+}
+
+impl Drop for Island {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl FakeShim {
+    /// Starts the shim of container `id` where the start helper will say it is.
+    pub fn start(folder: &Path, id: &str) -> FakeShim {
+        let socket = folder.join(format!("{id}.sock"));
+        let model = Model::default();
+        FakeShim { _server: serve(&socket, model.clone()), model, socket }
+    }
+
+    /// Ends a process, as if it had.
+    pub fn end(&self, exec: &str, status: u32) {
+        self.model.process(exec).expect("the process").life.send_replace(Life::Stopped(status));
+    }
+
+    /// Kills the shim.
+    pub fn die(self) {}
+}
+
+impl Drop for FakeShim {
+    fn drop(&mut self) {
+        // The island goes after this: nobody can connect any more by then.
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+fn serve(socket: &Path, model: Model) -> Island {
+    let _ = std::fs::remove_file(socket);
+    let listener = std::os::unix::net::UnixListener::bind(socket).expect("the shim's socket");
+    listener.set_nonblocking(true).expect("a socket that does not block");
+    Island::run(async move {
+        let listener = tokio::net::UnixListener::from_std(listener).expect("a runtime");
+        let service = TaskServer::new(model.clone());
+        let gone = async {
+            loop {
+                if model.0.lock().contains_key("shutdown") {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        };
+        let server = tonic::transport::Server::builder()
+            .add_service(service)
+            .serve_with_incoming(UnixListenerStream::new(listener));
+        tokio::select! {
+            result = server => result.expect("serve"),
+            () = gone => {}
+        }
+    })
+}
+
+impl Model {
+    fn process(&self, exec: &str) -> Result<Process, Status> {
+        self.0.lock().get(exec).cloned().ok_or_else(|| Status::not_found(format!("process {exec:?} not found")))
+    }
+}
+
+fn pid_of(exec: &str) -> u32 {
+    1000 + exec.bytes().map(u32::from).sum::<u32>()
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Task for Model {
+    async fn state(&self, request: Request<pb::StateRequest>) -> Answer<pb::StateResponse> {
+        let request = request.into_inner();
+        let process = self.process(&request.exec_id)?;
+        let life = *process.life.borrow();
+        let (status, exit_status) = match life {
+            Life::Created => (State::Created, 0),
+            Life::Running => (State::Running, 0),
+            Life::Stopped(status) => (State::Stopped, status),
+        };
+        Ok(Response::new(pb::StateResponse {
+            id: request.id,
+            exec_id: request.exec_id,
+            pid: process.pid,
+            status: status.into(),
+            exit_status,
+            exited_at: matches!(life, Life::Stopped(_)).then(|| SystemTime::now().into()),
+            ..Default::default()
+        }))
+    }
+
+    async fn create(&self, request: Request<pb::CreateTaskRequest>) -> Answer<pb::CreateTaskResponse> {
+        let request = request.into_inner();
+        if request.stdout == "refuse" {
+            return Err(Status::unknown("runtime create failed: no such file or directory"));
+        }
+        assert!(Path::new(&request.bundle).join("config.json").exists());
+        let pid = pid_of("");
+        self.0.lock().insert(String::new(), Process { pid, life: watch::Sender::new(Life::Created) });
+        Ok(Response::new(pb::CreateTaskResponse { pid }))
+    }
+
+    async fn start(&self, request: Request<pb::StartRequest>) -> Answer<pb::StartResponse> {
+        let exec = request.into_inner().exec_id;
+        let process = self.process(&exec)?;
+        if *process.life.borrow() != Life::Created {
+            return Err(Status::unknown("cannot start a process that is not created"));
+        }
+        process.life.send_replace(if exec == "short" { Life::Stopped(0) } else { Life::Running });
+        Ok(Response::new(pb::StartResponse { pid: process.pid }))
+    }
+
+    async fn delete(&self, request: Request<pb::DeleteRequest>) -> Answer<pb::DeleteResponse> {
+        let exec = request.into_inner().exec_id;
+        let process = self.process(&exec)?;
+        let exit_status = match *process.life.borrow() {
+            Life::Running => return Err(Status::unknown("cannot delete a running process")),
+            Life::Created => 137,
+            Life::Stopped(status) => status,
+        };
+        process.life.send_replace(Life::Stopped(exit_status));
+        self.0.lock().remove(&exec);
+        Ok(Response::new(pb::DeleteResponse { pid: process.pid, exit_status, exited_at: Some(SystemTime::now().into()) }))
+    }
+
+    async fn pids(&self, _request: Request<pb::PidsRequest>) -> Answer<pb::PidsResponse> {
+        let processes = self.0.lock().values().map(|process| ProcessInfo { pid: process.pid, info: None }).collect();
+        Ok(Response::new(pb::PidsResponse { processes }))
+    }
+
+    async fn pause(&self, _request: Request<pb::PauseRequest>) -> Answer<()> {
+        Ok(Response::new(()))
+    }
+
+    async fn resume(&self, _request: Request<pb::ResumeRequest>) -> Answer<()> {
+        Ok(Response::new(()))
+    }
+
+    async fn checkpoint(&self, _request: Request<pb::CheckpointTaskRequest>) -> Answer<()> {
+        Err(Status::unimplemented("checkpoint"))
+    }
+
+    async fn kill(&self, request: Request<pb::KillRequest>) -> Answer<()> {
+        let request = request.into_inner();
+        let process = self.process(&request.exec_id)?;
+        if matches!(*process.life.borrow(), Life::Stopped(_)) {
+            return Err(Status::not_found("process already finished"));
+        }
+        process.life.send_replace(Life::Stopped(128 + request.signal));
+        if request.exec_id.is_empty() {
+            // The kernel takes the execs along.
+            for process in self.0.lock().values() {
+                process.life.send_if_modified(|life| {
+                    let running = *life == Life::Running;
+                    if running {
+                        *life = Life::Stopped(137);
+                    }
+                    running
+                });
+            }
+        }
+        Ok(Response::new(()))
+    }
+
+    async fn exec(&self, request: Request<pb::ExecProcessRequest>) -> Answer<()> {
+        let exec = request.into_inner().exec_id;
+        let life = watch::Sender::new(Life::Created);
+        self.0.lock().insert(exec.clone(), Process { pid: pid_of(&exec), life });
+        Ok(Response::new(()))
+    }
+
+    async fn resize_pty(&self, request: Request<pb::ResizePtyRequest>) -> Answer<()> {
+        self.process(&request.into_inner().exec_id).map(|_| Response::new(()))
+    }
+
+    async fn close_io(&self, request: Request<pb::CloseIoRequest>) -> Answer<()> {
+        self.process(&request.into_inner().exec_id).map(|_| Response::new(()))
+    }
+
+    async fn update(&self, _request: Request<pb::UpdateTaskRequest>) -> Answer<()> {
+        Ok(Response::new(()))
+    }
+
+    async fn wait(&self, request: Request<pb::WaitRequest>) -> Answer<pb::WaitResponse> {
+        let process = self.process(&request.into_inner().exec_id)?;
+        let mut life = process.life.subscribe();
+        let ended = *life.wait_for(|life| matches!(life, Life::Stopped(_))).await.expect("the sender is alive");
+        let Life::Stopped(exit_status) = ended else { unreachable!("waited for it") };
+        Ok(Response::new(pb::WaitResponse { exit_status, exited_at: Some(SystemTime::now().into()) }))
+    }
+
+    async fn stats(&self, _request: Request<pb::StatsRequest>) -> Answer<pb::StatsResponse> {
+        let stats = prost_types::Any { type_url: "io.containerd.cgroups.v1.Metrics".into(), value: Vec::new() };
+        Ok(Response::new(pb::StatsResponse { stats: Some(stats) }))
+    }
+
+    async fn connect(&self, _request: Request<pb::ConnectRequest>) -> Answer<pb::ConnectResponse> {
+        Ok(Response::new(pb::ConnectResponse { shim_pid: std::process::id(), ..Default::default() }))
+    }
+
+    async fn shutdown(&self, _request: Request<pb::ShutdownRequest>) -> Answer<()> {
+        if self.0.lock().is_empty() {
+            self.0.lock().insert("shutdown".into(), Process { pid: 0, life: watch::Sender::new(Life::Created) });
+        }
+        Ok(Response::new(()))
+    }
+}

@@ -1,0 +1,250 @@
+//! A tasks service in a temporary root, with a `control` that notes events.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_api::Peers;
+use gantry_daemon::{Context, Roots};
+use gantry_proto::containerd::services::containers::v1::{Container, CreateContainerRequest, container};
+use gantry_proto::containerd::services::events::v1::events_server::{Events, EventsServer};
+use gantry_proto::containerd::services::events::v1::{ForwardRequest, PublishRequest, SubscribeRequest};
+use gantry_proto::containerd::services::tasks::v1::{CreateTaskRequest, ExecProcessRequest, StartRequest};
+use gantry_proto::containerd::types::Envelope;
+use gantry_proto::gantry::gc::v1::gc_server::{Gc, GcServer};
+use gantry_proto::gantry::gc::v1::{CollectRequest, CollectResponse, HoldRequest, HoldResponse};
+use gantry_rpc::context::with_namespace;
+use gantry_tasks::shim::binary::SearchPath;
+use gantry_types::Namespace;
+use parking_lot::Mutex;
+use prost_types::Any;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::{Request, Response, Status};
+
+use crate::shim::Island;
+
+/// What the fake `control` has been told.
+#[derive(Debug, Default, Clone)]
+struct Control(Arc<Mutex<Vec<Envelope>>>);
+
+#[tonic::async_trait]
+impl Events for Control {
+    type SubscribeStream = tokio_stream::Empty<Result<Envelope, Status>>;
+
+    async fn publish(&self, _request: Request<PublishRequest>) -> Result<Response<()>, Status> {
+        Err(Status::unimplemented("publish"))
+    }
+
+    async fn forward(&self, request: Request<ForwardRequest>) -> Result<Response<()>, Status> {
+        self.0.lock().push(request.into_inner().envelope.expect("an envelope"));
+        Ok(Response::new(()))
+    }
+
+    async fn subscribe(&self, _request: Request<SubscribeRequest>) -> Result<Response<Self::SubscribeStream>, Status> {
+        Err(Status::unimplemented("subscribe"))
+    }
+}
+
+#[tonic::async_trait]
+impl Gc for Control {
+    async fn collect(&self, _request: Request<CollectRequest>) -> Result<Response<CollectResponse>, Status> {
+        Err(Status::unimplemented("collect"))
+    }
+
+    async fn hold(&self, request: Request<HoldRequest>) -> Result<Response<HoldResponse>, Status> {
+        match request.into_inner().resources.iter().find(|resource| resource.key == "gone") {
+            Some(resource) => Err(Status::not_found(format!("{} {}", resource.r#type, resource.key))),
+            None => Ok(Response::new(HoldResponse {})),
+        }
+    }
+}
+
+/// The surroundings of a test.
+pub struct World {
+    folder: tempfile::TempDir,
+    control: Control,
+    control_server: Option<Island>,
+    service: Option<(Context, tokio::task::JoinHandle<()>)>,
+    /// Clients.
+    pub peers: Peers,
+}
+
+impl World {
+    /// A running service.
+    pub async fn new() -> World {
+        let folder = tempfile::tempdir_in("/dev/shm").expect("a temporary root");
+        for name in ["run", "state", "bin", "shims"] {
+            std::fs::create_dir(folder.path().join(name)).expect("a directory");
+        }
+        let script = format!(
+            "#!/bin/sh\n\
+             while [ $# -gt 0 ]; do case $1 in -id) id=$2; shift;; -*) shift;; *) action=$1;; esac; shift; done\n\
+             case $action in\n\
+             start) printf '{{\"version\":3,\"address\":\"unix://{shims}/%s.sock\",\"protocol\":\"grpc\"}}' $id;;\n\
+             delete) echo $id >> {shims}/deleted; printf '\\020\\211\\001';;\n\
+             esac\n",
+            shims = folder.path().join("shims").display()
+        );
+        let binary = folder.path().join("bin/containerd-shim-gantry-v2");
+        std::fs::write(&binary, script).expect("the helper");
+        std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        let peers = Peers::new(&folder.path().join("run"));
+        let mut world = World { folder, control: Control::default(), control_server: None, service: None, peers };
+        world.start_control();
+        world.start_service().await;
+        world
+    }
+
+    pub fn shims(&self) -> PathBuf {
+        self.folder.path().join("shims")
+    }
+
+    pub fn bundle(&self, id: &str) -> PathBuf {
+        self.folder.path().join("run/bundles/test").join(id)
+    }
+
+    pub fn start_control(&mut self) {
+        let socket = self.folder.path().join("run/control.sock");
+        let control = self.control.clone();
+        self.control_server = Some(Island::run(async move {
+            let listener = gantry_rpc::socket::bind(&socket, 0o600).expect("control's socket");
+            let server = tonic::transport::Server::builder()
+                .add_service(EventsServer::new(control.clone()))
+                .add_service(GcServer::new(control))
+                .serve_with_incoming(UnixListenerStream::new(listener));
+            server.await.expect("control serves");
+        }));
+    }
+
+    pub fn stop_control(&mut self) {
+        drop(self.control_server.take().expect("a running control"));
+        let _ = std::fs::remove_file(self.folder.path().join("run/control.sock"));
+    }
+
+    pub async fn start_service(&mut self) {
+        let path = self.folder.path();
+        let roots = Roots { state: path.join("state"), run: path.join("run") };
+        let context = Context::for_test("tasks", roots);
+        let search = SearchPath::only(vec![path.join("bin")]);
+        let socket = path.join("run/tasks.sock");
+        let _ = std::fs::remove_file(&socket);
+        let running = context.clone();
+        let service = tokio::spawn(async move { gantry_tasks::app::run(running, search).await.expect("the service runs") });
+        self.service = Some((context, service));
+        eventually("the service's socket", || socket.exists().then_some(())).await;
+    }
+
+    /// Ends the service as a kill would, as far as its shims can see.
+    pub async fn stop_service(&mut self) {
+        let (context, service) = self.service.take().expect("a running service");
+        context.shutdown().cancel();
+        drop(context);
+        service.await.expect("the service ends");
+    }
+
+    pub fn request<T>(&self, message: T) -> Request<T> {
+        with_namespace(message, &namespace())
+    }
+
+    /// Makes a container record.
+    pub async fn container(&self, id: &str) {
+        let request = self.request(CreateContainerRequest { container: Some(container(id)) });
+        self.peers.container_records().create(request).await.expect("a container");
+    }
+
+    /// Makes a task.
+    pub async fn create(&self, id: &str) -> Result<u32, Status> {
+        let request = self.request(CreateTaskRequest { container_id: id.into(), ..Default::default() });
+        self.peers.tasks().create(request).await.map(|answer| answer.into_inner().pid)
+    }
+
+    /// Starts a process.
+    pub async fn start(&self, id: &str, exec: &str) -> Result<u32, Status> {
+        let request = self.request(StartRequest { container_id: id.into(), exec_id: exec.into() });
+        self.peers.tasks().start(request).await.map(|answer| answer.into_inner().pid)
+    }
+
+    /// Adds an exec.
+    pub async fn exec(&self, id: &str, exec: &str) -> Result<(), Status> {
+        let request =
+            self.request(ExecProcessRequest { container_id: id.into(), exec_id: exec.into(), ..Default::default() });
+        self.peers.tasks().exec(request).await.map(|_| ())
+    }
+
+    /// The topics of the events so far, with the exec that an exit was of.
+    pub fn topics(&self) -> Vec<String> {
+        let events = self.control.0.lock();
+        events
+            .iter()
+            .map(|envelope| {
+                let event = envelope.event.as_ref().expect("an event");
+                match gantry_proto::unpack::<gantry_proto::containerd::events::TaskExit>(event) {
+                    Some(exit) => {
+                        let exit = exit.expect("an exit");
+                        format!("{} {} {}", envelope.topic, exit.id, exit.exit_status)
+                    }
+                    None => envelope.topic.clone(),
+                }
+            })
+            .collect()
+    }
+
+    /// Waits until as many events have come, and gives them a chance to be too many.
+    pub async fn events(&self, count: usize) -> Vec<String> {
+        eventually("events", || {
+            let topics = self.topics();
+            if topics.len() >= count { Ok(()) } else { Err(topics) }
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        self.topics()
+    }
+}
+
+pub fn namespace() -> Namespace {
+    "test".parse().expect("a namespace")
+}
+
+/// A record that is valid.
+pub fn container(id: &str) -> Container {
+    Container {
+        id: id.into(),
+        runtime: Some(container::Runtime { name: "io.containerd.gantry.v2".into(), options: None }),
+        spec: Some(Any {
+            type_url: "types.containerd.io/opencontainers/runtime-spec/1/Spec".into(),
+            value: b"{\"ociVersion\":\"1.2.0\"}".to_vec(),
+        }),
+        ..Default::default()
+    }
+}
+
+/// The outcome of a look.
+pub trait Look {
+    fn seen(self) -> Result<(), String>;
+}
+
+impl Look for Option<()> {
+    fn seen(self) -> Result<(), String> {
+        self.ok_or_else(|| "not yet".into())
+    }
+}
+
+impl<E: std::fmt::Debug> Look for Result<(), E> {
+    fn seen(self) -> Result<(), String> {
+        self.map_err(|error| format!("{error:?}"))
+    }
+}
+
+/// Waits for a condition.
+pub async fn eventually<L: Look>(what: &str, mut look: impl FnMut() -> L) {
+    let mut last = String::new();
+    for _ in 0..1000 {
+        match look().seen() {
+            Ok(()) => return,
+            Err(error) => last = error,
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}: not within 10 s; last: {last}");
+}
