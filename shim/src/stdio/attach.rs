@@ -119,10 +119,10 @@ async fn receive(
             }
         }
     }
-    if request.stdin && !(request.stdin_once && !stdio.is_terminal()) {
-        client.close();
-    } else if request.stdin {
-        stdio.close_stdin();
+    match request.stdin {
+        true if request.stdin_once && !stdio.is_terminal() => stdio.close_stdin(),
+        true => client.close(),
+        false => {}
     }
     // The output goes on to its own end.
     std::future::pending::<()>().await;

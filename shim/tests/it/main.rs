@@ -9,4 +9,5 @@ mod failures;
 mod lifecycle;
 mod logs;
 mod protocol;
+mod runtimes;
 mod terminals;

@@ -8,7 +8,7 @@ use gantry_proto::containerd::task::v3 as task;
 use prost::Message;
 use tonic::Code;
 
-use crate::shim::{BINARY, Io, Place};
+use crate::shim::{Io, Place, binary};
 
 #[tokio::test]
 async fn start_answers_in_the_style_it_was_asked() {
@@ -25,22 +25,22 @@ async fn start_answers_in_the_style_it_was_asked() {
 
 #[test]
 fn version_and_info_are_told() {
-    let said = Command::new(BINARY).arg("-v").output().expect("it runs").stdout;
+    let said = Command::new(binary()).arg("-v").output().expect("it runs").stdout;
     assert!(String::from_utf8_lossy(&said).starts_with("containerd-shim-gantry-v2:"));
-    let output = Command::new(BINARY).arg("-info").output().expect("it runs");
+    let output = Command::new(binary()).arg("-info").output().expect("it runs");
     let info = gantry_proto::containerd::types::RuntimeInfo::decode(output.stdout.as_slice()).expect("protobuf");
     assert_eq!(info.name, "io.containerd.gantry.v2");
-    assert!(!Command::new(BINARY).args(["-namespace", "x", "start"]).output().expect("it runs").status.success());
+    assert!(!Command::new(binary()).args(["-namespace", "x", "start"]).output().expect("it runs").status.success());
 }
 
 #[test]
 fn the_init_applet_passes_signals_and_statuses_on() {
-    let status = Command::new(BINARY).args(["init", "--", "sh", "-c", "exit 9"]).status().expect("it runs");
+    let status = Command::new(binary()).args(["init", "--", "sh", "-c", "exit 9"]).status().expect("it runs");
     assert_eq!(status.code(), Some(9));
     let script = "(sleep 0.05; kill -TERM $PPID) & trap 'exit 6' TERM; while :; do sleep 0.01; done";
-    let status = Command::new(BINARY).args(["init", "sh", "-c", script]).status().expect("it runs");
+    let status = Command::new(binary()).args(["init", "sh", "-c", script]).status().expect("it runs");
     assert_eq!(status.code(), Some(6));
-    let status = Command::new(BINARY).args(["init", "--", "/no/such"]).status().expect("it runs");
+    let status = Command::new(binary()).args(["init", "--", "/no/such"]).status().expect("it runs");
     assert_eq!(status.code(), Some(127));
 }
 

@@ -19,7 +19,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_containerd-shim-gantry-v2");
+/// The shim under test.
+pub fn binary() -> String {
+    std::env::var("GANTRY_SHIM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_containerd-shim-gantry-v2").into())
+}
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -30,6 +33,10 @@ pub struct Place {
     pub bundle: PathBuf,
     pub spec: Value,
     pub shim: Option<u32>,
+    /// The runtime's options.
+    pub options: Option<Any>,
+    /// Old cruns refuse to work where cgroup v2 is mounted beside v1.
+    pub hide_unified: bool,
 }
 
 /// What an exec or init is given as stdio.
@@ -58,7 +65,7 @@ impl Place {
         fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nweb:x:33:44:web:/srv:/bin/sh\n").expect("passwd");
         fs::write(root.join("etc/group"), "root:x:0:\nweb:x:44:\nlog:x:55:web\n").expect("group");
         let spec = spec(&id, arguments);
-        Self { id, directory, bundle, spec, shim: None }
+        Self { id, directory, bundle, spec, shim: None, options: None, hide_unified: false }
     }
 
     pub fn root(&self) -> PathBuf {
@@ -76,7 +83,14 @@ impl Place {
     fn command(&self, words: &[&str], input: &[u8]) -> Output {
         let file = self.directory.path().join("stdin");
         fs::write(&file, input).expect("stdin");
-        let mut command = Command::new(BINARY);
+        let mut command = if self.hide_unified {
+            let script = "umount -l /sys/fs/cgroup/unified 2>/dev/null; exec \"$0\" \"$@\"";
+            let mut command = Command::new("unshare");
+            command.args(["-m", "--propagation", "private", "sh", "-c", script]).arg(binary());
+            command
+        } else {
+            Command::new(binary())
+        };
         command.args(["-namespace", "test", "-address", "/none", "-publish-binary", "/bin/true", "-id", &self.id]);
         command.args(words).current_dir(&self.bundle);
         command.stdin(fs::File::open(file).expect("stdin")).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -119,6 +133,7 @@ impl Place {
             stdin: io.stdin.clone(),
             stdout: io.stdout.clone(),
             stderr: io.stderr.clone(),
+            options: self.options.clone(),
             ..Default::default()
         }
     }
@@ -184,6 +199,11 @@ impl Place {
     /// Removes the container and ends the shim; then nothing may be left.
     pub async fn finish(&mut self, client: &mut TaskClient<Channel>) {
         self.delete(client, "").await.expect("deleted");
+        self.finish_shim(client).await;
+    }
+
+    /// Ends the shim of a container that was removed.
+    pub async fn finish_shim(&mut self, client: &mut TaskClient<Channel>) {
         self.assert_clean();
         let request = task::ShutdownRequest { id: self.id.clone(), now: false };
         client.shutdown(request).await.expect("shut down");
@@ -290,7 +310,7 @@ pub fn make_executable(path: &Path, mode: u32) {
 fn spec(id: &str, arguments: &[&str]) -> Value {
     let capabilities = ["CAP_CHOWN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL"];
     json!({
-        "ociVersion": "1.2.0",
+        "ociVersion": "1.0.2",
         "process": {
             "user": {"uid": 0, "gid": 0},
             "args": arguments,
