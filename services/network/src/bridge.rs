@@ -35,8 +35,11 @@ pub fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
     }
     let v6 = network.gateways().iter().any(|net| net.addr().is_ipv6());
     if v6 {
-        sysctl::ensure(&format!("net/ipv6/conf/{name}/disable_ipv6"), "0").map_err(failed())?;
-        sysctl::ensure(&format!("net/ipv6/conf/{name}/accept_ra"), "0").map_err(failed())?;
+        // Without a link-local address that is settled the host asks no neighbour on behalf of others: no duplicate
+        // detection, whose seconds the first packets would be lost in.
+        for (setting, value) in [("accept_dad", "0"), ("accept_ra", "0"), ("disable_ipv6", "0")] {
+            sysctl::ensure(&format!("net/ipv6/conf/{name}/{setting}"), value).map_err(failed())?;
+        }
         forward("net/ipv6/conf/all/forwarding")?;
     }
     or_exists(route.add_addresses(link.index, &network.gateways())).map_err(failed())?;

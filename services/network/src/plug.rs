@@ -42,7 +42,23 @@ pub fn ensure(
             .map(|(_, entry)| gantry_netlink::route::RouteEntry { link: Some(index), ..entry.clone() })
             .collect();
         or_exists(inside.configure(index, &endpoint.nets(), &here)).map_err(failed())?;
+        settle(host, inside, endpoint, networks).map_err(failed())?;
     }
+    Ok(())
+}
+
+/// Waits until the kernel has acted on a link that has come up.
+///
+/// A new link's carrier is noticed by a worker in the background; until then the bridge drops what the port sends, and
+/// a first packet costs its sender a second of retransmission. Asking for a link makes the kernel (6.8 or later) act on
+/// it at once: the near end, which makes it a port that forwards; the bridge, which may be up only from now; the far end.
+fn settle(host: &Mutex<Route>, inside: &mut Route, endpoint: &Endpoint, networks: &Networks) -> gantry_netlink::Result<()> {
+    let mut host = host.lock();
+    host.link(&endpoint.veth)?;
+    if let Some(network) = networks.get(&endpoint.network) {
+        host.link(&network.bridge)?;
+    }
+    inside.link(&endpoint.interface)?;
     Ok(())
 }
 

@@ -28,6 +28,17 @@ use crate::record::{Network, PREDEFINED, option};
 use crate::switchboard::{Identity, Inner, Store, Switchboard, blocking};
 use crate::warm::Warm;
 
+/// Something that belongs to nobody, or is missing.
+#[derive(Clone, Debug)]
+pub struct Stray {
+    /// `netns`, `link`, `nft`, `record`.
+    pub kind: &'static str,
+    /// Which one.
+    pub name: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
 impl Switchboard {
     /// Opens the records and reconciles them with the kernel. Its sockets belong to the network namespace of the calling
     /// process from here on.
@@ -42,7 +53,9 @@ impl Switchboard {
         }
         let this = board.clone();
         blocking(move || {
-            this.remove_strays()?;
+            for stray in this.check(true)? {
+                tracing::info!(kind = stray.kind, name = stray.name, detail = stray.detail, "stray found at start");
+            }
             this.0.warm.refill();
             Ok(())
         })
@@ -110,34 +123,46 @@ impl Switchboard {
         servers
     }
 
-    /// Lists what carries our marks without a record, and where the rules differ from what they should be.
-    pub fn strays(&self) -> Result<Vec<String>> {
+    /// Compares records and kernel; removes what carries our marks without a record, and mends the rules, if asked to.
+    pub fn check(&self, repair: bool) -> Result<Vec<Stray>> {
         let (namespaces, links) = self.unknown()?;
-        let namespaces = namespaces.iter().map(|name| format!("network namespace {name}"));
-        let links = links.iter().map(|name| format!("link {name}"));
-        let mut found: Vec<String> = namespaces.chain(links).collect();
-        found.extend(self.0.firewall.check()?);
-        Ok(found)
+        let rules = self.0.firewall.check()?;
+        if repair {
+            for name in &namespaces {
+                let pin = self.0.identity.pin(name);
+                Namespace::unpin(&pin).map_err(Error::kernel(format!("remove stray sandbox {name}")))?;
+            }
+            if !links.is_empty() {
+                reaper::delete(&mut Route::open().map_err(Error::kernel("open rtnetlink"))?, links.clone());
+            }
+            if !rules.is_empty() {
+                self.0.firewall.repair()?;
+            }
+        }
+        let unknown = || "no record knows it".to_owned();
+        let namespaces = namespaces.into_iter().map(|name| Stray { kind: "netns", name, detail: unknown() });
+        let links = links.into_iter().map(|name| Stray { kind: "link", name, detail: unknown() });
+        let rules = rules.into_iter().map(|detail| Stray { kind: "nft", name: self.0.identity.table(), detail });
+        Ok(namespaces.chain(links).chain(rules).chain(self.unplugged()?).collect())
     }
 
-    /// Removes what [`Self::strays`] lists, and answers how much that was.
-    pub fn remove_strays(&self) -> Result<usize> {
-        let (namespaces, links) = self.unknown()?;
-        let count = namespaces.len() + links.len();
-        for name in &namespaces {
-            let pin = self.0.identity.pin(name);
-            Namespace::unpin(&pin).map_err(Error::kernel(format!("remove stray sandbox {name}")))?;
+    /// Sandboxes on record whose namespace or links are gone. They are their owner's to detach.
+    fn unplugged(&self) -> Result<Vec<Stray>> {
+        let links = self.0.route.lock().links().map_err(Error::kernel("list links"))?;
+        let links: BTreeSet<String> = links.into_iter().map(|link| link.name).collect();
+        let book = self.0.book.lock();
+        let mut found = Vec::new();
+        for sandbox in book.sandboxes() {
+            let pinned = Namespace::is_pinned(&self.0.identity.pin(&sandbox.id));
+            let plugged = sandbox.endpoints.iter().all(|endpoint| links.contains(&endpoint.veth));
+            let detail = match (pinned, plugged) {
+                (true, true) => continue,
+                (false, _) => "its network namespace is gone",
+                (true, false) => "an interface of it is gone",
+            };
+            found.push(Stray { kind: "record", name: format!("sandbox {}", sandbox.id), detail: detail.to_owned() });
         }
-        if !links.is_empty() {
-            reaper::delete(&mut Route::open().map_err(Error::kernel("open rtnetlink"))?, links);
-        }
-        if count > 0 {
-            tracing::info!(count, "strays removed");
-        }
-        if !self.0.firewall.check()?.is_empty() {
-            self.0.firewall.repair()?;
-        }
-        Ok(count)
+        Ok(found)
     }
 
     /// Pins and links of ours that no record knows.

@@ -5,18 +5,21 @@
 mod convert;
 
 use gantry_proto::gantry::network::v1 as pb;
+use gantry_proto::gantry::gc::v1 as gc;
+use gc::fsck_server::{Fsck, FsckServer};
 use pb::networks_server::{Networks, NetworksServer};
 use pb::sandboxes_server::{Sandboxes, SandboxesServer};
 use tonic::{Request, Response, Status};
 
 use crate::error::{Error, Result};
-use crate::switchboard::Switchboard;
+use crate::switchboard::{Switchboard, blocking};
 
 /// The routes of the service.
 pub fn routes(board: &Switchboard) -> tonic::service::Routes {
     let mut routes = tonic::service::RoutesBuilder::default();
     routes.add_service(NetworksServer::new(Server(board.clone())));
     routes.add_service(SandboxesServer::new(Server(board.clone())));
+    routes.add_service(FsckServer::new(Server(board.clone())));
     routes.routes()
 }
 
@@ -115,5 +118,20 @@ impl Sandboxes for Server {
         let board = self.0.clone();
         let found = to_the_end(async move { board.rename(&request.sandbox, request.name).await }).await?;
         Ok(Response::new(self.0.describe_sandbox(&found)))
+    }
+}
+
+#[tonic::async_trait]
+impl Fsck for Server {
+    async fn check(&self, request: Request<gc::FsckRequest>) -> std::result::Result<Response<gc::FsckResponse>, Status> {
+        let (board, repair) = (self.0.clone(), request.get_ref().repair);
+        let found = blocking(move || board.check(repair)).await.map_err(gantry_rpc::status)?;
+        let stray = |stray: crate::recover::Stray| gc::Stray {
+            kind: stray.kind.to_owned(),
+            repaired: repair && stray.kind != "record",
+            name: stray.name,
+            detail: stray.detail,
+        };
+        Ok(Response::new(gc::FsckResponse { strays: found.into_iter().map(stray).collect() }))
     }
 }

@@ -60,6 +60,7 @@ fn make() -> Result<Space> {
         route.set_up(lo)?;
         // Interfaces get IPv6 when their network has it; `lo` keeps ::1.
         sysctl::write("net/ipv6/conf/default/disable_ipv6", "1")?;
+        sysctl::write("net/ipv6/conf/default/accept_dad", "0")?;
         // As Docker's: a container's user may listen on any port, and ping.
         sysctl::write("net/ipv4/ip_unprivileged_port_start", "0")?;
         sysctl::write("net/ipv4/ping_group_range", "0 2147483647")?;

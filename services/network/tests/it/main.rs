@@ -1,0 +1,7 @@
+//! The service through its socket, and packets through the kernel. Needs root.
+
+mod names;
+mod networks;
+mod ports;
+mod restart;
+mod world;

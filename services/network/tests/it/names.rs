@@ -1,0 +1,131 @@
+//! Names at 127.0.0.11.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use gantry_netlink::Namespace;
+use gantry_proto::gantry::network::v1 as pb;
+use hickory_proto::op::{Message, Query, ResponseCode};
+use hickory_proto::rr::{Name, RData, RecordType};
+
+use crate::world::*;
+
+pub fn ask(space: &Namespace, name: &str, kind: RecordType) -> Option<Message> {
+    let socket = space.run(|| UdpSocket::bind("0.0.0.0:0").unwrap()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(1500))).unwrap();
+    let mut query = Message::query();
+    query.metadata.recursion_desired = true;
+    query.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
+    socket.send_to(&query.to_vec().unwrap(), "127.0.0.11:53").ok()?;
+    let mut buffer = [0; 4096];
+    let (length, from) = socket.recv_from(&mut buffer).ok()?;
+    assert_eq!(from, SocketAddr::from(([127, 0, 0, 11], 53)), "replies come from where the question went");
+    Message::from_vec(&buffer[..length]).ok()
+}
+
+pub fn addresses(space: &Namespace, name: &str) -> Vec<Ipv4Addr> {
+    let reply = ask(space, name, RecordType::A).expect("a reply");
+    let mut found: Vec<Ipv4Addr> = reply
+        .answers
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::A(a) => Some(a.0),
+            _ => None,
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+fn over_tcp(space: &Namespace, name: &str) -> Message {
+    let mut stream = space.run(|| TcpStream::connect("127.0.0.11:53").unwrap()).unwrap();
+    let mut query = Message::query();
+    query.add_query(Query::query(Name::from_ascii(name).unwrap(), RecordType::A));
+    let bytes = query.to_vec().unwrap();
+    stream.write_all(&(bytes.len() as u16).to_be_bytes()).unwrap();
+    stream.write_all(&bytes).unwrap();
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut reply).unwrap();
+    Message::from_vec(&reply).unwrap()
+}
+
+#[test]
+fn containers_find_each_other_by_name() {
+    let world = World::new();
+    world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
+    let mut wish = sandbox('a', "web", &["app"], &[]);
+    wish.endpoints[0].aliases = vec!["front".into()];
+    let web = world.attach(wish).unwrap();
+    assert_eq!(web.endpoints[0].dns_names, ["web", "front", "aaaaaaaaaaaa"]);
+    let mut wish = sandbox('b', "db", &["app"], &[]);
+    wish.endpoints[0].aliases = vec!["front".into()];
+    wish.endpoints[0].links = vec!["web:w".into()];
+    let db = world.attach(wish).unwrap();
+    let (inside, other) = (world.pin(&web.id), world.pin(&db.id));
+    let address: Ipv4Addr = db.endpoints[0].ipv4_address.parse().unwrap();
+    for name in ["db.", "DB.", "db.app.", "bbbbbbbbbbbb."] {
+        assert_eq!(addresses(&inside, name), [address], "{name}");
+    }
+    assert_eq!(addresses(&inside, "front.").len(), 2);
+    assert_eq!(addresses(&other, "w."), [web.endpoints[0].ipv4_address.parse::<Ipv4Addr>().unwrap()]);
+    let empty = ask(&inside, "db.", RecordType::AAAA).unwrap();
+    assert_eq!((empty.metadata.response_code, empty.answers.len()), (ResponseCode::NoError, 0));
+    assert_eq!(over_tcp(&inside, "db.").answers.len(), 1);
+
+    // A server of the container's own on all addresses is not in the way, nor is ours in its.
+    udp_echo(&inside, 53, "own");
+    assert_eq!(addresses(&inside, "db."), [address]);
+
+    let mut client = world.peers.sandboxes();
+    let request = pb::RenameRequest { sandbox: db.id.clone(), name: "store".into() };
+    world.runtime.block_on(async { client.rename(request).await }).unwrap();
+    assert_eq!(addresses(&inside, "store."), [address]);
+
+    let begun = Instant::now();
+    for _ in 0..200 {
+        assert_eq!(addresses(&inside, "store.").len(), 1);
+    }
+    println!("a name: {:?} (with the test's own thread per question)", begun.elapsed() / 200);
+}
+
+#[test]
+fn other_names_are_forwarded_from_the_sandbox() {
+    let world = World::new();
+    world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
+    let server = world.outside.run(|| UdpSocket::bind((OUTSIDE, 53)).unwrap()).unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((length, from)) = server.recv_from(&mut buffer) {
+            let query = Message::from_vec(&buffer[..length]).unwrap();
+            let mut reply = Message::response(query.metadata.id, query.metadata.op_code);
+            let name = query.queries[0].name().clone();
+            reply.add_queries(query.queries.iter().cloned());
+            let IpAddr::V4(seen) = from.ip() else { continue };
+            let data = RData::A(hickory_proto::rr::rdata::A(seen));
+            reply.add_answer(hickory_proto::rr::Record::from_rdata(name, 5, data));
+            let _ = server.send_to(&reply.to_vec().unwrap(), from);
+        }
+    });
+    let mut wish = sandbox('a', "web", &["app"], &[]);
+    wish.dns_servers = vec![OUTSIDE.into()];
+    let web = world.attach(wish).unwrap();
+    assert_eq!(addresses(&world.pin(&web.id), "example.com."), [HOST.parse::<Ipv4Addr>().unwrap()]);
+
+    world.create(pb::CreateRequest { name: "inner".into(), internal: true, ..Default::default() }).unwrap();
+    let shut = world.attach(sandbox('b', "shut", &["inner"], &[])).unwrap();
+    let reply = ask(&world.pin(&shut.id), "example.com.", RecordType::A).unwrap();
+    assert_eq!(reply.metadata.response_code, ResponseCode::ServFail);
+}
+
+use std::net::IpAddr;
+
+#[test]
+fn the_default_network_has_no_name_service() {
+    let world = World::new();
+    let web = world.attach(sandbox('a', "web", &["bridge"], &[])).unwrap();
+    assert!(!web.endpoints[0].name_service);
+    assert!(ask(&world.pin(&web.id), "web.", RecordType::A).is_none());
+}

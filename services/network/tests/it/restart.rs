@@ -1,0 +1,101 @@
+//! The service dies and comes back: containers do not notice.
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use gantry_proto::gantry::network::v1 as pb;
+
+use crate::names::addresses;
+use crate::world::*;
+
+#[test]
+fn traffic_flows_while_the_service_is_away_and_while_it_comes_back() {
+    let mut world = World::new();
+    world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
+    let web = world.attach(sandbox('a', "web", &["app"], &[tcp("", 8080, 80)])).unwrap();
+    let db = world.attach(sandbox('b', "db", &["app"], &[])).unwrap();
+    serve(&world.pin(&web.id), 80);
+    let (mut old, _) = open(&world.outside, HOST, 8080).unwrap();
+
+    // New connections, one after the other, through all that follows.
+    let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let failed = Arc::new(AtomicU32::new(0));
+    let client = {
+        let (stop, made, failed, outside) = (stop.clone(), made.clone(), failed.clone(), world.outside.clone());
+        std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                match seen(&outside, HOST, 8080) {
+                    Some(_) => made.fetch_add(1, Ordering::Relaxed),
+                    None => failed.fetch_add(1, Ordering::Relaxed),
+                };
+            }
+        })
+    };
+    world.stop();
+    let while_away = made.load(Ordering::Relaxed);
+    wait("connections without the service", || made.load(Ordering::Relaxed) > while_away + 20);
+    world.start();
+    let back = made.load(Ordering::Relaxed);
+    wait("connections with the service back", || made.load(Ordering::Relaxed) > back + 20);
+    stop.store(true, Ordering::Relaxed);
+    client.join().unwrap();
+    assert_eq!(failed.load(Ordering::Relaxed), 0);
+
+    old.write_all(b"still there").unwrap();
+    let mut buffer = [0; 11];
+    old.read_exact(&mut buffer).unwrap();
+    assert_eq!(&buffer, b"still there");
+
+    let mut sandboxes = world.peers.sandboxes();
+    let request = pb::GetSandboxRequest { sandbox: web.id.clone() };
+    let found = world.runtime.block_on(async { sandboxes.get(request).await }).unwrap().into_inner();
+    assert_eq!(found, web);
+    let address: std::net::Ipv4Addr = db.endpoints[0].ipv4_address.parse().unwrap();
+    assert_eq!(addresses(&world.pin(&web.id), "db."), [address]);
+    let taken = world.attach(sandbox('c', "c", &["app"], &[tcp("", 8080, 80)])).unwrap_err();
+    assert!(taken.message().contains("port is already allocated"));
+}
+
+#[test]
+fn strays_are_removed_and_lost_namespaces_forgotten() {
+    let mut world = World::new();
+    let lost = world.attach(sandbox('a', "lost", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
+    let kept = world.attach(sandbox('b', "kept", &["bridge"], &[])).unwrap();
+    let veth = world.links().into_iter().find(|name| name.starts_with('v')).unwrap();
+    world.stop();
+
+    let pins = world.roots().run.join("netns");
+    gantry_netlink::Namespace::unpin(&pins.join(&lost.id)).unwrap();
+    // As if a crash had left them: a pin without a record, and a veth without one.
+    let (stray, ()) = gantry_netlink::Namespace::create(|| ()).unwrap();
+    stray.pin(&pins.join(id('f'))).unwrap();
+    let name = format!("{}ffffffff", &veth[..7]);
+    let make = || {
+        let mac = gantry_netlink::Mac::random();
+        let veth = gantry_netlink::Veth { name: &name, master: None, peer: "eth9", namespace: &stray, mac, mtu: 0 };
+        gantry_netlink::Route::open().unwrap().add_veth(&veth).unwrap();
+        // And somebody flushed the rules.
+        let mut nft = gantry_netlink::nft::Nft::open().unwrap();
+        let table = nft.tables(gantry_netlink::nft::Family::Ip).unwrap().remove(0);
+        let mut batch = gantry_netlink::nft::Batch::new();
+        batch.delete_table(gantry_netlink::nft::Family::Ip, &table);
+        nft.commit(&batch).unwrap();
+    };
+    world.host.run(make).unwrap();
+
+    world.start();
+    assert!(!world.links().contains(&name));
+    assert!(!pins.join(id('f')).exists());
+    let mut sandboxes = world.peers.sandboxes();
+    let all = world.runtime.block_on(async { sandboxes.list(pb::ListSandboxesRequest {}).await }).unwrap().into_inner();
+    assert_eq!(all.sandboxes.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), [kept.id.as_str()]);
+    let again = world.attach(sandbox('c', "again", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
+    serve(&world.pin(&again.id), 80);
+    assert!(seen(&world.outside, HOST, 8080).is_some());
+    assert_eq!(world.check(true), Vec::<String>::new());
+    stray.pin(&pins.join(id('e'))).unwrap();
+    assert_eq!(world.check(false), [format!("netns {}", id('e'))]);
+    assert_eq!(world.check(true).len(), 1);
+    assert_eq!(world.check(false), Vec::<String>::new());
+}
