@@ -68,10 +68,14 @@ async fn answer(stream: &mut UnixStream, store: &Store, request: pb::DataRequest
             Ok(session) => session.run(stream).await,
             Err(error) => data::reject(stream, &status(error)).await,
         },
-        Some(Action::OpenBlob(open)) => match open.digest.parse().map_err(Error::from).and_then(|d| store.open_blob(&namespace, &d)) {
-            Ok((file, info)) => data::accept(stream, &pb::BlobState { size: signed(info.size) }, &[file.as_fd()]).await,
-            Err(error) => data::reject(stream, &status(error)).await,
-        },
+        Some(Action::OpenBlob(open)) => {
+            match open.digest.parse().map_err(Error::from).and_then(|d| store.open_blob(&namespace, &d)) {
+                Ok((file, info)) => {
+                    data::accept(stream, &pb::BlobState { size: signed(info.size) }, &[file.as_fd()]).await
+                }
+                Err(error) => data::reject(stream, &status(error)).await,
+            }
+        }
         None => data::reject(stream, &status(Error::Missing { field: "action" })).await,
     }
 }
@@ -83,7 +87,8 @@ async fn open_ingest(
     open: pb::OpenIngest,
 ) -> Result<writer::Session> {
     let key = IngestKey::new(namespace, open.r#ref)?;
-    let wish = Wish { total: number("total", open.total)?, expected: optional_digest(&open.expected)?, lease };
+    let wish =
+        Wish { total: number("total", open.total)?, expected: optional_digest(&open.expected)?, lease };
     let mut writer = store.open_ingest(key, wish).await?;
     let file = writer.hand_out()?;
     Ok(writer::Session { writer, file })

@@ -154,15 +154,21 @@ impl Coded for Error {
             Error::AlreadyExists(_) => Code::AlreadyExists,
             Error::IngestLocked { .. } | Error::Vanished { .. } => Code::Unavailable,
             Error::IngestAborted { .. } => Code::Aborted,
-            Error::WrongOffset { .. } | Error::WrongProgress { .. } | Error::PastEnd { .. } => Code::OutOfRange,
+            Error::WrongOffset { .. } | Error::WrongProgress { .. } | Error::PastEnd { .. } => {
+                Code::OutOfRange
+            }
             Error::WrongSize { .. } | Error::WrongDigest { .. } => Code::FailedPrecondition,
-            Error::NoReference | Error::BadNumber { .. } | Error::Missing { .. } | Error::Argument(_) => Code::InvalidArgument,
+            Error::NoReference | Error::BadNumber { .. } | Error::Missing { .. } | Error::Argument(_) => {
+                Code::InvalidArgument
+            }
             Error::Lease { source, .. } => gantry_rpc::code_of(source),
             Error::Disk(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
             Error::Disk(error) if error.is_disk_full() => Code::ResourceExhausted,
             Error::Disk(_) => Code::Internal,
             Error::Io { source, .. } => match source.kind() {
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Code::ResourceExhausted,
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                    Code::ResourceExhausted
+                }
                 _ => Code::Internal,
             },
         }

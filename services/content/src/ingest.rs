@@ -133,7 +133,13 @@ impl Ingest {
     }
 
     /// An ingest of an earlier process: so many bytes are there, last written at that time.
-    pub(crate) fn resume(key: IngestKey, id: IngestId, record: &IngestRecord, written: u64, updated_at: SystemTime) -> Self {
+    pub(crate) fn resume(
+        key: IngestKey,
+        id: IngestId,
+        record: &IngestRecord,
+        written: u64,
+        updated_at: SystemTime,
+    ) -> Self {
         let state = State {
             written,
             bound: None,
@@ -148,7 +154,13 @@ impl Ingest {
         Ingest::of(key, id, started_at, state, Provenance::Foreign)
     }
 
-    fn of(key: IngestKey, id: IngestId, started_at: SystemTime, state: State, provenance: Provenance) -> Self {
+    fn of(
+        key: IngestKey,
+        id: IngestId,
+        started_at: SystemTime,
+        state: State,
+        provenance: Provenance,
+    ) -> Self {
         let (state, _) = watch::channel(state);
         Ingest { key, id, started_at, state, busy: Mutex::new(None), provenance: Mutex::new(provenance) }
     }
@@ -184,7 +196,10 @@ impl Ingest {
     pub(crate) fn lock(self: &Arc<Self>, layout: &Layout) -> Result<Arc<Lock>> {
         let mut busy = self.busy.lock();
         if let Some(since) = *busy {
-            return Err(Error::IngestLocked { reference: self.key.reference.clone(), seconds: since.elapsed().as_secs() });
+            return Err(Error::IngestLocked {
+                reference: self.key.reference.clone(),
+                seconds: since.elapsed().as_secs(),
+            });
         }
         *busy = Some(Instant::now());
         Ok(Arc::new(Lock { ingest: self.clone(), layout: layout.clone() }))

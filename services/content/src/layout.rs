@@ -15,7 +15,8 @@ use gantry_types::{Algorithm, Digest};
 use crate::{Error, Result};
 
 /// open(2)'s O_NOFOLLOW, on all architectures that Linux runs us on.
-const NOFOLLOW: i32 = if cfg!(any(target_arch = "aarch64", target_arch = "arm")) { 0o100_000 } else { 0o400_000 };
+const NOFOLLOW: i32 =
+    if cfg!(any(target_arch = "aarch64", target_arch = "arm")) { 0o100_000 } else { 0o400_000 };
 const DIRECTORY_MODE: u32 = 0o700;
 
 /// The name of an ingest's directory: hex digits, unique within the state directory.
@@ -26,7 +27,9 @@ impl IngestId {
     /// A name that no ingest had before.
     pub(crate) fn unique() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| u64::try_from(t.as_nanos()).unwrap_or(0));
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |t| u64::try_from(t.as_nanos()).unwrap_or(0));
         let next = |last: u64| Some(now.max(last + 1));
         let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or_default();
         IngestId(format!("{:016x}", now.max(last + 1)))
@@ -100,7 +103,8 @@ impl Layout {
         let dir = self.ingest(id);
         std::fs::DirBuilder::new().mode(DIRECTORY_MODE).create(&dir).map_err(Error::io("create", &dir))?;
         let path = self.data(id);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(NOFOLLOW).open(&path);
+        let file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(NOFOLLOW).open(&path);
         file.map(drop).map_err(Error::io("create", path))
     }
 

@@ -19,8 +19,16 @@ impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Self {
         let metrics = Metrics::default();
         registry.register("content_blobs_committed", "Blobs committed", metrics.committed.clone());
-        registry.register("content_committed_bytes", "Bytes of blobs committed", metrics.committed_bytes.clone());
-        registry.register("content_blobs_shared", "Blobs committed without bytes, which another namespace had", metrics.shared.clone());
+        registry.register(
+            "content_committed_bytes",
+            "Bytes of blobs committed",
+            metrics.committed_bytes.clone(),
+        );
+        registry.register(
+            "content_blobs_shared",
+            "Blobs committed without bytes, which another namespace had",
+            metrics.shared.clone(),
+        );
         registry.register("content_blobs_deleted", "Blob records deleted", metrics.deleted.clone());
         metrics
     }

@@ -85,7 +85,9 @@ impl Records {
 
     /// The blob's size, if any namespace keeps the bytes.
     pub(crate) fn held_size(&self, digest: &Digest) -> Result<Option<u64>> {
-        let Some(((digest, namespace), _)) = self.holders.iter(digest).next().transpose()? else { return Ok(None) };
+        let Some(((digest, namespace), _)) = self.holders.iter(digest).next().transpose()? else {
+            return Ok(None);
+        };
         Ok(self.blobs.get(&(namespace, digest))?.map(|record| record.size))
     }
 }
@@ -102,7 +104,8 @@ pub(crate) struct BlobInfo {
 
 impl BlobInfo {
     pub(crate) fn of(digest: Digest, record: BlobRecord) -> Self {
-        let time = |t: Option<Timestamp>| t.as_ref().map_or(SystemTime::UNIX_EPOCH, gantry_api::time::system_time);
+        let time =
+            |t: Option<Timestamp>| t.as_ref().map_or(SystemTime::UNIX_EPOCH, gantry_api::time::system_time);
         BlobInfo {
             digest,
             size: record.size,

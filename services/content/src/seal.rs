@@ -47,7 +47,11 @@ pub(crate) fn seal(layout: &Layout, id: &IngestId, algorithm: Algorithm) -> Resu
     let length = file.metadata().map_err(Error::io("look at", &path))?.len();
     let patience = if length > FEW_BYTES { PATIENCE } else { Duration::ZERO };
     if !wait_for_writers_to_leave(&file, &path, patience)? {
-        tracing::debug!(ingest = id.as_str(), length, "the writer keeps its descriptor at the commit: the bytes are copied");
+        tracing::debug!(
+            ingest = id.as_str(),
+            length,
+            "the writer keeps its descriptor at the commit: the bytes are copied"
+        );
         return copy(layout, id, &file, algorithm);
     }
     // The disk works while the processor hashes.
@@ -83,7 +87,12 @@ fn copy(layout: &Layout, id: &IngestId, from: &File, algorithm: Algorithm) -> Re
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", path)(e)),
         _ => {}
     }
-    let to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(Error::io("create", &path))?;
+    let to = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(Error::io("create", &path))?;
     let copied = hash(from, &layout.data(id), algorithm, |offset, bytes| {
         to.write_all_at(bytes, offset).map_err(Error::io("write", &path))
     });
@@ -134,7 +143,10 @@ mod tests {
         let (_dir, layout, id) = ingest();
         std::fs::write(layout.data(&id), "bytes").unwrap();
         let proved = seal(&layout, &id, Algorithm::Sha256).unwrap();
-        assert_eq!((proved.path, proved.digest, proved.size), (layout.data(&id), Digest::sha256(b"bytes"), 5));
+        assert_eq!(
+            (proved.path, proved.digest, proved.size),
+            (layout.data(&id), Digest::sha256(b"bytes"), 5)
+        );
     }
 
     #[test]

@@ -25,12 +25,15 @@ pub(crate) fn routes(store: Store) -> Routes {
     let content = ContentServer::new(content::Server(store.clone()))
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT);
-    let collector = CollectorServer::new(collector::Server(store.clone())).max_decoding_message_size(MESSAGE_LIMIT);
+    let collector =
+        CollectorServer::new(collector::Server(store.clone())).max_decoding_message_size(MESSAGE_LIMIT);
     Routes::new(content).add_service(collector).add_service(FsckServer::new(fsck::Server(store)))
 }
 
 /// Carries a change through to its end even if its caller goes away in the middle.
-async fn to_the_end<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T, Status> {
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T, Status> {
     match tokio::spawn(work).await {
         Ok(outcome) => outcome.map_err(gantry_rpc::status),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

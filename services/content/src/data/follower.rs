@@ -36,7 +36,11 @@ impl Session {
 }
 
 /// Tells the follower of every change, until the end of the ingest or of the connection.
-async fn tell(stream: &mut UnixStream, opened: &State, mut news: watch::Receiver<State>) -> std::io::Result<()> {
+async fn tell(
+    stream: &mut UnixStream,
+    opened: &State,
+    mut news: watch::Receiver<State>,
+) -> std::io::Result<()> {
     let mut told = None;
     loop {
         let state = news.borrow_and_update().clone();

@@ -40,8 +40,12 @@ impl Session {
                     let stays = matches!(answer, Err(Error::WrongSize { .. } | Error::WrongDigest { .. }));
                     (answer, stays)
                 }
-                Some(Message::Truncate(_)) => (self.writer.truncate().await.map(|()| pb::Committed::default()), true),
-                Some(Message::Abort(_)) => (self.writer.abort().await.map(|()| pb::Committed::default()), false),
+                Some(Message::Truncate(_)) => {
+                    (self.writer.truncate().await.map(|()| pb::Committed::default()), true)
+                }
+                Some(Message::Abort(_)) => {
+                    (self.writer.abort().await.map(|()| pb::Committed::default()), false)
+                }
                 None => (Err(Error::Missing { field: "message" }), false),
             };
             data::send(stream, &answer.unwrap_or_else(failed)).await?;

@@ -70,7 +70,9 @@ impl Writer {
         let state = self.state();
         match state.fate {
             Fate::Live => Ok(state),
-            Fate::New | Fate::Committed { .. } | Fate::Gone(_) => Err(Error::IngestAborted { reference: self.reference() }),
+            Fate::New | Fate::Committed { .. } | Fate::Gone(_) => {
+                Err(Error::IngestAborted { reference: self.reference() })
+            }
         }
     }
 
@@ -93,7 +95,8 @@ impl Writer {
                 actual: size.saturating_add(bytes.len() as u64),
             });
         }
-        let (lock, path, offset) = (self.lock.clone(), self.store.layout().data(&self.ingest().id), state.written);
+        let (lock, path, offset) =
+            (self.lock.clone(), self.store.layout().data(&self.ingest().id), state.written);
         let file = match &self.file {
             Some(file) => file.clone(),
             None => Arc::new(layout::open_write(&path)?),

@@ -19,10 +19,15 @@ pub(super) struct Server(pub(super) Store);
 impl Collector for Server {
     type ScanStream = Answers<pb::ScanResponse>;
 
-    async fn namespaces(&self, _: Request<pb::NamespacesRequest>) -> Result<Response<pb::NamespacesResponse>, Status> {
+    async fn namespaces(
+        &self,
+        _: Request<pb::NamespacesRequest>,
+    ) -> Result<Response<pb::NamespacesResponse>, Status> {
         let store = self.0.clone();
         let namespaces = blocking(move || store.namespaces()).await.map_err(status)?;
-        Ok(Response::new(pb::NamespacesResponse { namespaces: namespaces.iter().map(ToString::to_string).collect() }))
+        Ok(Response::new(pb::NamespacesResponse {
+            namespaces: namespaces.iter().map(ToString::to_string).collect(),
+        }))
     }
 
     async fn begin(&self, request: Request<pb::BeginRequest>) -> Result<Response<pb::BeginResponse>, Status> {
@@ -33,7 +38,8 @@ impl Collector for Server {
     async fn scan(&self, request: Request<pb::ScanRequest>) -> Result<Response<Self::ScanStream>, Status> {
         let namespace = namespace(&request.get_ref().namespace)?;
         let store = self.0.clone();
-        let mut nodes = blocking(move || store.scan(&namespace)).await.map_err(status)?.into_iter().map(node).peekable();
+        let mut nodes =
+            blocking(move || store.scan(&namespace)).await.map_err(status)?.into_iter().map(node).peekable();
         let mut messages = Vec::new();
         while nodes.peek().is_some() {
             messages.push(Ok(pb::ScanResponse { nodes: nodes.by_ref().take(SCAN_CHUNK).collect() }));

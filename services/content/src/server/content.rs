@@ -34,7 +34,10 @@ impl Content for Server {
         Ok(Response::new(pb::InfoResponse { info: Some(convert::info(info)) }))
     }
 
-    async fn update(&self, request: Request<pb::UpdateRequest>) -> Result<Response<pb::UpdateResponse>, Status> {
+    async fn update(
+        &self,
+        request: Request<pb::UpdateRequest>,
+    ) -> Result<Response<pb::UpdateResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let request = request.into_inner();
         let info = request.info.ok_or(Error::Missing { field: "info" }).map_err(status)?;
@@ -46,14 +49,19 @@ impl Content for Server {
         Ok(Response::new(pb::UpdateResponse { info: Some(convert::info(info)) }))
     }
 
-    async fn list(&self, request: Request<pb::ListContentRequest>) -> Result<Response<Self::ListStream>, Status> {
+    async fn list(
+        &self,
+        request: Request<pb::ListContentRequest>,
+    ) -> Result<Response<Self::ListStream>, Status> {
         let namespace = context::namespace(&request)?;
         let filters = FilterSet::parse(&request.get_ref().filters).map_err(|e| status(Error::from(e)))?;
         let store = self.0.clone();
         let blobs = crate::store::blocking(move || store.list(&namespace, &filters)).await.map_err(status)?;
         let messages: Vec<_> = blobs
             .chunks(LIST_CHUNK)
-            .map(|blobs| Ok(pb::ListContentResponse { info: blobs.iter().cloned().map(convert::info).collect() }))
+            .map(|blobs| {
+                Ok(pb::ListContentResponse { info: blobs.iter().cloned().map(convert::info).collect() })
+            })
             .collect();
         Ok(Response::new(Box::pin(stream::iter(messages))))
     }
@@ -65,7 +73,10 @@ impl Content for Server {
         to_the_end(async move { store.delete(&namespace, &digest).await }).await.map(Response::new)
     }
 
-    async fn read(&self, request: Request<pb::ReadContentRequest>) -> Result<Response<Self::ReadStream>, Status> {
+    async fn read(
+        &self,
+        request: Request<pb::ReadContentRequest>,
+    ) -> Result<Response<Self::ReadStream>, Status> {
         let namespace = context::namespace(&request)?;
         let request = request.into_inner();
         let digest = convert::digest(&request.digest).map_err(status)?;
@@ -74,7 +85,10 @@ impl Content for Server {
         Ok(Response::new(Box::pin(read::pieces(file, self.0.layout().blob(&digest), range))))
     }
 
-    async fn status(&self, request: Request<pb::StatusRequest>) -> Result<Response<pb::StatusResponse>, Status> {
+    async fn status(
+        &self,
+        request: Request<pb::StatusRequest>,
+    ) -> Result<Response<pb::StatusResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let key = IngestKey::new(namespace, request.into_inner().r#ref).map_err(status)?;
         let found = self.0.status(&key).map_err(status)?;

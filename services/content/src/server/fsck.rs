@@ -21,14 +21,22 @@ impl Fsck for Server {
 
 fn stray((stray, repaired): (Stray, bool)) -> pb::Stray {
     let (kind, name, detail) = match stray {
-        Stray::BlobRecord(namespace, digest) => {
-            ("record", digest.to_string(), format!("a blob of namespace {namespace} whose bytes are missing or damaged"))
+        Stray::BlobRecord(namespace, digest) => (
+            "record",
+            digest.to_string(),
+            format!("a blob of namespace {namespace} whose bytes are missing or damaged"),
+        ),
+        Stray::BlobFile(digest) => {
+            ("directory", digest.to_string(), "bytes of a blob that no namespace has".to_owned())
         }
-        Stray::BlobFile(digest) => ("directory", digest.to_string(), "bytes of a blob that no namespace has".to_owned()),
-        Stray::IngestRecord(key) => {
-            ("record", key.reference, format!("an ingest of namespace {} whose bytes are missing", key.namespace))
+        Stray::IngestRecord(key) => (
+            "record",
+            key.reference,
+            format!("an ingest of namespace {} whose bytes are missing", key.namespace),
+        ),
+        Stray::IngestDirectory(id) => {
+            ("ingest", id.as_str().to_owned(), "bytes of an ingest without a record".to_owned())
         }
-        Stray::IngestDirectory(id) => ("ingest", id.as_str().to_owned(), "bytes of an ingest without a record".to_owned()),
     };
     pb::Stray { kind: kind.to_owned(), name, detail, repaired }
 }

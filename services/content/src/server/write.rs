@@ -35,7 +35,11 @@ impl Session {
         ReceiverStream::new(stream)
     }
 
-    async fn run(self, mut requests: Streaming<pb::WriteContentRequest>, answers: &mpsc::Sender<Answer>) -> Result<(), Status> {
+    async fn run(
+        self,
+        mut requests: Streaming<pb::WriteContentRequest>,
+        answers: &mpsc::Sender<Answer>,
+    ) -> Result<(), Status> {
         let Some(first) = requests.message().await? else { return Ok(()) };
         let mut conversation = self.open(&first).await.map_err(gantry_rpc::status)?;
         let mut request = first;
@@ -71,7 +75,11 @@ struct Conversation {
 }
 
 impl Conversation {
-    async fn answer(&mut self, action: WriteAction, request: pb::WriteContentRequest) -> Result<pb::WriteContentResponse> {
+    async fn answer(
+        &mut self,
+        action: WriteAction,
+        request: pb::WriteContentRequest,
+    ) -> Result<pb::WriteContentResponse> {
         self.hear(&request).await?;
         let digest = match action {
             WriteAction::Stat => Some(self.writer.digest().await?),

@@ -16,7 +16,9 @@ impl Store {
     /// A blob as the namespace sees it.
     pub(crate) fn info(&self, namespace: &Namespace, digest: &Digest) -> Result<BlobInfo> {
         let record = self.0.records.blobs.get(&(namespace.clone(), digest.clone()))?;
-        record.map(|record| BlobInfo::of(digest.clone(), record)).ok_or_else(|| Error::NotFound(digest.clone()))
+        record
+            .map(|record| BlobInfo::of(digest.clone(), record))
+            .ok_or_else(|| Error::NotFound(digest.clone()))
     }
 
     /// The namespace's blobs that pass the filters, by digest.
@@ -80,7 +82,10 @@ impl Store {
 
     /// Takes a blob out of the namespace; its bytes go with the last namespace that had it.
     pub(crate) async fn delete(&self, namespace: &Namespace, digest: &Digest) -> Result<()> {
-        self.delete_unless(namespace, digest, || false).await?.map(drop).ok_or_else(|| Error::NotFound(digest.clone()))
+        self.delete_unless(namespace, digest, || false)
+            .await?
+            .map(drop)
+            .ok_or_else(|| Error::NotFound(digest.clone()))
     }
 
     /// [`Store::delete`], unless `keep` says so under the digest's lock. The freed bytes, if there was such a blob.

@@ -56,7 +56,8 @@ pub(crate) struct Swept {
 impl Store {
     /// Every namespace that has a blob or an ingest.
     pub(crate) fn namespaces(&self) -> Result<BTreeSet<Namespace>> {
-        let mut namespaces: BTreeSet<Namespace> = self.live_ingests(None).iter().map(|i| i.key.namespace.clone()).collect();
+        let mut namespaces: BTreeSet<Namespace> =
+            self.live_ingests(None).iter().map(|i| i.key.namespace.clone()).collect();
         for record in self.0.records.holders.iter_all() {
             let ((_, namespace), _) = record?;
             namespaces.insert(namespace);
@@ -77,7 +78,9 @@ impl Store {
             let labels = BlobInfo::of(digest.clone(), record).labels;
             nodes.push(Node {
                 root: gc::is_root(&labels),
-                references: gc::edges(&labels).map(|edge| (edge.resource_type(), edge.key().to_owned())).collect(),
+                references: gc::edges(&labels)
+                    .map(|edge| (edge.resource_type(), edge.key().to_owned()))
+                    .collect(),
                 kept_by: gc::back_references(&labels).map(|(kind, key)| (kind, key.to_owned())).collect(),
                 name: ResourceName::Blob(digest),
             });
@@ -92,7 +95,12 @@ impl Store {
     }
 
     /// Deletes what nothing reaches, but what was used since the mark.
-    pub(crate) async fn sweep(&self, namespace: &Namespace, mark: u64, names: Vec<ResourceName>) -> Result<Swept> {
+    pub(crate) async fn sweep(
+        &self,
+        namespace: &Namespace,
+        mark: u64,
+        names: Vec<ResourceName>,
+    ) -> Result<Swept> {
         let mut swept = Swept::default();
         if !self.0.stamps.knows_since(mark) {
             tracing::info!(%namespace, "not swept: what was used since the collection began is not known");
@@ -102,7 +110,8 @@ impl Store {
             let freed = match &name {
                 ResourceName::Blob(digest) => {
                     let resource = Resource::Blob(namespace.clone(), digest.clone());
-                    self.delete_unless(namespace, digest, || self.0.stamps.touched_since(&resource, mark)).await?
+                    self.delete_unless(namespace, digest, || self.0.stamps.touched_since(&resource, mark))
+                        .await?
                 }
                 ResourceName::Ingest(reference) => self.sweep_ingest(namespace, reference, mark).await?,
             };

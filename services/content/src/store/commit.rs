@@ -77,7 +77,11 @@ impl Writer {
 
     fn check_size(&self, expected: u64, actual: u64) -> Result<()> {
         if expected > 0 && expected != actual {
-            return Err(Error::WrongSize { reference: self.ingest().key.reference.clone(), expected, actual });
+            return Err(Error::WrongSize {
+                reference: self.ingest().key.reference.clone(),
+                expected,
+                actual,
+            });
         }
         Ok(())
     }
@@ -135,7 +139,11 @@ impl Writer {
 
         store.0.metrics.committed.inc();
         store.0.metrics.committed_bytes.inc_by(size);
-        let event = ContentCreate { digest: digest.to_string(), size: i64::try_from(size).unwrap_or(i64::MAX), ..Default::default() };
+        let event = ContentCreate {
+            digest: digest.to_string(),
+            size: i64::try_from(size).unwrap_or(i64::MAX),
+            ..Default::default()
+        };
         store.0.publisher.publish(&namespace, "/content/create", &event);
         store.forget(&ingest, Fate::Committed { digest, size });
         store.announce_arrival();
@@ -176,7 +184,8 @@ impl Writer {
 /// Gives proved bytes their name among the blobs, durably. Under the digest's lock, when no record has the digest.
 fn link(layout: &Layout, proved: &Proved) -> Result<()> {
     let blob = layout.blob(&proved.digest);
-    std::fs::set_permissions(&proved.path, Permissions::from_mode(BLOB_MODE)).map_err(Error::io("protect", &proved.path))?;
+    std::fs::set_permissions(&proved.path, Permissions::from_mode(BLOB_MODE))
+        .map_err(Error::io("protect", &proved.path))?;
     let linked = match std::fs::hard_link(&proved.path, &blob) {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
             // Nobody has a record of it: a delete or a commit that failed half-way left it.

@@ -23,7 +23,12 @@ pub(crate) enum Followed {
 
 impl Store {
     /// Opens the blob, or the ingest under the key, whichever is there; waits for one of them to appear.
-    pub(crate) async fn follow(&self, key: &IngestKey, digest: Option<&Digest>, wait: Duration) -> Result<Followed> {
+    pub(crate) async fn follow(
+        &self,
+        key: &IngestKey,
+        digest: Option<&Digest>,
+        wait: Duration,
+    ) -> Result<Followed> {
         let mut arrivals = self.0.arrivals.subscribe();
         let found = async {
             loop {

@@ -110,7 +110,9 @@ impl Store {
         });
         let state = ingest.state();
         let elsewhere = match &state.expected {
-            Some(digest) => self.0.records.held_size(digest)?.filter(|size| state.total == 0 || state.total == *size),
+            Some(digest) => {
+                self.0.records.held_size(digest)?.filter(|size| state.total == 0 || state.total == *size)
+            }
             None => None,
         };
         let is_new = state.fate == Fate::New;
@@ -122,7 +124,11 @@ impl Store {
         if is_new || record != before {
             let records = &self.0.records;
             let mut batch = records.database.batch();
-            batch.put(&records.ingests, &(ingest.key.namespace.clone(), ingest.key.reference.clone()), &record);
+            batch.put(
+                &records.ingests,
+                &(ingest.key.namespace.clone(), ingest.key.reference.clone()),
+                &record,
+            );
             batch.commit().await?;
         }
         self.0.stamps.touch(Resource::Ingest(ingest.key.namespace.clone(), ingest.key.reference.clone()));
@@ -146,7 +152,8 @@ impl Store {
 
     /// The namespace's ingests that pass the filters, by ref.
     pub(crate) fn statuses(&self, namespace: &Namespace, filters: &FilterSet) -> Vec<IngestStatus> {
-        let mut statuses: Vec<_> = self.live_ingests(Some(namespace)).iter().map(|i| IngestStatus::from(&**i)).collect();
+        let mut statuses: Vec<_> =
+            self.live_ingests(Some(namespace)).iter().map(|i| IngestStatus::from(&**i)).collect();
         statuses.retain(|status| filters.matches(status));
         statuses.sort_by(|a, b| a.reference.cmp(&b.reference));
         statuses
@@ -179,7 +186,9 @@ impl Store {
             let Ok(_lock) = ingest.lock(&self.0.layout) else { continue };
             match self.end(&ingest, Fate::Gone("expired")).await {
                 Ok(()) => tracing::info!(reference = ingest.key.reference, "an ingest expired"),
-                Err(error) => tracing::warn!(reference = ingest.key.reference, %error, "cannot end an expired ingest"),
+                Err(error) => {
+                    tracing::warn!(reference = ingest.key.reference, %error, "cannot end an expired ingest")
+                }
             }
         }
     }

@@ -15,11 +15,22 @@ impl Store {
     }
 
     /// Adds a blob to the lease, if there is one.
-    pub(super) async fn lease_blob(&self, namespace: &Namespace, lease: Option<&str>, digest: &Digest) -> Result<()> {
+    pub(super) async fn lease_blob(
+        &self,
+        namespace: &Namespace,
+        lease: Option<&str>,
+        digest: &Digest,
+    ) -> Result<()> {
         self.add_to_lease(namespace, lease, "content", digest.as_str()).await
     }
 
-    async fn add_to_lease(&self, namespace: &Namespace, lease: Option<&str>, kind: &str, id: &str) -> Result<()> {
+    async fn add_to_lease(
+        &self,
+        namespace: &Namespace,
+        lease: Option<&str>,
+        kind: &str,
+        id: &str,
+    ) -> Result<()> {
         let Some(lease) = lease else { return Ok(()) };
         let resource = leases::Resource { id: id.to_owned(), r#type: kind.to_owned() };
         let request = leases::AddResourceRequest { id: lease.to_owned(), resource: Some(resource) };

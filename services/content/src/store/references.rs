@@ -50,7 +50,8 @@ impl Store {
     }
 
     async fn hold(&self, namespace: &Namespace, edges: BTreeSet<Edge>) {
-        let resource = |edge: Edge| gc_proto::Resource { r#type: edge.resource_type(), key: edge.key().to_owned() };
+        let resource =
+            |edge: Edge| gc_proto::Resource { r#type: edge.resource_type(), key: edge.key().to_owned() };
         let request = gc_proto::HoldRequest {
             namespace: namespace.to_string(),
             resources: edges.into_iter().map(resource).collect(),

@@ -45,7 +45,10 @@ async fn a_scan_tells_roots_and_references() {
     assert!(!node(parent.as_str()).root);
     let snapshot = pb::Resource { r#type: "snapshots/overlayfs".into(), key: "top".into() };
     assert_eq!(node(parent.as_str()).references, [blob(&child), snapshot]);
-    assert_eq!(node(parent.as_str()).kept_by, [pb::Resource { r#type: "containers".into(), key: "c1".into() }]);
+    assert_eq!(
+        node(parent.as_str()).kept_by,
+        [pb::Resource { r#type: "containers".into(), key: "c1".into() }]
+    );
     assert!(node("ingest").root);
     let namespaces = collector.namespaces(pb::NamespacesRequest {}).await.unwrap().into_inner().namespaces;
     assert_eq!(namespaces, ["moby", "other"]);
@@ -59,20 +62,27 @@ async fn a_sweep_spares_what_was_used_since_its_mark() {
         digests.push(content.put(&moby(), name.as_bytes(), &[]).await.unwrap());
     }
     let mark = begin(&content).await;
-    let touch = pb::TouchRequest { namespace: "moby".into(), resources: vec![blob(&digests[1]), blob(&Digest::sha256(b"?"))] };
+    let touch = pb::TouchRequest {
+        namespace: "moby".into(),
+        resources: vec![blob(&digests[1]), blob(&Digest::sha256(b"?"))],
+    };
     let missing = content.peers.collector("content").touch(touch).await.unwrap().into_inner().missing;
     assert_eq!(missing, [blob(&Digest::sha256(b"?"))]);
-    content.client().update(gantry_rpc::context::with_namespace(
-        gantry_proto::containerd::services::content::v1::UpdateRequest {
-            info: Some(gantry_proto::containerd::services::content::v1::Info {
-                digest: digests[2].to_string(),
-                labels: [("containerd.io/gc.ref.content.0".to_owned(), digests[4].to_string())].into(),
-                ..Default::default()
-            }),
-            update_mask: None,
-        },
-        &moby(),
-    )).await.unwrap();
+    content
+        .client()
+        .update(gantry_rpc::context::with_namespace(
+            gantry_proto::containerd::services::content::v1::UpdateRequest {
+                info: Some(gantry_proto::containerd::services::content::v1::Info {
+                    digest: digests[2].to_string(),
+                    labels: [("containerd.io/gc.ref.content.0".to_owned(), digests[4].to_string())].into(),
+                    ..Default::default()
+                }),
+                update_mask: None,
+            },
+            &moby(),
+        ))
+        .await
+        .unwrap();
     content.put(&moby(), b"wanted", &[]).await.unwrap_err();
     let new = content.put(&moby(), b"new", &[]).await.unwrap();
 

@@ -46,7 +46,8 @@ impl Content {
         let service = tokio::spawn(async move {
             gantry_content::Service::run(context).await.expect("the service ends well");
         });
-        let content = Content { peers: Peers::new(&roots.run), dir, control, shutdown, service: Some(service) };
+        let content =
+            Content { peers: Peers::new(&roots.run), dir, control, shutdown, service: Some(service) };
         for _ in 0..500 {
             let answers = content.list(&moby()).await;
             match answers {
@@ -79,7 +80,11 @@ impl Content {
         self.list_filtered(namespace, &[]).await
     }
 
-    pub async fn list_filtered(&self, namespace: &Namespace, filters: &[&str]) -> Result<Vec<pb::Info>, Status> {
+    pub async fn list_filtered(
+        &self,
+        namespace: &Namespace,
+        filters: &[&str],
+    ) -> Result<Vec<pb::Info>, Status> {
         let request = pb::ListContentRequest { filters: filters.iter().map(ToString::to_string).collect() };
         let mut stream = self.client().list(context::with_namespace(request, namespace)).await?.into_inner();
         let mut blobs = Vec::new();
@@ -95,7 +100,13 @@ impl Content {
         Ok(answer.into_inner().info.expect("an info"))
     }
 
-    pub async fn read(&self, namespace: &Namespace, digest: &Digest, offset: i64, size: i64) -> Result<Vec<u8>, Status> {
+    pub async fn read(
+        &self,
+        namespace: &Namespace,
+        digest: &Digest,
+        offset: i64,
+        size: i64,
+    ) -> Result<Vec<u8>, Status> {
         let request = pb::ReadContentRequest { digest: digest.to_string(), offset, size };
         let mut stream = self.client().read(context::with_namespace(request, namespace)).await?.into_inner();
         let mut bytes = Vec::new();
@@ -125,7 +136,12 @@ impl Content {
     }
 
     /// Writes and commits bytes in one message.
-    pub async fn put(&self, namespace: &Namespace, bytes: &[u8], labels: &[(&str, &str)]) -> Result<Digest, Status> {
+    pub async fn put(
+        &self,
+        namespace: &Namespace,
+        bytes: &[u8],
+        labels: &[(&str, &str)],
+    ) -> Result<Digest, Status> {
         let digest = Digest::sha256(bytes);
         let mut stream = self.write(namespace, None).await;
         let request = pb::WriteContentRequest {
@@ -168,7 +184,10 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub async fn ask(&mut self, request: pb::WriteContentRequest) -> Result<pb::WriteContentResponse, Status> {
+    pub async fn ask(
+        &mut self,
+        request: pb::WriteContentRequest,
+    ) -> Result<pb::WriteContentResponse, Status> {
         // After an error the stream is closed for requests; the answer tells why.
         let _ = self.requests.send(request).await;
         match self.answers.message().await? {
@@ -186,7 +205,11 @@ impl Stream {
 }
 
 pub fn stat(reference: &str) -> pb::WriteContentRequest {
-    pb::WriteContentRequest { action: pb::WriteAction::Stat.into(), r#ref: reference.to_owned(), ..Default::default() }
+    pb::WriteContentRequest {
+        action: pb::WriteAction::Stat.into(),
+        r#ref: reference.to_owned(),
+        ..Default::default()
+    }
 }
 
 pub fn write(offset: i64, bytes: &[u8]) -> pb::WriteContentRequest {
@@ -251,7 +274,8 @@ impl Control {
     /// Waits until so many events have come; their topics.
     pub async fn topics(&self, count: usize) -> Vec<String> {
         for _ in 0..500 {
-            let topics: Vec<_> = self.events.lock().expect("no panic").iter().map(|e| e.topic.clone()).collect();
+            let topics: Vec<_> =
+                self.events.lock().expect("no panic").iter().map(|e| e.topic.clone()).collect();
             if topics.len() >= count {
                 return topics;
             }
@@ -263,7 +287,10 @@ impl Control {
 
 #[tonic::async_trait]
 impl Leases for Control {
-    async fn add_resource(&self, request: Request<leases::AddResourceRequest>) -> Result<Response<()>, Status> {
+    async fn add_resource(
+        &self,
+        request: Request<leases::AddResourceRequest>,
+    ) -> Result<Response<()>, Status> {
         context::namespace(&request)?;
         let request = request.into_inner();
         if request.id != LEASE {
@@ -274,7 +301,10 @@ impl Leases for Control {
         Ok(Response::new(()))
     }
 
-    async fn create(&self, _: Request<leases::CreateRequest>) -> Result<Response<leases::CreateResponse>, Status> {
+    async fn create(
+        &self,
+        _: Request<leases::CreateRequest>,
+    ) -> Result<Response<leases::CreateResponse>, Status> {
         Err(Status::unimplemented("a fake"))
     }
 
@@ -286,7 +316,10 @@ impl Leases for Control {
         Err(Status::unimplemented("a fake"))
     }
 
-    async fn delete_resource(&self, _: Request<leases::DeleteResourceRequest>) -> Result<Response<()>, Status> {
+    async fn delete_resource(
+        &self,
+        _: Request<leases::DeleteResourceRequest>,
+    ) -> Result<Response<()>, Status> {
         Err(Status::unimplemented("a fake"))
     }
 
@@ -311,7 +344,10 @@ impl Events for Control {
         Ok(Response::new(()))
     }
 
-    async fn subscribe(&self, _: Request<SubscribeRequest>) -> Result<Response<Self::SubscribeStream>, Status> {
+    async fn subscribe(
+        &self,
+        _: Request<SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
         Err(Status::unimplemented("a fake"))
     }
 }

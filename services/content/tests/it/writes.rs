@@ -96,7 +96,8 @@ async fn an_expected_blob_that_is_there_ends_the_ingest() {
     assert_eq!(again.code(), Code::AlreadyExists);
     let mut stream = content.write(&moby(), Some(LEASE)).await;
     stream.ask(stat("late")).await.unwrap();
-    let late = stream.ask(pb::WriteContentRequest { expected: digest.to_string(), ..stat("") }).await.unwrap_err();
+    let late =
+        stream.ask(pb::WriteContentRequest { expected: digest.to_string(), ..stat("") }).await.unwrap_err();
     assert_eq!(late.code(), Code::AlreadyExists);
     let mut stream = content.write(&moby(), None).await;
     stream.ask(stat("silent")).await.unwrap();
@@ -107,7 +108,10 @@ async fn an_expected_blob_that_is_there_ends_the_ingest() {
     assert!(content.files("ingest").is_empty());
     // Told that it is there, the client relies on it: the lease has it.
     let leased = content.control.leased();
-    assert_eq!(leased, [("ingests".to_owned(), "late".to_owned()), ("content".to_owned(), digest.to_string())]);
+    assert_eq!(
+        leased,
+        [("ingests".to_owned(), "late".to_owned()), ("content".to_owned(), digest.to_string())]
+    );
 }
 
 #[tokio::test]
@@ -124,7 +128,8 @@ async fn of_two_commits_of_one_blob_one_wins() {
     }
     let commits = streams.iter_mut().map(|stream| stream.ask(commit(200_000, 200_000, Some(&digest))));
     let outcomes = futures::future::join_all(commits).await;
-    let codes: Vec<_> = outcomes.iter().filter_map(|o| o.as_ref().err()).map(|status| status.code()).collect();
+    let codes: Vec<_> =
+        outcomes.iter().filter_map(|o| o.as_ref().err()).map(|status| status.code()).collect();
     assert_eq!(codes, [Code::AlreadyExists; 7]);
     assert_eq!(content.read(&moby(), &digest, 0, 0).await.unwrap(), bytes);
     assert!(content.files("ingest").is_empty());
@@ -134,7 +139,8 @@ async fn of_two_commits_of_one_blob_one_wins() {
 #[tokio::test]
 async fn an_abort_ends_the_ingest_even_under_its_writer() {
     let content = Content::start().await;
-    let abort = |reference: &str| context::with_namespace(pb::AbortRequest { r#ref: reference.into() }, &moby());
+    let abort =
+        |reference: &str| context::with_namespace(pb::AbortRequest { r#ref: reference.into() }, &moby());
     assert_eq!(content.client().abort(abort("none")).await.unwrap_err().code(), Code::NotFound);
     let mut stream = content.write(&moby(), None).await;
     stream.ask(stat("r")).await.unwrap();

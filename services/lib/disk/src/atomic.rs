@@ -28,7 +28,8 @@ pub fn write_with_mode(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>, mode: u3
         file.write_all(bytes.as_ref())?;
         file.sync_all()
     })();
-    let outcome = written.map_err(|e| Error::io("write", &temporary, e)).and_then(|()| rename(&temporary, path));
+    let outcome =
+        written.map_err(|e| Error::io("write", &temporary, e)).and_then(|()| rename(&temporary, path));
     if outcome.is_err() {
         let _ = std::fs::remove_file(&temporary);
     }
@@ -146,7 +147,8 @@ mod tests {
         }
         remove_strays(dir.path()).unwrap();
         remove_strays(dir.path().join("missing")).unwrap();
-        let mut left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let mut left: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, [".hidden", "x", "y.tmp"]);
     }

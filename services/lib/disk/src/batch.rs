@@ -18,7 +18,12 @@ impl Batch {
     }
 
     /// Stores a record, replacing what the key had.
-    pub fn put<K: Key, V: Message + Default>(&mut self, table: &Table<K, V>, key: &K, value: &V) -> &mut Self {
+    pub fn put<K: Key, V: Message + Default>(
+        &mut self,
+        table: &Table<K, V>,
+        key: &K,
+        value: &V,
+    ) -> &mut Self {
         self.push(Change { table: table.name(), key: key.to_bytes(), value: Some(value.encode_to_vec()) })
     }
 

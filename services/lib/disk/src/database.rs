@@ -82,7 +82,8 @@ impl Database {
             }
         }
         let table_settings = TableSettings::new().map_err(error("make the cache"))?;
-        let columns = names.into_iter().map(|name| ColumnFamilyDescriptor::new(name, table_settings.options()));
+        let columns =
+            names.into_iter().map(|name| ColumnFamilyDescriptor::new(name, table_settings.options()));
         let db = Db::open_cf_descriptors(&options, path.as_path(), columns).map_err(error("open"))?;
         let db = Arc::new(db);
         let (writer, thread) = Writer::start(db.clone(), path.clone())?;
@@ -109,7 +110,11 @@ impl Database {
     fn migrate(&self, schema: Schema) -> Result<()> {
         let meta = self.shared.column(META);
         let known = schema.version();
-        let stored = self.shared.db.get_cf(&meta, SCHEMA_KEY).map_err(|e| self.shared.error("read the schema of", e))?;
+        let stored = self
+            .shared
+            .db
+            .get_cf(&meta, SCHEMA_KEY)
+            .map_err(|e| self.shared.error("read the schema of", e))?;
         let mut version = match stored {
             Some(bytes) => <u32 as Message>::decode(bytes.as_slice()).map_err(|e| Error::Corrupt {
                 table: META,
@@ -148,12 +153,16 @@ fn schema_is(version: u32) -> Change {
 
 /// A database is often opened from async code, where waiting for a channel is forbidden.
 fn on_a_thread_that_may_block<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    std::thread::scope(|scope| {
+        scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 impl Shared {
     pub(crate) fn column(&self, name: &'static str) -> Arc<BoundColumnFamily<'_>> {
-        self.db.cf_handle(name).unwrap_or_else(|| panic!("table {name} is not in the schema of {}", self.path.display()))
+        self.db
+            .cf_handle(name)
+            .unwrap_or_else(|| panic!("table {name} is not in the schema of {}", self.path.display()))
     }
 
     pub(crate) fn error(&self, op: &'static str, source: rocksdb::Error) -> Error {

@@ -80,7 +80,10 @@ impl Error {
                 matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
             }
             Error::Database { source, .. } => source.as_ref().contains("No space left on device"),
-            Error::Corrupt { .. } | Error::NewerSchema { .. } | Error::Migration { .. } | Error::Closed { .. } => false,
+            Error::Corrupt { .. }
+            | Error::NewerSchema { .. }
+            | Error::Migration { .. }
+            | Error::Closed { .. } => false,
         }
     }
 }

@@ -59,7 +59,10 @@ impl<K: Key, V: Message + Default> Table<K, V> {
     }
 
     /// [`Table::scan`] one record after the other, all as of this moment.
-    pub fn iter<P: Prefix<K> + ?Sized>(&self, prefix: &P) -> impl Iterator<Item = Result<(K, V)>> + '_ + use<'_, K, V, P> {
+    pub fn iter<P: Prefix<K> + ?Sized>(
+        &self,
+        prefix: &P,
+    ) -> impl Iterator<Item = Result<(K, V)>> + '_ + use<'_, K, V, P> {
         let mut start = Vec::new();
         prefix.encode_prefix(&mut start);
         self.walk(start)
@@ -79,7 +82,8 @@ impl<K: Key, V: Message + Default> Table<K, V> {
         let records = self.shared.db.iterator_cf_opt(&self.shared.column(self.name), options, mode);
         records.map(|record| {
             let (key, value) = record.map_err(|source| self.shared.error("scan", source))?;
-            let decoded = K::decode(&key).ok_or_else(|| self.corrupt(&key, "the key does not decode".into()))?;
+            let decoded =
+                K::decode(&key).ok_or_else(|| self.corrupt(&key, "the key does not decode".into()))?;
             Ok((decoded, self.decode_value(&key, &value)?))
         })
     }

@@ -98,7 +98,8 @@ fn run(db: &Db, path: &Path, mut queue: mpsc::Receiver<Waiting>) {
 fn write(db: &Db, path: &Path, merged: &[Waiting]) -> Result<()> {
     let mut batch = WriteBatch::default();
     for change in merged.iter().flat_map(|waiting| &waiting.changes) {
-        let table = db.cf_handle(change.table).expect("a table is only made for a column family that is open");
+        let table =
+            db.cf_handle(change.table).expect("a table is only made for a column family that is open");
         match &change.value {
             Some(value) => batch.put_cf(&table, &change.key, value),
             None => batch.delete_cf(&table, &change.key),
@@ -106,5 +107,9 @@ fn write(db: &Db, path: &Path, merged: &[Waiting]) -> Result<()> {
     }
     let mut options = WriteOptions::default();
     options.set_sync(true);
-    db.write_opt(batch, &options).map_err(|source| Error::Database { op: "write", path: path.to_path_buf(), source })
+    db.write_opt(batch, &options).map_err(|source| Error::Database {
+        op: "write",
+        path: path.to_path_buf(),
+        source,
+    })
 }

@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn the_fold_is_that_of_the_specification() {
-        let layers: Vec<DiffId> = ["a", "b", "c"].iter().map(|s| DiffId::new(Digest::sha256(s.as_bytes()))).collect();
+        let layers: Vec<DiffId> =
+            ["a", "b", "c"].iter().map(|s| DiffId::new(Digest::sha256(s.as_bytes()))).collect();
         assert_eq!(ChainId::fold(&[]), None);
         assert_eq!(ChainId::fold(&layers[..1]).unwrap().digest(), layers[0].digest());
         let two = Digest::sha256(format!("{} {}", layers[0], layers[1]).as_bytes());

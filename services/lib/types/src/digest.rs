@@ -119,7 +119,10 @@ impl Digest {
     /// The hash function.
     pub fn algorithm(&self) -> Algorithm {
         let name = &self.0[..self.0.len() - self.hex().len() - 1];
-        Algorithm::ALL.into_iter().find(|a| a.as_str() == name).expect("a digest is only made with a known algorithm")
+        Algorithm::ALL
+            .into_iter()
+            .find(|a| a.as_str() == name)
+            .expect("a digest is only made with a known algorithm")
     }
 
     /// The hash in lower-case hex digits.

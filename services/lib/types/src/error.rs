@@ -18,7 +18,9 @@ pub enum Error {
         reason: String,
     },
     /// A namespace, container id or topic part outside the identifier grammar.
-    #[error("identifier {value:?} must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$ and have 1 to 76 characters")]
+    #[error(
+        "identifier {value:?} must match ^[A-Za-z0-9]+(?:[._-](?:[A-Za-z0-9]+))*$ and have 1 to 76 characters"
+    )]
     Identifier {
         /// What was given.
         value: String,

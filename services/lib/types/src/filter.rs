@@ -34,12 +34,17 @@ pub struct FilterSet(Vec<Filter>);
 impl FilterSet {
     /// Parses the filters of a request.
     pub fn parse<S: AsRef<str>>(filters: &[S]) -> Result<Self> {
-        filters.iter().map(|text| parser::parse(text.as_ref()).map(Filter)).collect::<Result<_>>().map(FilterSet)
+        filters
+            .iter()
+            .map(|text| parser::parse(text.as_ref()).map(Filter))
+            .collect::<Result<_>>()
+            .map(FilterSet)
     }
 
     /// Whether the object passes.
     pub fn matches(&self, object: &impl Fields) -> bool {
-        self.0.is_empty() || self.0.iter().any(|filter| filter.0.iter().all(|selector| selector.holds(object)))
+        self.0.is_empty()
+            || self.0.iter().any(|filter| filter.0.iter().all(|selector| selector.holds(object)))
     }
 
     /// Whether everything passes without being looked at.

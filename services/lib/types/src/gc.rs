@@ -71,7 +71,8 @@ pub fn edges(labels: &Labels) -> impl Iterator<Item = Edge> + '_ {
         if is_or_extends(key, REF_IMAGE) {
             return Some(Edge::Image(value.clone()));
         }
-        let snapshotter = key.strip_prefix(REF_SNAPSHOT)?.split('/').next().filter(|name| !name.is_empty())?;
+        let snapshotter =
+            key.strip_prefix(REF_SNAPSHOT)?.split('/').next().filter(|name| !name.is_empty())?;
         Some(Edge::Snapshot { snapshotter: snapshotter.to_owned(), key: value.clone() })
     })
 }
@@ -87,7 +88,8 @@ pub fn back_references(labels: &Labels) -> impl Iterator<Item = (String, &str)> 
         } else if is_or_extends(key, BACK_CONTAINER) {
             "containers".to_owned()
         } else {
-            let snapshotter = key.strip_prefix(BACK_SNAPSHOT)?.split('/').next().filter(|name| !name.is_empty())?;
+            let snapshotter =
+                key.strip_prefix(BACK_SNAPSHOT)?.split('/').next().filter(|name| !name.is_empty())?;
             format!("snapshots/{snapshotter}")
         };
         Some((resource_type, value.as_str()))
@@ -133,7 +135,10 @@ mod tests {
             ]
         );
         assert!(back_references(&labels).next().is_none());
-        let back = Labels::from([("containerd.io/gc.bref.container.x", "c1"), ("containerd.io/gc.bref.snapshot.native", "s1")]);
+        let back = Labels::from([
+            ("containerd.io/gc.bref.container.x", "c1"),
+            ("containerd.io/gc.bref.snapshot.native", "s1"),
+        ]);
         let found: Vec<_> = back_references(&back).collect();
         assert_eq!(found, [("containers".to_owned(), "c1"), ("snapshots/native".to_owned(), "s1")]);
         assert!(!is_root(&labels));

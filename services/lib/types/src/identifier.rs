@@ -8,8 +8,11 @@ pub const MAX_LEN: usize = 76;
 
 /// Checks that `value` is an identifier.
 pub fn validate(value: &str) -> Result<()> {
-    let words_are_whole =
-        || value.split(['.', '_', '-']).all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let words_are_whole = || {
+        value
+            .split(['.', '_', '-'])
+            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric()))
+    };
     if value.len() <= MAX_LEN && words_are_whole() {
         return Ok(());
     }

@@ -16,9 +16,11 @@ pub struct Platform {
     variant: Option<String>,
 }
 
-const KNOWN_OS: [&str; 8] = ["linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "plan9"];
+const KNOWN_OS: [&str; 8] =
+    ["linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "plan9"];
 const KNOWN_ARCHITECTURE: [&str; 13] = [
-    "amd64", "386", "arm", "arm64", "ppc64", "ppc64le", "mips", "mipsle", "mips64", "mips64le", "riscv64", "s390x", "loong64",
+    "amd64", "386", "arm", "arm64", "ppc64", "ppc64le", "mips", "mipsle", "mips64", "mips64le", "riscv64",
+    "s390x", "loong64",
 ];
 
 impl Platform {
@@ -108,7 +110,9 @@ impl FromStr for Platform {
     fn from_str(value: &str) -> Result<Self> {
         let refuse = |reason| Error::Platform { value: value.chars().take(160).collect(), reason };
         let parts: Vec<&str> = value.split('/').collect();
-        let is_word = |s: &&str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+        let is_word = |s: &&str| {
+            !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        };
         if !parts.iter().all(is_word) {
             return Err(refuse("its parts must be words of letters, digits, '_', '-' and '.'"));
         }

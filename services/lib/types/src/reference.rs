@@ -39,11 +39,15 @@ impl Reference {
     /// 64 hex digits alone are refused, because they are an image's id.
     pub fn parse_normalized(text: &str) -> Result<Self> {
         if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return refuse(format!("repository name ({text}) cannot be 64 hexadecimal digits, which are an image id"));
+            return refuse(format!(
+                "repository name ({text}) cannot be 64 hexadecimal digits, which are an image id"
+            ));
         }
         let (domain, remainder) = split_domain(text);
         let (name, digest) = match remainder.split_once('@') {
-            Some((name, digest)) => (name, Some(digest.parse::<Digest>().map_err(|e| reference_error(e.to_string()))?)),
+            Some((name, digest)) => {
+                (name, Some(digest.parse::<Digest>().map_err(|e| reference_error(e.to_string()))?))
+            }
             None => (remainder.as_str(), None),
         };
         // The domain is cut off: a colon after the last slash can only begin a tag.
@@ -66,7 +70,12 @@ impl Reference {
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
             return refuse(format!("{:?} is not a tag", tag.chars().take(MAX_TAG).collect::<String>()));
         }
-        Ok(Reference { domain: domain.to_owned(), path: path.to_owned(), tag: tag.map(str::to_owned), digest })
+        Ok(Reference {
+            domain: domain.to_owned(),
+            path: path.to_owned(),
+            tag: tag.map(str::to_owned),
+            digest,
+        })
     }
 
     /// The registry: `docker.io`, `host:port`.
@@ -152,7 +161,8 @@ fn split_domain(text: &str) -> (&str, String) {
     let Some((head, rest)) = text.split_once('/') else {
         return (DEFAULT_DOMAIN, format!("{OFFICIAL_PREFIX}{text}"));
     };
-    let names_a_host = head == "localhost" || head.contains(['.', ':']) || head.chars().any(char::is_uppercase);
+    let names_a_host =
+        head == "localhost" || head.contains(['.', ':']) || head.chars().any(char::is_uppercase);
     let (domain, remainder) = if head == LEGACY_DOMAIN || head == DEFAULT_DOMAIN {
         (DEFAULT_DOMAIN, rest)
     } else if names_a_host {

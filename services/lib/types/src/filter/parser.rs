@@ -164,8 +164,11 @@ impl Parser<'_> {
                 '\\' => {
                     let Some((_, escape)) = chars.next() else { break };
                     let mut number = |digits: usize, radix: u32, first: Option<char>| {
-                        let text: String = first.into_iter().chain(chars.by_ref().map(|(_, c)| c)).take(digits).collect();
-                        Some(text).filter(|t| t.len() == digits).and_then(|t| u32::from_str_radix(&t, radix).ok())
+                        let text: String =
+                            first.into_iter().chain(chars.by_ref().map(|(_, c)| c)).take(digits).collect();
+                        Some(text)
+                            .filter(|t| t.len() == digits)
+                            .and_then(|t| u32::from_str_radix(&t, radix).ok())
                     };
                     let byte = |n: u32| u8::try_from(n).ok().map(|b| vec![b]);
                     let unicode = |n: u32| char::from_u32(n).map(|c| c.to_string().into_bytes());
