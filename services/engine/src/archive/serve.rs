@@ -1,0 +1,152 @@
+//! Archives on the data socket.
+
+use std::collections::BTreeMap;
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::Arc;
+
+use gantry_host::root::Dir;
+use gantry_proto::gantry::engine::v1 as pb;
+use pb::data_request::{ArchiveGet, ArchivePut, ArchiveStat, Export};
+use tokio::net::UnixStream;
+
+use super::place::Place;
+use super::stat::Found;
+use super::unpack::Manner;
+use super::{pack, stat, unpack};
+use crate::container::Container;
+use crate::container::create::blocking;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::root::kernel;
+
+/// A part of a container that is about to be sent.
+pub struct Getting {
+    place: Place,
+    found: Found,
+}
+
+impl Engine {
+    /// What a path is.
+    pub async fn archive_stat(&self, request: &ArchiveStat) -> Result<pb::PathStat> {
+        let (_, place, found) = self.look(&request.container, &request.path).await?;
+        Ok(found.view(&place.root, &place.path))
+    }
+
+    /// What a path is, and the means to send it.
+    pub async fn archive_get(&self, request: &ArchiveGet) -> Result<(pb::PathStat, Getting)> {
+        let (container, place, found) = self.look(&request.container, &request.path).await?;
+        self.publish_container(&container, "archive-path", BTreeMap::new());
+        Ok((found.view(&place.root, &place.path), Getting { place, found }))
+    }
+
+    async fn look(&self, name: &str, path: &str) -> Result<(Arc<Container>, Place, Found)> {
+        let container = self.index.find(name)?;
+        if path.is_empty() {
+            return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
+        }
+        let place = self.place(&container, path).await?;
+        let (name, path) = (name.to_owned(), path.to_owned());
+        let (place, found) = blocking(move || {
+            let found = stat::find(&place, &name, &path)?;
+            Ok((place, found))
+        })
+        .await?;
+        Ok((container, place, found))
+    }
+
+    /// Checks that a tar can be unpacked at a path.
+    pub async fn archive_put(&self, request: &ArchivePut) -> Result<(Place, Manner)> {
+        let container = self.index.find(&request.container)?;
+        if request.path.is_empty() {
+            return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
+        }
+        let place = self.place(&container, &request.path).await?;
+        let user = container.record().config.user.clone();
+        let (name, path) = (request.container.clone(), request.path.clone());
+        let (keep_kinds, as_user) = (request.no_overwrite_dir_non_dir, request.copy_uid_gid);
+        let answer = blocking(move || {
+            unpack::check(&place, &name, &path)?;
+            let owner = if as_user { owner_of(&place, &user)? } else { None };
+            Ok((place, Manner { keep_kinds, owner }))
+        })
+        .await?;
+        self.publish_container(&container, "extract-to-dir", BTreeMap::new());
+        Ok(answer)
+    }
+
+    /// The whole root of a container.
+    pub async fn export(&self, request: &Export) -> Result<Dir> {
+        let container = self.index.find(&request.container)?;
+        let root = self.bare_root(&container).await?;
+        self.publish_container(&container, "export", BTreeMap::new());
+        blocking(move || root.dir(Path::new("/")).map_err(kernel)).await
+    }
+}
+
+/// Sends a tar of what was found.
+pub async fn send(getting: Getting, stream: UnixStream) -> Result<()> {
+    let stream = to_blocking(stream)?;
+    blocking(move || pack::pack(&getting.place, &getting.found, BufWriter::with_capacity(256 * 1024, stream))).await
+}
+
+/// Sends a tar of everything in a directory.
+pub async fn send_all(directory: Dir, stream: UnixStream) -> Result<()> {
+    let stream = to_blocking(stream)?;
+    blocking(move || pack::pack_all(&directory, BufWriter::with_capacity(256 * 1024, stream))).await
+}
+
+/// Takes a tar; the stream comes back for the answer.
+pub async fn receive(place: Place, manner: Manner, stream: UnixStream) -> Result<(UnixStream, Result<()>)> {
+    let stream = to_blocking(stream)?;
+    let (stream, result) = blocking(move || {
+        let result = unpack::unpack(&place, &stream, manner);
+        Ok((stream, result))
+    })
+    .await?;
+    let socket = |source| Error::io("use", "data socket", source);
+    stream.set_nonblocking(true).map_err(socket)?;
+    Ok((UnixStream::from_std(stream).map_err(socket)?, result))
+}
+
+fn to_blocking(stream: UnixStream) -> Result<std::os::unix::net::UnixStream> {
+    let socket = |source| Error::io("use", "data socket", source);
+    let stream = stream.into_std().map_err(socket)?;
+    stream.set_nonblocking(false).map_err(socket)?;
+    Ok(stream)
+}
+
+/// The numbers of a container's user, by the accounts of its own root.
+fn owner_of(place: &Place, user: &str) -> Result<Option<(u32, u32)>> {
+    if user.is_empty() {
+        return Ok(None);
+    }
+    let (name, group) = user.split_once(':').unwrap_or((user, ""));
+    let lines = |file: &str| {
+        let bytes = place.root.read(Path::new(file)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let passwd = lines("/etc/passwd");
+    let account = passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.len() > 3 && (fields[0] == name || fields[2] == name));
+    let uid = match &account {
+        Some(fields) => fields[2].parse().ok(),
+        None => name.parse().ok(),
+    };
+    let Some(uid) = uid else {
+        return Err(Error::Invalid(format!("unable to find user {name}: no matching entries in passwd file")));
+    };
+    let gid = if group.is_empty() {
+        account.and_then(|fields| fields[3].parse().ok()).unwrap_or(0)
+    } else {
+        let groups = lines("/etc/group");
+        let found = groups.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            (fields.len() > 2 && fields[0] == group).then(|| fields[2].parse().ok()).flatten()
+        });
+        found.or_else(|| group.parse().ok()).unwrap_or(0)
+    };
+    Ok(Some((uid, gid)))
+}

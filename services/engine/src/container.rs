@@ -1,0 +1,174 @@
+//! One container: what it is, what has become of it, and what waits for it.
+//!
+//! ```text
+//!            ┌──────────── restart policy ─────────────┐
+//!            ▼                                         │
+//! created ─start─▶ running ⇄ paused ─exit─▶ exited ─▶ restarting
+//!    │                                        │
+//!    └───────────────▶ removing ◀─────────────┘──▶ (gone)
+//! ```
+//!
+//! Transitions are made by whoever holds the container's operation lock; the state itself is published through a watch
+//! channel, so that looking (`docker ps`) and waiting (`docker wait`) never take that lock. The order of a transition is:
+//! decide, publish, write, tell others.
+
+pub mod attach;
+pub mod changes;
+pub mod create;
+pub mod exit;
+pub mod files;
+pub mod health;
+pub mod kill;
+pub mod list;
+pub mod network;
+pub mod pause;
+pub mod prune;
+pub mod remove;
+pub mod rename;
+pub mod start;
+pub mod stats;
+pub mod top;
+pub mod update;
+pub mod validate;
+pub mod view;
+pub mod wait;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gantry_proto::gantry::engine::v1::Status;
+use gantry_proto::gantry::network::v1::Sandbox;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use crate::error::{Error, Result};
+use crate::exec::Exec;
+use crate::health::Health;
+use crate::record::{Record, State};
+use crate::restart::Backoff;
+
+/// A container.
+pub struct Container {
+    id: String,
+    /// Guards the record against half an update; readers take a copy of the pointer.
+    record: RwLock<Arc<Record>>,
+    live: watch::Sender<Live>,
+    /// Held for the length of an operation that changes what the container is or does.
+    operation: tokio::sync::Mutex<()>,
+    /// Callers who want to be connected before the process starts.
+    attaching: watch::Sender<usize>,
+    /// Execs by id, ended ones too, until the container's run ends.
+    pub(crate) execs: Mutex<BTreeMap<String, Arc<Exec>>>,
+    /// The delay of automatic restarts.
+    pub(crate) backoff: Mutex<Backoff>,
+}
+
+/// What can be seen and waited for.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// What is also written down.
+    pub state: State,
+    /// The network, while there is one.
+    pub sandbox: Option<Arc<Sandbox>>,
+    /// Health, while there is a check.
+    pub health: Option<Health>,
+    /// Counts runs: what belongs to an earlier run does not touch a later one.
+    pub run: u64,
+    /// Runs that have ended.
+    pub exits: u64,
+    /// Starts that have failed.
+    pub failures: u64,
+    /// The shim takes attachments.
+    pub attachable: bool,
+    /// It is being restarted by hand: its end neither removes it nor calls for the restart policy.
+    pub kept: bool,
+    /// It is being removed, or was.
+    pub removing: bool,
+    /// It is no more.
+    pub removed: bool,
+}
+
+impl Container {
+    /// A container as it is recorded.
+    pub fn new(record: Record, state: State) -> Container {
+        Container {
+            id: record.id.clone(),
+            record: RwLock::new(Arc::new(record)),
+            live: watch::channel(Live { state, ..Live::default() }).0,
+            operation: tokio::sync::Mutex::new(()),
+            attaching: watch::channel(0).0,
+            execs: Mutex::new(BTreeMap::new()),
+            backoff: Mutex::new(Backoff::default()),
+        }
+    }
+
+    /// 64 hexadecimal digits.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its name now.
+    pub fn name(&self) -> String {
+        self.record.read().name.clone()
+    }
+
+    /// Its record now.
+    pub fn record(&self) -> Arc<Record> {
+        Arc::clone(&self.record.read())
+    }
+
+    /// Replaces the record; for the holder of the operation lock.
+    pub(crate) fn set_record(&self, record: Record) {
+        *self.record.write() = Arc::new(record);
+    }
+
+    /// What is going on now.
+    pub fn live(&self) -> watch::Ref<'_, Live> {
+        self.live.borrow()
+    }
+
+    /// Follows what is going on.
+    pub fn watch(&self) -> watch::Receiver<Live> {
+        self.live.subscribe()
+    }
+
+    /// Changes what is going on; for the holder of the operation lock.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Live)) {
+        self.live.send_modify(change);
+    }
+
+    /// Docker's word for its state.
+    pub fn status(&self) -> Status {
+        self.live().state.status()
+    }
+
+    /// Waits for its turn to change the container.
+    pub(crate) async fn operate(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.operation.lock().await
+    }
+
+    /// Refuses what a container that is being removed cannot do.
+    pub(crate) fn refuse_if_removing(&self) -> Result<()> {
+        let live = self.live();
+        if live.removed {
+            return Err(Error::NoSuchContainer(self.id.clone()));
+        }
+        if live.removing {
+            return Err(Error::Conflict(format!(
+                "container is marked for removal and cannot be started: {}",
+                self.id
+            )));
+        }
+        Ok(())
+    }
+
+    /// The process id of a container that has to run, paused or not.
+    pub(crate) fn running_pid(&self) -> Result<u32> {
+        let live = self.live();
+        if live.state.has_process() && live.state.pid != 0 {
+            Ok(live.state.pid)
+        } else {
+            Err(Error::NotRunning(self.id.clone()))
+        }
+    }
+}

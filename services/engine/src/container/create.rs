@@ -1,0 +1,314 @@
+//! Making a container: all checks first, then the steps, each of which finds itself done when it is repeated.
+//!
+//! 1. the intent is written (phase `Creating`) under a reserved name;
+//! 2. tasks gets the container record, which keeps the snapshot;
+//! 3. the root is prepared; volumes are made and filled;
+//! 4. the record becomes `Ready`, and the id is answered.
+//!
+//! A failure, or recovery after a crash, unmakes a container that did not become `Ready` with the code that removes one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use gantry_proto::containerd::types::Mount;
+use gantry_proto::gantry::engine::v1 as pb;
+use gantry_proto::gantry::images::v1 as images;
+
+use crate::container::Container;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::image::ImageConfig;
+use crate::record::{Phase, Record, State};
+use crate::{names, root, spec, time};
+
+impl Engine {
+    /// Makes a container. Durable when it returns.
+    pub async fn create(&self, request: pb::CreateRequest) -> Result<pb::CreateResponse> {
+        let asked = request.config.unwrap_or_default();
+        let mut host = request.host_config.unwrap_or_default();
+        if asked.image.is_empty() {
+            return Err(Error::Invalid("no image specified".to_owned()));
+        }
+        let image = self.peers.resolve_image(&asked.image, &request.platform).await?;
+        let image_config = ImageConfig::parse(&image.config_json)?;
+        let id = names::new_id();
+        let config = self.merge(asked, &image_config, &host, &id);
+        let mut warnings = super::validate::check(&config, &host)?;
+        self.fill_defaults(&config, &mut host, &mut warnings)?;
+        let networks = self.networks(&host, request.networks).await?;
+        let command = command_of(&config)?;
+        let mounts = self.plan_mounts(&config, &host, &id)?;
+        let image = self.unpacked(image, &config.image, &request.platform).await?;
+        check_platform(&image, &request.platform, &mut warnings);
+
+        let manifest = image.manifest.clone().unwrap_or_default();
+        let record = Record {
+            name: self.index.reserve(&request.name, &id)?,
+            id: id.clone(),
+            phase: Phase::Creating.into(),
+            created_at: time::now(),
+            networks,
+            mounts,
+            image_name: image_name(&config.image, &image),
+            image_id: image.id.clone(),
+            manifest_digest: manifest.digest,
+            manifest_size: manifest.size,
+            manifest_media_type: manifest.media_type,
+            command,
+            platform: "linux".to_owned(),
+            snapshotter: self.snapshotter.clone(),
+            chain_id: image.chain_id.clone(),
+            recursive_read_only: api_at_least(&request.api_version, 44),
+            config,
+            host,
+        };
+        // A specification is made here only to refuse now what could not be started later.
+        let made = self.preliminary_spec(&record).map(drop);
+        if let Err(error) = made {
+            self.index.release(&record.name, &id);
+            return Err(error);
+        }
+        match self.make(record).await {
+            Ok(container) => {
+                self.publish_container(&container, "create", BTreeMap::new());
+                Ok(pb::CreateResponse { id, warnings })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn make(&self, record: Record) -> Result<Arc<Container>> {
+        let container = Arc::new(Container::new(record.clone(), State::default()));
+        if let Err(error) = self.store.put(&record, &State::default()).await {
+            self.index.release(&record.name, &record.id);
+            return Err(error);
+        }
+        // It can be found from here on (its volumes are in use), but whoever wants to change it waits for its turn.
+        let turn = container.operate().await;
+        self.index.insert(Arc::clone(&container));
+        let made = match self.make_steps(&record).await {
+            Ok(mounts) => {
+                let ready = Record { phase: Phase::Ready.into(), mounts, ..record };
+                let written = self.store.put(&ready, &State::default()).await;
+                written.map(|()| container.set_record(ready))
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = made {
+            if let Err(undo) = self.unmake(&container, super::remove::Volumes::Anonymous).await {
+                tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&undo), "half-made container stays for recovery");
+            }
+            return Err(error);
+        }
+        drop(turn);
+        Ok(container)
+    }
+
+    async fn make_steps(&self, record: &Record) -> Result<Vec<crate::record::MountRecord>> {
+        let spec = self.preliminary_spec(record)?;
+        // Containerd's labels are shorter than Docker's may be; the longer ones are only the engine's.
+        let labels: HashMap<String, String> = record
+            .config
+            .labels
+            .iter()
+            .filter(|(key, value)| key.len() + value.len() <= 4096)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let image = if record.image_name.is_empty() { &record.image_id } else { &record.image_name };
+        self.peers.create_record(&record.id, image, labels, &record.snapshotter, &spec).await?;
+        let directory = self.paths.container(&record.id);
+        let (rootfs, made) = tokio::join!(
+            self.peers.prepare(&record.snapshotter, &record.id, &record.chain_id),
+            blocking(move || {
+                std::fs::create_dir_all(&directory)
+                    .map_err(|source| Error::io("create directory", directory.clone(), source))
+            }),
+        );
+        made?;
+        let mounts = self.volumes.provide(&record.mounts, &record.id).await?;
+        self.fill_volumes(rootfs?, &mounts).await?;
+        Ok(mounts)
+    }
+
+    /// Copies the image's content into empty volumes.
+    async fn fill_volumes(
+        &self,
+        rootfs: Vec<Mount>,
+        mounts: &[crate::record::MountRecord],
+    ) -> Result<()> {
+        let targets = crate::volumes::copy_up::candidates(mounts)?;
+        if targets.is_empty() {
+            return Ok(());
+        }
+        blocking(move || {
+            let root = root::open_detached(&rootfs)?;
+            targets.iter().try_for_each(|target| crate::volumes::copy_up::fill(&root, target))
+        })
+        .await
+    }
+
+    /// What the user asked for over what the image says.
+    fn merge(
+        &self,
+        asked: pb::ContainerConfig,
+        image: &ImageConfig,
+        host: &pb::HostConfig,
+        id: &str,
+    ) -> pb::ContainerConfig {
+        let mut config = image.merge(asked);
+        if config.hostname.is_empty() && spec::of_container(&host.network_mode).is_none() {
+            config.hostname = if host.network_mode == "host" || spec::is_host(&host.uts_mode) {
+                self.facts.hostname.clone()
+            } else {
+                names::short(id).to_owned()
+            };
+        }
+        config
+    }
+
+    /// Writes into the request what Docker shows for what was left out.
+    fn fill_defaults(
+        &self,
+        config: &pb::ContainerConfig,
+        host: &mut pb::HostConfig,
+        warnings: &mut Vec<String>,
+    ) -> Result<()> {
+        if host.network_mode.is_empty() || host.network_mode == "default" {
+            host.network_mode = "bridge".to_owned();
+        }
+        if config.network_disabled {
+            host.network_mode = "none".to_owned();
+        }
+        // By id from here on: the other container may be renamed.
+        for mode in [&mut host.pid_mode, &mut host.ipc_mode, &mut host.network_mode] {
+            if let Some(other) = spec::of_container(mode) {
+                let id = self.index.find(other)?.id().to_owned();
+                *mode = format!("container:{id}");
+            }
+        }
+        if host.ipc_mode.is_empty() {
+            host.ipc_mode = "private".to_owned();
+        }
+        if host.cgroupns_mode.is_empty() {
+            let private = self.facts.cgroup_v2 && !host.privileged;
+            host.cgroupns_mode = if private { "private" } else { "host" }.to_owned();
+        }
+        if host.shm_size == 0 {
+            host.shm_size = 64 * 1024 * 1024;
+        }
+        if host.runtime.is_empty() {
+            host.runtime = "runc".to_owned();
+        }
+        let log = host.log_config.get_or_insert_default();
+        if log.r#type.is_empty() {
+            log.r#type = "json-file".to_owned();
+        }
+        if host.restart_policy.is_none() {
+            host.restart_policy = Some(pb::RestartPolicy { name: "no".to_owned(), maximum_retry_count: 0 });
+        }
+        for (paths, default) in [
+            (&mut host.masked_paths, spec::default_masked_paths as fn() -> Vec<String>),
+            (&mut host.readonly_paths, spec::default_readonly_paths),
+        ] {
+            if host.privileged {
+                *paths = Some(pb::StringList::default());
+            } else if paths.is_none() {
+                *paths = Some(pb::StringList { values: default() });
+            }
+        }
+        let resources = host.resources.get_or_insert_default();
+        if resources.memory > 0 && resources.memory_swap == 0 {
+            resources.memory_swap = resources.memory.saturating_mul(2);
+        }
+        if resources.memory_swap > 0 && !self.facts.swap_limit {
+            warnings.push("Your kernel does not support swap limit capabilities or the cgroup is not mounted. Memory limited without swap.".to_owned());
+        }
+        if resources.pids_limit.is_some_and(|limit| limit <= 0) {
+            resources.pids_limit = None;
+        }
+        if host.oom_score_adj < 0 {
+            warnings.push("Lowering the OOM score needs CAP_SYS_RESOURCE: where Gantry does not have it, the container will not start.".to_owned());
+        }
+        if !self.facts.apparmor && host.security_opt.iter().any(|option| option.starts_with("apparmor")) {
+            warnings.push("This kernel has no AppArmor: the profile is not applied.".to_owned());
+        }
+        if spec::of_container(&host.ipc_mode).is_some() {
+            warnings.push("The other container's IPC namespace is shared, its /dev/shm is not.".to_owned());
+        }
+        Ok(())
+    }
+
+    async fn unpacked(&self, image: images::Image, reference: &str, platform: &str) -> Result<images::Image> {
+        if image.unpacked {
+            return Ok(image);
+        }
+        self.peers.ensure_unpacked(reference, platform, &self.snapshotter).await
+    }
+
+    fn preliminary_spec(&self, record: &Record) -> Result<oci_spec::runtime::Spec> {
+        let around = spec::Surroundings {
+            host: &self.facts,
+            netns: spec::Netns::Path(self.peers.netns_path(&record.id)),
+            shared: spec::Shared::default(),
+            files: None,
+            init: &self.init,
+        };
+        spec::build(record, &around)
+    }
+}
+
+/// The program and its arguments.
+fn command_of(config: &pb::ContainerConfig) -> Result<Vec<String>> {
+    let words = |list: Option<&pb::StringList>| list.map(|list| list.values.clone()).unwrap_or_default();
+    let mut command = words(config.entrypoint.as_ref());
+    command.extend(words(config.cmd.as_ref()));
+    if command.is_empty() || command[0].is_empty() && command.len() == 1 {
+        return Err(Error::Invalid("no command specified".to_owned()));
+    }
+    Ok(command)
+}
+
+/// The canonical name that the user meant; empty when the image was named by its id.
+fn image_name(asked: &str, image: &images::Image) -> String {
+    match gantry_types::Reference::parse_normalized(asked) {
+        Ok(reference) => {
+            let name = reference.with_default_tag().to_string();
+            if image.names.contains(&name) || image.digests.contains(&name) { name } else { String::new() }
+        }
+        Err(_) => String::new(),
+    }
+}
+
+fn check_platform(image: &images::Image, asked: &str, warnings: &mut Vec<String>) {
+    let Some(platform) = &image.platform else { return };
+    let host = gantry_types::Platform::host().to_string();
+    let found = if platform.variant.is_empty() {
+        format!("{}/{}", platform.os, platform.architecture)
+    } else {
+        format!("{}/{}/{}", platform.os, platform.architecture, platform.variant)
+    };
+    let same = host == found || host.starts_with(&format!("{}/{}", platform.os, platform.architecture));
+    if asked.is_empty() && !same {
+        warnings.push(format!(
+            "The requested image's platform ({found}) does not match the detected host platform ({host}) and no specific platform was requested"
+        ));
+    }
+}
+
+/// Whether a client's API version is at least 1.`minor`; an empty one is the newest.
+fn api_at_least(version: &str, minor: u32) -> bool {
+    match version.split_once('.') {
+        Some(("1", text)) => text.parse::<u32>().is_ok_and(|found| found >= minor),
+        _ => true,
+    }
+}
+
+/// Runs blocking work where it does not hold up others.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(panic) => Err(Error::Invalid(format!("blocking work ended early: {panic}"))),
+    }
+}

@@ -1,0 +1,185 @@
+//! The end of a run: waited for, published, written, and only then cleared away.
+//!
+//! One long call to tasks waits for each running container; while tasks is away it is made again and again. Who waits for the
+//! container hears of the exit before its network is taken down.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_proto::gantry::engine::v1::Status;
+
+use super::Container;
+use super::start::By;
+use super::validate::policy_of;
+use crate::engine::Engine;
+use crate::peers::{Exit, Task};
+use crate::time;
+
+/// Between attempts to reach tasks.
+const RETRY: Duration = Duration::from_millis(200);
+/// What is recorded when nobody knows how the process ended.
+const UNKNOWN: i32 = 255;
+
+impl Engine {
+    /// Waits in the background for a container's run to end.
+    pub(crate) fn monitor(&self, container: &Arc<Container>, run: u64) {
+        let (engine, container) = (self.clone(), Arc::clone(container));
+        self.spawn("wait for a container", async move {
+            let exit = engine.exit_of(container.id()).await;
+            let _turn = container.operate().await;
+            if container.live().run == run {
+                engine.ended(&container, exit).await;
+            }
+        });
+    }
+
+    /// How a container's process ended, as soon as it has.
+    async fn exit_of(&self, id: &str) -> Exit {
+        loop {
+            match self.peers.wait_task(id, "").await {
+                Ok(exit) => return exit,
+                Err(status) if status.code() == tonic::Code::NotFound => {
+                    // Tasks may not have found its shims yet after a start of its own.
+                    match self.peers.task(id, "").await {
+                        Ok(Task::Absent) => return Exit { code: UNKNOWN, at: time::now() },
+                        Ok(Task::Stopped(exit)) => return exit,
+                        Ok(_) | Err(_) => {}
+                    }
+                }
+                Err(status) => tracing::debug!(container = id, error = status.message(), "waiting for tasks"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Takes the end of a run in; the caller has the container's turn.
+    pub(crate) async fn ended(&self, container: &Arc<Container>, exit: Exit) {
+        let record = container.record();
+        let policy = policy_of(&record.host).unwrap_or_default();
+        let finished_at = if exit.at == 0 { time::now() } else { exit.at };
+        let mut restart = None;
+        let mut ran = Duration::ZERO;
+        let mut was_oom = false;
+        let sandbox = container.live().sandbox.clone();
+        container.change(|live| {
+            let state = &mut live.state;
+            ran = Duration::from_nanos(u64::try_from(finished_at - state.started_at).unwrap_or(0));
+            let again = policy.after_exit(exit.code, state.restart_count, state.stopped_by_hand);
+            if again && !live.removing && !live.kept && !record.host.auto_remove {
+                restart = Some(container.backoff.lock().next(ran));
+                state.restart_count += 1;
+            }
+            state.set_status(if restart.is_some() { Status::Restarting } else { Status::Exited });
+            state.pid = 0;
+            state.exit_code = exit.code;
+            state.finished_at = finished_at;
+            was_oom = state.oom_killed;
+            live.exits += 1;
+            live.attachable = false;
+            live.sandbox = None;
+        });
+        if was_oom {
+            self.publish_container(container, "oom", BTreeMap::new());
+        }
+        let more = BTreeMap::from([
+            ("exitCode".to_owned(), exit.code.to_string()),
+            ("execDuration".to_owned(), ran.as_secs().to_string()),
+        ]);
+        self.publish_container(container, "die", more);
+        self.forget_execs(container).await;
+
+        if record.host.auto_remove && !container.live().kept {
+            if let Some(sandbox) = &sandbox {
+                self.publish_endpoints(container, sandbox, "disconnect");
+            }
+            // The removal writes down that it goes on, and takes everything else down itself.
+            if let Err(error) = self.remove_locked(container).await {
+                tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not removed after its end");
+            }
+            return;
+        }
+        let state = container.live().state.clone();
+        let (written, task, network) = tokio::join!(
+            self.store.put_state(container.id(), &state),
+            self.peers.delete_task(container.id()),
+            self.peers.detach(container.id()),
+        );
+        for failed in [written, task, network].into_iter().filter_map(Result::err) {
+            tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&failed), "after a container's end");
+        }
+        if let Some(sandbox) = &sandbox {
+            self.publish_endpoints(container, sandbox, "disconnect");
+        }
+        if let Some(delay) = restart {
+            self.restart_later(container, delay);
+        }
+    }
+
+    /// Starts a container again after a while, unless somebody has done something with it meanwhile.
+    pub(crate) fn restart_later(&self, container: &Arc<Container>, delay: Duration) {
+        let (engine, container) = (self.clone(), Arc::clone(container));
+        let run = container.live().run;
+        self.spawn("restart a container", async move {
+            tokio::time::sleep(delay).await;
+            let Ok(_permit) = engine.starts.acquire().await else { return };
+            let _turn = container.operate().await;
+            let still = {
+                let live = container.live();
+                live.run == run && !live.removing && live.state.status() == Status::Restarting
+            };
+            if still && let Err(error) = engine.start_locked(&container, By::Policy).await {
+                tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not restarted");
+                engine.after_failed_restart(&container).await;
+            }
+        });
+    }
+
+    /// A start by the policy that failed because a peer is away is tried again; any other failure ends the policy's work.
+    async fn after_failed_restart(&self, container: &Arc<Container>) {
+        let record = container.record();
+        let policy = policy_of(&record.host).unwrap_or_default();
+        let again = {
+            let state = &container.live().state;
+            policy.after_exit(state.exit_code, state.restart_count, state.stopped_by_hand)
+        };
+        if !again {
+            return;
+        }
+        let delay = container.backoff.lock().next(Duration::ZERO);
+        container.change(|live| {
+            live.state.restart_count += 1;
+            live.state.set_status(Status::Restarting);
+        });
+        let state = container.live().state.clone();
+        if let Err(error) = self.store.put_state(container.id(), &state).await {
+            tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "state not recorded");
+        }
+        self.restart_later(container, delay);
+    }
+
+    /// Listens to tasks' reports of containers that ran out of memory.
+    pub(crate) fn listen_for_oom(&self) {
+        let engine = self.clone();
+        self.spawn("listen for memory shortage", async move {
+            loop {
+                if let Ok(mut events) = engine.peers.subscribe("/tasks/oom").await {
+                    while let Ok(Some(envelope)) = events.message().await {
+                        engine.take_oom(&envelope);
+                    }
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+    }
+
+    fn take_oom(&self, envelope: &gantry_proto::containerd::types::Envelope) {
+        use gantry_proto::containerd::events::TaskOom;
+        let Some(Ok(event)) = envelope.event.as_ref().and_then(gantry_proto::unpack::<TaskOom>) else {
+            return;
+        };
+        if let Ok(container) = self.index.find(&event.container_id) {
+            container.change(|live| live.state.oom_killed = true);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Probing a running container's health with execs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_proto::gantry::engine::v1 as pb;
+
+use super::Container;
+use crate::engine::Engine;
+use crate::health::{Check, OUTPUT_LENGTH, Probe, TIMED_OUT};
+use crate::record::Record;
+use crate::time;
+
+/// How a container is to be probed; `None` when it is not.
+pub fn check_of(record: &Record) -> Option<Check> {
+    let config = record.config.healthcheck.as_ref()?;
+    let duration = |nanoseconds: i64| Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
+    Check::parse(
+        &config.test,
+        &record.config.shell,
+        duration(config.interval),
+        duration(config.timeout),
+        duration(config.start_period),
+        duration(config.start_interval),
+        u32::try_from(config.retries).unwrap_or(0),
+    )
+}
+
+impl Engine {
+    /// Probes in the background until the run ends.
+    pub(crate) fn watch_health(&self, container: &Arc<Container>, run: u64) {
+        let Some(check) = check_of(&container.record()) else { return };
+        let (engine, container) = (self.clone(), Arc::clone(container));
+        self.spawn("probe a container", async move {
+            let mut watch = container.watch();
+            loop {
+                let pause = {
+                    let live = container.live();
+                    let Some(health) = live.health.as_ref() else { return };
+                    check.pause(health, time::elapsed(live.state.started_at))
+                };
+                let ended = watch.wait_for(|live| live.run != run || !live.state.has_process());
+                if tokio::time::timeout(pause, ended).await.is_ok() {
+                    return;
+                }
+                if container.status() == pb::Status::Running {
+                    engine.probe(&container, &check, run).await;
+                }
+            }
+        });
+    }
+
+    async fn probe(&self, container: &Arc<Container>, check: &Check, run: u64) {
+        let start = time::now();
+        let (exit_code, output) = match self.run_probe(container, check).await {
+            Ok(Some((code, output))) => (code, output),
+            Ok(None) => {
+                let seconds = check.timeout.as_secs_f64();
+                (TIMED_OUT, format!("Health check exceeded timeout ({seconds}s)"))
+            }
+            Err(error) => (TIMED_OUT, gantry_rpc::chain(&error)),
+        };
+        let probe = Probe { start, end: time::now(), exit_code, output };
+        let mut changed = None;
+        container.change(|live| {
+            if live.run != run || !live.state.has_process() {
+                return;
+            }
+            let since = time::elapsed(live.state.started_at);
+            changed = live.health.as_mut().and_then(|health| health.record(probe, check, since));
+        });
+        if let Some(status) = changed {
+            let action = format!("health_status: {}", status.as_str());
+            self.publish_container(container, &action, BTreeMap::new());
+        }
+    }
+
+    /// Runs the probe's program; `None` when it ran out of time.
+    async fn run_probe(
+        &self,
+        container: &Arc<Container>,
+        check: &Check,
+    ) -> crate::error::Result<Option<(i32, String)>> {
+        let request = pb::ExecCreateRequest {
+            container: container.id().to_owned(),
+            attach_stdout: true,
+            attach_stderr: true,
+            cmd: check.command.clone(),
+            ..Default::default()
+        };
+        let exec = self.make_exec(container, request, crate::exec::Kept::InMemory).await?;
+        let output = match tokio::time::timeout(check.timeout, self.run_captured(&exec, OUTPUT_LENGTH)).await {
+            Ok(output) => output.map(Some),
+            Err(_) => {
+                // What does not end in time is ended.
+                let _ = self.peers.kill_task(container.id(), exec.id(), super::kill::SIGKILL).await;
+                Ok(None)
+            }
+        };
+        container.execs.lock().remove(exec.id());
+        output
+    }
+}

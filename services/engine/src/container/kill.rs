@@ -1,0 +1,224 @@
+//! Signals: kill, stop, restart.
+//!
+//! The container's turn is only taken to send a signal, not to wait for what it does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_proto::gantry::engine::v1 as pb;
+
+use super::Container;
+use super::start::By;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+
+/// The signal that cannot be refused.
+pub const SIGKILL: u32 = 9;
+const SIGTERM: u32 = 15;
+/// How long a process has to end by itself, unless somebody says otherwise.
+const PATIENCE: i64 = 10;
+/// How long the kernel may take to end a killed process before the wait for it is given up.
+const KILL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Linux's signals on all architectures that Gantry runs on, from 1.
+const NAMES: [&str; 31] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+];
+const RTMIN: u32 = 34;
+const RTMAX: u32 = 64;
+
+/// The number of a signal given by number or by name, with or without `SIG`.
+pub fn signal_number(text: &str) -> Result<u32> {
+    let invalid = || Error::Invalid(format!("invalid signal: {text}"));
+    if let Ok(number) = text.parse::<u32>() {
+        return if (1..=RTMAX).contains(&number) { Ok(number) } else { Err(invalid()) };
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some(at) = NAMES.iter().position(|known| *known == name) {
+        return Ok(u32::try_from(at).unwrap_or(0) + 1);
+    }
+    let offset = |rest: &str| match rest {
+        "" => Some(0),
+        digits => digits[1..].parse::<u32>().ok(),
+    };
+    let number = match name {
+        "IOT" => Some(6),
+        "POLL" => Some(29),
+        "CLD" => Some(17),
+        _ => None,
+    };
+    let number = number
+        .or_else(|| name.strip_prefix("RTMIN").and_then(offset).map(|above| RTMIN + above))
+        .or_else(|| name.strip_prefix("RTMAX").and_then(offset).and_then(|below| RTMAX.checked_sub(below)));
+    number.filter(|number| *number <= RTMAX).ok_or_else(invalid)
+}
+
+impl Engine {
+    /// Sends a signal to a running container.
+    pub async fn kill(&self, name: &str, signal: &str) -> Result<()> {
+        let number = if signal.is_empty() { SIGKILL } else { signal_number(signal)? };
+        let container = self.index.find(name)?;
+        let _turn = container.operate().await;
+        if container.status() == pb::Status::Restarting {
+            // Nothing runs that could get it; what is meant is that it should not run again.
+            self.cancel_restart(&container).await?;
+            return Ok(());
+        }
+        if !container.live().state.has_process() {
+            return Err(Error::Conflict(format!("cannot kill container: {name}: container {} is not running", container.id())));
+        }
+        if number == SIGKILL && container.status() == pb::Status::Paused {
+            self.thaw(&container).await?;
+        }
+        if number == SIGKILL || number == stop_signal(&container) {
+            self.mark_stopped(&container).await?;
+        }
+        self.send_signal(&container, number).await
+    }
+
+    /// Stops a container; `false` when it does not run.
+    pub async fn stop(&self, request: &pb::StopRequest) -> Result<bool> {
+        let container = self.index.find(&request.container)?;
+        self.stop_found(&container, request).await
+    }
+
+    async fn stop_found(&self, container: &Arc<Container>, request: &pb::StopRequest) -> Result<bool> {
+        let signal = if request.signal.is_empty() {
+            stop_signal(container)
+        } else {
+            signal_number(&request.signal)?
+        };
+        let patience = request
+            .timeout
+            .or(container.record().config.stop_timeout)
+            .unwrap_or(PATIENCE);
+        let run = {
+            let _turn = container.operate().await;
+            if container.status() == pb::Status::Restarting {
+                self.cancel_restart(container).await?;
+                return Ok(true);
+            }
+            if !container.live().state.has_process() {
+                return Ok(false);
+            }
+            self.mark_stopped(container).await?;
+            if container.status() == pb::Status::Paused {
+                self.thaw(container).await?;
+            }
+            let run = container.live().run;
+            match self.send_signal(container, signal).await {
+                Ok(()) | Err(Error::NotRunning(_)) => {}
+                Err(error) => return Err(error),
+            }
+            run
+        };
+        let wait = u64::try_from(patience).ok().map(Duration::from_secs);
+        if !ended_within(container, run, wait).await {
+            let _turn = container.operate().await;
+            if container.live().run == run && container.live().state.has_process() {
+                match self.send_signal(container, SIGKILL).await {
+                    Ok(()) | Err(Error::NotRunning(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if !ended_within(container, run, Some(KILL_PATIENCE)).await {
+            return Err(Error::Conflict(format!("container {} did not end after it was killed", container.id())));
+        }
+        self.publish_container(container, "stop", BTreeMap::new());
+        Ok(true)
+    }
+
+    /// Stops a container if it runs, and starts it.
+    pub async fn restart(&self, request: &pb::StopRequest) -> Result<()> {
+        let container = self.index.find(&request.container)?;
+        container.change(|live| live.kept = true);
+        let stopped = self.stop_found(&container, request).await;
+        container.change(|live| live.kept = false);
+        stopped?;
+        let _turn = container.operate().await;
+        container.refuse_if_removing()?;
+        if !container.live().state.has_process() {
+            self.start_locked(&container, By::Hand).await?;
+        }
+        self.publish_container(&container, "restart", BTreeMap::new());
+        Ok(())
+    }
+
+    /// Sends a signal to the first process; the caller has the container's turn.
+    pub(crate) async fn send_signal(&self, container: &Container, signal: u32) -> Result<()> {
+        match self.peers.kill_task(container.id(), "", signal).await {
+            Ok(()) => {}
+            Err(status) if status.code() == tonic::Code::NotFound => {
+                return Err(Error::NotRunning(container.id().to_owned()));
+            }
+            Err(status) => {
+                return Err(Error::peer(format!("cannot kill container {}", container.id()), status));
+            }
+        }
+        let more = BTreeMap::from([("signal".to_owned(), signal.to_string())]);
+        self.publish_container(container, "kill", more);
+        Ok(())
+    }
+
+    /// Keeps the restart policy from starting it again.
+    async fn mark_stopped(&self, container: &Container) -> Result<()> {
+        container.change(|live| live.state.stopped_by_hand = true);
+        let state = container.live().state.clone();
+        self.store.put_state(container.id(), &state).await
+    }
+
+    async fn thaw(&self, container: &Container) -> Result<()> {
+        self.peers.resume_task(container.id()).await?;
+        container.change(|live| live.state.set_status(pb::Status::Running));
+        Ok(())
+    }
+
+    /// A container that waits for its restart is stopped by not restarting it.
+    pub(crate) async fn cancel_restart(&self, container: &Container) -> Result<()> {
+        container.change(|live| {
+            live.state.set_status(pb::Status::Exited);
+            live.state.stopped_by_hand = true;
+            live.run += 1;
+        });
+        let state = container.live().state.clone();
+        self.store.put_state(container.id(), &state).await?;
+        self.publish_container(container, "stop", BTreeMap::new());
+        Ok(())
+    }
+}
+
+fn stop_signal(container: &Container) -> u32 {
+    signal_number(&container.record().config.stop_signal).unwrap_or(SIGTERM)
+}
+
+/// Waits for a run to end; `None` waits for ever.
+async fn ended_within(container: &Container, run: u64, patience: Option<Duration>) -> bool {
+    let mut watch = container.watch();
+    let ended = watch.wait_for(|live| live.removed || live.run != run || !live.state.has_process());
+    match patience {
+        Some(patience) => tokio::time::timeout(patience, ended).await.is_ok(),
+        None => ended.await.is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_names_and_numbers() {
+        for (text, number) in
+            [("KILL", 9), ("sigterm", 15), ("15", 15), ("SIGSYS", 31), ("RTMIN+3", 37), ("SIGRTMAX-1", 63), ("SIGRTMIN", 34)]
+        {
+            assert_eq!(signal_number(text).ok(), Some(number), "{text}");
+        }
+        for text in ["", "0", "65", "SIGNAL", "RTMIN+99"] {
+            assert!(signal_number(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Listing containers with Docker's filters. Nothing here waits for anybody, except for sizes when they are asked for.
+
+use std::sync::Arc;
+
+use gantry_proto::gantry::engine::v1 as pb;
+use pb::Status;
+
+use super::Container;
+use super::remove::status_word;
+use super::validate::port_of;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::filters::Filters;
+use crate::record::{Phase, Record};
+
+const KNOWN: [&str; 17] = [
+    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "label!", "name",
+    "network", "publish", "since", "status", "volume", "until",
+];
+
+impl Engine {
+    /// The containers that pass, newest first.
+    pub async fn list(&self, request: &pb::ListRequest) -> Result<Vec<pb::Container>> {
+        let filters = filters_of(&request.filters);
+        if let Some(unknown) = filters.unknown(&KNOWN) {
+            return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
+        }
+        self.check_values(&filters)?;
+        let all = request.all || request.limit > 0 || filters.has("status") || filters.has("exited");
+        let bound = |key: &str| -> Result<Option<i64>> {
+            match filters.values(key).first() {
+                Some(name) => Ok(Some(self.index.find(name)?.record().created_at)),
+                None => Ok(None),
+            }
+        };
+        let (before, since) = (bound("before")?, bound("since")?);
+        let ancestors = self.ancestors(&filters).await;
+        let mut passing: Vec<Arc<Container>> = self
+            .index
+            .all()
+            .into_iter()
+            .filter(|container| {
+                let record = container.record();
+                record.phase() != Phase::Creating
+                    && (all || is_up(container.status()))
+                    && before.is_none_or(|bound| record.created_at < bound)
+                    && since.is_none_or(|bound| record.created_at > bound)
+                    && passes(container, &record, &filters)
+                    && (ancestors.is_empty() && !filters.has("ancestor")
+                        || ancestors.contains(&record.image_id))
+            })
+            .collect();
+        passing.sort_by_key(|container| std::cmp::Reverse(container.record().created_at));
+        if let Ok(limit @ 1..) = usize::try_from(request.limit) {
+            passing.truncate(limit);
+        }
+        let mut views: Vec<pb::Container> = passing.iter().map(|container| self.view(container)).collect();
+        if request.size {
+            for view in &mut views {
+                self.measure(view).await;
+            }
+        }
+        Ok(views)
+    }
+
+    fn check_values(&self, filters: &Filters) -> Result<()> {
+        let words = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+        if let Some(bad) = filters.values("status").iter().find(|value| !words.contains(&value.as_str())) {
+            return Err(Error::Invalid(format!("invalid filter 'status={bad}'")));
+        }
+        if let Some(bad) = filters.values("exited").iter().find(|value| value.parse::<i32>().is_err()) {
+            return Err(Error::Invalid(format!("invalid filter 'exited={bad}'")));
+        }
+        let health = ["starting", "healthy", "unhealthy", "none"];
+        if let Some(bad) = filters.values("health").iter().find(|value| !health.contains(&value.as_str())) {
+            return Err(Error::Invalid(format!("invalid filter 'health={bad}'")));
+        }
+        Ok(())
+    }
+
+    /// Ids of the images that the filter names; an image that is not there has no containers.
+    async fn ancestors(&self, filters: &Filters) -> Vec<String> {
+        let mut ids = Vec::new();
+        for name in filters.values("ancestor") {
+            match self.peers.resolve_image(name, "").await {
+                Ok(image) => ids.push(image.id),
+                Err(error) => tracing::debug!(image = name, error = %gantry_rpc::chain(&error), "ancestor not found"),
+            }
+        }
+        ids
+    }
+}
+
+/// Filters from their wire form.
+pub fn filters_of(filters: &[pb::Filter]) -> Filters {
+    Filters::new(filters.iter().map(|filter| (filter.key.clone(), filter.values.clone())))
+}
+
+fn is_up(status: Status) -> bool {
+    matches!(status, Status::Running | Status::Paused | Status::Restarting)
+}
+
+fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
+    let live = container.live();
+    let status = live.state.status();
+    let health = live.health.as_ref().map_or("none", |health| health.status.as_str());
+    let stopped = matches!(status, Status::Exited | Status::Dead);
+    let networks = &record.networks;
+    filters.matches("id", &record.id)
+        && (filters.matches("name", &record.name) || filters.matches("name", &format!("/{}", record.name)))
+        && filters.labels("label", &record.config.labels)
+        && filters.labels_absent("label!", &record.config.labels)
+        && filters.any_of("status", |value| value == status_word(status))
+        && filters.any_of("exited", |value| {
+            stopped && live.state.started_at != 0 && value.parse() == Ok(live.state.exit_code)
+        })
+        && filters.any_of("health", |value| value == health)
+        && filters.any_of("network", |value| {
+            networks.iter().any(|(name, settings)| {
+                name == value
+                    || settings.network_id == value
+                    || (crate::names::is_id_prefix(value) && settings.network_id.starts_with(value))
+            })
+        })
+        && filters.any_of("volume", |value| {
+            record.mounts.iter().any(|mount| {
+                mount.point.name == value || mount.point.destination == value || mount.point.source == value
+            })
+        })
+        && filters.any_of("expose", |value| {
+            record.config.exposed_ports.iter().any(|port| port_matches(port, value))
+        })
+        && filters.any_of("publish", |value| {
+            record.host.port_bindings.keys().any(|port| port_matches(port, value))
+        })
+        && filters.any_of("is-task", |value| matches!(value, "false" | "0"))
+        && filters.any_of("isolation", |value| value == record.host.isolation || value == "default")
+}
+
+/// `80`, `80/tcp` or `8000-8010/tcp`.
+fn port_matches(port: &str, wanted: &str) -> bool {
+    let Ok((number, protocol)) = port_of(port) else { return false };
+    let (range, wanted_protocol) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    match (first.parse::<u32>(), last.parse::<u32>()) {
+        (Ok(first), Ok(last)) => protocol == wanted_protocol && (first..=last).contains(&number),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::State;
+
+    fn container() -> Container {
+        let mut record = Record { id: "a".repeat(64), name: "web".to_owned(), ..Default::default() };
+        record.config.exposed_ports = vec!["80/tcp".to_owned()];
+        Container::new(record, State { exit_code: 3, started_at: 1, ..Default::default() })
+    }
+
+    fn pass(key: &str, value: &str) -> bool {
+        let container = container();
+        container.change(|live| live.state.set_status(Status::Exited));
+        let filters = Filters::new([(key.to_owned(), vec![value.to_owned()])]);
+        passes(&container, &container.record(), &filters)
+    }
+
+    #[test]
+    fn each_filter_says_yes_and_no() {
+        for (key, yes, no) in [
+            ("id", "aaa", "b"),
+            ("name", "^/?web$", "db"),
+            ("status", "exited", "running"),
+            ("exited", "3", "0"),
+            ("health", "none", "healthy"),
+            ("expose", "79-81", "81"),
+            ("is-task", "false", "true"),
+        ] {
+            assert!(pass(key, yes), "{key}={yes}");
+            assert!(!pass(key, no), "{key}={no}");
+        }
+    }
+}

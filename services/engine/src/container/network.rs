@@ -1,0 +1,314 @@
+//! A container's networks: what it asks of the network service, and connecting it while it runs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gantry_proto::gantry::engine::v1 as pb;
+use gantry_proto::gantry::network::v1 as network;
+
+use super::Container;
+use super::validate::{host_ports, port_of};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::record::Record;
+use crate::spec::{self, Netns};
+
+/// The network that containers are on unless they say otherwise.
+const DEFAULT: &str = "bridge";
+
+impl Engine {
+    /// The networks that a container is to be on, by their names. Each must exist.
+    pub(crate) async fn networks(
+        &self,
+        host: &pb::HostConfig,
+        asked: HashMap<String, pb::EndpointSettings>,
+    ) -> Result<BTreeMap<String, pb::EndpointSettings>> {
+        let mode = host.network_mode.as_str();
+        if mode == "host" || spec::of_container(mode).is_some() {
+            return Ok(match mode {
+                "host" => BTreeMap::from([("host".to_owned(), pb::EndpointSettings::default())]),
+                _ => BTreeMap::new(),
+            });
+        }
+        let mut networks = BTreeMap::new();
+        for (name, settings) in asked {
+            let name = if name == "default" { DEFAULT.to_owned() } else { name };
+            let found = self.peers.network(&name).await.map_err(missing_network(&name))?;
+            check_addresses(&found, &settings)?;
+            networks.insert(found.name, pb::EndpointSettings { network_id: found.id, ..settings });
+        }
+        let main = match mode {
+            "none" => "none".to_owned(),
+            name => self.peers.network(name).await.map_err(missing_network(name))?.name,
+        };
+        if !networks.contains_key(&main) {
+            networks.insert(main, pb::EndpointSettings::default());
+        }
+        Ok(networks)
+    }
+
+    /// Adds a network to a container; at once when it runs.
+    pub async fn connect(&self, request: pb::ConnectRequest) -> Result<()> {
+        let container = self.index.find(&request.container)?;
+        let _turn = container.operate().await;
+        container.refuse_if_removing()?;
+        let record = container.record();
+        refuse_foreign_namespace(&record)?;
+        let found =
+            self.peers.network(&request.network).await.map_err(missing_network(&request.network))?;
+        if matches!(found.name.as_str(), "host" | "none") {
+            return Err(Error::Invalid(format!("container cannot be connected to network {}", found.name)));
+        }
+        let settings = pb::EndpointSettings {
+            network_id: found.id.clone(),
+            ..request.settings.unwrap_or_default()
+        };
+        check_addresses(&found, &settings)?;
+        if record.networks.contains_key(&found.name) && container.live().state.has_process() {
+            return Err(Error::Forbidden(format!(
+                "endpoint with name {} already exists in network {}",
+                record.name, found.name
+            )));
+        }
+        let mut changed = Record::clone(&record);
+        changed.networks.remove("none");
+        changed.networks.insert(found.name.clone(), settings.clone());
+        if changed.host.network_mode == "none" {
+            changed.host.network_mode.clone_from(&found.name);
+        }
+        if container.live().state.has_process() {
+            let request = network::ConnectRequest {
+                sandbox: container.id().to_owned(),
+                endpoint: Some(endpoint(&found.name, &settings, &record)),
+            };
+            let sandbox = self.peers.connect(request).await?;
+            self.refresh_files(&container, &sandbox).await?;
+            container.change(|live| live.sandbox = Some(Arc::new(sandbox)));
+        }
+        self.write_record(&container, changed).await?;
+        self.publish_network(&container, &found, "connect");
+        Ok(())
+    }
+
+    /// Takes a network from a container; at once when it runs.
+    pub async fn disconnect(&self, request: pb::DisconnectRequest) -> Result<()> {
+        let found = self.peers.network(&request.network).await.map_err(missing_network(&request.network))?;
+        let container = match self.index.find(&request.container) {
+            Ok(container) => container,
+            // The container is gone already: its endpoint cannot be left.
+            Err(Error::NoSuchContainer(_)) if request.force => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let _turn = container.operate().await;
+        let record = container.record();
+        refuse_foreign_namespace(&record)?;
+        if !record.networks.contains_key(&found.name) {
+            return Err(Error::Forbidden(format!(
+                "container {} is not connected to network {}",
+                container.id(),
+                found.name
+            )));
+        }
+        let mut changed = Record::clone(&record);
+        changed.networks.remove(&found.name);
+        if changed.host.network_mode == found.name || changed.host.network_mode == found.id {
+            changed.host.network_mode =
+                changed.networks.keys().next().cloned().unwrap_or_else(|| "none".to_owned());
+        }
+        if container.live().state.has_process() {
+            let sandbox = self.peers.disconnect(container.id(), &found.id).await?;
+            self.refresh_files(&container, &sandbox).await?;
+            container.change(|live| live.sandbox = Some(Arc::new(sandbox)));
+        }
+        self.write_record(&container, changed).await?;
+        self.publish_network(&container, &found, "disconnect");
+        Ok(())
+    }
+
+    fn publish_network(&self, container: &Container, network: &network::Network, action: &str) {
+        let attributes = BTreeMap::from([
+            ("container".to_owned(), container.id().to_owned()),
+            ("name".to_owned(), network.name.clone()),
+            ("type".to_owned(), network.driver.clone()),
+        ]);
+        self.events.publish("network", action, &network.id, attributes);
+    }
+
+    /// Network events of a container that got or lost its sandbox.
+    pub(crate) fn publish_endpoints(&self, container: &Container, sandbox: &network::Sandbox, action: &str) {
+        for endpoint in &sandbox.endpoints {
+            let attributes = BTreeMap::from([
+                ("container".to_owned(), container.id().to_owned()),
+                ("name".to_owned(), endpoint.network_name.clone()),
+                ("type".to_owned(), DEFAULT.to_owned()),
+            ]);
+            self.events.publish("network", action, &endpoint.network_id, attributes);
+        }
+    }
+
+    /// The network namespace of a container that is about to start.
+    pub(crate) fn netns_of(&self, record: &Record) -> Result<Netns> {
+        if record.host.network_mode == "host" {
+            return Ok(Netns::Host);
+        }
+        let Some(other) = spec::of_container(&record.host.network_mode) else {
+            return Ok(Netns::Path(self.peers.netns_path(&record.id)));
+        };
+        let other = self.index.find(other)?;
+        let pid = other.running_pid().map_err(|_| {
+            Error::Conflict(format!("cannot join network of a non running container: {}", other.id()))
+        })?;
+        Ok(Netns::Path(PathBuf::from(format!("/proc/{pid}/ns/net"))))
+    }
+}
+
+/// What is asked of the network service; `None` when the container has no namespace of its own.
+pub(crate) fn attach_request(record: &Record) -> Result<Option<network::AttachRequest>> {
+    let mode = record.host.network_mode.as_str();
+    if mode == "host" || spec::of_container(mode).is_some() {
+        return Ok(None);
+    }
+    let endpoints = record
+        .networks
+        .iter()
+        .filter(|(name, _)| name.as_str() != "none")
+        .map(|(name, settings)| endpoint(name, settings, record))
+        .collect();
+    Ok(Some(network::AttachRequest {
+        sandbox: record.id.clone(),
+        name: record.name.clone(),
+        hostname: record.config.hostname.clone(),
+        endpoints,
+        ports: ports(record)?,
+        dns_servers: record.host.dns.clone(),
+        sysctls: spec::network_sysctls(&record.host),
+    }))
+}
+
+fn endpoint(name: &str, settings: &pb::EndpointSettings, record: &Record) -> network::EndpointSpec {
+    let main = record.host.network_mode == name;
+    let mut links = settings.links.clone();
+    if main {
+        links.extend(record.host.links.iter().cloned());
+    }
+    let mac = if settings.mac_address.is_empty() && main {
+        record.config.mac_address.clone()
+    } else {
+        settings.mac_address.clone()
+    };
+    network::EndpointSpec {
+        network: if settings.network_id.is_empty() { name.to_owned() } else { settings.network_id.clone() },
+        aliases: settings.aliases.clone(),
+        links,
+        ipv4_address: settings.ipam_ipv4_address.clone(),
+        ipv6_address: settings.ipam_ipv6_address.clone(),
+        mac_address: mac,
+        driver_options: settings.driver_opts.clone(),
+        gateway_priority: settings.gw_priority,
+    }
+}
+
+/// The ports to publish: bound ones, and with `-P` all that are exposed.
+fn ports(record: &Record) -> Result<Vec<network::PortMapping>> {
+    let mut ports = Vec::new();
+    for (text, bindings) in &record.host.port_bindings {
+        let (container_port, protocol) = port_of(text)?;
+        let any = [pb::PortBinding::default()];
+        let bindings = if bindings.bindings.is_empty() { &any[..] } else { &bindings.bindings };
+        for binding in bindings {
+            let (first, last) = host_ports(&binding.host_port)?;
+            ports.push(network::PortMapping {
+                protocol: protocol.clone(),
+                container_port,
+                host_ip: binding.host_ip.clone(),
+                host_port_first: first,
+                host_port_last: last,
+            });
+        }
+    }
+    if record.host.publish_all_ports {
+        for text in &record.config.exposed_ports {
+            let (container_port, protocol) = port_of(text)?;
+            let bound = record.host.port_bindings.keys().any(|known| {
+                port_of(known).is_ok_and(|known| known == (container_port, protocol.clone()))
+            });
+            if !bound {
+                ports.push(network::PortMapping { protocol, container_port, ..Default::default() });
+            }
+        }
+    }
+    ports.sort_by(|a, b| (a.container_port, &a.protocol).cmp(&(b.container_port, &b.protocol)));
+    Ok(ports)
+}
+
+/// Addresses may only be asked for where the user chose the subnet.
+fn check_addresses(network: &network::Network, settings: &pb::EndpointSettings) -> Result<()> {
+    for address in [&settings.ipam_ipv4_address, &settings.ipam_ipv6_address] {
+        if !address.is_empty() && address.parse::<std::net::IpAddr>().is_err() {
+            return Err(Error::Invalid(format!("invalid endpoint settings: invalid IP address: {address}")));
+        }
+    }
+    let asked = !settings.ipam_ipv4_address.is_empty() || !settings.ipam_ipv6_address.is_empty();
+    if asked && network.name == DEFAULT {
+        return Err(Error::Invalid(
+            "invalid config for network bridge: user specified IP address is supported on user defined networks only".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn refuse_foreign_namespace(record: &Record) -> Result<()> {
+    let mode = record.host.network_mode.as_str();
+    if mode == "host" {
+        return Err(Error::Invalid("container sharing network namespace with host cannot be connected to any other network".to_owned()));
+    }
+    if spec::of_container(mode).is_some() {
+        return Err(Error::Invalid("container sharing network namespace with another container or host cannot be connected to any other network".to_owned()));
+    }
+    Ok(())
+}
+
+fn missing_network(name: &str) -> impl FnOnce(Error) -> Error + '_ {
+    move |error| match error.peer_code() {
+        Some(tonic::Code::NotFound) => Error::NoSuchNetwork(name.to_owned()),
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        let mut record = Record::default();
+        record.host.network_mode = "bridge".to_owned();
+        record.networks.insert("bridge".to_owned(), pb::EndpointSettings::default());
+        record
+    }
+
+    #[test]
+    fn bound_and_exposed_ports_are_published() {
+        let mut record = record();
+        record.config.exposed_ports = vec!["80/tcp".to_owned(), "81/tcp".to_owned()];
+        record.host.publish_all_ports = true;
+        let binding = pb::PortBinding { host_ip: String::new(), host_port: "8080".to_owned() };
+        record.host.port_bindings.insert("80/tcp".to_owned(), pb::PortBindings { bindings: vec![binding] });
+        let ports = ports(&record).expect("valid");
+        let seen: Vec<(u32, u32)> = ports.iter().map(|port| (port.container_port, port.host_port_first)).collect();
+        assert_eq!(seen, [(80, 8080), (81, 0)]);
+    }
+
+    #[test]
+    fn host_and_shared_namespaces_ask_for_nothing() {
+        let mut record = record();
+        record.host.network_mode = "host".to_owned();
+        assert_eq!(attach_request(&record).expect("valid"), None);
+        record.host.network_mode = "container:x".to_owned();
+        assert_eq!(attach_request(&record).expect("valid"), None);
+        record.host.network_mode = "none".to_owned();
+        record.networks = BTreeMap::from([("none".to_owned(), pb::EndpointSettings::default())]);
+        let request = attach_request(&record).expect("valid").expect("a namespace");
+        assert!(request.endpoints.is_empty());
+    }
+}

@@ -1,0 +1,48 @@
+//! Removing all containers that are not in use.
+
+use gantry_proto::gantry::engine::v1 as pb;
+use pb::Status;
+
+use super::list::filters_of;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+
+impl Engine {
+    /// Removes containers that do not run; the answer has their ids and the bytes that they took.
+    pub async fn prune(&self, request: &pb::PruneRequest) -> Result<pb::PruneResponse> {
+        let filters = filters_of(&request.filters);
+        if let Some(unknown) = filters.unknown(&["label", "label!", "until"]) {
+            return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
+        }
+        let until = filters
+            .until("until")
+            .map_err(|text| Error::Invalid(format!("invalid filter 'until={text}'")))?;
+        let mut answer = pb::PruneResponse::default();
+        for container in self.index.all() {
+            let record = container.record();
+            let unused = |status: Status| matches!(status, Status::Created | Status::Exited | Status::Dead);
+            let wanted = unused(container.status())
+                && record.phase() == crate::record::Phase::Ready
+                && until.is_none_or(|until| record.created_at < until)
+                && filters.labels("label", &record.config.labels)
+                && filters.labels_absent("label!", &record.config.labels);
+            if !wanted {
+                continue;
+            }
+            let size = self.peers.usage(&record.snapshotter, &record.id).await.unwrap_or(0);
+            let request = pb::RemoveRequest { container: record.id.clone(), ..Default::default() };
+            match self.remove(&request).await {
+                Ok(()) => {
+                    answer.deleted.push(record.id.clone());
+                    answer.space_reclaimed += u64::try_from(size).unwrap_or(0);
+                }
+                Err(error) => {
+                    tracing::warn!(container = %record.id, error = %gantry_rpc::chain(&error), "container not pruned");
+                }
+            }
+        }
+        let attributes = [("reclaimed".to_owned(), answer.space_reclaimed.to_string())].into();
+        self.events.publish("container", "prune", "", attributes);
+        Ok(answer)
+    }
+}

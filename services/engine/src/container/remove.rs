@@ -1,0 +1,187 @@
+//! Removing: the intent is written, everything that belongs to the container goes, then the record.
+//!
+//! The same steps undo a container that could not be made, and recovery repeats them after a crash; each finds itself done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gantry_proto::gantry::engine::v1 as pb;
+
+use super::Container;
+use super::create::blocking;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::record::{Phase, Record};
+
+/// What becomes of the volumes that were made for a container alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Volumes {
+    /// They stay.
+    Keep,
+    /// Those without a name go too.
+    Anonymous,
+}
+
+impl Engine {
+    /// Removes a container at a user's request.
+    pub async fn remove(&self, request: &pb::RemoveRequest) -> Result<()> {
+        if request.link {
+            return Err(Error::NotBuilt("removing a link is not supported: links are part of their container".to_owned()));
+        }
+        let container = self.index.find(&request.container)?;
+        let volumes = if request.volumes { Volumes::Anonymous } else { Volumes::Keep };
+        let mut watch = container.watch();
+        {
+            let turn = container.operate().await;
+            if container.live().removed {
+                return Err(Error::NoSuchContainer(request.container.clone()));
+            }
+            if container.live().removing {
+                return Err(Error::Conflict(format!(
+                    "removal of container {} is already in progress",
+                    request.container
+                )));
+            }
+            let running = container.live().state.has_process();
+            if running && !request.force {
+                let state = status_word(container.status());
+                return Err(Error::Conflict(format!(
+                    "cannot remove container \"{}\": container is {state}: stop the container before removing or force remove",
+                    container.name()
+                )));
+            }
+            if !running {
+                return self.remove_with(&container, volumes).await;
+            }
+            self.begin_kill(&container).await?;
+            drop(turn);
+        }
+        // Its end is taken in by the monitor, which needs the turn for that.
+        watch
+            .wait_for(|live| live.removed || !live.state.has_process())
+            .await
+            .map_err(|_| Error::NoSuchContainer(request.container.clone()))?;
+        let _turn = container.operate().await;
+        if container.live().removed {
+            return Ok(());
+        }
+        self.remove_with(&container, volumes).await
+    }
+
+    async fn begin_kill(&self, container: &Container) -> Result<()> {
+        if container.status() == pb::Status::Paused {
+            self.peers.resume_task(container.id()).await?;
+        }
+        container.change(|live| {
+            live.state.stopped_by_hand = true;
+            live.removing = true;
+        });
+        match self.send_signal(container, super::kill::SIGKILL).await {
+            Ok(()) | Err(Error::NotRunning(_)) => Ok(()),
+            Err(error) => {
+                container.change(|live| live.removing = false);
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes a container whose run has ended, with its anonymous volumes; the caller has its turn.
+    pub(crate) async fn remove_locked(&self, container: &Arc<Container>) -> Result<()> {
+        self.remove_with(container, Volumes::Anonymous).await
+    }
+
+    async fn remove_with(&self, container: &Arc<Container>, volumes: Volumes) -> Result<()> {
+        container.change(|live| {
+            live.removing = true;
+            live.state.set_status(pb::Status::Removing);
+        });
+        let record = Record { phase: Phase::Removing.into(), ..Record::clone(&container.record()) };
+        let state = container.live().state.clone();
+        let removed = match self.store.put(&record, &state).await {
+            Ok(()) => self.unmake(container, volumes).await,
+            Err(error) => Err(error),
+        };
+        if removed.is_err() {
+            container.change(|live| {
+                live.removing = false;
+                live.state.set_status(pb::Status::Dead);
+            });
+            return removed;
+        }
+        self.publish_container(container, "destroy", BTreeMap::new());
+        Ok(())
+    }
+
+    /// Takes away everything that a container is; the caller has its turn and has written the intent.
+    pub(crate) async fn unmake(&self, container: &Arc<Container>, volumes: Volumes) -> Result<()> {
+        let record = container.record();
+        let id = container.id();
+        let ((), ()) = tokio::try_join!(
+            async {
+                // The task holds the root mounted, and the record keeps the root: in this order.
+                self.end_task(id).await?;
+                self.peers.remove_snapshot(&record.snapshotter, id).await?;
+                self.peers.delete_record(id).await
+            },
+            self.peers.detach(id),
+        )?;
+        let execs: Vec<String> = std::mem::take(&mut *container.execs.lock()).into_keys().collect();
+        self.store.delete(id, &execs).await?;
+        self.index.remove(id);
+        container.change(|live| {
+            live.removing = true;
+            live.removed = true;
+        });
+        if volumes == Volumes::Anonymous {
+            self.remove_anonymous_volumes(&record).await;
+        }
+        // Files without a record are nobody's: if this is cut short, recovery removes them.
+        let directory = self.paths.container(id);
+        let id = id.to_owned();
+        self.spawn("remove a container's files", async move {
+            let removed = blocking(move || gantry_host::fs::remove_tree(&directory).map_err(crate::root::kernel));
+            if let Err(error) = removed.await {
+                tracing::warn!(container = %id, error = %gantry_rpc::chain(&error), "container's files stay for recovery");
+            }
+        });
+        Ok(())
+    }
+
+    async fn remove_anonymous_volumes(&self, record: &Record) {
+        for mount in record.mounts.iter().filter(|mount| mount.anonymous) {
+            let users = |name: &str| self.volume_users(name);
+            match self.volumes.remove(&mount.point.name, users).await {
+                Ok(()) | Err(Error::NoSuchVolume(_) | Error::VolumeInUse { .. }) => {}
+                Err(error) => {
+                    tracing::warn!(volume = %mount.point.name, error = %gantry_rpc::chain(&error), "anonymous volume stays");
+                }
+            }
+        }
+    }
+
+    /// Ids of the containers that have a volume.
+    pub(crate) fn volume_users(&self, name: &str) -> Vec<String> {
+        let has = |record: &Record| {
+            record.mounts.iter().any(|mount| mount.point.r#type == "volume" && mount.point.name == name)
+        };
+        self.index
+            .all()
+            .iter()
+            .filter(|container| has(&container.record()))
+            .map(|container| container.id().to_owned())
+            .collect()
+    }
+}
+
+/// Docker's word for a state.
+pub fn status_word(status: pb::Status) -> &'static str {
+    match status {
+        pb::Status::Created => "created",
+        pb::Status::Running => "running",
+        pb::Status::Paused => "paused",
+        pb::Status::Restarting => "restarting",
+        pb::Status::Removing => "removing",
+        pb::Status::Exited => "exited",
+        pb::Status::Dead => "dead",
+    }
+}

@@ -1,0 +1,347 @@
+//! Starting: network, root and specification are made ready at the same time, then the process is made, those who wait
+//! to be attached are connected, and the process runs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_proto::gantry::engine::v1 as pb;
+use gantry_proto::gantry::network::v1::Sandbox;
+
+use super::Container;
+use super::network::attach_request;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::peers::Stdio;
+use crate::record::Record;
+use crate::{spec, time};
+
+/// How long a start waits for those who said that they want to be attached.
+const ATTACH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who starts a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// A request: restarts are counted anew.
+    Hand,
+    /// The restart policy.
+    Policy,
+}
+
+impl Engine {
+    /// Starts a container at a user's request; `false` when it runs already.
+    pub async fn start(&self, name: &str) -> Result<bool> {
+        let container = self.index.find(name)?;
+        let turn = container.operate().await;
+        container.refuse_if_removing()?;
+        let status = container.status();
+        match status {
+            pb::Status::Running => return Ok(false),
+            pb::Status::Paused => {
+                return Err(Error::Conflict(
+                    "cannot start a paused container, try unpause instead".to_owned(),
+                ));
+            }
+            _ => {}
+        }
+        *container.backoff.lock() = crate::restart::Backoff::default();
+        let result = self.start_locked(&container, By::Hand).await;
+        if result.is_err() && container.record().host.auto_remove {
+            self.remove_locked(&container).await?;
+        }
+        drop(turn);
+        result.map(|()| true)
+    }
+
+    /// Starts a container whose turn the caller has.
+    pub(crate) async fn start_locked(&self, container: &Arc<Container>, by: By) -> Result<()> {
+        match self.try_start(container, by).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.abandon_start(container, &error).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn try_start(&self, container: &Arc<Container>, by: By) -> Result<()> {
+        let record = container.record();
+        self.check_binds(&record)?;
+        let around = spec::Surroundings {
+            host: &self.facts,
+            netns: self.netns_of(&record)?,
+            shared: self.shared_namespaces(&record)?,
+            files: Some(self.files_of(&record)?),
+            init: &self.init,
+        };
+        let spec = spec::build(&record, &around)?;
+        let (sandbox, rootfs, ()) = tokio::try_join!(
+            self.attach_network(&record),
+            self.peers.mounts(&record.snapshotter, &record.id),
+            self.peers.update_spec(&record.id, &spec),
+        )?;
+        let own_files = spec::of_container(&record.host.network_mode).is_none();
+        if own_files {
+            self.write_files(&record, sandbox.as_ref()).await?;
+        }
+        let sandbox = sandbox.map(Arc::new);
+
+        self.peers.create_task(&record.id, rootfs, &self.stdio(&record)).await?;
+        container.change(|live| {
+            live.attachable = true;
+            live.run += 1;
+        });
+        self.wait_for_attaching(container).await;
+        let run = container.live().run;
+        let pid = self.peers.start_task(&record.id, "").await?;
+
+        container.change(|live| {
+            let state = &mut live.state;
+            state.set_status(pb::Status::Running);
+            state.pid = pid;
+            state.error.clear();
+            state.exit_code = 0;
+            state.oom_killed = false;
+            state.started_at = time::now();
+            if by == By::Hand {
+                state.restart_count = 0;
+            }
+            state.stopped_by_hand = false;
+            live.sandbox = sandbox.clone();
+            live.health = super::health::check_of(&record).map(|_| crate::health::Health::default());
+        });
+        let state = container.live().state.clone();
+        self.monitor(container, run);
+        self.store.put_state(&record.id, &state).await?;
+        if let Some(sandbox) = &sandbox {
+            self.publish_endpoints(container, sandbox, "connect");
+        }
+        self.publish_container(container, "start", BTreeMap::new());
+        self.watch_health(container, run);
+        Ok(())
+    }
+
+    /// Undoes what a failed start did, and records why it failed.
+    async fn abandon_start(&self, container: &Arc<Container>, error: &Error) {
+        let id = container.id();
+        let (task, network) = tokio::join!(self.end_task(id), self.peers.detach(id));
+        for failed in [task, network].into_iter().filter_map(Result::err) {
+            tracing::warn!(container = %id, error = %gantry_rpc::chain(&failed), "undoing a failed start");
+        }
+        let exit_code = match error {
+            Error::StartFailed { exit_code, .. } => Some(*exit_code),
+            _ => None,
+        };
+        container.change(|live| {
+            let state = &mut live.state;
+            state.error = gantry_rpc::chain(error);
+            state.pid = 0;
+            match exit_code {
+                Some(code) => {
+                    state.set_status(pb::Status::Exited);
+                    state.exit_code = code;
+                    state.started_at = if state.started_at == 0 { time::now() } else { state.started_at };
+                    state.finished_at = time::now();
+                    live.exits += 1;
+                }
+                // Not even its surroundings could be made: it is as it was before.
+                None if state.started_at == 0 => {
+                    state.set_status(pb::Status::Created);
+                    state.exit_code = 128;
+                }
+                None => {
+                    state.set_status(pb::Status::Exited);
+                    state.exit_code = 128;
+                }
+            }
+            live.sandbox = None;
+            live.health = None;
+            live.attachable = false;
+            live.failures += 1;
+        });
+        let state = container.live().state.clone();
+        if let Err(error) = self.store.put_state(id, &state).await {
+            tracing::error!(container = %id, error = %gantry_rpc::chain(&error), "state not recorded");
+        }
+        if let Some(code) = exit_code {
+            let more = BTreeMap::from([("exitCode".to_owned(), code.to_string())]);
+            self.publish_container(container, "die", more);
+        }
+    }
+
+    /// Kills and forgets a task in whatever state it is.
+    pub(crate) async fn end_task(&self, id: &str) -> Result<()> {
+        match self.peers.delete_task(id).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.peer_code() == Some(tonic::Code::Unavailable) => return Err(error),
+            Err(_) => {}
+        }
+        // Perhaps it runs; or it has ended meanwhile, which the deletion will tell.
+        let _ = self.peers.kill_task(id, "", super::kill::SIGKILL).await;
+        let _ = tokio::time::timeout(Duration::from_secs(10), self.peers.wait_task(id, "")).await;
+        self.peers.delete_task(id).await
+    }
+
+    async fn attach_network(&self, record: &Record) -> Result<Option<Sandbox>> {
+        match attach_request(record)? {
+            Some(request) => self.peers.attach(request).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn wait_for_attaching(&self, container: &Container) {
+        let mut attaching = container.attaching.subscribe();
+        let all_there = attaching.wait_for(|waiting| *waiting == 0);
+        if tokio::time::timeout(ATTACH_PATIENCE, all_there).await.is_err() {
+            tracing::warn!(container = %container.id(), "a client that wanted to be attached did not come");
+        }
+    }
+
+    fn shared_namespaces(&self, record: &Record) -> Result<spec::Shared> {
+        let path = |mode: &str, kind: &str| -> Result<Option<PathBuf>> {
+            let Some(other) = spec::of_container(mode) else { return Ok(None) };
+            let other = self.index.find(other)?;
+            let pid = other.running_pid().map_err(|_| {
+                Error::Conflict(format!("cannot join {kind} namespace of a non running container: {}", other.id()))
+            })?;
+            Ok(Some(PathBuf::from(format!("/proc/{pid}/ns/{kind}"))))
+        };
+        Ok(spec::Shared { pid: path(&record.host.pid_mode, "pid")?, ipc: path(&record.host.ipc_mode, "ipc")? })
+    }
+
+    /// Sources may have gone since the container was made; those of `-v` are made again.
+    fn check_binds(&self, record: &Record) -> Result<()> {
+        for mount in record.mounts.iter().filter(|mount| mount.point.r#type == "bind") {
+            let source = mount.source();
+            if source.exists() {
+                continue;
+            }
+            if !mount.make_source {
+                return Err(Error::Invalid(format!(
+                    "invalid mount config for type \"bind\": bind source path does not exist: {}",
+                    source.display()
+                )));
+            }
+            std::fs::create_dir_all(&source)
+                .map_err(|error| Error::io("create mount source", &source, error))?;
+        }
+        Ok(())
+    }
+
+    fn stdio(&self, record: &Record) -> Stdio {
+        Stdio {
+            log: log_uri(record, &self.paths.log(&record.id)),
+            stdin: record.config.open_stdin,
+            terminal: record.config.tty,
+        }
+    }
+}
+
+/// The log's URI with its rotation and attributes.
+fn log_uri(record: &Record, path: &std::path::Path) -> String {
+    let log = record.host.log_config.clone().unwrap_or_default();
+    if log.r#type == "none" {
+        return "none:".to_owned();
+    }
+    let mut uri = format!("json-file://{}", escaped(&path.display().to_string()));
+    let mut separator = '?';
+    let mut add = |key: &str, value: &str| {
+        uri.push(separator);
+        separator = '&';
+        uri.push_str(key);
+        uri.push('=');
+        uri.push_str(&escaped(value));
+    };
+    if let Some(size) = log.config.get("max-size").filter(|size| *size != "-1") {
+        let bytes = super::validate::size_of(size).unwrap_or(0);
+        add("max-size", &bytes.to_string());
+        let files = log.config.get("max-file").map_or("1", String::as_str);
+        add("max-file", files);
+    }
+    let attributes = log_attributes(record, &log.config);
+    if !attributes.is_empty() {
+        add("attrs", &serde_json::to_string(&attributes).unwrap_or_default());
+    }
+    uri
+}
+
+/// Labels and variables that the user wants beside each line.
+fn log_attributes(
+    record: &Record,
+    options: &std::collections::HashMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut attributes = BTreeMap::new();
+    let named = |key: &str| -> Vec<String> {
+        let text = options.get(key).map(String::as_str).unwrap_or_default();
+        text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    };
+    let expression = |key: &str| options.get(key).and_then(|text| regex::Regex::new(text).ok());
+    let (labels, label_expression) = (named("labels"), expression("labels-regex"));
+    for (key, value) in &record.config.labels {
+        if labels.contains(key) || label_expression.as_ref().is_some_and(|all| all.is_match(key)) {
+            attributes.insert(key.clone(), value.clone());
+        }
+    }
+    let (variables, variable_expression) = (named("env"), expression("env-regex"));
+    for (key, value) in record.config.env.iter().filter_map(|variable| variable.split_once('=')) {
+        if variables.iter().any(|name| name == key)
+            || variable_expression.as_ref().is_some_and(|all| all.is_match(key))
+        {
+            attributes.insert(key.to_owned(), value.to_owned());
+        }
+    }
+    if let Some(tag) = options.get("tag") {
+        let tag = tag
+            .replace("{{.ID}}", crate::names::short(&record.id))
+            .replace("{{.FullID}}", &record.id)
+            .replace("{{.Name}}", &record.name)
+            .replace("{{.ImageName}}", &record.config.image);
+        attributes.insert("tag".to_owned(), tag);
+    }
+    attributes
+}
+
+/// Percent-encodes what a URI's parts may not contain.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                out.push(char::from(byte));
+            }
+            other => {
+                use std::fmt::Write;
+                let _ = write!(out, "%{other:02X}");
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_has_its_rotation_and_attributes() {
+        let mut record = Record::default();
+        record.config.labels.insert("team".to_owned(), "blue & green".to_owned());
+        let config = [("max-size", "10m"), ("max-file", "3"), ("labels", "team")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        record.host.log_config =
+            Some(pb::LogConfig { r#type: "json-file".to_owned(), config: config.into_iter().collect() });
+        let uri = log_uri(&record, std::path::Path::new("/a/x.log"));
+        assert_eq!(
+            uri,
+            "json-file:///a/x.log?max-size=10485760&max-file=3&attrs=%7B%22team%22%3A%22blue%20%26%20green%22%7D"
+        );
+    }
+
+    #[test]
+    fn no_log_is_no_log() {
+        let mut record = Record::default();
+        record.host.log_config = Some(pb::LogConfig { r#type: "none".to_owned(), ..Default::default() });
+        assert_eq!(log_uri(&record, std::path::Path::new("/a")), "none:");
+    }
+}

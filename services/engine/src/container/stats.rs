@@ -1,0 +1,141 @@
+//! What a running container uses: read from its cgroup and its network namespace.
+
+use std::collections::HashMap;
+
+use gantry_host::cgroup::Hierarchies;
+use gantry_proto::gantry::engine::v1 as pb;
+use pb::stats_response::{Blkio, Interface, Sample};
+
+use super::Container;
+use super::create::blocking;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::root::kernel;
+use crate::{spec, time};
+
+/// The kernel's clock ticks in a second, as it shows them to programs.
+const TICKS: u64 = 100;
+
+impl Engine {
+    /// One sample; `None` for a container that does not run.
+    pub(crate) async fn sample(&self, container: &Container) -> Result<Option<Sample>> {
+        let Ok(pid) = container.running_pid() else { return Ok(None) };
+        let cgroup = spec::cgroups_path(&container.record()).display().to_string();
+        blocking(move || {
+            let stats = Hierarchies::detect().and_then(|all| all.stats(&cgroup)).map_err(kernel)?;
+            let mut sample = from_cgroup(stats);
+            sample.interfaces = interfaces(&read(&format!("/proc/{pid}/net/dev")));
+            let (system, cpus) = system_cpu(&read("/proc/stat"));
+            sample.system_cpu = system;
+            sample.online_cpus = cpus;
+            let memory = memory_total(&read("/proc/meminfo"));
+            if sample.memory_limit == 0 || sample.memory_limit > memory {
+                sample.memory_limit = memory;
+            }
+            sample.read_at = time::timestamp(time::now());
+            Ok(Some(sample))
+        })
+        .await
+    }
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+fn from_cgroup(stats: gantry_host::cgroup::Stats) -> Sample {
+    let blkio = |entries: Vec<gantry_host::cgroup::IoEntry>| {
+        entries
+            .into_iter()
+            .map(|entry| Blkio { major: entry.major, minor: entry.minor, op: entry.op, value: entry.value })
+            .collect()
+    };
+    Sample {
+        cpu_total: stats.cpu.total,
+        cpu_kernel: stats.cpu.system,
+        cpu_user: stats.cpu.user,
+        cpu_per_cpu: stats.cpu.per_cpu,
+        throttling_periods: stats.cpu.periods,
+        throttled_periods: stats.cpu.throttled_periods,
+        throttled_time: stats.cpu.throttled,
+        memory_usage: stats.memory.usage,
+        memory_max_usage: stats.memory.max_usage,
+        memory_limit: stats.memory.limit.unwrap_or(0),
+        memory_failcnt: stats.memory.failures,
+        memory_stats: stats.memory.detail.into_iter().collect(),
+        pids_current: stats.pids.current,
+        pids_limit: stats.pids.limit.unwrap_or(0),
+        io_service_bytes: blkio(stats.io.bytes),
+        io_serviced: blkio(stats.io.operations),
+        ..Default::default()
+    }
+}
+
+/// Counters of each interface but `lo`.
+fn interfaces(table: &str) -> HashMap<String, Interface> {
+    let mut all = HashMap::new();
+    for line in table.lines().skip(2) {
+        let Some((name, numbers)) = line.split_once(':') else { continue };
+        let numbers: Vec<u64> =
+            numbers.split_whitespace().map(|number| number.parse().unwrap_or(0)).collect();
+        let name = name.trim();
+        if name == "lo" || numbers.len() < 12 {
+            continue;
+        }
+        let counters = Interface {
+            rx_bytes: numbers[0],
+            rx_packets: numbers[1],
+            rx_errors: numbers[2],
+            rx_dropped: numbers[3],
+            tx_bytes: numbers[8],
+            tx_packets: numbers[9],
+            tx_errors: numbers[10],
+            tx_dropped: numbers[11],
+        };
+        all.insert(name.to_owned(), counters);
+    }
+    all
+}
+
+/// Nanoseconds that all processors have worked or idled, and how many there are.
+fn system_cpu(stat: &str) -> (u64, u32) {
+    let total: u64 = stat
+        .lines()
+        .next()
+        .into_iter()
+        .flat_map(|line| line.split_whitespace().skip(1).take(7))
+        .map(|ticks| ticks.parse::<u64>().unwrap_or(0))
+        .sum();
+    let processors = stat
+        .lines()
+        .filter(|line| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())))
+        .count();
+    (total * (1_000_000_000 / TICKS), u32::try_from(processors).unwrap_or(1))
+}
+
+fn memory_total(meminfo: &str) -> u64 {
+    meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok())
+        .map_or(0, |kilobytes| kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_read() {
+        let table = "Inter-| Receive | Transmit\n face |bytes\n    lo: 1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n  eth0: 10 2 3 4 0 0 0 0 20 5 6 7 0 0 0 0\n";
+        let all = interfaces(table);
+        assert_eq!(all.len(), 1);
+        assert_eq!((all["eth0"].rx_bytes, all["eth0"].tx_bytes, all["eth0"].tx_dropped), (10, 20, 7));
+    }
+
+    #[test]
+    fn processor_time_is_summed() {
+        assert_eq!(system_cpu("cpu  1 2 3 4 5 6 7 8 9 10\ncpu0 1\ncpu1 1\nintr 5\n"), (280_000_000, 2));
+        assert_eq!(memory_total("MemTotal:  2 kB\n"), 2048);
+    }
+}

@@ -1,0 +1,393 @@
+//! Everything that can be refused before anything is made: the request against itself and against the machine.
+
+use gantry_proto::gantry::engine::v1 as pb;
+
+use crate::error::{Error, Result};
+use crate::restart::Policy;
+use crate::spec;
+
+/// Less than this cannot hold a process.
+const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
+/// Options of the json-file log.
+const LOG_OPTIONS: [&str; 10] = [
+    "max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode",
+    "max-buffer-size",
+];
+/// Health checks are not made more often than this, nanoseconds.
+const LEAST_INTERVAL: i64 = 1_000_000;
+
+/// Checks a request whose configuration has been merged with the image's; returns what the user should know.
+pub fn check(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    process(config)?;
+    restart(host)?;
+    log(host.log_config.as_ref())?;
+    let resources = host.resources.clone().unwrap_or_default();
+    self::resources(&resources, &mut warnings)?;
+    namespaces(config, host)?;
+    sysctls(host)?;
+    for name in host.cap_add.iter().chain(&host.cap_drop) {
+        spec::normalise_capability(name)?;
+    }
+    runtime(host)?;
+    health(config.healthcheck.as_ref())?;
+    if host.oom_score_adj < -1000 || host.oom_score_adj > 1000 {
+        return Err(invalid(format!(
+            "Invalid value {}, range for oom score adj is [-1000, 1000]",
+            host.oom_score_adj
+        )));
+    }
+    if host.shm_size < 0 {
+        return Err(invalid("SHM size can not be less than 0"));
+    }
+    if !host.storage_opt.is_empty() {
+        return Err(Error::NotBuilt("storage-opt is not supported: the root file system has no size of its own".to_owned()));
+    }
+    if let Some(request) = resources.device_requests.first() {
+        let capabilities: Vec<String> =
+            request.capabilities.iter().map(|all| format!("[{}]", all.values.join(" "))).collect();
+        return Err(Error::NotBuilt(format!(
+            "could not select device driver {:?} with capabilities: [{}]",
+            request.driver,
+            capabilities.join(" ")
+        )));
+    }
+    Ok(warnings)
+}
+
+fn process(config: &pb::ContainerConfig) -> Result<()> {
+    if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
+        return Err(invalid(format!(
+            "the working directory '{}' is invalid, it needs to be an absolute path",
+            config.working_dir
+        )));
+    }
+    if let Some(bad) = config.env.iter().find(|variable| variable.is_empty() || variable.starts_with('=')) {
+        return Err(invalid(format!("invalid environment variable: {bad}")));
+    }
+    if config.hostname.len() > 63 || config.hostname.contains(['/', ' ']) {
+        return Err(invalid(format!("invalid hostname format: {}", config.hostname)));
+    }
+    if !config.stop_signal.is_empty() {
+        super::kill::signal_number(&config.stop_signal)?;
+    }
+    for port in &config.exposed_ports {
+        port_of(port)?;
+    }
+    Ok(())
+}
+
+fn restart(host: &pb::HostConfig) -> Result<()> {
+    let policy = policy_of(host)?;
+    if host.auto_remove && policy != Policy::No {
+        return Err(invalid("can't create 'AutoRemove' container with restart policy"));
+    }
+    Ok(())
+}
+
+/// The restart policy that a configuration asks for.
+pub fn policy_of(host: &pb::HostConfig) -> Result<Policy> {
+    let policy = host.restart_policy.clone().unwrap_or_default();
+    let count = i32::try_from(policy.maximum_retry_count).unwrap_or(i32::MAX);
+    Ok(Policy::parse(&policy.name, count)?)
+}
+
+fn log(config: Option<&pb::LogConfig>) -> Result<()> {
+    let Some(config) = config else { return Ok(()) };
+    match config.r#type.as_str() {
+        "" | "json-file" | "local" => {}
+        "none" => return Ok(()),
+        other => {
+            return Err(invalid(format!("logger: no log driver named '{other}' is registered")));
+        }
+    }
+    if let Some(option) = config.config.keys().find(|option| !LOG_OPTIONS.contains(&option.as_str())) {
+        return Err(invalid(format!("unknown log opt '{option}' for json-file log driver")));
+    }
+    if let Some(size) = config.config.get("max-size") {
+        size_of(size).ok_or_else(|| invalid(format!("invalid size: '{size}'")))?;
+    }
+    if let Some(count) = config.config.get("max-file") {
+        match count.parse::<u32>() {
+            Ok(count) if count > 0 => {}
+            _ => return Err(invalid(format!("max-file cannot be less than 1: '{count}'"))),
+        }
+    }
+    Ok(())
+}
+
+/// Reads a size with a binary unit (`10m`); -1 is "no limit".
+pub fn size_of(text: &str) -> Option<i64> {
+    if text == "-1" {
+        return Some(-1);
+    }
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+    let number: f64 = lower[..digits].parse().ok()?;
+    let shift = match lower[digits..].trim().trim_end_matches("ib").trim_end_matches('b') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return None,
+    };
+    Some((number * f64::from(1u32 << (shift % 32)) * if shift == 40 { 4_294_967_296.0 } else { 1.0 }) as i64)
+}
+
+/// Limits, alone and against each other.
+pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Result<()> {
+    if resources.memory > 0 && resources.memory < LEAST_MEMORY {
+        return Err(invalid("Minimum memory limit allowed is 6MB"));
+    }
+    if resources.memory > 0 && resources.memory_swap > 0 && resources.memory_swap < resources.memory {
+        return Err(invalid("Minimum memoryswap limit should be larger than memory limit, see usage"));
+    }
+    if resources.memory == 0 && resources.memory_swap > 0 {
+        return Err(invalid("You should always set the Memory limit when using Memoryswap limit, see usage"));
+    }
+    if let Some(swappiness) = resources.memory_swappiness
+        && !(-1..=100).contains(&swappiness)
+    {
+        return Err(invalid(format!("Invalid value: {swappiness}, valid memory swappiness range is 0-100")));
+    }
+    if resources.memory_reservation > 0 && resources.memory > 0 && resources.memory < resources.memory_reservation {
+        return Err(invalid("Minimum memory limit can not be less than memory reservation limit, see usage"));
+    }
+    if resources.nano_cpus > 0 && (resources.cpu_period > 0 || resources.cpu_quota > 0) {
+        let which = if resources.cpu_period > 0 { "CPU Period" } else { "CPU Quota" };
+        return Err(invalid(format!("Conflicting options: Nano CPUs and {which} cannot both be set.")));
+    }
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = i64::try_from(available).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+    if resources.nano_cpus < 0 || resources.nano_cpus > most {
+        return Err(invalid(format!(
+            "range of CPUs is from 0.01 to {available}.00, as there are only {available} CPUs available"
+        )));
+    }
+    if resources.cpu_period != 0 && !(1000..=1_000_000).contains(&resources.cpu_period) {
+        return Err(invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"));
+    }
+    if resources.cpu_quota > 0 && resources.cpu_quota < 1000 {
+        return Err(invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
+    }
+    if resources.blkio_weight > 0 && !(10..=1000).contains(&resources.blkio_weight) {
+        return Err(invalid("Range of blkio weight is from 10 to 1000"));
+    }
+    for ulimit in &resources.ulimits {
+        spec::rlimit_name(&ulimit.name)?;
+        if ulimit.hard != -1 && (ulimit.soft > ulimit.hard || ulimit.soft == -1) {
+            return Err(invalid(format!(
+                "ulimit soft limit must be less than or equal to hard limit: {} > {}",
+                ulimit.soft, ulimit.hard
+            )));
+        }
+    }
+    if resources.kernel_memory_tcp > 0 {
+        warnings.push("Specifying a kernel TCP memory limit is deprecated.".to_owned());
+    }
+    Ok(())
+}
+
+fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()> {
+    match host.ipc_mode.as_str() {
+        "" | "private" | "host" | "shareable" | "none" => {}
+        mode if spec::of_container(mode).is_some_and(|name| !name.is_empty()) => {}
+        mode => return Err(invalid(format!("invalid IPC mode: {mode}"))),
+    }
+    match host.pid_mode.as_str() {
+        "" | "private" | "host" => {}
+        mode if spec::of_container(mode).is_some_and(|name| !name.is_empty()) => {}
+        mode => return Err(invalid(format!("invalid PID mode: {mode}"))),
+    }
+    if !matches!(host.uts_mode.as_str(), "" | "private" | "host") {
+        return Err(invalid(format!("invalid UTS mode: {}", host.uts_mode)));
+    }
+    if !matches!(host.cgroupns_mode.as_str(), "" | "private" | "host") {
+        return Err(invalid(format!("invalid cgroup namespace mode: {}", host.cgroupns_mode)));
+    }
+    if !matches!(host.userns_mode.as_str(), "" | "host") {
+        return Err(invalid(format!("invalid USER mode: {}", host.userns_mode)));
+    }
+    if !matches!(host.isolation.as_str(), "" | "default") {
+        return Err(invalid(format!("invalid isolation '{}' on linux", host.isolation)));
+    }
+    if spec::of_container(&host.network_mode).is_some() {
+        let clash = |what: &str| {
+            Err(invalid(format!("conflicting options: {what} and the network mode")))
+        };
+        if !config.hostname.is_empty() {
+            return clash("hostname");
+        }
+        if !host.links.is_empty() {
+            return clash("container type network can't be used with links");
+        }
+        if !host.dns.is_empty() {
+            return clash("dns");
+        }
+        if !host.extra_hosts.is_empty() {
+            return clash("custom host-to-IP mapping");
+        }
+        if !host.port_bindings.is_empty() || host.publish_all_ports {
+            return clash("port publishing");
+        }
+        if !config.exposed_ports.is_empty() {
+            return clash("port exposing");
+        }
+        if !config.mac_address.is_empty() {
+            return clash("mac-address");
+        }
+    }
+    for (port, bindings) in &host.port_bindings {
+        port_of(port)?;
+        for binding in &bindings.bindings {
+            host_ports(&binding.host_port)?;
+            if !binding.host_ip.is_empty() && binding.host_ip.parse::<std::net::IpAddr>().is_err() {
+                return Err(invalid(format!("invalid IP address: {}", binding.host_ip)));
+            }
+        }
+    }
+    for server in &host.dns {
+        if server.parse::<std::net::IpAddr>().is_err() {
+            return Err(invalid(format!("invalid IP address: {server}")));
+        }
+    }
+    for entry in &host.extra_hosts {
+        let valid = entry.split_once([':', '=']).is_some_and(|(name, address)| {
+            let address = address.trim_start_matches('[').trim_end_matches(']');
+            !name.is_empty()
+                && (address == "host-gateway" || address.parse::<std::net::IpAddr>().is_ok())
+        });
+        if !valid {
+            return Err(invalid(format!("bad format for add-host: {entry:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// A port and its protocol: `80/tcp`, `53/udp`, `80`.
+pub fn port_of(text: &str) -> Result<(u32, String)> {
+    let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let number = port.parse::<u16>().ok().filter(|number| *number > 0);
+    match (number, protocol) {
+        (Some(number), "tcp" | "udp" | "sctp") => Ok((u32::from(number), protocol.to_owned())),
+        _ => Err(invalid(format!("invalid port specification: {text:?}"))),
+    }
+}
+
+/// The first and last acceptable port on the host: `8080`, `8000-8010`, or empty for any (0, 0).
+pub fn host_ports(text: &str) -> Result<(u32, u32)> {
+    if text.is_empty() || text == "0" {
+        return Ok((0, 0));
+    }
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (first.parse::<u16>(), last.parse::<u16>()) {
+        (Ok(first), Ok(last)) if first <= last => Ok((u32::from(first), u32::from(last))),
+        _ => Err(invalid(format!("invalid port specification: {text:?}"))),
+    }
+}
+
+fn sysctls(host: &pb::HostConfig) -> Result<()> {
+    const IPC: [&str; 8] = [
+        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
+        "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
+    ];
+    for name in host.sysctls.keys() {
+        if name.starts_with("net.") {
+            if host.network_mode == "host" {
+                return Err(invalid(format!("sysctl '{name}' cannot be set in the host's network namespace")));
+            }
+        } else if !(IPC.contains(&name.as_str())
+            || name.starts_with("fs.mqueue.")
+            || matches!(name.as_str(), "kernel.domainname" | "kernel.hostname"))
+        {
+            return Err(invalid(format!("sysctl '{name}' is not allowed")));
+        }
+    }
+    Ok(())
+}
+
+fn runtime(host: &pb::HostConfig) -> Result<()> {
+    match host.runtime.as_str() {
+        "" | "runc" | "gantry" | "io.containerd.runc.v2" | "io.containerd.gantry.v2" => Ok(()),
+        other => Err(invalid(format!("unknown or invalid runtime name: {other}"))),
+    }
+}
+
+fn health(check: Option<&pb::HealthConfig>) -> Result<()> {
+    let Some(check) = check else { return Ok(()) };
+    for (name, value) in [
+        ("Interval", check.interval),
+        ("Timeout", check.timeout),
+        ("StartPeriod", check.start_period),
+        ("StartInterval", check.start_interval),
+    ] {
+        if value < 0 || (value > 0 && value < LEAST_INTERVAL) {
+            return Err(invalid(format!("{name} in Healthcheck cannot be less than 1ms")));
+        }
+    }
+    if check.retries < 0 {
+        return Err(invalid("Retries in Healthcheck cannot be negative"));
+    }
+    if let Some(kind) = check.test.first()
+        && !matches!(kind.as_str(), "" | "NONE" | "CMD" | "CMD-SHELL")
+    {
+        return Err(invalid(format!("Unknown type {kind:?} in Healthcheck (try \"CMD\")")));
+    }
+    Ok(())
+}
+
+fn invalid(text: impl Into<String>) -> Error {
+    Error::Invalid(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(change: impl FnOnce(&mut pb::ContainerConfig, &mut pb::HostConfig)) -> Result<Vec<String>> {
+        let (mut config, mut host) = (pb::ContainerConfig::default(), pb::HostConfig::default());
+        change(&mut config, &mut host);
+        check(&config, &host)
+    }
+
+    #[test]
+    fn an_empty_request_is_fine() {
+        assert!(checked(|_, _| {}).is_ok());
+    }
+
+    #[test]
+    fn impossible_limits_are_refused() {
+        let limited = |resources: pb::Resources| checked(|_, host| host.resources = Some(resources));
+        assert!(limited(pb::Resources { memory: 4096, ..Default::default() }).is_err());
+        assert!(limited(pb::Resources { memory_swap: 1 << 30, ..Default::default() }).is_err());
+        assert!(limited(pb::Resources { nano_cpus: 1_000_000_000_000, ..Default::default() }).is_err());
+        assert!(limited(pb::Resources { memory: 1 << 30, memory_swap: -1, ..Default::default() }).is_ok());
+    }
+
+    #[test]
+    fn auto_remove_does_not_restart() {
+        let refused = checked(|_, host| {
+            host.auto_remove = true;
+            host.restart_policy = Some(pb::RestartPolicy { name: "always".to_owned(), maximum_retry_count: 0 });
+        });
+        assert!(refused.is_err());
+    }
+
+    #[test]
+    fn ports_and_ranges_are_read() {
+        assert_eq!(port_of("53/udp").expect("valid"), (53, "udp".to_owned()));
+        assert!(port_of("0/tcp").is_err());
+        assert!(port_of("80/icmp").is_err());
+        assert_eq!(host_ports("8000-8010").expect("valid"), (8000, 8010));
+        assert!(host_ports("9-8").is_err());
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size_of("10m"), Some(10 << 20));
+        assert_eq!(size_of("1.5k"), Some(1536));
+        assert_eq!(size_of("2g"), Some(2 << 30));
+        assert_eq!(size_of("ten"), None);
+    }
+}

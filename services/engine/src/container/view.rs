@@ -1,0 +1,179 @@
+//! A container as the engine's callers see it.
+
+use std::collections::HashMap;
+
+use gantry_proto::gantry::engine::v1 as pb;
+use gantry_proto::gantry::network::v1::{Endpoint, Sandbox};
+
+use super::{Container, Live};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::health::Health;
+use crate::record::Record;
+use crate::time::timestamp;
+
+impl Engine {
+    /// One container, with the sizes of its root if they are wanted.
+    pub async fn get(&self, name: &str, size: bool) -> Result<pb::Container> {
+        let container = self.index.find(name)?;
+        let mut view = self.view(&container);
+        if size {
+            self.measure(&mut view).await;
+        }
+        let record = container.record();
+        if let Ok(mounts) = self.peers.mounts(&record.snapshotter, container.id()).await {
+            for option in mounts.iter().flat_map(|mount| &mount.options) {
+                let (key, value) = match option.split_once('=') {
+                    Some(("upperdir", value)) => ("UpperDir", value),
+                    Some(("lowerdir", value)) => ("LowerDir", value),
+                    Some(("workdir", value)) => ("WorkDir", value),
+                    _ => continue,
+                };
+                view.graph_data.insert(key.to_owned(), value.to_owned());
+            }
+        }
+        Ok(view)
+    }
+
+    /// Adds the sizes; a container whose root cannot be measured has none.
+    pub(crate) async fn measure(&self, view: &mut pb::Container) {
+        let Ok(own) = self.peers.usage(&view.snapshotter, &view.id).await else { return };
+        let mut all = own;
+        let mut key = view.id.clone();
+        while let Ok(parent) = self.peers.parent(&view.snapshotter, &key).await {
+            if parent.is_empty() {
+                break;
+            }
+            all += self.peers.usage(&view.snapshotter, &parent).await.unwrap_or(0);
+            key = parent;
+        }
+        view.size_rw = Some(own);
+        view.size_root_fs = Some(all);
+    }
+
+    /// A container without what has to be asked of others.
+    pub(crate) fn view(&self, container: &Container) -> pb::Container {
+        let record = container.record();
+        let live = container.live().clone();
+        let files = self.files_of(&record).unwrap_or_else(|_| self.paths.files(&record.id));
+        let (path, args) = command(&record);
+        let logged = record.host.log_config.as_ref().is_none_or(|log| log.r#type != "none");
+        pb::Container {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            created_at: timestamp(record.created_at),
+            state: Some(state(&live)),
+            config: Some(record.config.clone()),
+            host_config: Some(record.host.clone()),
+            networks: networks(&record, live.sandbox.as_deref()),
+            mounts: record
+                .mounts
+                .iter()
+                .filter(|mount| !mount.hidden)
+                .map(|mount| mount.point.clone())
+                .collect(),
+            image_id: record.image_id.clone(),
+            manifest_digest: record.manifest_digest.clone(),
+            manifest_size: record.manifest_size,
+            manifest_media_type: record.manifest_media_type.clone(),
+            path,
+            args,
+            restart_count: live.state.restart_count,
+            platform: record.platform.clone(),
+            log_path: if logged { self.paths.log(&record.id).display().to_string() } else { String::new() },
+            hosts_path: files.hosts.display().to_string(),
+            hostname_path: files.hostname.display().to_string(),
+            resolv_conf_path: files.resolv_conf.display().to_string(),
+            exec_ids: container
+                .execs
+                .lock()
+                .values()
+                .filter(|exec| exec.is_running())
+                .map(|exec| exec.id().to_owned())
+                .collect(),
+            ports: ports(live.sandbox.as_deref()),
+            sandbox_key: live.sandbox.as_ref().map(|sandbox| sandbox.netns_path.clone()).unwrap_or_default(),
+            snapshotter: record.snapshotter.clone(),
+            ..Default::default()
+        }
+    }
+}
+
+fn command(record: &Record) -> (String, Vec<String>) {
+    match record.command.split_first() {
+        Some((path, args)) => (path.clone(), args.to_vec()),
+        None => (String::new(), Vec::new()),
+    }
+}
+
+fn state(live: &Live) -> pb::State {
+    let state = &live.state;
+    pb::State {
+        status: state.status,
+        oom_killed: state.oom_killed,
+        pid: state.pid,
+        exit_code: state.exit_code,
+        error: state.error.clone(),
+        started_at: timestamp(state.started_at),
+        finished_at: timestamp(state.finished_at),
+        health: live.health.as_ref().map(health),
+    }
+}
+
+/// Health in the callers' form.
+pub fn health(health: &Health) -> pb::Health {
+    let log = health.log.iter().map(|probe| pb::HealthResult {
+        start: timestamp(probe.start),
+        end: timestamp(probe.end),
+        exit_code: probe.exit_code,
+        output: probe.output.clone(),
+    });
+    pb::Health {
+        status: health.status.as_str().to_owned(),
+        failing_streak: i64::from(health.failing_streak),
+        log: log.collect(),
+    }
+}
+
+/// What was asked for, with what the network service gave.
+fn networks(record: &Record, sandbox: Option<&Sandbox>) -> HashMap<String, pb::EndpointSettings> {
+    record
+        .networks
+        .iter()
+        .map(|(name, asked)| {
+            let mut settings = asked.clone();
+            let endpoint = sandbox
+                .and_then(|sandbox| sandbox.endpoints.iter().find(|one| one.network_name == *name));
+            if let Some(endpoint) = endpoint {
+                take_endpoint(&mut settings, endpoint);
+            }
+            (name.clone(), settings)
+        })
+        .collect()
+}
+
+fn take_endpoint(settings: &mut pb::EndpointSettings, endpoint: &Endpoint) {
+    settings.network_id.clone_from(&endpoint.network_id);
+    settings.endpoint_id.clone_from(&endpoint.id);
+    settings.gateway.clone_from(&endpoint.ipv4_gateway);
+    settings.ip_address.clone_from(&endpoint.ipv4_address);
+    settings.ip_prefix_len = endpoint.ipv4_prefix;
+    settings.ipv6_gateway.clone_from(&endpoint.ipv6_gateway);
+    settings.global_ipv6_address.clone_from(&endpoint.ipv6_address);
+    settings.global_ipv6_prefix_len = endpoint.ipv6_prefix;
+    settings.mac_address.clone_from(&endpoint.mac_address);
+    settings.dns_names.clone_from(&endpoint.dns_names);
+}
+
+fn ports(sandbox: Option<&Sandbox>) -> Vec<pb::PublishedPort> {
+    sandbox
+        .iter()
+        .flat_map(|sandbox| &sandbox.ports)
+        .map(|port| pb::PublishedPort {
+            protocol: port.protocol.clone(),
+            container_port: port.container_port,
+            host_ip: port.host_ip.clone(),
+            host_port: port.host_port,
+        })
+        .collect()
+}

@@ -1,0 +1,105 @@
+//! Waiting for a container: to stand still, to end once more, to be gone.
+
+use gantry_proto::gantry::engine::v1 as pb;
+use pb::wait_request::Condition;
+use tokio::sync::watch;
+
+use super::Live;
+use crate::engine::Engine;
+use crate::error::Result;
+
+/// A wait that has begun: what happens from here on counts.
+pub struct Waiting {
+    watch: watch::Receiver<Live>,
+    condition: Condition,
+    exits: u64,
+}
+
+impl Engine {
+    /// Begins a wait.
+    pub fn wait(&self, name: &str, condition: Condition) -> Result<Waiting> {
+        let container = self.index.find(name)?;
+        let watch = container.watch();
+        let exits = watch.borrow().exits;
+        Ok(Waiting { watch, condition, exits })
+    }
+}
+
+impl Waiting {
+    /// The container's exit code, once the condition holds.
+    pub async fn result(mut self) -> pb::wait_response::Exit {
+        let (condition, exits) = (self.condition, self.exits);
+        let holds = |live: &Live| {
+            live.removed
+                || match condition {
+                    Condition::NotRunning => {
+                        !live.state.has_process() && live.state.status() != pb::Status::Restarting
+                            && (live.state.status() != pb::Status::Removing || live.exits > exits)
+                    }
+                    Condition::NextExit => live.exits > exits,
+                    Condition::Removed => false,
+                }
+        };
+        let state = self.watch.wait_for(holds).await.map(|live| live.state.clone());
+        let state = state.unwrap_or_else(|_| self.watch.borrow().state.clone());
+        pb::wait_response::Exit { status_code: i64::from(state.exit_code), error: state.error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::container::Container;
+    use crate::record::{Record, State};
+
+    fn waiting(container: &Container, condition: Condition) -> Waiting {
+        let watch = container.watch();
+        let exits = watch.borrow().exits;
+        Waiting { watch, condition, exits }
+    }
+
+    fn end(container: &Container, code: i32) {
+        container.change(|live| {
+            live.state.set_status(pb::Status::Exited);
+            live.state.exit_code = code;
+            live.exits += 1;
+        });
+    }
+
+    #[tokio::test]
+    async fn the_next_exit_is_not_the_last_one() {
+        let container = Arc::new(Container::new(Record::default(), State::default()));
+        end(&container, 1);
+        let next = tokio::spawn(waiting(&container, Condition::NextExit).result());
+        let still = tokio::spawn(waiting(&container, Condition::NotRunning).result());
+        assert_eq!(still.await.expect("joined").status_code, 1);
+        assert!(!next.is_finished());
+        end(&container, 7);
+        assert_eq!(next.await.expect("joined").status_code, 7);
+    }
+
+    #[tokio::test]
+    async fn a_restarting_container_does_not_stand_still() {
+        let container = Arc::new(Container::new(Record::default(), State::default()));
+        container.change(|live| live.state.set_status(pb::Status::Restarting));
+        let still = tokio::spawn(waiting(&container, Condition::NotRunning).result());
+        tokio::task::yield_now().await;
+        assert!(!still.is_finished());
+        end(&container, 3);
+        assert_eq!(still.await.expect("joined").status_code, 3);
+    }
+
+    #[tokio::test]
+    async fn removal_ends_every_wait() {
+        let container = Arc::new(Container::new(Record::default(), State::default()));
+        let waits: Vec<_> = [Condition::Removed, Condition::NextExit]
+            .map(|condition| tokio::spawn(waiting(&container, condition).result()))
+            .into();
+        container.change(|live| live.removed = true);
+        for wait in waits {
+            assert_eq!(wait.await.expect("joined").status_code, 0);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The engine: what its parts share, and the small things that all of them do.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gantry_daemon::Context;
+
+use crate::container::Container;
+use crate::error::{Error, Result};
+use crate::events::Events;
+use crate::index::Index;
+use crate::paths::Paths;
+use crate::peers::Peers;
+use crate::spec::HostFacts;
+use crate::store::Store;
+use crate::volumes::Volumes;
+
+/// The shim's binary: it is also the init that `--init` puts before a container's program.
+const SHIM: &str = "containerd-shim-gantry-v2";
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+/// What an [`Engine`] leads to.
+pub struct Shared {
+    pub(crate) context: Context,
+    pub(crate) paths: Paths,
+    pub(crate) store: Store,
+    pub(crate) index: Index,
+    pub(crate) events: Events,
+    pub(crate) peers: Peers,
+    pub(crate) volumes: Volumes,
+    pub(crate) facts: HostFacts,
+    pub(crate) init: PathBuf,
+    pub(crate) snapshotter: String,
+    pub(crate) identity: String,
+    /// How many containers may be started at once by the engine itself.
+    pub(crate) starts: tokio::sync::Semaphore,
+}
+
+impl Deref for Engine {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Engine {
+    /// Opens the records; nothing is reconciled yet.
+    pub async fn open(context: Context, peers: gantry_api::Peers, snapshotter: String) -> Result<Engine> {
+        let paths = Paths::new(context.state());
+        let containers = paths.containers();
+        std::fs::create_dir_all(&containers)
+            .map_err(|source| Error::io("create directory", &containers, source))?;
+        let store = Store::open(&paths.database())?;
+        let volumes = Volumes::open(paths.volumes(), store.clone())?;
+        let peers = Peers::new(peers, context.run());
+        Ok(Engine(Arc::new(Shared {
+            identity: store.identity().await?,
+            context,
+            paths,
+            store,
+            index: Index::default(),
+            events: Events::default(),
+            peers,
+            volumes,
+            facts: HostFacts::detect(),
+            init: shim_binary(),
+            snapshotter,
+            starts: tokio::sync::Semaphore::new(8),
+        })))
+    }
+
+    /// Starts work that ends with the service.
+    pub(crate) fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.context.spawn(name, work);
+    }
+
+    /// Publishes an event about a container, with its labels, image and name.
+    pub(crate) fn publish_container(
+        &self,
+        container: &Container,
+        action: &str,
+        more: BTreeMap<String, String>,
+    ) {
+        let record = container.record();
+        let mut attributes: BTreeMap<String, String> =
+            record.config.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        attributes.insert("image".to_owned(), record.config.image.clone());
+        attributes.insert("name".to_owned(), record.name.clone());
+        attributes.extend(more);
+        self.events.publish("container", action, container.id(), attributes);
+    }
+}
+
+/// Beside this program, else where the search path has it.
+fn shim_binary() -> PathBuf {
+    if let Ok(own) = std::env::current_exe()
+        && let Some(beside) = own.parent().map(|directory| directory.join(SHIM))
+        && beside.exists()
+    {
+        return beside;
+    }
+    std::env::var_os("PATH")
+        .and_then(|path| std::env::split_paths(&path).map(|part| part.join(SHIM)).find(|path| path.exists()))
+        .unwrap_or_else(|| PathBuf::from("/usr/libexec/gantry").join(SHIM))
+}

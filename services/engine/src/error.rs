@@ -1,0 +1,220 @@
+//! What can go wrong in the engine, in the words that Docker's clients know.
+
+use std::path::PathBuf;
+
+use gantry_rpc::{Code, Coded};
+
+/// A result of the engine.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A situation that stops a request.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No container of that id, name or prefix.
+    #[error("No such container: {0}")]
+    NoSuchContainer(String),
+    /// A prefix of several ids.
+    #[error("multiple IDs found with provided prefix: {0}")]
+    AmbiguousPrefix(String),
+    /// A name that no container can have.
+    #[error("Invalid container name ({0}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
+    InvalidName(String),
+    /// A name that another container has.
+    #[error("Conflict. The container name \"/{name}\" is already in use by container \"{id}\". You have to remove (or rename) that container to be able to reuse that name.")]
+    NameInUse {
+        /// The name without its slash.
+        name: String,
+        /// Who has it.
+        id: String,
+    },
+    /// The image is not here.
+    #[error("No such image: {0}")]
+    NoSuchImage(String),
+    /// No exec of that id.
+    #[error("No such exec instance: {0}")]
+    NoSuchExec(String),
+    /// No volume of that name.
+    #[error("get {0}: no such volume")]
+    NoSuchVolume(String),
+    /// No network of that name.
+    #[error("network {0} not found")]
+    NoSuchNetwork(String),
+    /// A file that is not in a container.
+    #[error("Could not find the file {path} in container {container}")]
+    NoSuchFile {
+        /// As the user named it.
+        container: String,
+        /// As the user named it.
+        path: String,
+    },
+    /// A request that says something impossible.
+    #[error("{0}")]
+    Invalid(String),
+    /// A request that does not go together with the state of its object.
+    #[error("{0}")]
+    Conflict(String),
+    /// The container has to run for that.
+    #[error("container {0} is not running")]
+    NotRunning(String),
+    /// Only a frozen container can be thawed.
+    #[error("Container {0} is not paused")]
+    NotPaused(String),
+    /// A volume that containers have.
+    #[error("remove {name}: volume is in use - [{users}]")]
+    VolumeInUse {
+        /// The volume.
+        name: String,
+        /// Ids of containers.
+        users: String,
+    },
+    /// The same volume with another driver.
+    #[error("create {name}: conflict: volume name must be unique: the volume exists with driver {driver}")]
+    VolumeDriver {
+        /// The volume.
+        name: String,
+        /// What it was made with.
+        driver: String,
+    },
+    /// A capability that Linux does not have.
+    #[error("invalid capability: \"{0}\"")]
+    UnknownCapability(String),
+    /// A seccomp profile that is none.
+    #[error("decoding seccomp profile failed")]
+    SeccompProfile {
+        /// Where it breaks.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A restart policy that is none.
+    #[error(transparent)]
+    RestartPolicy(#[from] crate::restart::PolicyError),
+    /// A container whose process could not be started.
+    #[error("failed to create task for container: {message}")]
+    StartFailed {
+        /// What the runtime said.
+        message: String,
+        /// 126, 127 or 128.
+        exit_code: i32,
+    },
+    /// A further process that could not be started.
+    #[error("OCI runtime exec failed: {message}")]
+    ExecFailed {
+        /// What the runtime said.
+        message: String,
+        /// 126, 127 or 128.
+        exit_code: i32,
+    },
+    /// Something that is not built.
+    #[error("{0}")]
+    NotBuilt(String),
+    /// Nobody may do that.
+    #[error("{0}")]
+    Forbidden(String),
+    /// A line of a log that is no entry.
+    #[error("broken log line")]
+    BrokenLine,
+    /// A tar that cannot be taken.
+    #[error("archive: {0}")]
+    Archive(String),
+    /// Another service refused or could not be reached.
+    #[error("{doing}: {}", status.message())]
+    Peer {
+        /// What the engine was about to do, naming the object.
+        doing: String,
+        /// What the other service answered.
+        status: Box<tonic::Status>,
+    },
+    /// The disk refused.
+    #[error("{op} {path}")]
+    Io {
+        /// What was tried.
+        op: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The kernel refused.
+    #[error("file system")]
+    Kernel {
+        /// Why.
+        #[source]
+        source: gantry_host::Error,
+    },
+    /// The database refused.
+    #[error("engine database: {doing}")]
+    Database {
+        /// What was tried.
+        doing: &'static str,
+        /// Why not.
+        #[source]
+        source: gantry_disk::Error,
+    },
+}
+
+impl Error {
+    /// An answer of another service, as an error about `doing`.
+    pub fn peer(doing: impl Into<String>, status: tonic::Status) -> Error {
+        Error::Peer { doing: doing.into(), status: Box::new(status) }
+    }
+
+    /// A refusal of the disk.
+    pub fn io(op: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Error {
+        Error::Io { op, path: path.into(), source }
+    }
+
+    /// What the other service's code was, if it was another service.
+    pub fn peer_code(&self) -> Option<tonic::Code> {
+        match self {
+            Error::Peer { status, .. } => Some(status.code()),
+            _ => None,
+        }
+    }
+}
+
+impl Coded for Error {
+    fn code(&self) -> Code {
+        match self {
+            Error::NoSuchContainer(_)
+            | Error::NoSuchImage(_)
+            | Error::NoSuchExec(_)
+            | Error::NoSuchVolume(_)
+            | Error::NoSuchNetwork(_)
+            | Error::NoSuchFile { .. } => Code::NotFound,
+            Error::AmbiguousPrefix(_)
+            | Error::InvalidName(_)
+            | Error::Invalid(_)
+            | Error::UnknownCapability(_)
+            | Error::SeccompProfile { .. }
+            | Error::RestartPolicy(_)
+            | Error::Archive(_) => Code::InvalidArgument,
+            Error::NameInUse { .. } | Error::VolumeDriver { .. } => Code::AlreadyExists,
+            Error::Conflict(_) | Error::NotRunning(_) | Error::VolumeInUse { .. } => Code::Aborted,
+            Error::StartFailed { exit_code, .. } | Error::ExecFailed { exit_code, .. } => match exit_code {
+                126 | 127 => Code::InvalidArgument,
+                _ => Code::Internal,
+            },
+            Error::NotBuilt(_) => Code::Unimplemented,
+            Error::Forbidden(_) => Code::PermissionDenied,
+            Error::Peer { status, .. } => peer_code(status.code()),
+            Error::NotPaused(_) | Error::BrokenLine | Error::Kernel { .. } | Error::Io { .. } | Error::Database { .. } => Code::Internal,
+        }
+    }
+}
+
+/// Another service's code as ours. What it takes for a precondition of its own is, for the engine's client, a failure.
+fn peer_code(code: tonic::Code) -> Code {
+    match code {
+        tonic::Code::InvalidArgument => Code::InvalidArgument,
+        tonic::Code::NotFound => Code::NotFound,
+        tonic::Code::AlreadyExists => Code::AlreadyExists,
+        tonic::Code::Aborted => Code::Aborted,
+        tonic::Code::PermissionDenied => Code::PermissionDenied,
+        tonic::Code::Unimplemented => Code::Unimplemented,
+        tonic::Code::Unavailable => Code::Unavailable,
+        tonic::Code::DeadlineExceeded => Code::DeadlineExceeded,
+        tonic::Code::ResourceExhausted => Code::ResourceExhausted,
+        _ => Code::Internal,
+    }
+}

@@ -1,0 +1,374 @@
+//! Execs: further processes in running containers.
+//!
+//! ```text
+//! made ──start──▶ running ──exit──▶ ended
+//!         └── could not be started ──▶ ended (126, 127, 128)
+//! ```
+//!
+//! An exec is written down when it is made and when it ends, so that its exit code can be asked for after a restart of the
+//! engine; ended ones are forgotten after a while. Output goes to the shim's attach socket only.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_proto::gantry::engine::v1 as pb;
+use gantry_proto::gantry::shim::v1::AttachRequest;
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+
+use crate::container::Container;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::peers::{Exit, Stdio, Task};
+use crate::record::ExecRecord;
+use crate::{names, spec, time};
+
+/// How long an ended exec can be asked about.
+const REMEMBERED: Duration = Duration::from_secs(300);
+/// Between attempts to reach tasks.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Whether an exec outlives the engine's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is written down.
+    Durable,
+    /// It is only of use to this process.
+    InMemory,
+}
+
+/// An exec.
+pub struct Exec {
+    id: String,
+    container: String,
+    spec: pb::ExecCreateRequest,
+    kept: Kept,
+    state: watch::Sender<ExecState>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct ExecState {
+    started: bool,
+    pid: u32,
+    exit_code: Option<i32>,
+    /// Nanoseconds since 1970.
+    ended_at: i64,
+}
+
+impl Exec {
+    /// An exec as it is recorded.
+    pub fn restore(record: ExecRecord) -> Exec {
+        let state = ExecState {
+            started: record.started,
+            pid: record.pid,
+            exit_code: record.exit_code,
+            ended_at: if record.exit_code.is_some() { time::now() } else { 0 },
+        };
+        Exec {
+            id: record.id,
+            container: record.container,
+            spec: record.spec,
+            kept: Kept::Durable,
+            state: watch::channel(state).0,
+        }
+    }
+
+    /// 64 hexadecimal digits.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether its process runs.
+    pub fn is_running(&self) -> bool {
+        let state = self.state.borrow();
+        state.started && state.exit_code.is_none()
+    }
+
+    /// Its exit code, once it has ended.
+    pub async fn ended(&self) -> i32 {
+        let mut watch = self.state.subscribe();
+        let state = watch.wait_for(|state| state.exit_code.is_some()).await;
+        state.ok().and_then(|state| state.exit_code).unwrap_or(255)
+    }
+
+    fn record(&self) -> ExecRecord {
+        let state = *self.state.borrow();
+        ExecRecord {
+            id: self.id.clone(),
+            container: self.container.clone(),
+            spec: self.spec.clone(),
+            started: state.started,
+            pid: state.pid,
+            exit_code: state.exit_code,
+        }
+    }
+
+    fn view(&self) -> pb::Exec {
+        let state = *self.state.borrow();
+        pb::Exec {
+            id: self.id.clone(),
+            container_id: self.container.clone(),
+            running: state.started && state.exit_code.is_none(),
+            exit_code: state.exit_code,
+            pid: state.pid,
+            spec: Some(self.spec.clone()),
+            can_remove: false,
+        }
+    }
+
+    fn stdio(&self) -> Stdio {
+        Stdio { log: "none:".to_owned(), stdin: self.spec.attach_stdin, terminal: self.spec.tty }
+    }
+}
+
+impl Engine {
+    /// Makes an exec at a user's request.
+    pub async fn create_exec(&self, request: pb::ExecCreateRequest) -> Result<String> {
+        let container = self.index.find(&request.container)?;
+        if request.cmd.is_empty() {
+            return Err(Error::Invalid("No exec command specified".to_owned()));
+        }
+        if container.status() == pb::Status::Paused {
+            return Err(Error::Conflict(format!(
+                "container {} is paused, unpause the container before exec",
+                request.container
+            )));
+        }
+        container.running_pid()?;
+        let exec = self.make_exec(&container, request, Kept::Durable).await?;
+        Ok(exec.id.clone())
+    }
+
+    /// Makes an exec; nothing is told to tasks yet.
+    pub(crate) async fn make_exec(
+        &self,
+        container: &Arc<Container>,
+        spec: pb::ExecCreateRequest,
+        kept: Kept,
+    ) -> Result<Arc<Exec>> {
+        self.forget_old_execs(container).await;
+        let exec = Arc::new(Exec {
+            id: names::new_id(),
+            container: container.id().to_owned(),
+            spec,
+            kept,
+            state: watch::channel(ExecState::default()).0,
+        });
+        if kept == Kept::Durable {
+            self.store.put_exec(&exec.record()).await?;
+        }
+        container.execs.lock().insert(exec.id.clone(), Arc::clone(&exec));
+        self.publish_exec(container, &exec, &format!("exec_create: {}", exec.spec.cmd.join(" ")), None);
+        Ok(exec)
+    }
+
+    /// An exec and its container, by the exec's id.
+    pub(crate) fn find_exec(&self, id: &str) -> Result<(Arc<Container>, Arc<Exec>)> {
+        for container in self.index.all() {
+            let found = container.execs.lock().get(id).cloned();
+            if let Some(exec) = found {
+                return Ok((container, exec));
+            }
+        }
+        Err(Error::NoSuchExec(id.to_owned()))
+    }
+
+    /// An exec as callers see it. One that tasks knows to have ended has ended.
+    pub async fn get_exec(&self, id: &str) -> Result<pb::Exec> {
+        let (container, exec) = self.find_exec(id)?;
+        if exec.is_running()
+            && let Ok(Task::Stopped(exit)) = self.peers.task(container.id(), id).await
+        {
+            self.exec_ended(&container, &exec, exit).await;
+        }
+        Ok(exec.view())
+    }
+
+    /// Tells tasks of an exec; afterwards the shim takes attachments for it.
+    pub async fn add_exec(&self, id: &str) -> Result<(Arc<Container>, Arc<Exec>)> {
+        let (container, exec) = self.find_exec(id)?;
+        container.running_pid()?;
+        if container.status() == pb::Status::Paused {
+            return Err(Error::Conflict(format!(
+                "container {} is paused, unpause the container before exec",
+                container.id()
+            )));
+        }
+        let mut fresh = false;
+        exec.state.send_if_modified(|state| {
+            fresh = !state.started;
+            state.started = true;
+            fresh
+        });
+        if !fresh {
+            return Err(Error::Conflict(format!("Error: Exec command {id} is already running")));
+        }
+        let process = spec::exec_process(&container.record(), &exec.spec)?;
+        match self.peers.add_exec(container.id(), id, &process, &exec.stdio()).await {
+            Ok(()) => Ok((container, exec)),
+            Err(error) => Err(self.exec_failed(&container, &exec, error).await),
+        }
+    }
+
+    /// Starts the process of an exec that tasks knows.
+    pub async fn start_exec(&self, container: &Arc<Container>, exec: &Arc<Exec>) -> Result<u32> {
+        self.publish_exec(container, exec, &format!("exec_start: {}", exec.spec.cmd.join(" ")), None);
+        let pid = match self.peers.start_task(container.id(), &exec.id).await {
+            Ok(pid) => pid,
+            Err(error) => {
+                let _ = self.peers.delete_exec(container.id(), &exec.id).await;
+                return Err(self.exec_failed(container, exec, error).await);
+            }
+        };
+        exec.state.send_modify(|state| state.pid = pid);
+        self.monitor_exec(container, exec);
+        Ok(pid)
+    }
+
+    /// Waits in the background for an exec to end.
+    pub(crate) fn monitor_exec(&self, container: &Arc<Container>, exec: &Arc<Exec>) {
+        let (engine, container, exec) = (self.clone(), Arc::clone(container), Arc::clone(exec));
+        self.spawn("wait for an exec", async move {
+            let exit = loop {
+                match engine.peers.wait_task(container.id(), &exec.id).await {
+                    Ok(exit) => break exit,
+                    Err(status) if status.code() == tonic::Code::NotFound => {
+                        if !container.live().state.has_process() {
+                            break Exit { code: 137, at: time::now() };
+                        }
+                        match engine.peers.task(container.id(), &exec.id).await {
+                            Ok(Task::Stopped(exit)) => break exit,
+                            Ok(Task::Absent) => break Exit { code: 255, at: time::now() },
+                            _ => {}
+                        }
+                    }
+                    Err(_) => {}
+                }
+                tokio::time::sleep(RETRY).await;
+            };
+            engine.exec_ended(&container, &exec, exit).await;
+            if let Err(error) = engine.peers.delete_exec(container.id(), &exec.id).await {
+                tracing::debug!(exec = %exec.id, error = %gantry_rpc::chain(&error), "ended exec stays with tasks");
+            }
+        });
+    }
+
+    async fn exec_ended(&self, container: &Container, exec: &Exec, exit: Exit) {
+        let first = exec.state.send_if_modified(|state| {
+            let first = state.exit_code.is_none();
+            if first {
+                state.exit_code = Some(exit.code);
+                state.ended_at = time::now();
+                state.pid = 0;
+            }
+            first
+        });
+        if !first {
+            return;
+        }
+        self.publish_exec(container, exec, "exec_die", Some(exit.code));
+        if exec.kept == Kept::Durable
+            && let Err(error) = self.store.put_exec(&exec.record()).await
+        {
+            tracing::warn!(exec = %exec.id, error = %gantry_rpc::chain(&error), "exit code not recorded");
+        }
+    }
+
+    async fn exec_failed(&self, container: &Container, exec: &Exec, error: Error) -> Error {
+        let code = match &error {
+            Error::StartFailed { exit_code, .. } => *exit_code,
+            _ => 128,
+        };
+        self.exec_ended(container, exec, Exit { code, at: time::now() }).await;
+        match error {
+            Error::StartFailed { message, exit_code } => Error::ExecFailed { message, exit_code },
+            other => other,
+        }
+    }
+
+    /// Runs an exec to its end and takes its output, framing removed, up to a length.
+    pub(crate) async fn run_captured(&self, exec: &Arc<Exec>, most: usize) -> Result<(i32, String)> {
+        let (container, exec) = self.add_exec(exec.id()).await?;
+        let request =
+            AttachRequest { exec_id: exec.id.clone(), stdout: true, stderr: true, ..Default::default() };
+        let socket = self.peers.attach_socket(container.id());
+        let (mut stream, _, _) = gantry_rpc::data::call(&socket, &request)
+            .await
+            .map_err(|status| Error::peer("attach to a probe", status))?;
+        self.start_exec(&container, &exec).await?;
+        let mut output = Vec::new();
+        let mut head = [0; 8];
+        while stream.read_exact(&mut head).await.is_ok() {
+            let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+            let mut payload = (&mut stream).take(u64::from(length));
+            let mut bytes = Vec::new();
+            if payload.read_to_end(&mut bytes).await.is_err() {
+                break;
+            }
+            let room = most.saturating_sub(output.len()).min(bytes.len());
+            output.extend_from_slice(&bytes[..room]);
+        }
+        let code = exec.ended().await;
+        Ok((code, String::from_utf8_lossy(&output).into_owned()))
+    }
+
+    /// Forgets what is written down about the execs of a run that has ended; their exit codes can still be asked for.
+    pub(crate) async fn forget_execs(&self, container: &Container) {
+        let durable: Vec<String> = {
+            let execs = container.execs.lock();
+            execs.values().filter(|exec| exec.kept == Kept::Durable).map(|exec| exec.id.clone()).collect()
+        };
+        if let Err(error) = self.store.delete_execs(&durable).await {
+            tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "execs not forgotten");
+        }
+    }
+
+    async fn forget_old_execs(&self, container: &Container) {
+        let old: Vec<Arc<Exec>> = {
+            let mut execs = container.execs.lock();
+            let is_old = |exec: &Arc<Exec>| {
+                let state = exec.state.borrow();
+                state.exit_code.is_some() && time::elapsed(state.ended_at) > REMEMBERED
+            };
+            let old: Vec<Arc<Exec>> = execs.values().filter(|exec| is_old(exec)).cloned().collect();
+            for exec in &old {
+                execs.remove(&exec.id);
+            }
+            old
+        };
+        let ids: Vec<String> =
+            old.iter().filter(|exec| exec.kept == Kept::Durable).map(|exec| exec.id.clone()).collect();
+        if let Err(error) = self.store.delete_execs(&ids).await {
+            tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "old execs not forgotten");
+        }
+    }
+
+    fn publish_exec(&self, container: &Container, exec: &Exec, action: &str, exit: Option<i32>) {
+        let mut more = BTreeMap::from([("execID".to_owned(), exec.id.clone())]);
+        if let Some(code) = exit {
+            more.insert("exitCode".to_owned(), code.to_string());
+        }
+        self.publish_container(container, action, more);
+    }
+
+    /// Where to attach to an exec that tasks knows.
+    pub fn exec_point(&self, container: &Container, exec: &Exec) -> pb::AttachPoint {
+        pb::AttachPoint {
+            socket: self.peers.attach_socket(container.id()).display().to_string(),
+            exec_id: exec.id.clone(),
+            tty: exec.spec.tty,
+            // The end of the client's input is always the end of an exec's.
+            stdin_once: true,
+        }
+    }
+
+    /// Changes the size of an exec's terminal.
+    pub async fn resize_exec(&self, request: &pb::ExecResizeRequest) -> Result<()> {
+        let (container, exec) = self.find_exec(&request.id)?;
+        if !exec.is_running() {
+            return Err(Error::Conflict(format!("exec {} is not running", request.id)));
+        }
+        self.peers.resize(container.id(), &exec.id, request.width, request.height).await
+    }
+}

@@ -1,0 +1,187 @@
+//! Docker's filters: keys with values. Values of one key are alternatives, keys must all hold; labels must all hold too.
+
+use std::collections::{BTreeMap, HashMap};
+
+use regex::Regex;
+
+/// Names with values, however they are kept.
+pub trait Labels {
+    /// The value of a label.
+    fn label(&self, name: &str) -> Option<&str>;
+}
+
+impl Labels for BTreeMap<String, String> {
+    fn label(&self, name: &str) -> Option<&str> {
+        self.get(name).map(String::as_str)
+    }
+}
+
+impl Labels for HashMap<String, String> {
+    fn label(&self, name: &str) -> Option<&str> {
+        self.get(name).map(String::as_str)
+    }
+}
+
+/// A set of filters.
+#[derive(Clone, Debug, Default)]
+pub struct Filters(BTreeMap<String, Vec<String>>);
+
+impl Filters {
+    /// Collects pairs; a key given twice has the values of both.
+    pub fn new(pairs: impl IntoIterator<Item = (String, Vec<String>)>) -> Filters {
+        let mut map: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (key, values) in pairs {
+            map.entry(key).or_default().extend(values);
+        }
+        Filters(map)
+    }
+
+    /// The first key that is none of `known`.
+    pub fn unknown(&self, known: &[&str]) -> Option<&str> {
+        self.0.keys().map(String::as_str).find(|key| !known.contains(key))
+    }
+
+    /// The values of a key; empty when it is absent.
+    pub fn values(&self, key: &str) -> &[String] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a key is given.
+    pub fn has(&self, key: &str) -> bool {
+        !self.values(key).is_empty()
+    }
+
+    /// Whether one of a key's values satisfies; true when the key is absent.
+    pub fn any_of(&self, key: &str, satisfied: impl Fn(&str) -> bool) -> bool {
+        let values = self.values(key);
+        values.is_empty() || values.iter().any(|value| satisfied(value))
+    }
+
+    /// Whether a text equals or matches (as an unanchored expression) one of a key's values.
+    pub fn matches(&self, key: &str, text: &str) -> bool {
+        self.any_of(key, |value| {
+            text == value || Regex::new(value).is_ok_and(|expression| expression.is_match(text))
+        })
+    }
+
+    /// Whether all `name` and `name=value` of a key are among the labels.
+    pub fn labels(&self, key: &str, labels: &impl Labels) -> bool {
+        self.values(key).iter().all(|wanted| has_label(labels, wanted))
+    }
+
+    /// Whether none of a key's labels is there.
+    pub fn labels_absent(&self, key: &str, labels: &impl Labels) -> bool {
+        !self.values(key).iter().any(|unwanted| has_label(labels, unwanted))
+    }
+
+    /// A key's truth: `true`/`1`, `false`/`0`, absent, or what is neither.
+    pub fn boolean(&self, key: &str) -> Result<Option<bool>, String> {
+        match self.values(key) {
+            [] => Ok(None),
+            [one] => match one.as_str() {
+                "1" | "true" | "True" | "TRUE" => Ok(Some(true)),
+                "0" | "false" | "False" | "FALSE" => Ok(Some(false)),
+                other => Err(other.to_owned()),
+            },
+            several => Err(several.join(",")),
+        }
+    }
+
+    /// The point in time of `until`, nanoseconds since 1970: RFC 3339, seconds since 1970, or a duration before now.
+    pub fn until(&self, key: &str) -> Result<Option<i64>, String> {
+        let Some(text) = self.values(key).first() else { return Ok(None) };
+        point_in_time(text).map(Some).ok_or_else(|| text.clone())
+    }
+}
+
+fn has_label(labels: &impl Labels, wanted: &str) -> bool {
+    match wanted.split_once('=') {
+        Some((name, value)) => labels.label(name) == Some(value),
+        None => labels.label(wanted).is_some(),
+    }
+}
+
+/// Reads a point in time as Docker's clients write it.
+pub fn point_in_time(text: &str) -> Option<i64> {
+    if let Some(ago) = go_duration(text) {
+        return Some(crate::time::now() - ago);
+    }
+    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
+        return time.timestamp_nanos_opt();
+    }
+    for format in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"] {
+        if let Ok(time) = chrono::NaiveDateTime::parse_from_str(text, format) {
+            return time.and_utc().timestamp_nanos_opt();
+        }
+    }
+    if let Ok(date) = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_nanos_opt();
+    }
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let seconds: i64 = seconds.parse().ok()?;
+    let nanoseconds: i64 = format!("{fraction:0<9}").parse().ok()?;
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
+}
+
+/// `1h30m`, `10m`, `1.5s`, in nanoseconds.
+fn go_duration(text: &str) -> Option<i64> {
+    let mut rest = text;
+    let mut total = 0.0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+        let number: f64 = rest.get(..digits)?.parse().ok()?;
+        rest = &rest[digits..];
+        let letters = rest.chars().take_while(|c| !c.is_ascii_digit() && *c != '.').map(char::len_utf8).sum();
+        let unit = match &rest[..letters] {
+            "ns" => 1.0,
+            "us" | "µs" => 1e3,
+            "ms" => 1e6,
+            "s" => 1e9,
+            "m" => 60e9,
+            "h" => 3600e9,
+            _ => return None,
+        };
+        rest = &rest[letters..];
+        total += number * unit;
+    }
+    Some(total as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filters(key: &str, values: &[&str]) -> Filters {
+        Filters::new([(key.to_owned(), values.iter().map(|value| (*value).to_owned()).collect())])
+    }
+
+    #[test]
+    fn labels_must_all_hold() {
+        let labels = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())]);
+        assert!(filters("label", &["a=1", "b"]).labels("label", &labels));
+        assert!(!filters("label", &["a=2", "b"]).labels("label", &labels));
+        assert!(!filters("label!", &["b"]).labels_absent("label!", &labels));
+    }
+
+    #[test]
+    fn names_match_as_expressions() {
+        assert!(filters("name", &["^we"]).matches("name", "web"));
+        assert!(filters("name", &["e"]).matches("name", "web"));
+        assert!(!filters("name", &["^e"]).matches("name", "web"));
+    }
+
+    #[test]
+    fn points_in_time() {
+        assert_eq!(point_in_time("1700000000.5"), Some(1_700_000_000_500_000_000));
+        assert_eq!(point_in_time("1970-01-01T00:00:01Z"), Some(1_000_000_000));
+        assert_eq!(point_in_time("never"), None);
+        let ago = point_in_time("1m30s").expect("a duration");
+        assert!((crate::time::now() - ago - 90_000_000_000).abs() < 1_000_000_000);
+    }
+}

@@ -1,0 +1,143 @@
+//! All containers by id and by name, and who is meant by what a user typed.
+//!
+//! The map is locked for an edit or a lookup, never across an await. A name belongs to a container from its reservation
+//! (before the record is written) to its release (after the record is deleted).
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::container::Container;
+use crate::error::{Error, Result};
+use crate::names;
+
+/// Attempts to make up a free name.
+const ATTEMPTS: u32 = 6;
+
+/// The containers.
+#[derive(Default)]
+pub struct Index {
+    maps: RwLock<Maps>,
+}
+
+#[derive(Default)]
+struct Maps {
+    by_id: BTreeMap<String, Arc<Container>>,
+    /// Name to id; a reserved name's container may not be there yet.
+    by_name: HashMap<String, String>,
+}
+
+impl Index {
+    /// Takes a name for an id, made up when `wanted` is empty.
+    pub fn reserve(&self, wanted: &str, id: &str) -> Result<String> {
+        let mut maps = self.maps.write();
+        if wanted.is_empty() {
+            let name = (0..ATTEMPTS)
+                .map(names::made_up)
+                .find(|name| !maps.by_name.contains_key(name))
+                .unwrap_or_else(|| names::short(id).to_owned());
+            maps.by_name.insert(name.clone(), id.to_owned());
+            return Ok(name);
+        }
+        let name = wanted.strip_prefix('/').unwrap_or(wanted);
+        if !names::is_valid(name) {
+            return Err(Error::InvalidName(name.to_owned()));
+        }
+        if let Some(owner) = maps.by_name.get(name) {
+            return Err(Error::NameInUse { name: name.to_owned(), id: owner.clone() });
+        }
+        maps.by_name.insert(name.to_owned(), id.to_owned());
+        Ok(name.to_owned())
+    }
+
+    /// Gives a name back, if the id still has it.
+    pub fn release(&self, name: &str, id: &str) {
+        let mut maps = self.maps.write();
+        if maps.by_name.get(name).is_some_and(|owner| owner == id) {
+            maps.by_name.remove(name);
+        }
+    }
+
+    /// Adds a container whose name is reserved.
+    pub fn insert(&self, container: Arc<Container>) {
+        self.maps.write().by_id.insert(container.id().to_owned(), container);
+    }
+
+    /// Takes a container and its name out.
+    pub fn remove(&self, id: &str) {
+        let mut maps = self.maps.write();
+        if let Some(container) = maps.by_id.remove(id) {
+            let name = container.name();
+            if maps.by_name.get(&name).is_some_and(|owner| owner == id) {
+                maps.by_name.remove(&name);
+            }
+        }
+    }
+
+    /// Finds by full id, exact name, or unique id prefix, in this order.
+    pub fn find(&self, text: &str) -> Result<Arc<Container>> {
+        let maps = self.maps.read();
+        let missing = || Error::NoSuchContainer(text.to_owned());
+        if let Some(container) = maps.by_id.get(text) {
+            return Ok(Arc::clone(container));
+        }
+        let name = text.strip_prefix('/').unwrap_or(text);
+        if let Some(id) = maps.by_name.get(name) {
+            return maps.by_id.get(id).cloned().ok_or_else(missing);
+        }
+        let prefix = text.strip_prefix("sha256:").unwrap_or(text);
+        if !names::is_id_prefix(prefix) {
+            return Err(missing());
+        }
+        let mut matching = maps
+            .by_id
+            .range(prefix.to_owned()..)
+            .take_while(|(id, _)| id.starts_with(prefix));
+        match (matching.next(), matching.next()) {
+            (Some((_, container)), None) => Ok(Arc::clone(container)),
+            (Some(_), Some(_)) => Err(Error::AmbiguousPrefix(text.to_owned())),
+            (None, _) => Err(missing()),
+        }
+    }
+
+    /// All containers, in no order that means anything.
+    pub fn all(&self) -> Vec<Arc<Container>> {
+        self.maps.read().by_id.values().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Record, State};
+
+    fn add(index: &Index, id: &str, name: &str) {
+        let name = index.reserve(name, id).expect("free");
+        let record = Record { id: id.to_owned(), name, ..Default::default() };
+        index.insert(Arc::new(Container::new(record, State::default())));
+    }
+
+    #[test]
+    fn ids_come_before_names_and_names_before_prefixes() {
+        let index = Index::default();
+        add(&index, &"a".repeat(64), "web");
+        add(&index, &format!("ab{}", "c".repeat(62)), "aa");
+        assert_eq!(index.find("aa").expect("by name").name(), "aa");
+        assert_eq!(index.find("/web").expect("by name").name(), "web");
+        assert_eq!(index.find("ab").expect("by prefix").name(), "aa");
+        assert!(matches!(index.find("a"), Err(Error::AmbiguousPrefix(_))));
+        assert!(matches!(index.find("zzz"), Err(Error::NoSuchContainer(_))));
+    }
+
+    #[test]
+    fn a_name_is_given_once_until_it_is_released() {
+        let index = Index::default();
+        add(&index, &"a".repeat(64), "web");
+        assert!(matches!(index.reserve("/web", "b"), Err(Error::NameInUse { .. })));
+        index.remove(&"a".repeat(64));
+        assert_eq!(index.reserve("/web", "b").expect("free"), "web");
+        assert!(matches!(index.reserve("w", "b"), Err(Error::InvalidName(_))));
+        assert!(!index.reserve("", "c").expect("made up").is_empty());
+    }
+}

@@ -1,0 +1,68 @@
+//! Facts about the engine, and the smallest of its operations.
+
+use std::collections::BTreeMap;
+
+use gantry_proto::gantry::engine::v1 as pb;
+use pb::Status;
+
+use crate::engine::Engine;
+use crate::error::Result;
+
+impl Engine {
+    /// Counts, and what this machine can do.
+    pub(crate) fn info(&self) -> pb::InfoResponse {
+        let containers = self.index.all();
+        let count = |wanted: &[Status]| {
+            let matching = containers.iter().filter(|container| wanted.contains(&container.status()));
+            u32::try_from(matching.count()).unwrap_or(u32::MAX)
+        };
+        let mut warnings = Vec::new();
+        if !self.facts.swap_limit {
+            warnings.push("WARNING: No swap limit support".to_owned());
+        }
+        pb::InfoResponse {
+            id: self.identity.clone(),
+            containers: u32::try_from(containers.len()).unwrap_or(u32::MAX),
+            running: count(&[Status::Running, Status::Restarting]),
+            paused: count(&[Status::Paused]),
+            stopped: count(&[Status::Created, Status::Exited, Status::Dead, Status::Removing]),
+            root: self.context.roots().state.display().to_string(),
+            snapshotter: self.snapshotter.clone(),
+            cgroup_version: if self.facts.cgroup_v2 { "2" } else { "1" }.to_owned(),
+            seccomp: self.facts.seccomp,
+            apparmor: self.facts.apparmor,
+            runtimes: vec!["io.containerd.runc.v2".to_owned(), "runc".to_owned()],
+            default_runtime: "runc".to_owned(),
+            warnings,
+            image_uses: containers
+                .iter()
+                .map(|container| {
+                    let record = container.record();
+                    pb::info_response::ImageUse {
+                        container_id: record.id.clone(),
+                        reference: if record.image_name.is_empty() {
+                            record.config.image.clone()
+                        } else {
+                            record.image_name.clone()
+                        },
+                        image_id: record.image_id.clone(),
+                        running: container.live().state.has_process(),
+                    }
+                })
+                .collect(),
+        }
+    }
+
+    /// Changes the size of a running container's terminal.
+    pub async fn resize(&self, request: &pb::ResizeRequest) -> Result<()> {
+        let container = self.index.find(&request.container)?;
+        container.running_pid()?;
+        self.peers.resize(container.id(), "", request.width, request.height).await?;
+        let more = BTreeMap::from([
+            ("height".to_owned(), request.height.to_string()),
+            ("width".to_owned(), request.width.to_string()),
+        ]);
+        self.publish_container(&container, "resize", more);
+        Ok(())
+    }
+}

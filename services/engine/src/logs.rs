@@ -1,0 +1,19 @@
+//! Logs: read from the json-file that the shim writes, sent on the data socket as the client reads them.
+//!
+//! | module | knows |
+//! | --- | --- |
+//! | [`line`] | one line of the file |
+//! | [`frame`] | Docker's multiplexed stream |
+//! | [`generations`] | rotated files |
+//! | [`tail`] | where the last N lines begin |
+//! | [`reader`] | a place in the log that moves forwards |
+//! | [`follow`] | sending, and going on while the container runs |
+
+pub mod follow;
+pub mod frame;
+pub mod generations;
+pub mod line;
+pub mod reader;
+pub mod tail;
+
+use crate::error::Error;

@@ -1,0 +1,137 @@
+//! Sends a log, and what is added to it while its container runs.
+//!
+//! The end is decided in this order: the container is seen to have ended, then the log is read to its end once more. What
+//! the shim wrote before it reported the exit is therefore always sent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_proto::gantry::engine::v1 as pb;
+use pb::data_request::Logs;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+
+use super::frame::Format;
+use super::reader::{Reader, Step};
+use crate::container::Container;
+use crate::container::create::blocking;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::time;
+
+/// What is gathered before it is sent.
+const BATCH: usize = 512 * 1024;
+/// Between looks at a log that has just grown, and at one that has not for a while.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(4);
+const LONGEST_PAUSE: Duration = Duration::from_millis(40);
+
+/// A log that is about to be sent.
+pub struct Sending {
+    container: Arc<Container>,
+    reader: Reader,
+    format: Format,
+    follow: bool,
+}
+
+impl Engine {
+    /// Opens a container's log where the client wants to begin.
+    pub async fn open_log(&self, request: &Logs) -> Result<(pb::LogsReply, Sending)> {
+        let container = self.index.find(&request.container)?;
+        let record = container.record();
+        if record.host.log_config.as_ref().is_some_and(|log| log.r#type == "none") {
+            return Err(Error::NotBuilt("configured logging driver does not support reading".to_owned()));
+        }
+        if !request.stdout && !request.stderr {
+            return Err(Error::Invalid("Bad parameters: you must choose at least one stream".to_owned()));
+        }
+        let format = Format {
+            stdout: request.stdout,
+            stderr: request.stderr,
+            timestamps: request.timestamps,
+            details: request.details,
+            raw: record.config.tty,
+            since: request.since.as_ref().map(|since| time::from_timestamp(Some(since))).filter(|since| *since > 0),
+            until: request.until.as_ref().map(|until| time::from_timestamp(Some(until))).filter(|until| *until > 0),
+        };
+        let lines = u64::try_from(request.tail).ok();
+        let path = self.paths.log(container.id());
+        let reader = blocking(move || {
+            Reader::open(&path, lines).map_err(|source| Error::io("open log", path, source))
+        })
+        .await?;
+        let reply = pb::LogsReply { tty: record.config.tty };
+        Ok((reply, Sending { container, reader, format, follow: request.follow }))
+    }
+}
+
+impl Sending {
+    /// Sends until the log or the client ends.
+    pub async fn run(self, mut stream: UnixStream) -> Result<()> {
+        let Sending { container, mut reader, format, follow } = self;
+        let mut watch = container.watch();
+        let mut pause = SHORTEST_PAUSE;
+        let mut out = Vec::with_capacity(BATCH + BATCH / 2);
+        loop {
+            let ended = !follow || {
+                let live = watch.borrow_and_update();
+                live.removed || !live.state.has_process()
+            };
+            let step;
+            (reader, out, step) = read_batch(reader, out, format.clone()).await?;
+            if !out.is_empty() {
+                pause = SHORTEST_PAUSE;
+                if send(&mut stream, &out).await.is_err() {
+                    return Ok(());
+                }
+                out.clear();
+            }
+            match step {
+                Step::More => continue,
+                Step::Past => break,
+                Step::CaughtUp if ended => break,
+                Step::CaughtUp => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+                _ = watch.changed() => {}
+                // The client sends nothing: what can be read is its end.
+                _ = stream.readable() => if is_closed(&stream) { return Ok(()) },
+            }
+            if format.until.is_some_and(|until| time::now() > until) && pause == LONGEST_PAUSE {
+                break;
+            }
+        }
+        // The client sees the end; whether it does is no longer our concern.
+        let _ = stream.shutdown().await;
+        Ok(())
+    }
+}
+
+async fn read_batch(
+    mut reader: Reader,
+    mut out: Vec<u8>,
+    format: Format,
+) -> Result<(Reader, Vec<u8>, Step)> {
+    blocking(move || {
+        loop {
+            let step = reader.step(&format, &mut out)?;
+            if step != Step::More || out.len() >= BATCH {
+                return Ok((reader, out, step));
+            }
+        }
+    })
+    .await
+}
+
+async fn send(stream: &mut UnixStream, bytes: &[u8]) -> std::io::Result<()> {
+    stream.write_all(bytes).await
+}
+
+fn is_closed(stream: &UnixStream) -> bool {
+    let mut byte = [0];
+    match stream.try_read(&mut byte) {
+        Ok(0) => true,
+        Ok(_) => false,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    }
+}

@@ -1,0 +1,67 @@
+//! The engine's directory.
+//!
+//! ```text
+//! state/engine/
+//!   db/                          records
+//!   containers/<id>/
+//!     <id>-json.log[.N]          output
+//!     hosts hostname resolv.conf mounted over those of the image
+//!   volumes/<name>/_data/        a volume's content
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use crate::spec::RuntimeFiles;
+
+/// Where things are.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    state: PathBuf,
+}
+
+impl Paths {
+    /// Everything below a directory.
+    pub fn new(state: PathBuf) -> Paths {
+        Paths { state }
+    }
+
+    /// The directory itself.
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The records.
+    pub fn database(&self) -> PathBuf {
+        self.state.join("db")
+    }
+
+    /// All containers' directories.
+    pub fn containers(&self) -> PathBuf {
+        self.state.join("containers")
+    }
+
+    /// A container's directory.
+    pub fn container(&self, id: &str) -> PathBuf {
+        self.containers().join(id)
+    }
+
+    /// A container's log.
+    pub fn log(&self, id: &str) -> PathBuf {
+        self.container(id).join(format!("{id}-json.log"))
+    }
+
+    /// A container's files over `/etc`.
+    pub fn files(&self, id: &str) -> RuntimeFiles {
+        let directory = self.container(id);
+        RuntimeFiles {
+            hosts: directory.join("hosts"),
+            hostname: directory.join("hostname"),
+            resolv_conf: directory.join("resolv.conf"),
+        }
+    }
+
+    /// All volumes.
+    pub fn volumes(&self) -> PathBuf {
+        self.state.join("volumes")
+    }
+}

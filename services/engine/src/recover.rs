@@ -1,0 +1,265 @@
+//! What the engine does when it starts: brings its records, the other services and the kernel together again.
+//!
+//! 1. containers that were being made or unmade are unmade;
+//! 2. each of the others is compared with tasks: what runs is watched again, what has ended meanwhile is taken in with its
+//!    own exit status, what was to be restarted is;
+//! 3. tasks, records, networks and directories of containers that nobody knows are removed.
+//!
+//! Names and records can be used at once; each container is reconciled on its own, in its turn, and waits for its peers as
+//! long as it takes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_proto::gantry::engine::v1::Status;
+
+use crate::container::Container;
+use crate::container::remove::Volumes;
+use crate::container::start::By;
+use crate::container::validate::policy_of;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::exec::Exec;
+use crate::health::Health;
+use crate::peers::{Exit, Task};
+use crate::record::{Phase, Record};
+use crate::time;
+
+/// Between attempts to reach a peer.
+const RETRY: Duration = Duration::from_millis(250);
+
+impl Engine {
+    /// Fills the index and begins to reconcile; returns when every name is known.
+    pub async fn recover(&self) -> Result<()> {
+        let mut containers = Vec::new();
+        for (record, state) in self.store.containers()? {
+            if let Err(error) = self.index.reserve(&record.name, &record.id) {
+                tracing::error!(container = %record.id, %error, "two containers have one name");
+            }
+            let container = Arc::new(Container::new(record, state));
+            self.index.insert(Arc::clone(&container));
+            containers.push(container);
+        }
+        for exec in self.store.execs()? {
+            if let Ok(container) = self.index.find(&exec.container) {
+                container.execs.lock().insert(exec.id.clone(), Arc::new(Exec::restore(exec)));
+            }
+        }
+        for container in containers {
+            // Its turn is taken here, before anybody can ask for anything.
+            let engine = self.clone();
+            let (taken, begun) = tokio::sync::oneshot::channel();
+            self.spawn("reconcile a container", async move {
+                let _turn = container.operate().await;
+                let _ = taken.send(());
+                engine.reconcile(&container).await;
+            });
+            let _ = begun.await;
+        }
+        let engine = self.clone();
+        self.spawn("remove what nobody knows", async move { engine.remove_strays().await });
+        Ok(())
+    }
+
+    async fn reconcile(&self, container: &Arc<Container>) {
+        loop {
+            match self.try_reconcile(container).await {
+                Ok(()) => return,
+                Err(error) if is_passing(&error) => tokio::time::sleep(RETRY).await,
+                Err(error) => {
+                    tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not reconciled");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn try_reconcile(&self, container: &Arc<Container>) -> Result<()> {
+        let record = container.record();
+        match record.phase() {
+            Phase::Creating | Phase::Removing => {
+                container.change(|live| live.removing = true);
+                return self.unmake(container, Volumes::Anonymous).await;
+            }
+            Phase::Ready => {}
+        }
+        match self.peers.task(container.id(), "").await? {
+            Task::Running(pid) => self.adopt(container, &record, pid, Status::Running).await,
+            Task::Paused(pid) => self.adopt(container, &record, pid, Status::Paused).await,
+            Task::Stopped(exit) => self.take_in(container, exit).await,
+            // A start that was cut short: nobody was told that it runs.
+            Task::Created => {
+                self.end_task(container.id()).await?;
+                self.peers.detach(container.id()).await?;
+                self.at_rest(container, &record).await
+            }
+            Task::Absent if container.live().state.has_process() => {
+                // The machine was restarted, or the shim is gone with all it knew.
+                self.take_in(container, Exit { code: 255, at: time::now() }).await
+            }
+            Task::Absent => {
+                self.peers.detach(container.id()).await?;
+                self.at_rest(container, &record).await
+            }
+        }
+    }
+
+    /// A container that runs is watched again.
+    async fn adopt(&self, container: &Arc<Container>, record: &Record, pid: u32, status: Status) -> Result<()> {
+        let sandbox = self.peers.sandbox(container.id()).await?;
+        let before = container.live().state.clone();
+        container.change(|live| {
+            live.run += 1;
+            live.attachable = true;
+            live.sandbox = sandbox.map(Arc::new);
+            live.health = crate::container::health::check_of(record).map(|_| Health::default());
+            live.state.set_status(status);
+            live.state.pid = pid;
+            if live.state.started_at == 0 || !before.has_process() {
+                live.state.started_at = time::now();
+            }
+        });
+        let (run, state) = {
+            let live = container.live();
+            (live.run, live.state.clone())
+        };
+        if state != before {
+            self.store.put_state(container.id(), &state).await?;
+        }
+        self.monitor(container, run);
+        self.watch_health(container, run);
+        let execs: Vec<Arc<Exec>> = container.execs.lock().values().cloned().collect();
+        for exec in execs.into_iter().filter(|exec| exec.is_running()) {
+            self.monitor_exec(container, &exec);
+        }
+        tracing::info!(container = %container.id(), pid, "container is still running");
+        Ok(())
+    }
+
+    /// A container that ended while nobody was looking.
+    async fn take_in(&self, container: &Arc<Container>, exit: Exit) -> Result<()> {
+        if container.live().state.has_process() {
+            self.ended(container, exit).await;
+            self.at_boot(container).await;
+            return Ok(());
+        }
+        // Its end was taken in already; only the clearing away was cut short.
+        self.peers.delete_task(container.id()).await?;
+        self.peers.detach(container.id()).await?;
+        let record = container.record();
+        self.at_rest(container, &record).await
+    }
+
+    async fn at_rest(&self, container: &Arc<Container>, record: &Record) -> Result<()> {
+        if record.host.auto_remove && container.live().state.started_at != 0 {
+            return self.remove_locked(container).await;
+        }
+        let status = container.status();
+        if matches!(status, Status::Removing | Status::Dead) {
+            return self.remove_locked(container).await;
+        }
+        if container.live().state.has_process() {
+            return Err(Error::Conflict(format!("container {} is recorded as running", container.id())));
+        }
+        self.at_boot(container).await;
+        Ok(())
+    }
+
+    /// What the restart policy says when the engine comes up.
+    async fn at_boot(&self, container: &Arc<Container>) {
+        let record = container.record();
+        let state = container.live().state.clone();
+        if container.live().removed || state.has_process() {
+            return;
+        }
+        let policy = policy_of(&record.host).unwrap_or_default();
+        let ran_before = state.started_at != 0;
+        let waits = state.status() == Status::Restarting;
+        if !(waits || ran_before && policy.at_boot(state.exit_code, state.stopped_by_hand)) {
+            return;
+        }
+        let (engine, container) = (self.clone(), Arc::clone(container));
+        self.spawn("start a container by its policy", async move {
+            loop {
+                let Ok(_permit) = engine.starts.acquire().await else { return };
+                let turn = container.operate().await;
+                let wanted = {
+                    let live = container.live();
+                    !live.removing && !live.state.has_process() && live.run == 0
+                };
+                if !wanted {
+                    return;
+                }
+                match engine.start_locked(&container, By::Policy).await {
+                    Ok(()) => return,
+                    Err(error) if is_passing(&error) => {}
+                    Err(error) => {
+                        tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not started at boot");
+                        return;
+                    }
+                }
+                drop(turn);
+                tokio::time::sleep(RETRY).await;
+            }
+        });
+    }
+
+    /// Removes what other services keep for containers that have no record here.
+    async fn remove_strays(&self) {
+        loop {
+            match self.try_remove_strays().await {
+                Ok(()) => return,
+                Err(error) if is_passing(&error) => tokio::time::sleep(RETRY).await,
+                Err(error) => {
+                    tracing::warn!(error = %gantry_rpc::chain(&error), "strays not removed");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn try_remove_strays(&self) -> Result<()> {
+        let known = || -> BTreeSet<String> {
+            self.index.all().iter().map(|container| container.id().to_owned()).collect()
+        };
+        // What is listed first and not known afterwards cannot be of a container that is just being made:
+        // its record is written before anything else.
+        let tasks = self.peers.task_ids().await?;
+        let records = self.peers.record_ids().await?;
+        let sandboxes = self.peers.sandbox_ids().await?;
+        let known = known();
+        for id in tasks.iter().filter(|id| !known.contains(*id)) {
+            tracing::info!(container = %id, "removing a task without a container");
+            self.end_task(id).await?;
+        }
+        for id in records.iter().filter(|id| !known.contains(*id)) {
+            tracing::info!(container = %id, "removing a container record without a container");
+            self.peers.remove_snapshot(&self.snapshotter, id).await?;
+            self.peers.delete_record(id).await?;
+        }
+        for id in sandboxes.iter().filter(|id| !known.contains(*id)) {
+            tracing::info!(container = %id, "removing a network namespace without a container");
+            self.peers.detach(id).await?;
+        }
+        let directory = self.paths.containers();
+        let entries = std::fs::read_dir(&directory)
+            .map_err(|source| Error::io("read directory", &directory, source))?;
+        for entry in entries.flatten() {
+            let stray = entry.file_name().to_str().is_some_and(|name| self.index.find(name).is_err());
+            if stray {
+                tracing::info!(directory = %entry.path().display(), "removing files without a container");
+                gantry_host::fs::remove_tree(&entry.path()).map_err(crate::root::kernel)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A peer that is away comes back.
+fn is_passing(error: &Error) -> bool {
+    matches!(
+        error.peer_code(),
+        Some(tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled)
+    )
+}

@@ -1,0 +1,53 @@
+//! gRPC in, engine out: each method parses, calls and converts.
+
+mod containers;
+mod execs;
+mod fsck;
+mod system;
+mod volumes;
+
+use std::pin::Pin;
+
+use gantry_proto::gantry::engine::v1 as pb;
+use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
+use pb::containers_server::ContainersServer;
+use pb::execs_server::ExecsServer;
+use pb::system_server::SystemServer;
+use pb::volumes_server::VolumesServer;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use tonic::service::Routes;
+
+use crate::engine::Engine;
+
+/// The longest message: a container's configuration with large labels.
+const MESSAGE_LIMIT: usize = 16 << 20;
+
+/// What streaming methods answer with.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The engine's four services, and its part of fsck.
+pub fn routes(engine: &Engine) -> Routes {
+    let server = Server { engine: engine.clone() };
+    Routes::new(limited(ContainersServer::new(server.clone())))
+        .add_service(ExecsServer::new(server.clone()).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(VolumesServer::new(server.clone()).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(FsckServer::new(server.clone()))
+        .add_service(SystemServer::new(server).max_decoding_message_size(MESSAGE_LIMIT))
+}
+
+fn limited(server: ContainersServer<Server>) -> ContainersServer<Server> {
+    server.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT)
+}
+
+#[derive(Clone)]
+struct Server {
+    engine: Engine,
+}
+
+/// A stream that ends when its sender does.
+fn stream<T: Send + 'static>(receiver: mpsc::Receiver<Result<T, Status>>) -> Answers<T> {
+    Box::pin(ReceiverStream::new(receiver))
+}

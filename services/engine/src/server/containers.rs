@@ -1,0 +1,236 @@
+//! `gantry.engine.v1.Containers`.
+
+use std::time::Duration;
+
+use gantry_proto::gantry::engine::v1 as pb;
+use gantry_rpc::status;
+use pb::containers_server::Containers;
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Answers, Server, stream};
+use crate::container::Container;
+
+type Reply<T> = Result<Response<T>, Status>;
+
+const DONE: pb::ContainerResponse = pb::ContainerResponse {};
+
+#[tonic::async_trait]
+impl Containers for Server {
+    type WaitStream = Answers<pb::WaitResponse>;
+    type AttachStream = Answers<pb::AttachResponse>;
+    type StatsStream = Answers<pb::StatsResponse>;
+
+    async fn create(&self, request: Request<pb::CreateRequest>) -> Reply<pb::CreateResponse> {
+        let request = request.into_inner();
+        // A caller that goes away must not leave half a container: the steps run to their end without it.
+        let engine = self.engine.clone();
+        let made = tokio::spawn(async move { engine.create(request).await });
+        made.await.map_err(ended_early)?.map(Response::new).map_err(status)
+    }
+
+    async fn start(&self, request: Request<pb::StartRequest>) -> Reply<pb::StartResponse> {
+        let name = request.into_inner().container;
+        let engine = self.engine.clone();
+        let started = tokio::spawn(async move { engine.start(&name).await });
+        let fresh = started.await.map_err(ended_early)?.map_err(status)?;
+        Ok(Response::new(pb::StartResponse { already_started: !fresh }))
+    }
+
+    async fn stop(&self, request: Request<pb::StopRequest>) -> Reply<pb::StopResponse> {
+        let stopped = self.engine.stop(request.get_ref()).await.map_err(status)?;
+        Ok(Response::new(pb::StopResponse { already_stopped: !stopped }))
+    }
+
+    async fn restart(&self, request: Request<pb::StopRequest>) -> Reply<pb::StopResponse> {
+        let request = request.into_inner();
+        let engine = self.engine.clone();
+        let restarted = tokio::spawn(async move { engine.restart(&request).await });
+        restarted.await.map_err(ended_early)?.map_err(status)?;
+        Ok(Response::new(pb::StopResponse { already_stopped: false }))
+    }
+
+    async fn kill(&self, request: Request<pb::KillRequest>) -> Reply<pb::ContainerResponse> {
+        let request = request.get_ref();
+        self.engine.kill(&request.container, &request.signal).await.map_err(status)?;
+        Ok(Response::new(DONE))
+    }
+
+    async fn pause(&self, request: Request<pb::ContainerRequest>) -> Reply<pb::ContainerResponse> {
+        self.engine.pause(&request.get_ref().container).await.map_err(status)?;
+        Ok(Response::new(DONE))
+    }
+
+    async fn unpause(&self, request: Request<pb::ContainerRequest>) -> Reply<pb::ContainerResponse> {
+        self.engine.unpause(&request.get_ref().container).await.map_err(status)?;
+        Ok(Response::new(DONE))
+    }
+
+    async fn rename(&self, request: Request<pb::RenameRequest>) -> Reply<pb::ContainerResponse> {
+        let request = request.get_ref();
+        self.engine.rename(&request.container, &request.name).await.map_err(status)?;
+        Ok(Response::new(DONE))
+    }
+
+    async fn update(&self, request: Request<pb::UpdateRequest>) -> Reply<pb::UpdateResponse> {
+        let warnings = self.engine.update(request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(pb::UpdateResponse { warnings }))
+    }
+
+    async fn remove(&self, request: Request<pb::RemoveRequest>) -> Reply<pb::ContainerResponse> {
+        let request = request.into_inner();
+        let engine = self.engine.clone();
+        let removed = tokio::spawn(async move { engine.remove(&request).await });
+        removed.await.map_err(ended_early)?.map_err(status)?;
+        Ok(Response::new(DONE))
+    }
+
+    async fn wait(&self, request: Request<pb::WaitRequest>) -> Reply<Self::WaitStream> {
+        use pb::wait_response::Event;
+        let request = request.get_ref();
+        let waiting = self.engine.wait(&request.container, request.condition()).map_err(status)?;
+        let (sender, receiver) = mpsc::channel(2);
+        tokio::spawn(async move {
+            let said = |event| Ok(pb::WaitResponse { event: Some(event) });
+            if sender.send(said(Event::Registered(true))).await.is_err() {
+                return;
+            }
+            tokio::select! {
+                exit = waiting.result() => {
+                    // A caller that has gone does not want to know.
+                    let _ = sender.send(said(Event::Exit(exit))).await;
+                }
+                () = sender.closed() => {}
+            }
+        });
+        Ok(Response::new(stream(receiver)))
+    }
+
+    async fn get(&self, request: Request<pb::GetRequest>) -> Reply<pb::Container> {
+        let request = request.get_ref();
+        self.engine.get(&request.container, request.size).await.map(Response::new).map_err(status)
+    }
+
+    async fn list(&self, request: Request<pb::ListRequest>) -> Reply<pb::ListResponse> {
+        let containers = self.engine.list(request.get_ref()).await.map_err(status)?;
+        Ok(Response::new(pb::ListResponse { containers }))
+    }
+
+    async fn attach(&self, request: Request<Streaming<pb::AttachRequest>>) -> Reply<Self::AttachStream> {
+        use pb::attach_request::Message as Asked;
+        use pb::attach_response::Message as Said;
+        let mut requests = request.into_inner();
+        let open = match requests.message().await? {
+            Some(pb::AttachRequest { message: Some(Asked::Open(open)) }) => open,
+            _ => return Err(Status::invalid_argument("the first message must be open")),
+        };
+        let (opened, mut attachment) = self.engine.attach(&open).map_err(status)?;
+        let (sender, receiver) = mpsc::channel(4);
+        let said = |message| Ok(pb::AttachResponse { message: Some(message) });
+        // The channel has room: this does not wait.
+        let _ = sender.send(said(Said::Opened(opened))).await;
+        if !open.stream {
+            return Ok(Response::new(stream(receiver)));
+        }
+        tokio::spawn(async move {
+            let point = tokio::select! {
+                point = attachment.point() => point,
+                // Nothing is expected before the point: whatever comes is the caller's end.
+                _ = requests.message() => return,
+                () = sender.closed() => return,
+            };
+            let answer = match point {
+                Some(point) => Said::Point(point),
+                None => Said::Closed(true),
+            };
+            if sender.send(said(answer)).await.is_err() {
+                return;
+            }
+            while let Ok(Some(message)) = requests.message().await {
+                if matches!(message.message, Some(Asked::Connected(_))) {
+                    attachment.announced.arrived();
+                }
+            }
+        });
+        Ok(Response::new(stream(receiver)))
+    }
+
+    async fn resize(&self, request: Request<pb::ResizeRequest>) -> Reply<pb::ContainerResponse> {
+        self.engine.resize(request.get_ref()).await.map_err(status)?;
+        Ok(Response::new(DONE))
+    }
+
+    async fn top(&self, request: Request<pb::TopRequest>) -> Reply<pb::TopResponse> {
+        let request = request.get_ref();
+        self.engine.top(&request.container, &request.ps_args).await.map(Response::new).map_err(status)
+    }
+
+    async fn stats(&self, request: Request<pb::StatsRequest>) -> Reply<Self::StatsStream> {
+        let request = request.into_inner();
+        let container = self.engine.index.find(&request.container).map_err(status)?;
+        let engine = self.engine.clone();
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let mut previous = None;
+            // Without a stream one message is wanted, and it is of two samples unless the caller is in a hurry.
+            let mut hold_back = !request.stream && !request.one_shot;
+            loop {
+                let current = match engine.sample(&container).await {
+                    Ok(current) => current,
+                    Err(error) => {
+                        let _ = sender.send(Err(status(error))).await;
+                        return;
+                    }
+                };
+                let running = current.is_some();
+                if !(hold_back && running) {
+                    let message = message(&container, current.clone(), previous.take());
+                    if sender.send(Ok(message)).await.is_err() || !request.stream {
+                        return;
+                    }
+                }
+                if container.live().removed {
+                    return;
+                }
+                hold_back = false;
+                previous = current;
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    () = sender.closed() => return,
+                }
+            }
+        });
+        Ok(Response::new(stream(receiver)))
+    }
+
+    async fn changes(&self, request: Request<pb::ContainerRequest>) -> Reply<pb::ChangesResponse> {
+        let changes = self.engine.changes(&request.get_ref().container).await.map_err(status)?;
+        Ok(Response::new(pb::ChangesResponse { changes }))
+    }
+
+    async fn prune(&self, request: Request<pb::PruneRequest>) -> Reply<pb::PruneResponse> {
+        self.engine.prune(request.get_ref()).await.map(Response::new).map_err(status)
+    }
+
+    async fn connect(&self, request: Request<pb::ConnectRequest>) -> Reply<pb::ContainerResponse> {
+        self.engine.connect(request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(DONE))
+    }
+
+    async fn disconnect(&self, request: Request<pb::DisconnectRequest>) -> Reply<pb::ContainerResponse> {
+        self.engine.disconnect(request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(DONE))
+    }
+}
+
+fn message(
+    container: &Container,
+    current: Option<pb::stats_response::Sample>,
+    previous: Option<pb::stats_response::Sample>,
+) -> pb::StatsResponse {
+    pb::StatsResponse { id: container.id().to_owned(), name: container.name(), current, previous }
+}
+
+fn ended_early(error: tokio::task::JoinError) -> Status {
+    Status::internal(format!("the operation ended early: {error}"))
+}

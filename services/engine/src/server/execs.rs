@@ -1,0 +1,92 @@
+//! `gantry.engine.v1.Execs`.
+
+use std::time::Duration;
+
+use gantry_proto::gantry::engine::v1 as pb;
+use gantry_rpc::status;
+use pb::execs_server::Execs;
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Answers, Server, stream};
+
+type Reply<T> = Result<Response<T>, Status>;
+
+/// How long a caller has to connect before the process starts without it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[tonic::async_trait]
+impl Execs for Server {
+    type StartStream = Answers<pb::ExecStartResponse>;
+
+    async fn create(&self, request: Request<pb::ExecCreateRequest>) -> Reply<pb::ExecCreateResponse> {
+        let id = self.engine.create_exec(request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(pb::ExecCreateResponse { id }))
+    }
+
+    /// The stream stays open until the process has ended and its exit code can be asked for.
+    async fn start(&self, request: Request<Streaming<pb::ExecStartRequest>>) -> Reply<Self::StartStream> {
+        use pb::exec_start_request::Message as Asked;
+        use pb::exec_start_response::Message as Said;
+        let mut requests = request.into_inner();
+        let open = match requests.message().await? {
+            Some(pb::ExecStartRequest { message: Some(Asked::Open(open)) }) => open,
+            _ => return Err(Status::invalid_argument("the first message must be open")),
+        };
+        let said = |message| Ok(pb::ExecStartResponse { message: Some(message) });
+        let engine = self.engine.clone();
+        let (container, exec) = engine.add_exec(&open.id).await.map_err(status)?;
+        let (sender, receiver) = mpsc::channel(2);
+        if open.detach {
+            let pid = engine.start_exec(&container, &exec).await.map_err(status)?;
+            let _ = sender.send(said(Said::Started(pid))).await;
+            return Ok(Response::new(stream(receiver)));
+        }
+        // The channel has room: this does not wait.
+        let _ = sender.send(said(Said::Point(engine.exec_point(&container, &exec)))).await;
+        tokio::spawn(async move {
+            let connected = async {
+                while let Ok(Some(message)) = requests.message().await {
+                    if matches!(message.message, Some(Asked::Connected(_))) {
+                        return;
+                    }
+                }
+            };
+            // One who has gone away is treated as Docker does: the process starts all the same.
+            let _ = tokio::time::timeout(PATIENCE, connected).await;
+            if open.console_width > 0 && open.console_height > 0 {
+                let size = pb::ExecResizeRequest {
+                    id: open.id.clone(),
+                    height: open.console_height,
+                    width: open.console_width,
+                };
+                // A terminal without its size is better than none.
+                let _ = engine.resize_exec(&size).await;
+            }
+            match engine.start_exec(&container, &exec).await {
+                Ok(pid) => {
+                    if sender.send(said(Said::Started(pid))).await.is_err() {
+                        return;
+                    }
+                    tokio::select! {
+                        _ = exec.ended() => {}
+                        () = sender.closed() => {}
+                    }
+                }
+                Err(error) => {
+                    let _ = sender.send(Err(status(error))).await;
+                }
+            }
+        });
+        Ok(Response::new(stream(receiver)))
+    }
+
+    async fn get(&self, request: Request<pb::ExecRequest>) -> Reply<pb::Exec> {
+        self.engine.get_exec(&request.get_ref().id).await.map(Response::new).map_err(status)
+    }
+
+    async fn resize(&self, request: Request<pb::ExecResizeRequest>) -> Reply<pb::ContainerResponse> {
+        self.engine.resize_exec(request.get_ref()).await.map_err(status)?;
+        Ok(Response::new(pb::ContainerResponse {}))
+    }
+}

@@ -1,0 +1,16 @@
+//! `gantry.gc.v1.Fsck`.
+
+use gantry_proto::gantry::gc::v1 as gc;
+use gantry_rpc::status;
+use gc::fsck_server::Fsck;
+use tonic::{Request, Response, Status};
+
+use super::Server;
+
+#[tonic::async_trait]
+impl Fsck for Server {
+    async fn check(&self, request: Request<gc::FsckRequest>) -> Result<Response<gc::FsckResponse>, Status> {
+        let strays = self.engine.check(request.get_ref().repair).await.map_err(status)?;
+        Ok(Response::new(gc::FsckResponse { strays }))
+    }
+}

@@ -1,0 +1,154 @@
+//! The engine's records.
+//!
+//! | table | key | value |
+//! | --- | --- | --- |
+//! | `containers` | id | what was asked for and what was decided at creation ([`Record`]) |
+//! | `states` | id | what has become of it ([`State`]), written at each transition |
+//! | `volumes` | name | a volume ([`VolumeRecord`]) |
+//! | `execs` | id | an exec ([`ExecRecord`]), until its container ends |
+//! | `engine` | `id` | the engine's own identity |
+//!
+//! A container's name is durable with its record; that names are unique is the business of [`crate::index`], which is filled
+//! from here at start.
+
+use std::path::Path;
+
+use gantry_disk::{Database, Table};
+
+use crate::error::{Error, Result};
+use crate::record::{EngineRecord, ExecRecord, Record, State, VolumeRecord};
+
+/// The tables.
+#[derive(Clone)]
+pub struct Store {
+    database: Database,
+    containers: Table<String, Record>,
+    states: Table<String, State>,
+    volumes: Table<String, VolumeRecord>,
+    execs: Table<String, ExecRecord>,
+    engine: Table<String, EngineRecord>,
+}
+
+const IDENTITY: &str = "id";
+
+impl Store {
+    /// Opens the database in a directory, making it where there is none.
+    pub fn open(directory: &Path) -> Result<Store> {
+        let database =
+            Database::open(directory, &["containers", "states", "volumes", "execs", "engine"])
+                .map_err(|source| Error::Database { doing: "open", source })?;
+        Ok(Store {
+            containers: database.table("containers"),
+            states: database.table("states"),
+            volumes: database.table("volumes"),
+            execs: database.table("execs"),
+            engine: database.table("engine"),
+            database,
+        })
+    }
+
+    /// Every container with its state (the default one if it has none yet).
+    pub fn containers(&self) -> Result<Vec<(Record, State)>> {
+        let records = self.containers.scan_all().map_err(reading)?;
+        records
+            .into_iter()
+            .map(|(id, record)| {
+                Ok((record, self.states.get(&id).map_err(reading)?.unwrap_or_default()))
+            })
+            .collect()
+    }
+
+    /// Writes a container's record and state together.
+    pub async fn put(&self, record: &Record, state: &State) -> Result<()> {
+        let mut batch = self.database.batch();
+        batch.put(&self.containers, &record.id, record);
+        batch.put(&self.states, &record.id, state);
+        batch.commit().await.map_err(writing)
+    }
+
+    /// Writes a container's state.
+    pub async fn put_state(&self, id: &str, state: &State) -> Result<()> {
+        let mut batch = self.database.batch();
+        batch.put(&self.states, &id.to_owned(), state);
+        batch.commit().await.map_err(writing)
+    }
+
+    /// Deletes what is recorded of a container, its execs and the given volumes, at once.
+    pub async fn delete(&self, id: &str, execs: &[String]) -> Result<()> {
+        let mut batch = self.database.batch();
+        batch.delete(&self.containers, &id.to_owned());
+        batch.delete(&self.states, &id.to_owned());
+        for exec in execs {
+            batch.delete(&self.execs, exec);
+        }
+        batch.commit().await.map_err(writing)
+    }
+
+    /// Every volume.
+    pub fn volumes(&self) -> Result<Vec<VolumeRecord>> {
+        let all = self.volumes.scan_all().map_err(reading)?;
+        Ok(all.into_iter().map(|(_, volume)| volume).collect())
+    }
+
+    /// Writes volumes, all or none.
+    pub async fn put_volumes(&self, volumes: &[VolumeRecord]) -> Result<()> {
+        let mut batch = self.database.batch();
+        for volume in volumes {
+            batch.put(&self.volumes, &volume.name, volume);
+        }
+        batch.commit().await.map_err(writing)
+    }
+
+    /// Deletes a volume's record.
+    pub async fn delete_volume(&self, name: &str) -> Result<()> {
+        let mut batch = self.database.batch();
+        batch.delete(&self.volumes, &name.to_owned());
+        batch.commit().await.map_err(writing)
+    }
+
+    /// Every exec.
+    pub fn execs(&self) -> Result<Vec<ExecRecord>> {
+        let all = self.execs.scan_all().map_err(reading)?;
+        Ok(all.into_iter().map(|(_, exec)| exec).collect())
+    }
+
+    /// Writes an exec.
+    pub async fn put_exec(&self, exec: &ExecRecord) -> Result<()> {
+        let mut batch = self.database.batch();
+        batch.put(&self.execs, &exec.id, exec);
+        batch.commit().await.map_err(writing)
+    }
+
+    /// Deletes execs.
+    pub async fn delete_execs(&self, ids: &[String]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut batch = self.database.batch();
+        for id in ids {
+            batch.delete(&self.execs, id);
+        }
+        batch.commit().await.map_err(writing)
+    }
+
+    /// The engine's own id: made once, the same ever after.
+    pub async fn identity(&self) -> Result<String> {
+        let key = IDENTITY.to_owned();
+        if let Some(known) = self.engine.get(&key).map_err(reading)? {
+            return Ok(known.id);
+        }
+        let made = EngineRecord { id: crate::names::new_uuid() };
+        let mut batch = self.database.batch();
+        batch.put(&self.engine, &key, &made);
+        batch.commit().await.map_err(writing)?;
+        Ok(made.id)
+    }
+}
+
+fn reading(source: gantry_disk::Error) -> Error {
+    Error::Database { doing: "read", source }
+}
+
+fn writing(source: gantry_disk::Error) -> Error {
+    Error::Database { doing: "write", source }
+}

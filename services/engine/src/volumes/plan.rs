@@ -1,0 +1,370 @@
+//! From `-v`, `--mount`, `--tmpfs`, `--volumes-from` and the image's volumes to one list of mounts, each destination once.
+//!
+//! Later ones win over earlier ones of another kind (volumes-from < binds and mounts; the image's volumes only where
+//! nothing else is); the same destination twice among the user's own is refused.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Component, Path, PathBuf};
+
+use gantry_proto::gantry::engine::v1 as pb;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::names;
+use crate::record::MountRecord;
+
+impl Engine {
+    /// Plans the mounts of a container; sources of binds that may be made are made.
+    pub(crate) fn plan_mounts(
+        &self,
+        config: &pb::ContainerConfig,
+        host: &pb::HostConfig,
+        id: &str,
+    ) -> Result<Vec<MountRecord>> {
+        let mut plan: BTreeMap<String, MountRecord> = BTreeMap::new();
+        for from in &host.volumes_from {
+            let (name, mode) = from.split_once(':').unwrap_or((from, "rw"));
+            let other = self.index.find(name)?.record();
+            if !matches!(mode, "rw" | "ro" | "z" | "Z" | "rw,z" | "ro,z") {
+                return Err(Error::Invalid(format!("invalid mode for volumes-from: {mode}")));
+            }
+            for mount in other.mounts.iter().filter(|mount| !mount.is_tmpfs() || mount.tmpfs_volume) {
+                let mut mount = mount.clone();
+                mount.point.rw &= !mode.starts_with("ro");
+                mount.no_copy = true;
+                // It belongs to the other container, and does not go with this one.
+                mount.anonymous = false;
+                plan.insert(mount.point.destination.clone(), mount);
+            }
+        }
+        let mut own: BTreeMap<String, MountRecord> = BTreeMap::new();
+        for bind in &host.binds {
+            add(&mut own, parse_bind(bind, &host.volume_driver)?)?;
+        }
+        for mount in &host.mounts {
+            add(&mut own, parse_mount(mount)?)?;
+        }
+        for (destination, options) in &host.tmpfs {
+            add(&mut own, parse_tmpfs(destination, options)?)?;
+        }
+        plan.extend(own);
+        for destination in &config.volumes {
+            let (source, destination) = match destination.split_once(':') {
+                Some((source, destination)) => (source, destination),
+                None => ("", destination.as_str()),
+            };
+            if !source.is_empty() {
+                return Err(Error::Invalid(format!("invalid volume spec {source}:{destination}")));
+            }
+            let destination = checked_destination(destination)?;
+            plan.entry(destination.clone()).or_insert_with(|| anonymous(destination));
+        }
+        for mount in plan.values_mut() {
+            if mount.point.r#type == "volume" && mount.point.name.is_empty() {
+                mount.point.name = names::new_id();
+                mount.anonymous = true;
+            }
+            if mount.point.r#type == "bind" {
+                check_bind(mount)?;
+            }
+        }
+        tracing::trace!(container = id, mounts = plan.len(), "mounts planned");
+        Ok(plan.into_values().collect())
+    }
+}
+
+fn add(plan: &mut BTreeMap<String, MountRecord>, mount: MountRecord) -> Result<()> {
+    let destination = mount.point.destination.clone();
+    if plan.insert(destination.clone(), mount).is_some() {
+        return Err(Error::Invalid(format!("Duplicate mount point: {destination}")));
+    }
+    Ok(())
+}
+
+/// Reads `source:destination[:mode]`, or `destination` alone.
+fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
+    let invalid = || Error::Invalid(format!("invalid volume specification: '{text}'"));
+    let parts: Vec<&str> = text.split(':').collect();
+    let (source, destination, mode) = match parts.as_slice() {
+        [destination] => ("", *destination, ""),
+        [source, destination] => (*source, *destination, ""),
+        [source, destination, mode] => (*source, *destination, *mode),
+        _ => return Err(invalid()),
+    };
+    if parts.len() > 1 && source.is_empty() {
+        return Err(invalid());
+    }
+    let destination = checked_destination(destination)?;
+    let mut mount = MountRecord {
+        point: pb::MountPoint { destination, mode: mode.to_owned(), rw: true, ..Default::default() },
+        ..Default::default()
+    };
+    for word in mode.split(',').filter(|word| !word.is_empty()) {
+        match word {
+            "rw" | "z" | "Z" | "copy" | "consistent" | "cached" | "delegated" => {}
+            "ro" => mount.point.rw = false,
+            "nocopy" => mount.no_copy = true,
+            "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
+                word.clone_into(&mut mount.point.propagation);
+            }
+            _ => return Err(Error::Invalid(format!("invalid mode: {mode}"))),
+        }
+    }
+    if source.starts_with('/') {
+        mount.point.r#type = "bind".to_owned();
+        mount.point.source = cleaned(source).display().to_string();
+        mount.make_source = true;
+        if mount.point.propagation.is_empty() {
+            mount.point.propagation = "rprivate".to_owned();
+        }
+    } else {
+        if !mount.point.propagation.is_empty() {
+            return Err(Error::Invalid(format!("invalid mode: {mode}")));
+        }
+        if !source.is_empty() && !names::is_valid(source) {
+            return Err(Error::Invalid(format!(
+                "create {source}: \"{source}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
+            )));
+        }
+        mount.point.r#type = "volume".to_owned();
+        mount.point.name = source.to_owned();
+        mount.point.driver = driver_or_local(driver);
+    }
+    Ok(mount)
+}
+
+fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
+    let config = |text: String| Error::Invalid(format!("invalid mount config for type {:?}: {text}", asked.r#type));
+    if asked.target.is_empty() {
+        return Err(config("field Target must not be empty".to_owned()));
+    }
+    let destination = checked_destination(&asked.target)?;
+    let mut mount = MountRecord {
+        point: pb::MountPoint {
+            r#type: asked.r#type.clone(),
+            destination,
+            rw: !asked.read_only,
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    match asked.r#type.as_str() {
+        "bind" => {
+            if asked.source.is_empty() {
+                return Err(config("field Source must not be empty".to_owned()));
+            }
+            if !asked.source.starts_with('/') {
+                return Err(config(format!("invalid mount path: '{}' mount path must be absolute", asked.source)));
+            }
+            let options = asked.bind_options.clone().unwrap_or_default();
+            mount.point.source = cleaned(&asked.source).display().to_string();
+            mount.point.propagation =
+                if options.propagation.is_empty() { "rprivate".to_owned() } else { options.propagation };
+            mount.non_recursive = options.non_recursive;
+            mount.make_source = options.create_mountpoint;
+            mount.read_only_non_recursive = options.read_only_non_recursive;
+            mount.read_only_force_recursive = options.read_only_force_recursive;
+        }
+        "volume" => {
+            let options = asked.volume_options.clone().unwrap_or_default();
+            mount.point.name.clone_from(&asked.source);
+            mount.point.driver = driver_or_local(&options.driver);
+            mount.point.mode = "z".to_owned();
+            mount.no_copy = options.no_copy;
+            mount.volume_options = options.driver_options.into_iter().collect();
+            mount.volume_labels = options.labels.into_iter().collect();
+            let within = Path::new(&options.subpath)
+                .components()
+                .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+            if !within {
+                return Err(config("subpath must be a relative path within the volume".to_owned()));
+            }
+            mount.subpath = options.subpath;
+        }
+        "tmpfs" => {
+            if !asked.source.is_empty() {
+                return Err(config("field Source must not be specified".to_owned()));
+            }
+            let options = asked.tmpfs_options.clone().unwrap_or_default();
+            mount.options = tmpfs_defaults();
+            if asked.read_only {
+                mount.options.push("ro".to_owned());
+            }
+            if options.size_bytes > 0 {
+                mount.options.push(format!("size={}", options.size_bytes));
+            }
+            if options.mode > 0 {
+                mount.options.push(format!("mode={:o}", options.mode));
+            }
+            for option in options.options {
+                mount.options.push(option.values.join("="));
+            }
+        }
+        "image" => {
+            return Err(Error::NotBuilt("mounts of type \"image\" are not supported".to_owned()));
+        }
+        other => return Err(Error::Invalid(format!("mount type unknown: {other:?}"))),
+    }
+    Ok(mount)
+}
+
+/// Reads a destination and mount(8) options over Docker's defaults.
+fn parse_tmpfs(destination: &str, text: &str) -> Result<MountRecord> {
+    const KNOWN: [&str; 25] = [
+        "exec", "noexec", "suid", "nosuid", "dev", "nodev", "rw", "ro", "sync", "async", "atime", "noatime",
+        "diratime", "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "size", "mode", "uid",
+        "gid", "nr_inodes", "nr_blocks", "mpol",
+    ];
+    let destination = checked_destination(destination)?;
+    let mut options = tmpfs_defaults();
+    for word in text.split(',').filter(|word| !word.is_empty()) {
+        let key = word.split('=').next().unwrap_or(word);
+        if !KNOWN.contains(&key) {
+            return Err(Error::Invalid(format!("invalid tmpfs option {word:?}")));
+        }
+        let opposite = match key.strip_prefix("no") {
+            Some(positive) => positive.to_owned(),
+            None => format!("no{key}"),
+        };
+        options.retain(|option| *option != opposite && option.split('=').next() != Some(key));
+        options.push(word.to_owned());
+    }
+    Ok(MountRecord {
+        point: pb::MountPoint {
+            r#type: "tmpfs".to_owned(),
+            rw: !options.iter().any(|option| option == "ro"),
+            destination,
+            ..Default::default()
+        },
+        options,
+        hidden: true,
+        ..Default::default()
+    })
+}
+
+fn tmpfs_defaults() -> Vec<String> {
+    ["noexec", "nosuid", "nodev"].map(str::to_owned).to_vec()
+}
+
+fn anonymous(destination: String) -> MountRecord {
+    MountRecord {
+        point: pb::MountPoint {
+            r#type: "volume".to_owned(),
+            destination,
+            driver: super::DRIVER.to_owned(),
+            rw: true,
+            ..Default::default()
+        },
+        anonymous: true,
+        ..Default::default()
+    }
+}
+
+fn driver_or_local(driver: &str) -> String {
+    if driver.is_empty() { super::DRIVER.to_owned() } else { driver.to_owned() }
+}
+
+/// A bind's source must be there; `-v` makes a directory where it is not.
+fn check_bind(mount: &MountRecord) -> Result<()> {
+    let source = mount.source();
+    if source.exists() {
+        return Ok(());
+    }
+    if !mount.make_source {
+        return Err(Error::Invalid(format!(
+            "invalid mount config for type \"bind\": bind source path does not exist: {}",
+            source.display()
+        )));
+    }
+    std::fs::create_dir_all(&source).map_err(|error| {
+        Error::Invalid(format!("error while creating mount source path '{}': {error}", source.display()))
+    })
+}
+
+fn checked_destination(text: &str) -> Result<String> {
+    if !text.starts_with('/') {
+        return Err(Error::Invalid(format!("invalid mount path: '{text}' mount path must be absolute")));
+    }
+    let path = cleaned(text);
+    if path == Path::new("/") {
+        return Err(Error::Invalid("invalid specification: destination can't be '/'".to_owned()));
+    }
+    Ok(path.display().to_string())
+}
+
+/// A path without `.`, `..` and doubled slashes.
+fn cleaned(text: &str) -> PathBuf {
+    let mut path = PathBuf::from("/");
+    for part in Path::new(text).components() {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => {
+                path.pop();
+            }
+            _ => {}
+        }
+    }
+    path
+}
+
+/// Volumes by name, with the containers that have them.
+pub(crate) fn users_of(engine: &Engine) -> HashMap<String, Vec<String>> {
+    let mut users: HashMap<String, Vec<String>> = HashMap::new();
+    for container in engine.index.all() {
+        for mount in &container.record().mounts {
+            if mount.point.r#type == "volume" {
+                users.entry(mount.point.name.clone()).or_default().push(container.id().to_owned());
+            }
+        }
+    }
+    users
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binds_and_volumes_are_told_apart() {
+        let bind = parse_bind("/srv/../etc:/data:ro,rslave", "").expect("valid");
+        assert_eq!((bind.point.r#type.as_str(), bind.point.source.as_str()), ("bind", "/etc"));
+        assert_eq!((bind.point.rw, bind.point.propagation.as_str()), (false, "rslave"));
+        let volume = parse_bind("data:/data:nocopy", "").expect("valid");
+        assert_eq!((volume.point.r#type.as_str(), volume.no_copy), ("volume", true));
+        let anonymous = parse_bind("/data", "").expect("valid");
+        assert_eq!((anonymous.point.r#type.as_str(), anonymous.point.name.as_str()), ("volume", ""));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in ["a:b:c:d", ":/x", "x:y", "x:/", "x:/y:banana", "in/valid:/y"] {
+            assert!(parse_bind(text, "").is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn tmpfs_options_replace_their_opposites() {
+        let mount = parse_tmpfs("/t", "exec,size=1m,mode=1777").expect("valid");
+        assert_eq!(mount.options, ["nosuid", "nodev", "exec", "size=1m", "mode=1777"]);
+        assert!(parse_tmpfs("/t", "magic").is_err());
+    }
+
+    #[test]
+    fn a_destination_is_used_once() {
+        let mut plan = BTreeMap::new();
+        add(&mut plan, parse_bind("a:/x", "").expect("valid")).expect("free");
+        assert!(add(&mut plan, parse_bind("b:/x/", "").expect("valid")).is_err());
+    }
+
+    #[test]
+    fn mount_subpaths_stay_inside() {
+        let asked = pb::Mount {
+            r#type: "volume".to_owned(),
+            source: "v".to_owned(),
+            target: "/x".to_owned(),
+            volume_options: Some(pb::VolumeOptions { subpath: "../out".to_owned(), ..Default::default() }),
+            ..Default::default()
+        };
+        assert!(parse_mount(&asked).is_err());
+    }
+}

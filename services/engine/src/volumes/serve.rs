@@ -1,0 +1,145 @@
+//! Volumes as callers ask for them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use gantry_proto::gantry::engine::v1 as pb;
+
+use super::Wanted;
+use super::plan::users_of;
+use crate::container::create::blocking;
+use crate::container::list::filters_of;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::filters::Filters;
+use crate::record::VolumeRecord;
+use crate::time::timestamp;
+
+const KNOWN: [&str; 5] = ["dangling", "driver", "label", "label!", "name"];
+
+impl Engine {
+    /// Makes a volume, or finds it made.
+    pub async fn create_volume(&self, request: pb::CreateVolumeRequest) -> Result<pb::Volume> {
+        let wanted = Wanted {
+            name: request.name,
+            driver: request.driver,
+            options: request.driver_opts,
+            labels: request.labels,
+            anonymous: false,
+        };
+        let (volume, new) = self.volumes.create(wanted).await?;
+        if new {
+            self.publish_volume(&volume.name, "create");
+        }
+        Ok(self.volume_view(volume))
+    }
+
+    /// One volume.
+    pub fn get_volume(&self, name: &str) -> Result<pb::Volume> {
+        Ok(self.volume_view(self.volumes.get(name)?))
+    }
+
+    /// The volumes that pass.
+    pub async fn list_volumes(&self, request: &pb::ListVolumesRequest) -> Result<Vec<pb::Volume>> {
+        let filters = filters_of(&request.filters);
+        let passing = self.passing(&filters, &KNOWN)?;
+        let users = users_of(self);
+        let mut views = Vec::with_capacity(passing.len());
+        for volume in passing {
+            let name = volume.name.clone();
+            let mut view = self.volume_view(volume);
+            if request.usage {
+                view.ref_count = i64::try_from(users.get(&name).map_or(0, Vec::len)).unwrap_or(0);
+                view.size = self.volume_size(&name).await;
+            }
+            views.push(view);
+        }
+        Ok(views)
+    }
+
+    /// Removes a volume; one that does not exist is only an error without force.
+    pub async fn remove_volume(&self, name: &str, force: bool) -> Result<()> {
+        match self.volumes.remove(name, |name| self.volume_users(name)).await {
+            Ok(()) => {
+                self.publish_volume(name, "destroy");
+                Ok(())
+            }
+            Err(Error::NoSuchVolume(_)) if force => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes volumes that no container has: anonymous ones, or with `all` every one.
+    pub async fn prune_volumes(&self, request: &pb::PruneRequest) -> Result<pb::PruneResponse> {
+        let filters = filters_of(&request.filters);
+        let all = filters
+            .boolean("all")
+            .map_err(|text| Error::Invalid(format!("invalid filter 'all={text}'")))?
+            .unwrap_or(false);
+        let passing = self.passing(&filters, &["all", "label", "label!"])?;
+        let mut answer = pb::PruneResponse::default();
+        for volume in passing.into_iter().filter(|volume| all || volume.anonymous) {
+            if !self.volume_users(&volume.name).is_empty() {
+                continue;
+            }
+            let size = self.volume_size(&volume.name).await;
+            match self.remove_volume(&volume.name, false).await {
+                Ok(()) => {
+                    answer.deleted.push(volume.name);
+                    answer.space_reclaimed += u64::try_from(size).unwrap_or(0);
+                }
+                Err(Error::VolumeInUse { .. } | Error::NoSuchVolume(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let attributes = [("reclaimed".to_owned(), answer.space_reclaimed.to_string())].into();
+        self.events.publish("volume", "prune", "", attributes);
+        Ok(answer)
+    }
+
+    fn passing(&self, filters: &Filters, known: &[&str]) -> Result<Vec<VolumeRecord>> {
+        if let Some(unknown) = filters.unknown(known) {
+            return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
+        }
+        let dangling = filters
+            .boolean("dangling")
+            .map_err(|text| Error::Invalid(format!("invalid filter 'dangling={text}'")))?;
+        let users: HashMap<String, Vec<String>> =
+            if dangling.is_some() { users_of(self) } else { HashMap::new() };
+        let volumes = self.volumes.all().into_iter();
+        Ok(volumes
+            .filter(|volume| {
+                filters.matches("name", &volume.name)
+                    && filters.any_of("driver", |value| value == volume.driver)
+                    && filters.labels("label", &volume.labels)
+                    && filters.labels_absent("label!", &volume.labels)
+                    && dangling.is_none_or(|dangling| dangling != users.contains_key(&volume.name))
+            })
+            .collect())
+    }
+
+    fn volume_view(&self, volume: VolumeRecord) -> pb::Volume {
+        pb::Volume {
+            mountpoint: self.volumes.data(&volume.name).display().to_string(),
+            name: volume.name,
+            driver: volume.driver,
+            created_at: timestamp(volume.created_at),
+            labels: volume.labels.into_iter().collect(),
+            options: volume.options.into_iter().collect(),
+            scope: "local".to_owned(),
+            size: -1,
+            ref_count: -1,
+            anonymous: volume.anonymous,
+        }
+    }
+
+    async fn volume_size(&self, name: &str) -> i64 {
+        let data = self.volumes.data(name);
+        let usage = blocking(move || gantry_host::fs::disk_usage(&data).map_err(crate::root::kernel)).await;
+        usage.map_or(-1, |usage| i64::try_from(usage.size).unwrap_or(i64::MAX))
+    }
+
+    fn publish_volume(&self, name: &str, action: &str) {
+        let attributes = BTreeMap::from([("driver".to_owned(), super::DRIVER.to_owned())]);
+        self.events.publish("volume", action, name, attributes);
+    }
+}
