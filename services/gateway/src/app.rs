@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::call::Call;
 use crate::connection::{Busy, Connection, Phase, Socket};
@@ -26,6 +27,7 @@ use crate::peers::Peers;
 use crate::query::Query;
 use crate::reply::{self, Body, BodyError, Reply};
 use crate::routes;
+use crate::trace::{self, Trace};
 use crate::version::ApiVersion;
 
 /// How long a client may take to send the head of a request, or leave a connection unused.
@@ -97,12 +99,13 @@ impl App {
     /// Runs work that outlives its request; it is dropped at shutdown.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move {
+        let work = async move {
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = work => {}
             }
-        });
+        };
+        self.tasks.spawn(work.in_current_span());
     }
 
     async fn connection(self: Arc<Self>, socket: Socket) {
@@ -111,7 +114,14 @@ impl App {
         let service = service_fn(move |request| {
             let (app, phase) = (Arc::clone(&self), phase.clone());
             let busy = phase.busy();
-            async move { Ok::<_, Infallible>(app.answer(request, phase).await.map(|body| BodyExt::boxed_unsync(Held { body, _busy: busy }))) }
+            let trace = Trace::of(request.headers().get(trace::HEADER).and_then(|value| value.to_str().ok()));
+            let span = tracing::info_span!("request", method = %request.method(), path = request.uri().path(), trace = trace.id());
+            let answer = trace.scope(app.answer(request, phase)).instrument(span);
+            async move {
+                Ok::<_, Infallible>(
+                    answer.await.map(|body| BodyExt::boxed_unsync(Held { body, _busy: busy })),
+                )
+            }
         });
         let served = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -128,7 +138,6 @@ impl App {
     async fn answer(self: Arc<Self>, request: Request<Incoming>, phase: Phase) -> Reply {
         let path = request.uri().path().to_owned();
         let started = std::time::Instant::now();
-        let method = request.method().clone();
         let mut reply = match ApiVersion::strip(&path) {
             Err(error) => reply::error(&error),
             Ok((version, path)) => {
@@ -136,13 +145,13 @@ impl App {
                 let call = Call { app: self, version, query, phase, request };
                 routes::dispatch(call, path).await.unwrap_or_else(|error| {
                     if error.status() == StatusCode::INTERNAL_SERVER_ERROR {
-                        tracing::error!(%error, path, "request failed");
+                        tracing::error!(%error, "request failed");
                     }
                     reply::error(&error)
                 })
             }
         };
-        tracing::debug!(%method, path, status = reply.status().as_u16(), micros = started.elapsed().as_micros(), "answered");
+        tracing::debug!(status = reply.status().as_u16(), micros = started.elapsed().as_micros(), "answered");
         common_headers(&mut reply);
         reply
     }
@@ -167,7 +176,10 @@ impl HttpBody for Held {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
@@ -179,4 +191,3 @@ impl HttpBody for Held {
         self.body.size_hint()
     }
 }
-

@@ -26,6 +26,8 @@ pub async fn connect(point: &AttachPoint, streams: Streams, stdin_once: bool) ->
         stderr: streams.stderr,
         stdin_once,
     };
-    let (stream, _, _) = data::call(Path::new(&point.socket), &request).await.map_err(|status| Error::from_peer("shim", &status))?;
+    let (stream, _, _) = data::call(Path::new(&point.socket), &request)
+        .await
+        .map_err(|status| Error::from_peer("shim", &status))?;
     Ok(stream)
 }

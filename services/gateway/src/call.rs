@@ -105,7 +105,12 @@ impl Call {
     }
 
     async fn body(&mut self) -> Result<Bytes, Error> {
-        let too_large = || Error::new(StatusCode::PAYLOAD_TOO_LARGE, format!("request body is larger than {JSON_LIMIT} bytes"));
+        let too_large = || {
+            Error::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("request body is larger than {JSON_LIMIT} bytes"),
+            )
+        };
         let body = self.request.body_mut();
         if body.size_hint().lower() > JSON_LIMIT as u64 {
             return Err(too_large());
@@ -113,7 +118,8 @@ impl Call {
         let read = async {
             let mut bytes = BytesMut::new();
             while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| Error::bad(format!("request body ended early: {error}")))?;
+                let frame =
+                    frame.map_err(|error| Error::bad(format!("request body ended early: {error}")))?;
                 let Some(data) = frame.data_ref() else { continue };
                 if bytes.len() + data.len() > JSON_LIMIT {
                     return Err(too_large());

@@ -24,7 +24,9 @@ impl Config {
     /// Refuses what would be unsafe.
     pub fn validate(&self) -> Result<(), String> {
         match self.tcp.iter().find(|address| !address.ip().is_loopback()) {
-            Some(address) => Err(format!("tcp address {address} is not a loopback address: anyone who reaches it would be root")),
+            Some(address) => Err(format!(
+                "tcp address {address} is not a loopback address: anyone who reaches it would be root"
+            )),
             None => Ok(()),
         }
     }
@@ -36,7 +38,8 @@ mod tests {
 
     #[test]
     fn only_loopback_is_listened_on() {
-        let config = |address: &str| Config { tcp: vec![address.parse().expect("address")], ..Config::default() };
+        let config =
+            |address: &str| Config { tcp: vec![address.parse().expect("address")], ..Config::default() };
         assert!(config("127.0.0.1:2375").validate().is_ok());
         assert!(config("0.0.0.0:2375").validate().is_err());
     }

@@ -216,11 +216,17 @@ fn is_old_hijack(head: &[u8]) -> bool {
     let attach = path.contains("/containers/") && path.ends_with("/attach");
     let exec = path.contains("/exec/") && path.ends_with("/start");
     (attach || exec)
-        && !lines.any(|line| line.split_once(':').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("upgrade")))
+        && !lines.any(|line| {
+            line.split_once(':').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("upgrade"))
+        })
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.phase.get() == HEAD && this.input.is_empty() && !this.ended {
             this.released = false;
@@ -327,7 +333,10 @@ mod tests {
         let (mut connection, mut client, phase) = pair();
         client.write_all(b"POST /containers/x/attach HTTP/1.1\r\nHost: d\r\n\r\nearly").await.expect("write");
         let head = read(&mut connection).await;
-        assert_eq!(head, "POST /containers/x/attach HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly");
+        assert_eq!(
+            head,
+            "POST /containers/x/attach HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly"
+        );
         let _busy = phase.busy();
         connection.write_all(b"HTTP/1.1 101 UPGRADED\r\nUpgr").await.expect("write");
         connection.write_all(b"ade: tcp\r\n\r\nout").await.expect("write");

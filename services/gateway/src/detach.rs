@@ -31,7 +31,9 @@ impl Keys {
         }
         let mut sequence = Vec::new();
         for key in text.split(',') {
-            sequence.push(key_code(key).ok_or_else(|| Error::bad(format!("invalid detach keys ({text}) provided")))?);
+            sequence.push(
+                key_code(key).ok_or_else(|| Error::bad(format!("invalid detach keys ({text}) provided")))?,
+            );
         }
         Ok(Self { sequence, matched: 0 })
     }
@@ -107,7 +109,9 @@ mod tests {
 
     #[test]
     fn names_of_keys() {
-        for (text, sequence) in [("ctrl-@", vec![0]), ("ctrl-[,x", vec![27, b'x']), ("ctrl-_", vec![31]), ("DEL", vec![127])] {
+        for (text, sequence) in
+            [("ctrl-@", vec![0]), ("ctrl-[,x", vec![27, b'x']), ("ctrl-_", vec![31]), ("DEL", vec![127])]
+        {
             assert_eq!(Keys::parse(text).expect(text).sequence, sequence);
         }
         for text in ["ctrl-", "ctrl-A1", "nope", "a,,b"] {

@@ -95,9 +95,12 @@ pub fn from_code(code: Code) -> StatusCode {
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::Unknown | Code::Internal | Code::DataLoss | Code::Cancelled | Code::DeadlineExceeded | Code::ResourceExhausted => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        Code::Unknown
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::ResourceExhausted => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -40,7 +40,9 @@ impl Filters {
                     .into_iter()
                     .map(|(value, on)| if on.is_boolean() { Ok(value) } else { Err(invalid()) })
                     .collect::<Result<_, _>>()?,
-                Value::Array(list) => list.into_iter().map(plain).collect::<Option<_>>().ok_or_else(invalid)?,
+                Value::Array(list) => {
+                    list.into_iter().map(plain).collect::<Option<_>>().ok_or_else(invalid)?
+                }
                 _ => return Err(invalid()),
             };
             filters.insert(key, values);
@@ -70,7 +72,9 @@ impl Filters {
             values => {
                 let truths: Vec<_> = values.iter().map(|value| truth(value)).collect();
                 match truths.as_slice() {
-                    [Some(first), rest @ ..] if rest.iter().all(|other| other == &Some(*first)) => Ok(Some(*first)),
+                    [Some(first), rest @ ..] if rest.iter().all(|other| other == &Some(*first)) => {
+                        Ok(Some(*first))
+                    }
                     _ => Err(Error::bad(format!("invalid filter '{key}={values:?}'"))),
                 }
             }
@@ -141,7 +145,8 @@ mod tests {
 
     #[test]
     fn flags() {
-        let filters = Filters::parse_any(r#"{"dangling":["true"],"all":["1"],"odd":["maybe"]}"#).expect("valid");
+        let filters =
+            Filters::parse_any(r#"{"dangling":["true"],"all":["1"],"odd":["maybe"]}"#).expect("valid");
         assert_eq!(filters.flag("dangling").expect("flag"), Some(true));
         assert_eq!(filters.flag("all").expect("flag"), Some(true));
         assert_eq!(filters.flag("none").expect("flag"), None);

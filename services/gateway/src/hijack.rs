@@ -192,7 +192,8 @@ where
     if call.request.extensions().get::<hyper::upgrade::OnUpgrade>().is_none() {
         return Err(Error::bad("the connection cannot be taken over: HTTP/1.1 is needed"));
     }
-    let content_type = if terminal == Terminal::No && call.version.at_least(42) { reply::MULTIPLEXED } else { reply::RAW };
+    let content_type =
+        if terminal == Terminal::No && call.version.at_least(42) { reply::MULTIPLEXED } else { reply::RAW };
     let upgraded = hyper::upgrade::on(&mut call.request);
     let phase = call.phase.clone();
     call.app.spawn(async move {
@@ -274,7 +275,12 @@ async fn send_output(mut from_shim: impl AsyncRead + Unpin, output: &mut Output)
 }
 
 /// Ends with `None` when the output is still to be waited for.
-async fn send_input(input: &mut Input, mut to_shim: impl AsyncWrite + Unpin, input_end: InputEnd, mut keys: Option<Keys>) -> Option<Ended> {
+async fn send_input(
+    input: &mut Input,
+    mut to_shim: impl AsyncWrite + Unpin,
+    input_end: InputEnd,
+    mut keys: Option<Keys>,
+) -> Option<Ended> {
     let mut chunk = vec![0; CHUNK];
     loop {
         let count = match input.read(&mut chunk).await {
@@ -316,12 +322,19 @@ mod tests {
     fn client() -> (Client, UnixStream) {
         let (ours, theirs) = UnixStream::pair().expect("a socket pair");
         let (read, write) = ours.into_split();
-        (Client { input: Input { early: Bytes::from_static(b"early "), socket: ReadHalf::Unix(read) }, output: Output::Unix(write) }, theirs)
+        (
+            Client {
+                input: Input { early: Bytes::from_static(b"early "), socket: ReadHalf::Unix(read) },
+                output: Output::Unix(write),
+            },
+            theirs,
+        )
     }
 
     #[tokio::test]
     async fn input_ends_and_output_goes_on() {
-        let ((mut client, mut user), (shim, mut process)) = (client(), UnixStream::pair().expect("a socket pair"));
+        let ((mut client, mut user), (shim, mut process)) =
+            (client(), UnixStream::pair().expect("a socket pair"));
         let splicing = tokio::spawn(async move {
             let ended = splice(&mut client, shim, InputEnd::EndsInput, None).await;
             client.close().await;
@@ -342,7 +355,8 @@ mod tests {
 
     #[tokio::test]
     async fn detach_keys_leave_the_process_alone() {
-        let ((mut client, mut user), (shim, mut process)) = (client(), UnixStream::pair().expect("a socket pair"));
+        let ((mut client, mut user), (shim, mut process)) =
+            (client(), UnixStream::pair().expect("a socket pair"));
         user.write_all(b"ls\x10\x11").await.expect("write");
         let keys = Keys::parse("").expect("default");
         assert_eq!(splice(&mut client, shim, InputEnd::EndsAttachment, Some(keys)).await, Ended::Detached);
@@ -353,14 +367,16 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_shared_input_ends_the_attachment() {
-        let ((mut client, mut user), (shim, _process)) = (client(), UnixStream::pair().expect("a socket pair"));
+        let ((mut client, mut user), (shim, _process)) =
+            (client(), UnixStream::pair().expect("a socket pair"));
         user.shutdown().await.expect("half-close");
         assert_eq!(splice(&mut client, shim, InputEnd::EndsAttachment, None).await, Ended::Input);
     }
 
     #[tokio::test]
     async fn without_input_a_half_closed_client_still_reads() {
-        let ((mut client, mut user), (shim, mut process)) = (client(), UnixStream::pair().expect("a socket pair"));
+        let ((mut client, mut user), (shim, mut process)) =
+            (client(), UnixStream::pair().expect("a socket pair"));
         user.shutdown().await.expect("half-close");
         process.write_all(b"out").await.expect("write");
         drop(process);

@@ -9,7 +9,8 @@ use gantry_proto::gantry::engine::v1 as engine;
 use crate::moment;
 use crate::version::ApiVersion;
 use crate::wire::system::{
-    Commit, Component, Containerd, Firewall, IndexConfig, Info, Namespaces, PlatformName, Plugins, RegistryConfig, Runtime, Swarm, Version,
+    Commit, Component, Containerd, Firewall, IndexConfig, Info, Namespaces, PlatformName, Plugins,
+    RegistryConfig, Runtime, Swarm, Version,
 };
 
 const GANTRY: &str = env!("CARGO_PKG_VERSION");
@@ -52,7 +53,8 @@ pub fn version() -> Version {
 
 /// This machine and what runs on it.
 pub fn info(engine: engine::InfoResponse, images: usize, run: &Path, version: ApiVersion) -> Info {
-    let commit = |id: &str| Commit { id: id.to_owned(), expected: (!version.at_least(49)).then(|| id.to_owned()) };
+    let commit =
+        |id: &str| Commit { id: id.to_owned(), expected: (!version.at_least(49)).then(|| id.to_owned()) };
     let mut security_options = Vec::new();
     if engine.apparmor {
         security_options.push("name=apparmor".to_owned());
@@ -86,8 +88,10 @@ pub fn info(engine: engine::InfoResponse, images: usize, run: &Path, version: Ap
         cpu_set: true,
         pids_limit: true,
         ipv4_forwarding: flag("/proc/sys/net/ipv4/ip_forward"),
-        bridge_nf_iptables: (!version.at_least(50)).then(|| flag("/proc/sys/net/bridge/bridge-nf-call-iptables")),
-        bridge_nf_ip6tables: (!version.at_least(50)).then(|| flag("/proc/sys/net/bridge/bridge-nf-call-ip6tables")),
+        bridge_nf_iptables: (!version.at_least(50))
+            .then(|| flag("/proc/sys/net/bridge/bridge-nf-call-iptables")),
+        bridge_nf_ip6tables: (!version.at_least(50))
+            .then(|| flag("/proc/sys/net/bridge/bridge-nf-call-ip6tables")),
         debug: false,
         fds: fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
         oom_kill_disable: engine.cgroup_version == "1",
@@ -175,7 +179,8 @@ fn flag(path: &str) -> bool {
 }
 
 fn os_release(key: &str) -> Option<String> {
-    let text = fs::read_to_string("/etc/os-release").or_else(|_| fs::read_to_string("/usr/lib/os-release")).ok()?;
+    let text =
+        fs::read_to_string("/etc/os-release").or_else(|_| fs::read_to_string("/usr/lib/os-release")).ok()?;
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
     Some(value.trim_matches('"').to_owned())
 }
@@ -199,7 +204,15 @@ mod tests {
 
     #[test]
     fn the_image_store_is_told_as_containerds() {
-        let info = |minor| serde_json::to_value(info(engine::InfoResponse::default(), 3, Path::new("/run/g"), ApiVersion::v1(minor))).expect("json");
+        let info = |minor| {
+            serde_json::to_value(info(
+                engine::InfoResponse::default(),
+                3,
+                Path::new("/run/g"),
+                ApiVersion::v1(minor),
+            ))
+            .expect("json")
+        };
         let new = info(51);
         assert_eq!(new["DriverStatus"], serde_json::json!([["driver-type", "io.containerd.snapshotter.v1"]]));
         assert_eq!(new["Swarm"]["LocalNodeState"], "inactive");

@@ -37,6 +37,7 @@ mod peers;
 mod query;
 mod reply;
 mod routes;
+mod trace;
 mod version;
 mod wire;
 

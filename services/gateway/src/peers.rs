@@ -17,10 +17,12 @@ use gantry_rpc::{context, data, socket};
 use gantry_types::Namespace;
 use prost::Message;
 use tokio::net::UnixStream;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::error::Error;
+use crate::trace::Propagate;
 
 /// Docker's containers and images live here.
 const NAMESPACE: &str = "moby";
@@ -32,20 +34,31 @@ pub const ENGINE: &str = "engine";
 pub const IMAGES: &str = "images";
 pub const NETWORK: &str = "network";
 
+/// A channel whose calls carry the request's trace.
+type Traced = InterceptedService<Channel, Propagate>;
+
 /// Clients of the other services. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Peers {
     run: PathBuf,
     namespace: Namespace,
-    engine: Channel,
-    images: Channel,
-    network: Channel,
+    engine: Traced,
+    images: Traced,
+    network: Traced,
+}
+
+impl std::fmt::Debug for Peers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peers").field("run", &self.run).finish_non_exhaustive()
+    }
 }
 
 impl Peers {
     /// The peers whose sockets are (or will be) in `run`.
     pub fn new(run: &Path) -> Self {
-        let channel = |peer: &'static str| socket::channel(peer, run.join(format!("{peer}.sock")));
+        let channel = |peer: &'static str| {
+            Traced::new(socket::channel(peer, run.join(format!("{peer}.sock"))), Propagate)
+        };
         Self {
             run: run.to_owned(),
             namespace: NAMESPACE.parse().expect("a constant identifier is valid"),
@@ -56,32 +69,34 @@ impl Peers {
     }
 
     /// Containers.
-    pub fn containers(&self) -> ContainersClient<Channel> {
-        ContainersClient::new(self.engine.clone()).max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT)
+    pub fn containers(&self) -> ContainersClient<Traced> {
+        ContainersClient::new(self.engine.clone())
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT)
     }
 
     /// Further processes in containers.
-    pub fn execs(&self) -> ExecsClient<Channel> {
+    pub fn execs(&self) -> ExecsClient<Traced> {
         ExecsClient::new(self.engine.clone())
     }
 
     /// Volumes.
-    pub fn volumes(&self) -> VolumesClient<Channel> {
+    pub fn volumes(&self) -> VolumesClient<Traced> {
         VolumesClient::new(self.engine.clone()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
     /// Events and figures of the engine.
-    pub fn system(&self) -> SystemClient<Channel> {
+    pub fn system(&self) -> SystemClient<Traced> {
         SystemClient::new(self.engine.clone()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
     /// Images. Requests need [`Self::within`].
-    pub fn images(&self) -> ImageStoreClient<Channel> {
+    pub fn images(&self) -> ImageStoreClient<Traced> {
         ImageStoreClient::new(self.images.clone()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
     /// Networks.
-    pub fn networks(&self) -> NetworksClient<Channel> {
+    pub fn networks(&self) -> NetworksClient<Traced> {
         NetworksClient::new(self.network.clone()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
@@ -91,7 +106,10 @@ impl Peers {
     }
 
     /// Opens the engine's data socket: the connection, and the detail of the reply.
-    pub async fn engine_data<D: Message + Default>(&self, action: engine::data_request::Action) -> Result<(UnixStream, D), Error> {
+    pub async fn engine_data<D: Message + Default>(
+        &self,
+        action: engine::data_request::Action,
+    ) -> Result<(UnixStream, D), Error> {
         self.data(ENGINE, &engine::DataRequest { action: Some(action) }).await
     }
 
@@ -101,16 +119,28 @@ impl Peers {
         self.data::<()>(IMAGES, &request).await.map(|(stream, ())| stream)
     }
 
-    async fn data<D: Message + Default>(&self, peer: &str, request: &impl Message) -> Result<(UnixStream, D), Error> {
+    async fn data<D: Message + Default>(
+        &self,
+        peer: &str,
+        request: &impl Message,
+    ) -> Result<(UnixStream, D), Error> {
         let path = self.run.join(format!("{peer}-data.sock"));
-        let (stream, detail, _) = data::call(&path, request).await.map_err(|status| Error::from_peer(peer, &status))?;
-        let detail = D::decode(detail.as_slice())
-            .map_err(|error| Error::internal(format!("service {peer} sent a reply that cannot be read: {error}")))?;
+        let (stream, detail, _) =
+            data::call(&path, request).await.map_err(|status| Error::from_peer(peer, &status))?;
+        let detail = D::decode(detail.as_slice()).map_err(|error| {
+            Error::internal(format!("service {peer} sent a reply that cannot be read: {error}"))
+        })?;
         Ok((stream, detail))
     }
 
     /// Tells the engine's event log what happened outside the engine. A failure is only logged: what happened stays true.
-    pub async fn publish(&self, kind: &str, action: &str, actor: &str, attributes: impl IntoIterator<Item = (String, String)>) {
+    pub async fn publish(
+        &self,
+        kind: &str,
+        action: &str,
+        actor: &str,
+        attributes: impl IntoIterator<Item = (String, String)>,
+    ) {
         let event = engine::Event {
             r#type: kind.to_owned(),
             action: action.to_owned(),

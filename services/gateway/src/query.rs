@@ -49,7 +49,10 @@ impl Query {
     pub fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, Error> {
         match self.text(key) {
             "" => Ok(None),
-            text => text.parse().map(Some).map_err(|_| Error::bad(format!("invalid value {text:?} for {key}: expected a number"))),
+            text => text
+                .parse()
+                .map(Some)
+                .map_err(|_| Error::bad(format!("invalid value {text:?} for {key}: expected a number"))),
         }
     }
 }
@@ -95,8 +98,17 @@ mod tests {
 
     #[test]
     fn booleans() {
-        let rows =
-            [("1", true), ("true", true), ("yes", true), ("on", true), ("0", false), ("False", false), ("no", false), ("NONE", false), ("", false)];
+        let rows = [
+            ("1", true),
+            ("true", true),
+            ("yes", true),
+            ("on", true),
+            ("0", false),
+            ("False", false),
+            ("no", false),
+            ("NONE", false),
+            ("", false),
+        ];
         for (text, truth) in rows {
             assert_eq!(Query::parse(Some(&format!("all={text}"))).flag("all"), truth, "{text}");
         }

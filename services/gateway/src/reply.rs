@@ -53,7 +53,8 @@ pub fn bytes(content_type: HeaderValue, bytes: impl Into<Bytes>) -> Reply {
 
 /// A value as JSON, with a line end as Docker sends it.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Reply, Error> {
-    let mut text = serde_json::to_vec(value).map_err(|error| Error::internal(format!("cannot encode the reply: {error}")))?;
+    let mut text = serde_json::to_vec(value)
+        .map_err(|error| Error::internal(format!("cannot encode the reply: {error}")))?;
     text.push(b'\n');
     let mut reply = bytes(JSON, text);
     *reply.status_mut() = status;

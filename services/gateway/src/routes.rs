@@ -50,16 +50,18 @@ pub async fn dispatch(call: Call, path: &str) -> Result<Reply, Error> {
         ("POST", ["containers", id, "pause"]) => containers::pause(&call, id).await,
         ("POST", ["containers", id, "unpause"]) => containers::unpause(&call, id).await,
         ("POST", ["containers", id, "attach"]) => Ok(containers::attach(call, id).await),
-        ("GET", ["containers", _, "attach", "ws"]) => {
-            Err(Error::not_implemented("attaching over a WebSocket is not supported: use POST /containers/{id}/attach"))
-        }
+        ("GET", ["containers", _, "attach", "ws"]) => Err(Error::not_implemented(
+            "attaching over a WebSocket is not supported: use POST /containers/{id}/attach",
+        )),
         ("POST", ["containers", id, "wait"]) => containers::wait(&call, id).await,
         ("DELETE", ["containers", id]) => containers::remove(&call, id).await,
         ("HEAD", ["containers", id, "archive"]) => containers::archive_stat(&call, id).await,
         ("GET", ["containers", id, "archive"]) => containers::archive_get(&call, id).await,
         ("PUT", ["containers", id, "archive"]) => containers::archive_put(call, id).await,
         ("POST", ["containers", id, "exec"]) => exec::create(call, id).await,
-        ("GET" | "POST" | "DELETE", ["containers", _, "checkpoints", ..]) => Err(Error::not_implemented("checkpoints are not supported")),
+        ("GET" | "POST" | "DELETE", ["containers", _, "checkpoints", ..]) => {
+            Err(Error::not_implemented("checkpoints are not supported"))
+        }
         ("POST", ["exec", id, "start"]) => exec::start(call, id).await,
         ("POST", ["exec", id, "resize"]) => exec::resize(&call, id).await,
         ("GET", ["exec", id, "json"]) => exec::inspect(&call, id).await,
@@ -94,16 +96,25 @@ pub async fn dispatch(call: Call, path: &str) -> Result<Reply, Error> {
         ("PUT", ["volumes", _]) => Err(not_a_manager()),
 
         ("POST", ["build", "prune"]) => system::prune_builds(),
-        ("POST", ["build" | "session" | "grpc"] | ["build", "cancel"]) => {
-            Err(Error::not_implemented("building images is not supported: build elsewhere and pull or load the image"))
+        ("POST", ["build" | "session" | "grpc"] | ["build", "cancel"]) => Err(Error::not_implemented(
+            "building images is not supported: build elsewhere and pull or load the image",
+        )),
+        ("POST", ["commit"]) => {
+            Err(Error::not_implemented("committing a container to an image is not supported"))
         }
-        ("POST", ["commit"]) => Err(Error::not_implemented("committing a container to an image is not supported")),
 
         ("GET", ["plugins"]) => reply::ok(&[(); 0]),
-        ("GET", ["plugins", name @ .., "json"]) => Err(Error::not_found(format!("plugin \"{}\" not found", name.join("/")))),
-        ("GET" | "POST" | "DELETE", ["plugins", ..]) => Err(Error::not_implemented("plugins are not supported")),
+        ("GET", ["plugins", name @ .., "json"]) => {
+            Err(Error::not_found(format!("plugin \"{}\" not found", name.join("/"))))
+        }
+        ("GET" | "POST" | "DELETE", ["plugins", ..]) => {
+            Err(Error::not_implemented("plugins are not supported"))
+        }
         ("POST", ["swarm", "init" | "join"]) => Err(Error::not_implemented("swarm mode is not supported")),
-        ("GET" | "POST" | "DELETE", ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..]) => Err(not_a_manager()),
+        (
+            "GET" | "POST" | "DELETE",
+            ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..],
+        ) => Err(not_a_manager()),
         _ => Err(Error::page_not_found()),
     }
 }

@@ -30,7 +30,8 @@ impl ApiVersion {
     /// Takes the version off a path: `/v1.41/info` is `/info` at 1.41.
     pub fn strip(path: &str) -> Result<(Self, &str), Error> {
         let Some((version, rest)) = prefix(path) else { return Ok((Self::CURRENT, path)) };
-        let parsed = Self::parse(version).ok_or_else(|| Error::bad(format!("invalid API version {version:?}")))?;
+        let parsed =
+            Self::parse(version).ok_or_else(|| Error::bad(format!("invalid API version {version:?}")))?;
         if parsed < Self::OLDEST {
             return Err(Error::bad(format!(
                 "client version {version} is too old. Minimum supported API version is {}, please upgrade your client to a newer version",

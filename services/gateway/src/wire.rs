@@ -87,7 +87,9 @@ fn drop_nulls(value: &mut Value) {
             members.retain(|_, member| !member.is_null());
             for (key, member) in members.iter_mut() {
                 match member {
-                    Value::Object(inner) if KEEP_NULLS_IN.contains(&key.as_str()) => inner.values_mut().for_each(drop_nulls),
+                    Value::Object(inner) if KEEP_NULLS_IN.contains(&key.as_str()) => {
+                        inner.values_mut().for_each(drop_nulls)
+                    }
                     other => drop_nulls(other),
                 }
             }

@@ -9,7 +9,8 @@ use super::{config, host_config, network};
 use crate::moment;
 use crate::version::ApiVersion;
 use crate::wire::container::{
-    GraphDriver, Health, HealthResult, Inspect, MountPoint, NetworkSettings, Port, State, Summary, SummaryHostConfig, SummaryNetworks,
+    GraphDriver, Health, HealthResult, Inspect, MountPoint, NetworkSettings, Port, State, Summary,
+    SummaryHostConfig, SummaryNetworks,
 };
 use crate::wire::host_config::{PortBinding, PortMap};
 use crate::wire::image::Descriptor;
@@ -33,7 +34,10 @@ pub fn summary(of: engine::Container, version: ApiVersion, now: &Timestamp) -> S
         status: status(&state, now),
         host_config: SummaryHostConfig {
             network_mode: host.map(|host| host.network_mode.clone()).unwrap_or_default(),
-            annotations: host.filter(|_| version.at_least(46)).map(|host| host.annotations.clone().into_iter().collect()).unwrap_or_default(),
+            annotations: host
+                .filter(|_| version.at_least(46))
+                .map(|host| host.annotations.clone().into_iter().collect())
+                .unwrap_or_default(),
         },
         network_settings: SummaryNetworks { networks: network::endpoints_from_engine(of.networks) },
         mounts: of.mounts.into_iter().map(mount_point).collect(),
@@ -112,7 +116,8 @@ fn descriptor(of: &engine::Container) -> Option<Descriptor> {
 
 fn state_of(state: engine::State) -> State {
     let status = state.status();
-    let active = matches!(status, engine::Status::Running | engine::Status::Paused | engine::Status::Restarting);
+    let active =
+        matches!(status, engine::Status::Running | engine::Status::Paused | engine::Status::Restarting);
     State {
         status: state_name(status),
         running: active,
@@ -172,10 +177,14 @@ pub fn status(state: &engine::State, now: &Timestamp) -> String {
             }
         }
         engine::Status::Paused => format!("Up {} (Paused)", since(state.started_at.as_ref())),
-        engine::Status::Restarting => format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at.as_ref())),
+        engine::Status::Restarting => {
+            format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at.as_ref()))
+        }
         engine::Status::Removing => "Removal In Progress".to_owned(),
         engine::Status::Dead => "Dead".to_owned(),
-        engine::Status::Exited => format!("Exited ({}) {} ago", state.exit_code, since(state.finished_at.as_ref())),
+        engine::Status::Exited => {
+            format!("Exited ({}) {} ago", state.exit_code, since(state.finished_at.as_ref()))
+        }
     }
 }
 
@@ -210,7 +219,10 @@ fn mount_point(mount: engine::MountPoint) -> MountPoint {
 
 /// Published ports, then those that are only exposed.
 fn ports(of: &engine::Container) -> Vec<Port> {
-    let active = matches!(of.state.as_ref().map(engine::State::status), Some(engine::Status::Running | engine::Status::Paused));
+    let active = matches!(
+        of.state.as_ref().map(engine::State::status),
+        Some(engine::Status::Running | engine::Status::Paused)
+    );
     if !active {
         return Vec::new();
     }
@@ -228,7 +240,12 @@ fn ports(of: &engine::Container) -> Vec<Port> {
         let (number, protocol) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
         let Ok(number) = number.parse() else { continue };
         if !ports.iter().any(|port| port.private_port == number && port.protocol == protocol) {
-            ports.insert(Port { ip: String::new(), private_port: number, public_port: 0, protocol: protocol.to_owned() });
+            ports.insert(Port {
+                ip: String::new(),
+                private_port: number,
+                public_port: 0,
+                protocol: protocol.to_owned(),
+            });
         }
     }
     ports.into_iter().collect()
@@ -244,7 +261,10 @@ fn port_map(of: &engine::Container, status: engine::Status) -> PortMap {
     }
     for port in &of.ports {
         let binding = PortBinding { host_ip: port.host_ip.clone(), host_port: port.host_port.to_string() };
-        map.entry(format!("{}/{}", port.container_port, port.protocol)).or_default().get_or_insert_default().push(binding);
+        map.entry(format!("{}/{}", port.container_port, port.protocol))
+            .or_default()
+            .get_or_insert_default()
+            .push(binding);
     }
     map
 }
@@ -255,7 +275,13 @@ mod tests {
 
     fn state(status: engine::Status, exit_code: i32, at: i64) -> engine::State {
         let at = Some(Timestamp { seconds: at, nanos: 0 });
-        engine::State { status: status.into(), exit_code, started_at: at, finished_at: at, ..engine::State::default() }
+        engine::State {
+            status: status.into(),
+            exit_code,
+            started_at: at,
+            finished_at: at,
+            ..engine::State::default()
+        }
     }
 
     #[test]
@@ -274,7 +300,11 @@ mod tests {
         for (state, text) in rows {
             assert_eq!(status(&state, &now), text);
         }
-        for (health, text) in [("healthy", "Up 1 second (healthy)"), ("starting", "Up 1 second (health: starting)"), ("none", "Up 1 second")] {
+        for (health, text) in [
+            ("healthy", "Up 1 second (healthy)"),
+            ("starting", "Up 1 second (health: starting)"),
+            ("none", "Up 1 second"),
+        ] {
             let mut state = state(engine::Status::Running, 0, 9_999);
             state.health = Some(engine::Health { status: health.into(), ..engine::Health::default() });
             assert_eq!(status(&state, &now), text);
@@ -300,8 +330,16 @@ mod tests {
             id: "c1".into(),
             name: "web".into(),
             state: Some(state(engine::Status::Running, 0, 1)),
-            config: Some(engine::ContainerConfig { exposed_ports: vec!["80/tcp".into(), "53/udp".into()], ..Default::default() }),
-            ports: vec![engine::PublishedPort { protocol: "tcp".into(), container_port: 80, host_ip: "0.0.0.0".into(), host_port: 8080 }],
+            config: Some(engine::ContainerConfig {
+                exposed_ports: vec!["80/tcp".into(), "53/udp".into()],
+                ..Default::default()
+            }),
+            ports: vec![engine::PublishedPort {
+                protocol: "tcp".into(),
+                container_port: 80,
+                host_ip: "0.0.0.0".into(),
+                host_port: 8080,
+            }],
             path: "sh".into(),
             args: vec!["-c".into(), "echo a b".into()],
             ..engine::Container::default()
@@ -334,7 +372,8 @@ mod tests {
         stopped.state = Some(state(engine::Status::Exited, 0, 1));
         let whole = serde_json::to_value(inspect(stopped.clone(), ApiVersion::CURRENT)).expect("json");
         assert_eq!(whole["NetworkSettings"]["Ports"], serde_json::json!({}));
-        let row = serde_json::to_value(summary(stopped, ApiVersion::CURRENT, &Timestamp::default())).expect("json");
+        let row =
+            serde_json::to_value(summary(stopped, ApiVersion::CURRENT, &Timestamp::default())).expect("json");
         assert_eq!(row["Ports"], serde_json::json!([]));
     }
 }

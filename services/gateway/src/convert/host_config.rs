@@ -4,8 +4,9 @@ use gantry_proto::gantry::engine::v1 as engine;
 
 use super::{or_null, string_list};
 use crate::wire::host_config::{
-    BindOptions, DeviceMapping, DeviceRequest, DriverConfig, HostConfig, ImageOptions, LogConfig, Mount, PortBinding, PortMap, Resources,
-    RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions, WeightDevice,
+    BindOptions, DeviceMapping, DeviceRequest, DriverConfig, HostConfig, ImageOptions, LogConfig, Mount,
+    PortBinding, PortMap, Resources, RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions,
+    WeightDevice,
 };
 
 /// From a client.
@@ -13,7 +14,10 @@ pub fn to_engine(host: HostConfig) -> engine::HostConfig {
     engine::HostConfig {
         binds: host.binds.unwrap_or_default(),
         container_id_file: host.container_id_file,
-        log_config: Some(engine::LogConfig { r#type: host.log_config.kind, config: host.log_config.config.into_iter().collect() }),
+        log_config: Some(engine::LogConfig {
+            r#type: host.log_config.kind,
+            config: host.log_config.config.into_iter().collect(),
+        }),
         network_mode: host.network_mode,
         port_bindings: ports_to_engine(host.port_bindings),
         restart_policy: Some(restart_to_engine(host.restart_policy)),
@@ -118,7 +122,10 @@ fn ports_to_engine(ports: PortMap) -> std::collections::HashMap<String, engine::
         .into_iter()
         .map(|(port, bindings)| {
             let bindings = bindings.unwrap_or_default();
-            let bindings = bindings.into_iter().map(|to| engine::PortBinding { host_ip: to.host_ip, host_port: to.host_port }).collect();
+            let bindings = bindings
+                .into_iter()
+                .map(|to| engine::PortBinding { host_ip: to.host_ip, host_port: to.host_port })
+                .collect();
             (port, engine::PortBindings { bindings })
         })
         .collect()
@@ -128,7 +135,11 @@ fn ports_from_engine(ports: std::collections::HashMap<String, engine::PortBindin
     ports
         .into_iter()
         .map(|(port, of)| {
-            let bindings = of.bindings.into_iter().map(|to| PortBinding { host_ip: to.host_ip, host_port: to.host_port }).collect();
+            let bindings = of
+                .bindings
+                .into_iter()
+                .map(|to| PortBinding { host_ip: to.host_ip, host_port: to.host_port })
+                .collect();
             (port, Some(bindings))
         })
         .collect()
@@ -137,7 +148,10 @@ fn ports_from_engine(ports: std::collections::HashMap<String, engine::PortBindin
 /// Resources from a client.
 pub fn resources_to_engine(of: Resources) -> engine::Resources {
     let throttles = |list: Option<Vec<ThrottleDevice>>| {
-        list.unwrap_or_default().into_iter().map(|device| engine::ThrottleDevice { path: device.path, rate: device.rate }).collect()
+        list.unwrap_or_default()
+            .into_iter()
+            .map(|device| engine::ThrottleDevice { path: device.path, rate: device.rate })
+            .collect()
     };
     engine::Resources {
         cpu_shares: of.cpu_shares,
@@ -180,7 +194,12 @@ pub fn resources_to_engine(of: Resources) -> engine::Resources {
                 driver: request.driver,
                 count: request.count,
                 device_ids: request.device_ids.unwrap_or_default(),
-                capabilities: request.capabilities.unwrap_or_default().into_iter().map(|values| engine::StringList { values }).collect(),
+                capabilities: request
+                    .capabilities
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|values| engine::StringList { values })
+                    .collect(),
                 options: request.options.unwrap_or_default().into_iter().collect(),
             })
             .collect(),
@@ -210,7 +229,10 @@ fn resources_from_engine(of: engine::Resources) -> Resources {
         cgroup_parent: of.cgroup_parent,
         blkio_weight: of.blkio_weight,
         blkio_weight_device: Some(
-            of.blkio_weight_device.into_iter().map(|device| WeightDevice { path: device.path, weight: device.weight }).collect(),
+            of.blkio_weight_device
+                .into_iter()
+                .map(|device| WeightDevice { path: device.path, weight: device.weight })
+                .collect(),
         ),
         blkio_device_read_bps: throttles(of.blkio_device_read_bps),
         blkio_device_write_bps: throttles(of.blkio_device_write_bps),
@@ -252,7 +274,12 @@ fn resources_from_engine(of: engine::Resources) -> Resources {
         memory_swappiness: of.memory_swappiness,
         oom_kill_disable: of.oom_kill_disable,
         pids_limit: of.pids_limit,
-        ulimits: Some(of.ulimits.into_iter().map(|limit| Ulimit { name: limit.name, hard: limit.hard, soft: limit.soft }).collect()),
+        ulimits: Some(
+            of.ulimits
+                .into_iter()
+                .map(|limit| Ulimit { name: limit.name, hard: limit.hard, soft: limit.soft })
+                .collect(),
+        ),
         ..Resources::default()
     }
 }
@@ -308,10 +335,12 @@ fn mount_from_engine(mount: engine::Mount) -> Mount {
             no_copy: options.no_copy,
             labels: options.labels.into_iter().collect(),
             subpath: options.subpath,
-            driver_config: (!options.driver.is_empty() || !options.driver_options.is_empty())
-                .then(|| DriverConfig { name: options.driver, options: options.driver_options.into_iter().collect() }),
+            driver_config: (!options.driver.is_empty() || !options.driver_options.is_empty()).then(|| {
+                DriverConfig { name: options.driver, options: options.driver_options.into_iter().collect() }
+            }),
         }),
-        image_options: (!mount.image_subpath.is_empty()).then_some(ImageOptions { subpath: mount.image_subpath }),
+        image_options: (!mount.image_subpath.is_empty())
+            .then_some(ImageOptions { subpath: mount.image_subpath }),
         tmpfs_options: mount.tmpfs_options.map(|options| TmpfsOptions {
             size_bytes: options.size_bytes,
             mode: options.mode,

@@ -10,14 +10,15 @@ use crate::moment;
 use crate::version::ApiVersion;
 use crate::wire::container::{Config, GraphDriver};
 use crate::wire::image::{
-    Descriptor, History, ImageConfig, ImageDocument, ImageProperties, Inspect, InspectConfig, ManifestSize, ManifestSummary, Metadata,
-    Platform, RootFs, Summary, UnpackedSize,
+    Descriptor, History, ImageConfig, ImageDocument, ImageProperties, Inspect, InspectConfig, ManifestSize,
+    ManifestSummary, Metadata, Platform, RootFs, Summary, UnpackedSize,
 };
 use crate::wire::registry::AuthConfig;
 
 /// A name as users write it.
 pub fn familiar(canonical: &str) -> String {
-    Reference::parse_normalized(canonical).map_or_else(|_| canonical.to_owned(), |reference| reference.familiar())
+    Reference::parse_normalized(canonical)
+        .map_or_else(|_| canonical.to_owned(), |reference| reference.familiar())
 }
 
 /// Credentials, for the images service.
@@ -44,7 +45,12 @@ pub fn descriptor(of: &types::Descriptor) -> Descriptor {
 
 /// A platform, for a client.
 pub fn platform(of: &types::Platform) -> Platform {
-    Platform { architecture: of.architecture.clone(), os: of.os.clone(), os_version: of.os_version.clone(), variant: of.variant.clone() }
+    Platform {
+        architecture: of.architecture.clone(),
+        os: of.os.clone(),
+        os_version: of.os_version.clone(),
+        variant: of.variant.clone(),
+    }
 }
 
 /// Names and digests as users write them. Before API 1.43 an image without any had placeholders.
@@ -75,7 +81,8 @@ pub fn summary(of: &images::Image, options: RowOptions) -> Summary {
         containers: options.containers.filter(|_| options.version.at_least(51)).unwrap_or(-1),
         created: moment::unix_seconds(of.created_at.as_ref()),
         id: of.id.clone(),
-        labels: Some(of.labels.clone().into_iter().collect::<BTreeMap<_, _>>()).filter(|labels| !labels.is_empty()),
+        labels: Some(of.labels.clone().into_iter().collect::<BTreeMap<_, _>>())
+            .filter(|labels| !labels.is_empty()),
         parent_id: String::new(),
         descriptor: of.target.as_ref().filter(|_| options.version.at_least(48)).map(descriptor),
         manifests: if options.manifests && options.version.at_least(47) { manifests(of) } else { Vec::new() },
@@ -108,7 +115,12 @@ fn manifests(of: &images::Image) -> Vec<ManifestSummary> {
 pub fn inspect(of: &images::Image, version: ApiVersion, with_manifests: bool) -> Inspect {
     let (repo_tags, repo_digests) = names(of, version);
     let document = ImageDocument::parse(&of.config_json);
-    let comment = document.history.last().map(|step| step.comment.clone()).filter(|comment| !comment.is_empty()).unwrap_or(document.comment);
+    let comment = document
+        .history
+        .last()
+        .map(|step| step.comment.clone())
+        .filter(|comment| !comment.is_empty())
+        .unwrap_or(document.comment);
     let config = if version.at_least(50) {
         let config = document.config;
         InspectConfig::Image(Box::new(ImageConfig {
@@ -175,7 +187,10 @@ pub fn inspect(of: &images::Image, version: ApiVersion, with_manifests: bool) ->
 /// What an image was made by, newest first.
 pub fn history(of: &images::Image) -> Vec<History> {
     let document = ImageDocument::parse(&of.config_json);
-    let mut sizes = of.layers.iter().map(|layer| if layer.unpacked_size >= 0 { layer.unpacked_size } else { layer_size(layer) });
+    let mut sizes = of
+        .layers
+        .iter()
+        .map(|layer| if layer.unpacked_size >= 0 { layer.unpacked_size } else { layer_size(layer) });
     let mut rows: Vec<_> = document
         .history
         .iter()
@@ -242,19 +257,28 @@ mod tests {
     #[test]
     fn history_is_newest_first_and_counts_layers() {
         let rows = history(&busybox());
-        let shown: Vec<_> = rows.iter().map(|row| (row.id.as_str(), row.created_by.as_str(), row.size)).collect();
-        assert_eq!(shown, [("sha256:aa", "COPY x", 7), ("<missing>", "CMD", 0), ("<missing>", "ADD file", 100)]);
+        let shown: Vec<_> =
+            rows.iter().map(|row| (row.id.as_str(), row.created_by.as_str(), row.size)).collect();
+        assert_eq!(
+            shown,
+            [("sha256:aa", "COPY x", 7), ("<missing>", "CMD", 0), ("<missing>", "ADD file", 100)]
+        );
         assert_eq!(rows[0].tags.as_deref(), Some(&["busybox:1".to_owned()][..]));
         assert_eq!(rows[2].created, 1_704_067_200);
     }
 
     #[test]
     fn keys_follow_the_version() {
-        let json = |minor, manifests| serde_json::to_value(inspect(&busybox(), ApiVersion::v1(minor), manifests)).expect("json");
+        let json = |minor, manifests| {
+            serde_json::to_value(inspect(&busybox(), ApiVersion::v1(minor), manifests)).expect("json")
+        };
         let new = json(51, false);
         assert_eq!(new["RepoTags"], serde_json::json!(["busybox:1"]));
-        assert_eq!(new["Config"], serde_json::json!({"Cmd": ["sh"], "Entrypoint": null, "Env": ["PATH=/bin"], "Labels": null,
-            "OnBuild": null, "User": "", "Volumes": null, "WorkingDir": ""}));
+        assert_eq!(
+            new["Config"],
+            serde_json::json!({"Cmd": ["sh"], "Entrypoint": null, "Env": ["PATH=/bin"], "Labels": null,
+            "OnBuild": null, "User": "", "Volumes": null, "WorkingDir": ""})
+        );
         assert!(new.get("VirtualSize").is_none() && new["Descriptor"]["digest"] == "sha256:aa");
         let old = json(41, false);
         assert_eq!(old["VirtualSize"], 500);
@@ -266,10 +290,17 @@ mod tests {
     fn an_image_without_names_is_shown_by_version() {
         let dangling = images::Image { names: vec![], ..busybox() };
         let row = |minor| {
-            let options = RowOptions { version: ApiVersion::v1(minor), manifests: false, containers: Some(2) };
+            let options =
+                RowOptions { version: ApiVersion::v1(minor), manifests: false, containers: Some(2) };
             serde_json::to_value(summary(&dangling, options)).expect("json")
         };
-        assert_eq!((&row(51)["RepoTags"], &row(51)["Containers"]), (&serde_json::json!([]), &serde_json::json!(2)));
-        assert_eq!((&row(42)["RepoTags"], &row(42)["Containers"]), (&serde_json::json!(["<none>:<none>"]), &serde_json::json!(-1)));
+        assert_eq!(
+            (&row(51)["RepoTags"], &row(51)["Containers"]),
+            (&serde_json::json!([]), &serde_json::json!(2))
+        );
+        assert_eq!(
+            (&row(42)["RepoTags"], &row(42)["Containers"]),
+            (&serde_json::json!(["<none>:<none>"]), &serde_json::json!(-1))
+        );
     }
 }

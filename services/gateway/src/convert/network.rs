@@ -9,7 +9,8 @@ use super::or_null;
 use crate::moment;
 use crate::version::ApiVersion;
 use crate::wire::network::{
-    ConfigReference, CreateRequest, EndpointIpam, EndpointResource, EndpointSettings, Ipam, IpamConfig, Network,
+    ConfigReference, CreateRequest, EndpointIpam, EndpointResource, EndpointSettings, Ipam, IpamConfig,
+    Network,
 };
 
 /// A wish for an endpoint, from a client.
@@ -30,7 +31,9 @@ pub fn endpoint_to_engine(settings: EndpointSettings) -> engine::EndpointSetting
 }
 
 /// All endpoints of a container, for a client.
-pub fn endpoints_from_engine(networks: HashMap<String, engine::EndpointSettings>) -> BTreeMap<String, EndpointSettings> {
+pub fn endpoints_from_engine(
+    networks: HashMap<String, engine::EndpointSettings>,
+) -> BTreeMap<String, EndpointSettings> {
     networks.into_iter().map(|(name, settings)| (name, endpoint_from_engine(settings))).collect()
 }
 
@@ -44,7 +47,8 @@ fn endpoint_from_engine(settings: engine::EndpointSettings) -> EndpointSettings 
         links: or_null(settings.links),
         aliases: or_null(settings.aliases),
         mac_address: settings.mac_address,
-        driver_opts: Some(settings.driver_opts.into_iter().collect::<BTreeMap<_, _>>()).filter(|options| !options.is_empty()),
+        driver_opts: Some(settings.driver_opts.into_iter().collect::<BTreeMap<_, _>>())
+            .filter(|options| !options.is_empty()),
         gw_priority: settings.gw_priority,
         network_id: settings.network_id,
         endpoint_id: settings.endpoint_id,
@@ -99,7 +103,11 @@ pub fn from_network(of: network::Network, containers: Containers, version: ApiVe
     let ipam = of.ipam.unwrap_or_default();
     let endpoints = if containers == Containers::Shown { of.endpoints } else { Vec::new() };
     // The two drivers that hand out no addresses show no configuration at all.
-    let config = if ipam.config.is_empty() && matches!(of.driver.as_str(), "host" | "null") { None } else { Some(ipam.config) };
+    let config = if ipam.config.is_empty() && matches!(of.driver.as_str(), "host" | "null") {
+        None
+    } else {
+        Some(ipam.config)
+    };
     Network {
         name: of.name,
         id: of.id,
@@ -110,7 +118,8 @@ pub fn from_network(of: network::Network, containers: Containers, version: ApiVe
         enable_ipv6: of.enable_ipv6,
         ipam: Ipam {
             driver: if ipam.driver.is_empty() { "default".to_owned() } else { ipam.driver },
-            options: Some(ipam.options.into_iter().collect::<BTreeMap<_, _>>()).filter(|options| !options.is_empty()),
+            options: Some(ipam.options.into_iter().collect::<BTreeMap<_, _>>())
+                .filter(|options| !options.is_empty()),
             config: config.map(|list| {
                 list.into_iter()
                     .map(|config| IpamConfig {
@@ -174,7 +183,9 @@ mod tests {
 
     #[test]
     fn containers_are_only_shown_by_an_inspection() {
-        let json = |containers| serde_json::to_value(from_network(example(), containers, ApiVersion::CURRENT)).expect("json");
+        let json = |containers| {
+            serde_json::to_value(from_network(example(), containers, ApiVersion::CURRENT)).expect("json")
+        };
         assert_eq!(json(Containers::Hidden)["Containers"], serde_json::json!({}));
         assert_eq!(
             json(Containers::Shown)["Containers"],
@@ -184,9 +195,11 @@ mod tests {
 
     #[test]
     fn older_clients_do_not_see_newer_keys() {
-        let json = serde_json::to_value(from_network(example(), Containers::Hidden, ApiVersion::v1(46))).expect("json");
+        let json = serde_json::to_value(from_network(example(), Containers::Hidden, ApiVersion::v1(46)))
+            .expect("json");
         assert!(json.get("EnableIPv4").is_none());
-        let json = serde_json::to_value(from_network(example(), Containers::Hidden, ApiVersion::v1(47))).expect("json");
+        let json = serde_json::to_value(from_network(example(), Containers::Hidden, ApiVersion::v1(47)))
+            .expect("json");
         assert_eq!(json["EnableIPv4"], true);
     }
 }

@@ -83,7 +83,11 @@ pub async fn create(mut call: Call) -> Result<Reply, Error> {
         platform.parse::<Platform>().map_err(|error| Error::bad(format!("{platform:?}: {error}")))?;
     }
     let request: CreateRequest = call.json().await?;
-    if request.config.image.is_empty() && request.config.cmd.is_none() && request.config.entrypoint.is_none() && request.host_config.is_none() {
+    if request.config.image.is_empty()
+        && request.config.cmd.is_none()
+        && request.config.entrypoint.is_none()
+        && request.host_config.is_none()
+    {
         return Err(Error::bad("config cannot be empty in order to create a container"));
     }
     let mut host = request.host_config.unwrap_or_default();
@@ -96,7 +100,10 @@ pub async fn create(mut call: Call) -> Result<Reply, Error> {
         platform,
         config: Some(config::to_engine(request.config)),
         host_config: Some(host_config::to_engine(host)),
-        networks: networks.into_iter().map(|(name, settings)| (name, network::endpoint_to_engine(settings.unwrap_or_default()))).collect(),
+        networks: networks
+            .into_iter()
+            .map(|(name, settings)| (name, network::endpoint_to_engine(settings.unwrap_or_default())))
+            .collect(),
         api_version: call.version.to_string(),
     };
     let created = call.peers().containers().create(message).await.map_err(of(ENGINE))?.into_inner();
@@ -115,7 +122,10 @@ pub async fn top(call: &Call, id: &str) -> Result<Reply, Error> {
     let ps_args = call.query.find("ps_args").unwrap_or("-ef").to_owned();
     let request = engine::TopRequest { container: id.to_owned(), ps_args };
     let top = call.peers().containers().top(request).await.map_err(of(ENGINE))?.into_inner();
-    reply::ok(&TopReply { titles: top.titles, processes: top.processes.into_iter().map(|row| row.values).collect() })
+    reply::ok(&TopReply {
+        titles: top.titles,
+        processes: top.processes.into_iter().map(|row| row.values).collect(),
+    })
 }
 
 /// `GET /containers/{id}/changes`

@@ -59,8 +59,13 @@ pub async fn create(mut call: Call, id: &str) -> Result<Reply, Error> {
 pub async fn start(mut call: Call, id: &str) -> Result<Reply, Error> {
     let start: StartRequest = call.json_or_default().await?;
     let [console_height, console_width] = start.console_size.unwrap_or_default();
-    let open = Open { id: id.to_owned(), detach: start.detach, tty: start.tty, console_height, console_width };
-    let spec = if start.detach { engine::ExecCreateRequest::default() } else { get(call.peers(), id).await?.spec.unwrap_or_default() };
+    let open =
+        Open { id: id.to_owned(), detach: start.detach, tty: start.tty, console_height, console_width };
+    let spec = if start.detach {
+        engine::ExecCreateRequest::default()
+    } else {
+        get(call.peers(), id).await?.spec.unwrap_or_default()
+    };
 
     let (asks, receiver) = mpsc::channel(2);
     let first = engine::ExecStartRequest { message: Some(Ask::Open(open)) };
@@ -75,7 +80,8 @@ pub async fn start(mut call: Call, id: &str) -> Result<Reply, Error> {
     };
     let keys = if spec.tty { Some(Keys::parse(&spec.detach_keys)?) } else { None };
     let terminal = Terminal::from(start.tty);
-    let attachment = Attachment { peers: call.peers().clone(), id: id.to_owned(), spec, point, keys, asks, answers };
+    let attachment =
+        Attachment { peers: call.peers().clone(), id: id.to_owned(), spec, point, keys, asks, answers };
     hijack::take_over(&mut call, terminal, move |client| attachment.run(client, terminal))
 }
 
@@ -112,7 +118,8 @@ impl Attachment {
 
     async fn serve(&mut self, client: &mut Client) -> Result<Ended, Error> {
         let spec = &self.spec;
-        let streams = Streams { stdin: spec.attach_stdin, stdout: spec.attach_stdout, stderr: spec.attach_stderr };
+        let streams =
+            Streams { stdin: spec.attach_stdin, stdout: spec.attach_stdout, stderr: spec.attach_stderr };
         let input_end = match (spec.attach_stdin, spec.tty) {
             (false, _) => InputEnd::Ignored,
             (true, false) => InputEnd::EndsInput,
@@ -120,7 +127,10 @@ impl Attachment {
         };
         let shim = attach_point::connect(&self.point, streams, true).await?;
         let connected = engine::ExecStartRequest { message: Some(Ask::Connected(true)) };
-        self.asks.send(connected).await.map_err(|_| Error::unavailable("service engine is unavailable: it ended the exec"))?;
+        self.asks
+            .send(connected)
+            .await
+            .map_err(|_| Error::unavailable("service engine is unavailable: it ended the exec"))?;
         let keys = self.keys.take().filter(|_| spec.attach_stdin);
         let mut verdict = std::pin::pin!(verdict(&mut self.answers));
         let mut splice = std::pin::pin!(hijack::splice(client, shim, input_end, keys));
@@ -142,7 +152,8 @@ impl Attachment {
     async fn wait_for_exit(&self) {
         let mut pause = Duration::from_millis(1);
         let wait = async {
-            while get(&self.peers, &self.id).await.is_ok_and(|exec| exec.running || exec.exit_code.is_none()) {
+            while get(&self.peers, &self.id).await.is_ok_and(|exec| exec.running || exec.exit_code.is_none())
+            {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_millis(50));
             }
@@ -169,7 +180,11 @@ async fn verdict(answers: &mut Streaming<engine::ExecStartResponse>) -> Result<(
 /// `POST /exec/{id}/resize`
 pub async fn resize(call: &Call, id: &str) -> Result<Reply, Error> {
     let (height, width) = containers::dimensions(call)?;
-    call.peers().execs().resize(engine::ExecResizeRequest { id: id.to_owned(), height, width }).await.map_err(of(ENGINE))?;
+    call.peers()
+        .execs()
+        .resize(engine::ExecResizeRequest { id: id.to_owned(), height, width })
+        .await
+        .map_err(of(ENGINE))?;
     Ok(reply::empty(StatusCode::OK))
 }
 

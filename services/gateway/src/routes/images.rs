@@ -29,7 +29,14 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
     filters.flag("dangling")?;
     filters.until()?;
     let request = images::ListRequest { filters: convert::image_filters(filters) };
-    let found = call.peers().images().list(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner().images;
+    let found = call
+        .peers()
+        .images()
+        .list(call.peers().within(request))
+        .await
+        .map_err(of(IMAGES))?
+        .into_inner()
+        .images;
     reply::ok(&summaries(call, &found, call.query.flag("manifests")).await)
 }
 
@@ -43,7 +50,7 @@ pub async fn summaries(call: &Call, found: &[images::Image], manifests: bool) ->
             image::summary(of, RowOptions { version: call.version, manifests, containers })
         })
         .collect();
-    rows.sort_by(|left, right| right.created.cmp(&left.created));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.created));
     rows
 }
 
@@ -76,10 +83,12 @@ pub fn platform(text: &str) -> Result<String, Error> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    let platform: Platform =
-        serde_json::from_str(text).map_err(|error| Error::bad(format!("failed to parse platform {text:?}: {error}")))?;
+    let platform: Platform = serde_json::from_str(text)
+        .map_err(|error| Error::bad(format!("failed to parse platform {text:?}: {error}")))?;
     if platform.os.is_empty() || platform.architecture.is_empty() {
-        return Err(Error::bad(format!("failed to parse platform {text:?}: both os and architecture must be provided")));
+        return Err(Error::bad(format!(
+            "failed to parse platform {text:?}: both os and architecture must be provided"
+        )));
     }
     Ok(platform.slashed())
 }
@@ -109,7 +118,8 @@ pub async fn history(call: &Call, name: &str) -> Result<Reply, Error> {
 /// `POST /images/{name}/tag`
 pub async fn tag(call: &Call, name: &str) -> Result<Reply, Error> {
     let (repository, tag) = (call.query.text("repo"), call.query.text("tag"));
-    let reference = |text: &str| Reference::parse_normalized(text).map_err(|error| Error::bad(error.to_string()));
+    let reference =
+        |text: &str| Reference::parse_normalized(text).map_err(|error| Error::bad(error.to_string()));
     let mut target = reference(repository)?;
     if target.digest().is_some() {
         return Err(Error::bad("refusing to create a tag with a digest reference"));
@@ -119,7 +129,8 @@ pub async fn tag(call: &Call, name: &str) -> Result<Reply, Error> {
     }
     let target = target.with_default_tag();
     let request = images::TagRequest { source: name.to_owned(), target: target.to_string() };
-    let tagged = call.peers().images().tag(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();
+    let tagged =
+        call.peers().images().tag(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();
     let id = tagged.image.map(|image| image.id).unwrap_or_default();
     call.peers().publish("image", "tag", &id, [("name".to_owned(), target.familiar())]).await;
     Ok(reply::empty(StatusCode::CREATED))
@@ -136,7 +147,8 @@ pub async fn remove(call: &Call, name: &str) -> Result<Reply, Error> {
         no_prune: call.query.flag("noprune"),
         in_use: in_use(call).await?,
     };
-    let removed = call.peers().images().remove(call.peers().within(request)).await.map_err(conflict)?.into_inner();
+    let removed =
+        call.peers().images().remove(call.peers().within(request)).await.map_err(conflict)?.into_inner();
     reply::ok(&report(call, removed).await)
 }
 
@@ -156,7 +168,8 @@ async fn report(call: &Call, removed: images::RemoveResponse) -> Vec<Removed> {
     for id in &removed.deleted {
         call.peers().publish("image", "delete", id, [("name".to_owned(), id.clone())]).await;
     }
-    let untagged = removed.untagged.into_iter().map(|name| Removed { deleted: String::new(), untagged: name });
+    let untagged =
+        removed.untagged.into_iter().map(|name| Removed { deleted: String::new(), untagged: name });
     let deleted = removed.deleted.into_iter().map(|id| Removed { deleted: id, untagged: String::new() });
     untagged.chain(deleted).collect()
 }
@@ -168,8 +181,10 @@ pub async fn prune(call: &Call) -> Result<Reply, Error> {
     if filters.flag("dangling")?.is_none() {
         filters.add("dangling", "true");
     }
-    let request = images::PruneRequest { filters: convert::image_filters(filters), in_use: in_use(call).await? };
-    let removed = call.peers().images().prune(call.peers().within(request)).await.map_err(conflict)?.into_inner();
+    let request =
+        images::PruneRequest { filters: convert::image_filters(filters), in_use: in_use(call).await? };
+    let removed =
+        call.peers().images().prune(call.peers().within(request)).await.map_err(conflict)?.into_inner();
     let space_reclaimed = removed.freed_bytes;
     let deleted = report(call, removed).await;
     call.peers().publish("image", "prune", "", [("reclaimed".to_owned(), space_reclaimed.to_string())]).await;
@@ -178,9 +193,19 @@ pub async fn prune(call: &Call) -> Result<Reply, Error> {
 
 /// `GET /distribution/{name}/json`
 pub async fn distribution(call: &Call, name: &str) -> Result<Reply, Error> {
-    let reference = Reference::parse_normalized(name).map_err(|error| Error::bad(error.to_string()))?.with_default_tag();
-    let request = images::DistributionRequest { reference: reference.to_string(), auth: Some(image::auth(call.registry_auth())) };
-    let found = call.peers().images().distribution(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();
+    let reference =
+        Reference::parse_normalized(name).map_err(|error| Error::bad(error.to_string()))?.with_default_tag();
+    let request = images::DistributionRequest {
+        reference: reference.to_string(),
+        auth: Some(image::auth(call.registry_auth())),
+    };
+    let found = call
+        .peers()
+        .images()
+        .distribution(call.peers().within(request))
+        .await
+        .map_err(of(IMAGES))?
+        .into_inner();
     reply::ok(&Distribution {
         descriptor: found.descriptor.as_ref().map(image::descriptor).unwrap_or_default(),
         platforms: found.platforms.iter().map(image::platform).collect(),
@@ -194,7 +219,10 @@ mod tests {
     #[test]
     fn platforms_as_json() {
         assert_eq!(platform("").expect("none"), "");
-        assert_eq!(platform(r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).expect("platform"), "linux/arm64/v8");
+        assert_eq!(
+            platform(r#"{"os":"linux","architecture":"arm64","variant":"v8"}"#).expect("platform"),
+            "linux/arm64/v8"
+        );
         for text in ["linux/amd64", r#"{"os":"linux"}"#, "[]"] {
             assert_eq!(platform(text).expect_err(text).status(), StatusCode::BAD_REQUEST);
         }

@@ -22,7 +22,9 @@ const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
 pub async fn list(call: &Call) -> Result<Reply, Error> {
     let filters = call.filters(&["dangling", "driver", "id", "label", "name", "scope", "type"])?;
     let dangling = filters.flag("dangling")?;
-    if let Some(kind) = filters.values("type").iter().find(|kind| !matches!(kind.as_str(), "custom" | "builtin")) {
+    if let Some(kind) =
+        filters.values("type").iter().find(|kind| !matches!(kind.as_str(), "custom" | "builtin"))
+    {
         return Err(Error::bad(format!("invalid filter: 'type'='{kind}'")));
     }
     let networks = all(call).await?;
@@ -35,7 +37,14 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
 }
 
 async fn all(call: &Call) -> Result<Vec<network::Network>, Error> {
-    Ok(call.peers().networks().list(network::ListRequest {}).await.map_err(of(NETWORK))?.into_inner().networks)
+    Ok(call
+        .peers()
+        .networks()
+        .list(network::ListRequest {})
+        .await
+        .map_err(of(NETWORK))?
+        .into_inner()
+        .networks)
 }
 
 fn matches(of: &network::Network, filters: &Filters, dangling: Option<bool>) -> bool {
@@ -79,12 +88,18 @@ pub async fn create(mut call: Call) -> Result<Reply, Error> {
         return Err(Error::bad("invalid name: name is empty"));
     }
     if PREDEFINED.contains(&request.name.as_str()) {
-        return Err(Error::new(StatusCode::FORBIDDEN, format!("operation is not permitted on predefined {} network", request.name)));
+        return Err(Error::new(
+            StatusCode::FORBIDDEN,
+            format!("operation is not permitted on predefined {} network", request.name),
+        ));
     }
     let unsupported = [
         (request.ingress, "ingress networks"),
         (request.config_only, "configuration-only networks"),
-        (request.config_from.as_ref().is_some_and(|from| !from.network.is_empty()), "networks made from a configuration"),
+        (
+            request.config_from.as_ref().is_some_and(|from| !from.network.is_empty()),
+            "networks made from a configuration",
+        ),
         (request.scope == "swarm", "networks of swarm scope"),
     ];
     if let Some((_, what)) = unsupported.iter().find(|(asked, _)| *asked) {
@@ -97,7 +112,9 @@ pub async fn create(mut call: Call) -> Result<Reply, Error> {
     let created = match call.peers().networks().create(message).await {
         Ok(created) => created.into_inner(),
         // Docker's status for a pool that overlaps with another.
-        Err(status) if status.code() == Code::FailedPrecondition => return Err(Error::new(StatusCode::FORBIDDEN, status.message())),
+        Err(status) if status.code() == Code::FailedPrecondition => {
+            return Err(Error::new(StatusCode::FORBIDDEN, status.message()));
+        }
         Err(status) => return Err(Error::from_peer(NETWORK, &status)),
     };
     publish(&call, "create", &created).await;
@@ -113,9 +130,16 @@ pub async fn remove(call: &Call, id: &str) -> Result<Reply, Error> {
 
 async fn remove_one(call: &Call, found: &network::Network) -> Result<(), Error> {
     if PREDEFINED.contains(&found.name.as_str()) {
-        return Err(Error::new(StatusCode::FORBIDDEN, format!("{} is a pre-defined network and cannot be removed", found.name)));
+        return Err(Error::new(
+            StatusCode::FORBIDDEN,
+            format!("{} is a pre-defined network and cannot be removed", found.name),
+        ));
     }
-    call.peers().networks().remove(network::RemoveRequest { network: found.id.clone() }).await.map_err(of(NETWORK))?;
+    call.peers()
+        .networks()
+        .remove(network::RemoveRequest { network: found.id.clone() })
+        .await
+        .map_err(of(NETWORK))?;
     publish(call, "destroy", found).await;
     Ok(())
 }
@@ -140,7 +164,11 @@ pub async fn connect(mut call: Call, id: &str) -> Result<Reply, Error> {
 /// `POST /networks/{id}/disconnect`
 pub async fn disconnect(mut call: Call, id: &str) -> Result<Reply, Error> {
     let request: DisconnectRequest = call.json().await?;
-    let message = engine::DisconnectRequest { container: request.container, network: id.to_owned(), force: request.force };
+    let message = engine::DisconnectRequest {
+        container: request.container,
+        network: id.to_owned(),
+        force: request.force,
+    };
     call.peers().containers().disconnect(message).await.map_err(of(ENGINE))?;
     Ok(reply::empty(StatusCode::OK))
 }

@@ -73,27 +73,41 @@ pub async fn events(call: &Call) -> Result<Reply, Error> {
     let filters = Filters::parse_any(call.query.text("filters"))?;
     let request = engine::EventsRequest { since, until, filters: convert::engine_filters(filters) };
     let events = call.peers().system().events(request).await.map_err(of(ENGINE))?.into_inner();
-    let events = events.take_while(|event| std::future::ready(event.is_ok())).filter_map(|event| std::future::ready(event.ok()));
+    let events = events
+        .take_while(|event| std::future::ready(event.is_ok()))
+        .filter_map(|event| std::future::ready(event.ok()));
     Ok(reply::json_lines(events.map(Message::from)))
 }
 
 /// `GET /system/df`
 pub async fn disk_usage(call: &Call) -> Result<Reply, Error> {
     let types = if call.version.at_least(42) { call.query.all("type") } else { Vec::new() };
-    if let Some(other) = types.iter().find(|kind| !matches!(kind.as_str(), "container" | "image" | "volume" | "build-cache")) {
+    if let Some(other) =
+        types.iter().find(|kind| !matches!(kind.as_str(), "container" | "image" | "volume" | "build-cache"))
+    {
         return Err(Error::bad(format!("unknown object type: {other}")));
     }
     let wanted = |kind: &str| types.is_empty() || types.iter().any(|wanted| wanted == kind);
 
-    let mut usage = DiskUsage { layers_size: 0, images: None, containers: None, volumes: None, build_cache: None };
+    let mut usage =
+        DiskUsage { layers_size: 0, images: None, containers: None, volumes: None, build_cache: None };
     if wanted("image") {
-        let found = call.peers().images().list(call.peers().within(images::ListRequest::default())).await.map_err(of(IMAGES))?.into_inner().images;
+        let found = call
+            .peers()
+            .images()
+            .list(call.peers().within(images::ListRequest::default()))
+            .await
+            .map_err(of(IMAGES))?
+            .into_inner()
+            .images;
         let mut seen = BTreeSet::new();
         usage.layers_size = found
             .iter()
             .flat_map(|image| &image.layers)
             .filter(|layer| seen.insert(layer.diff_id.clone()))
-            .map(|layer| layer.unpacked_size.max(0) + layer.descriptor.as_ref().map_or(0, |descriptor| descriptor.size))
+            .map(|layer| {
+                layer.unpacked_size.max(0) + layer.descriptor.as_ref().map_or(0, |descriptor| descriptor.size)
+            })
             .sum();
         usage.images = Some(summaries(call, &found, false).await);
     }
@@ -104,7 +118,8 @@ pub async fn disk_usage(call: &Call) -> Result<Reply, Error> {
     if wanted("volume") {
         let request = engine::ListVolumesRequest { filters: Vec::new(), usage: true };
         let found = call.peers().volumes().list(request).await.map_err(of(ENGINE))?.into_inner();
-        usage.volumes = Some(found.volumes.into_iter().map(|of| volume::from_engine(of, volume::Usage::Shown)).collect());
+        usage.volumes =
+            Some(found.volumes.into_iter().map(|of| volume::from_engine(of, volume::Usage::Shown)).collect());
     }
     if wanted("build-cache") {
         usage.build_cache = Some(Vec::new());

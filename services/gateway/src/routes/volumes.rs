@@ -28,7 +28,9 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
 pub async fn create(mut call: Call) -> Result<Reply, Error> {
     let volume: CreateRequest = call.json_or_default().await?;
     if volume.cluster_volume_spec.is_some() {
-        return Err(Error::unavailable("This node is not a swarm manager. Cluster volumes are not supported."));
+        return Err(Error::unavailable(
+            "This node is not a swarm manager. Cluster volumes are not supported.",
+        ));
     }
     let request = engine::CreateVolumeRequest {
         name: volume.name,
@@ -42,7 +44,12 @@ pub async fn create(mut call: Call) -> Result<Reply, Error> {
 
 /// `GET /volumes/{name}`
 pub async fn inspect(call: &Call, name: &str) -> Result<Reply, Error> {
-    let found = call.peers().volumes().get(engine::VolumeRequest { name: name.to_owned() }).await.map_err(of(ENGINE))?;
+    let found = call
+        .peers()
+        .volumes()
+        .get(engine::VolumeRequest { name: name.to_owned() })
+        .await
+        .map_err(of(ENGINE))?;
     reply::ok(&from_engine(found.into_inner(), Usage::Hidden))
 }
 
@@ -66,5 +73,8 @@ pub async fn prune(call: &Call) -> Result<Reply, Error> {
     }
     let request = engine::PruneRequest { filters: convert::engine_filters(filters) };
     let pruned = call.peers().volumes().prune(request).await.map_err(of(ENGINE))?.into_inner();
-    reply::ok(&PruneReply { volumes_deleted: (!pruned.deleted.is_empty()).then_some(pruned.deleted), space_reclaimed: pruned.space_reclaimed })
+    reply::ok(&PruneReply {
+        volumes_deleted: (!pruned.deleted.is_empty()).then_some(pruned.deleted),
+        space_reclaimed: pruned.space_reclaimed,
+    })
 }

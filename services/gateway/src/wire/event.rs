@@ -40,7 +40,11 @@ impl From<engine::Event> for Message {
     fn from(event: engine::Event) -> Self {
         let attributes: BTreeMap<_, _> = event.attributes.into_iter().collect();
         let (status, id, from) = match event.r#type.as_str() {
-            "container" => (event.action.clone(), event.actor_id.clone(), attributes.get("image").cloned().unwrap_or_default()),
+            "container" => (
+                event.action.clone(),
+                event.actor_id.clone(),
+                attributes.get("image").cloned().unwrap_or_default(),
+            ),
             "image" => (event.action.clone(), event.actor_id.clone(), String::new()),
             _ => Default::default(),
         };

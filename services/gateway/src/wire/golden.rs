@@ -77,12 +77,26 @@ fn busy() -> engine::Container {
         host_config: Some(engine::HostConfig {
             network_mode: "bridge".into(),
             runtime: "runc".into(),
-            port_bindings: [("80/tcp".to_owned(), engine::PortBindings { bindings: vec![engine::PortBinding::default()] })].into(),
+            port_bindings: [(
+                "80/tcp".to_owned(),
+                engine::PortBindings { bindings: vec![engine::PortBinding::default()] },
+            )]
+            .into(),
             ..Default::default()
         }),
         networks: [("bridge".to_owned(), engine::EndpointSettings::default())].into(),
-        mounts: vec![engine::MountPoint { r#type: "volume".into(), name: "v".into(), driver: "local".into(), ..Default::default() }],
-        ports: vec![engine::PublishedPort { protocol: "tcp".into(), container_port: 80, host_ip: "0.0.0.0".into(), host_port: 18080 }],
+        mounts: vec![engine::MountPoint {
+            r#type: "volume".into(),
+            name: "v".into(),
+            driver: "local".into(),
+            ..Default::default()
+        }],
+        ports: vec![engine::PublishedPort {
+            protocol: "tcp".into(),
+            container_port: 80,
+            host_ip: "0.0.0.0".into(),
+            host_port: 18080,
+        }],
         graph_data: [("UpperDir".to_owned(), "/".to_owned())].into(),
         ..engine::Container::default()
     }
@@ -91,8 +105,18 @@ fn busy() -> engine::Container {
 #[test]
 fn containers() {
     let now = Timestamp { seconds: 1, nanos: 0 };
-    compare(include_str!("golden/container.json"), &container::inspect(busy(), ApiVersion::CURRENT), &[], &[]);
-    compare(include_str!("golden/container_row.json"), &container::summary(busy(), ApiVersion::CURRENT, &now), &[], &[]);
+    compare(
+        include_str!("golden/container.json"),
+        &container::inspect(busy(), ApiVersion::CURRENT),
+        &[],
+        &[],
+    );
+    compare(
+        include_str!("golden/container_row.json"),
+        &container::summary(busy(), ApiVersion::CURRENT, &now),
+        &[],
+        &[],
+    );
     let top = TopReply { processes: vec![], titles: vec![] };
     compare(include_str!("golden/top.json"), &top, &[], &[]);
 }
@@ -111,25 +135,43 @@ fn stats() {
         interfaces: [("eth0".to_owned(), engine::stats_response::Interface::default())].into(),
         ..Default::default()
     };
-    let stats = engine::StatsResponse { id: "c".into(), name: "n".into(), current: Some(sample.clone()), previous: Some(sample) };
+    let stats = engine::StatsResponse {
+        id: "c".into(),
+        name: "n".into(),
+        current: Some(sample.clone()),
+        previous: Some(sample),
+    };
     compare(include_str!("golden/stats.json"), &Stats::from(stats), &[], &[]);
 }
 
 #[test]
 fn networks() {
-    let config = network::IpamConfig { subnet: "172.17.0.0/16".into(), gateway: "172.17.0.1".into(), ..Default::default() };
+    let config = network::IpamConfig {
+        subnet: "172.17.0.0/16".into(),
+        gateway: "172.17.0.1".into(),
+        ..Default::default()
+    };
     let bridge = network::Network {
         ipam: Some(network::Ipam { config: vec![config], ..Default::default() }),
         endpoints: vec![network::Endpoint { sandbox: "c".into(), ..Default::default() }],
         options: [("o".to_owned(), "1".to_owned())].into(),
         ..Default::default()
     };
-    compare(include_str!("golden/network.json"), &networks::from_network(bridge, Containers::Shown, ApiVersion::CURRENT), &[], &[]);
+    compare(
+        include_str!("golden/network.json"),
+        &networks::from_network(bridge, Containers::Shown, ApiVersion::CURRENT),
+        &[],
+        &[],
+    );
 }
 
 #[test]
 fn volumes() {
-    let of = engine::Volume { name: "v".into(), created_at: Some(Timestamp { seconds: 1, nanos: 0 }), ..Default::default() };
+    let of = engine::Volume {
+        name: "v".into(),
+        created_at: Some(Timestamp { seconds: 1, nanos: 0 }),
+        ..Default::default()
+    };
     compare(include_str!("golden/volume.json"), &volume::from_engine(of, Usage::Hidden), &[], &[]);
 }
 
@@ -142,7 +184,12 @@ fn images() {
         config_json: br#"{"created":"2024-01-01T00:00:00Z","rootfs":{"type":"layers","diff_ids":["sha256:a"]},"history":[{}]}"#.as_slice().into(),
         ..images::Image::default()
     };
-    compare(include_str!("golden/image.json"), &image::inspect(&of, ApiVersion::CURRENT, false), &[".Descriptor"], &[".GraphDriver.Data.*"]);
+    compare(
+        include_str!("golden/image.json"),
+        &image::inspect(&of, ApiVersion::CURRENT, false),
+        &[".Descriptor"],
+        &[".GraphDriver.Data.*"],
+    );
     let options = RowOptions { version: ApiVersion::CURRENT, manifests: false, containers: None };
     compare(include_str!("golden/image_row.json"), &image::summary(&of, options), &[".Descriptor"], &[]);
     compare(include_str!("golden/history.json"), &image::history(&of)[0], &[], &[]);
@@ -150,9 +197,18 @@ fn images() {
 
 #[test]
 fn system() {
-    let info = engine::InfoResponse { runtimes: vec!["io.containerd.gantry.v2".into()], cgroup_version: "1".into(), ..Default::default() };
+    let info = engine::InfoResponse {
+        runtimes: vec!["io.containerd.gantry.v2".into()],
+        cgroup_version: "1".into(),
+        ..Default::default()
+    };
     let info = host::info(info, 0, Path::new("/run/gantry"), ApiVersion::CURRENT);
     // No TCP memory limit, no address pools of our own making, and one more place where the front socket is named.
-    compare(include_str!("golden/info.json"), &info, &[".Containerd"], &[".KernelMemoryTCP", ".DefaultAddressPools"]);
+    compare(
+        include_str!("golden/info.json"),
+        &info,
+        &[".Containerd"],
+        &[".KernelMemoryTCP", ".DefaultAddressPools"],
+    );
     compare(include_str!("golden/version.json"), &host::version(), &[], &[]);
 }

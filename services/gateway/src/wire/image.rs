@@ -35,7 +35,12 @@ pub struct Platform {
 impl Platform {
     /// `os/arch[/variant]`.
     pub fn slashed(&self) -> String {
-        [&self.os, &self.architecture, &self.variant].iter().filter(|part| !part.is_empty()).map(|part| part.as_str()).collect::<Vec<_>>().join("/")
+        [&self.os, &self.architecture, &self.variant]
+            .iter()
+            .filter(|part| !part.is_empty())
+            .map(|part| part.as_str())
+            .collect::<Vec<_>>()
+            .join("/")
     }
 }
 

@@ -57,12 +57,21 @@ impl Line {
 
     /// A status of one part, without figures.
     pub fn part(id: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { status: Some(text.into()), id: Some(id.into()), detail: Some(Detail::default()), ..Self::default() }
+        Self {
+            status: Some(text.into()),
+            id: Some(id.into()),
+            detail: Some(Detail::default()),
+            ..Self::default()
+        }
     }
 
     /// A status of one part, with figures.
     pub fn measured(id: impl Into<String>, text: impl Into<String>, current: i64, total: i64) -> Self {
-        Self { progress: Some(bar(current, total)), detail: Some(Detail { current, total }), ..Self::part(id, text) }
+        Self {
+            progress: Some(bar(current, total)),
+            detail: Some(Detail { current, total }),
+            ..Self::part(id, text)
+        }
     }
 
     /// Text as a build or load prints it.
@@ -73,7 +82,11 @@ impl Line {
     /// A failure after the stream has begun.
     pub fn failed(message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { error_detail: Some(ErrorDetail { code: 0, message: message.clone() }), error: Some(message), ..Self::default() }
+        Self {
+            error_detail: Some(ErrorDetail { code: 0, message: message.clone() }),
+            error: Some(message),
+            ..Self::default()
+        }
     }
 
     /// A machine-readable result.
@@ -130,8 +143,14 @@ mod tests {
     #[test]
     fn lines_as_docker_writes_them() {
         let rows = [
-            (Line { id: Some("latest".into()), ..Line::status("Pulling from library/x") }, r#"{"status":"Pulling from library/x","id":"latest"}"#),
-            (Line::part("abc", "Pull complete"), r#"{"status":"Pull complete","progressDetail":{},"id":"abc"}"#),
+            (
+                Line { id: Some("latest".into()), ..Line::status("Pulling from library/x") },
+                r#"{"status":"Pulling from library/x","id":"latest"}"#,
+            ),
+            (
+                Line::part("abc", "Pull complete"),
+                r#"{"status":"Pull complete","progressDetail":{},"id":"abc"}"#,
+            ),
             (Line::stream("Loaded image: x:1\n"), r#"{"stream":"Loaded image: x:1\n"}"#),
             (Line::failed("no"), r#"{"errorDetail":{"message":"no"},"error":"no"}"#),
             (
@@ -150,7 +169,9 @@ mod tests {
         let json: serde_json::Value = serde_json::from_slice(&line.encode()).expect("json");
         assert_eq!(json["progressDetail"], serde_json::json!({"current": 500_000, "total": 1_000_000}));
         assert_eq!(json["progress"], format!("[{:<50}]    500kB/1MB", format!("{}>", "=".repeat(25))));
-        for (bytes, text) in [(0, "0B"), (999, "999B"), (1234, "1.234kB"), (12_345_678, "12.35MB"), (5_000_000_000, "5GB")] {
+        for (bytes, text) in
+            [(0, "0B"), (999, "999B"), (1234, "1.234kB"), (12_345_678, "12.35MB"), (5_000_000_000, "5GB")]
+        {
             assert_eq!(size(bytes), text);
         }
     }

@@ -1,8 +1,8 @@
 //! Credentials, and what a registry says of an image.
 
 use base64::Engine;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
 
 use super::image::{Descriptor, Platform};
@@ -22,7 +22,10 @@ pub struct AuthConfig {
 
 impl std::fmt::Debug for AuthConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AuthConfig").field("username", &self.username).field("serveraddress", &self.serveraddress).finish_non_exhaustive()
+        f.debug_struct("AuthConfig")
+            .field("username", &self.username)
+            .field("serveraddress", &self.serveraddress)
+            .finish_non_exhaustive()
     }
 }
 
@@ -31,7 +34,9 @@ impl AuthConfig {
     pub fn from_header(value: Option<&[u8]>) -> Self {
         let Some(value) = value.filter(|value| !value.is_empty()) else { return Self::default() };
         let Some(json) = decode(value) else { return Self::default() };
-        let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(&json) else { return Self::default() };
+        let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(&json) else {
+            return Self::default();
+        };
         super::drop_nulls(&mut value);
         serde_json::from_value::<Self>(value).unwrap_or_default().completed()
     }
@@ -81,7 +86,10 @@ mod tests {
         let json = r#"{"username":"who?>","password":"pa~ss","email":null,"serveraddress":"localhost:5000"}"#;
         for header in [URL_SAFE.encode(json), URL_SAFE_NO_PAD.encode(json), STANDARD.encode(json)] {
             let auth = AuthConfig::from_header(Some(header.as_bytes()));
-            assert_eq!((auth.username.as_str(), auth.password.as_str(), auth.serveraddress.as_str()), ("who?>", "pa~ss", "localhost:5000"));
+            assert_eq!(
+                (auth.username.as_str(), auth.password.as_str(), auth.serveraddress.as_str()),
+                ("who?>", "pa~ss", "localhost:5000")
+            );
         }
     }
 

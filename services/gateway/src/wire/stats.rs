@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gantry_proto::gantry::engine::v1::stats_response::{Blkio, Sample};
 use gantry_proto::gantry::engine::v1::StatsResponse;
+use gantry_proto::gantry::engine::v1::stats_response::{Blkio, Sample};
 use serde::Serialize;
 
 use super::is_default;
@@ -175,7 +175,8 @@ fn cpu(sample: &Sample) -> Cpu {
 }
 
 fn entries(of: &[Blkio]) -> Option<Vec<BlkioEntry>> {
-    let entry = |of: &Blkio| BlkioEntry { major: of.major, minor: of.minor, op: of.op.clone(), value: of.value };
+    let entry =
+        |of: &Blkio| BlkioEntry { major: of.major, minor: of.minor, op: of.op.clone(), value: of.value };
     (!of.is_empty()).then(|| of.iter().map(entry).collect())
 }
 
@@ -185,7 +186,12 @@ mod tests {
 
     #[test]
     fn a_stopped_container_has_zero_times() {
-        let stats = Stats::from(StatsResponse { id: "abc".into(), name: "web".into(), current: None, previous: None });
+        let stats = Stats::from(StatsResponse {
+            id: "abc".into(),
+            name: "web".into(),
+            current: None,
+            previous: None,
+        });
         let json = serde_json::to_value(&stats).expect("json");
         assert_eq!(json["name"], "/web");
         assert_eq!(json["read"], moment::ZERO);

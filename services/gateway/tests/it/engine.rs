@@ -12,9 +12,9 @@ use gantry_proto::gantry::shim::v1 as shim;
 use gantry_rpc::data::{self, WireStatus};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Runtime;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio_stream::wrappers::UnixListenerStream;
-use tokio::runtime::Runtime;
 use tonic::{Request, Response, Status, Streaming};
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -67,7 +67,11 @@ impl Engine {
             connected: AtomicBool::new(false),
             shims: AsyncMutex::new(receiver),
         });
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let entered = runtime.enter();
         let bind = |name: &str| gantry_rpc::socket::bind(&run.join(name), 0o600).expect("bound");
         let server = tonic::transport::Server::builder()
@@ -136,7 +140,8 @@ impl Drop for Engine {
 
 async fn attach_socket(listener: UnixListener, shims: mpsc::Sender<Shim>) {
     while let Ok((mut stream, _)) = listener.accept().await {
-        let wanted = data::receive::<shim::AttachRequest>(&mut stream).await.expect("read").expect("a request");
+        let wanted =
+            data::receive::<shim::AttachRequest>(&mut stream).await.expect("read").expect("a request");
         data::accept(&mut stream, &shim::AttachReply { terminal: false }, &[]).await.expect("answered");
         if shims.send(Shim { wanted, stream }).await.is_err() {
             return;
@@ -166,7 +171,9 @@ async fn data_socket(listener: UnixListener) {
                 let mut archive = String::new();
                 stream.read_to_string(&mut archive).await.expect("read");
                 let code = if archive == "full" { 0 } else { tonic::Code::InvalidArgument as i32 };
-                let _ = data::send(&mut stream, &WireStatus { code, message: format!("not a tar: {archive}") }).await;
+                let _ =
+                    data::send(&mut stream, &WireStatus { code, message: format!("not a tar: {archive}") })
+                        .await;
             }
             other => panic!("unexpected {other:?}"),
         }
@@ -212,7 +219,11 @@ impl pb::containers_server::Containers for Containers {
     }
 
     async fn list(&self, _: Request<pb::ListRequest>) -> Answer<pb::ListResponse> {
-        let containers = (0..100).map(|index| pb::Container { id: format!("{index:064}"), name: format!("c{index}"), ..Default::default() });
+        let containers = (0..100).map(|index| pb::Container {
+            id: format!("{index:064}"),
+            name: format!("c{index}"),
+            ..Default::default()
+        });
         Ok(Response::new(pb::ListResponse { containers: containers.collect() }))
     }
 
@@ -245,14 +256,19 @@ impl pb::containers_server::Containers for Containers {
         use pb::attach_request::Message as Ask;
         use pb::attach_response::{Message, Opened};
         let mut asks = request.into_inner();
-        let Some(Ask::Open(open)) = asks.message().await?.and_then(|ask| ask.message) else { return not_here() };
+        let Some(Ask::Open(open)) = asks.message().await?.and_then(|ask| ask.message) else {
+            return not_here();
+        };
         known(&open.container)?;
-        let opened = Message::Opened(Opened { id: "abc".into(), tty: false, open_stdin: true, stdin_once: true });
+        let opened =
+            Message::Opened(Opened { id: "abc".into(), tty: false, open_stdin: true, stdin_once: true });
         let socket = self.0.run.join("attach.sock").display().to_string();
-        let point = Message::Point(pb::AttachPoint { socket, exec_id: String::new(), tty: false, stdin_once: true });
+        let point =
+            Message::Point(pb::AttachPoint { socket, exec_id: String::new(), tty: false, stdin_once: true });
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {
-            if let Ok(Some(pb::AttachRequest { message: Some(Ask::Connected(true)) })) = asks.message().await {
+            if let Ok(Some(pb::AttachRequest { message: Some(Ask::Connected(true)) })) = asks.message().await
+            {
                 shared.connected.store(true, Ordering::SeqCst);
             }
             while let Ok(Some(_)) = asks.message().await {}
@@ -325,7 +341,9 @@ impl pb::execs_server::Execs for Execs {
         use pb::exec_start_request::Message as Ask;
         use pb::exec_start_response::Message;
         let mut asks = request.into_inner();
-        let Some(Ask::Open(open)) = asks.message().await?.and_then(|ask| ask.message) else { return not_here() };
+        let Some(Ask::Open(open)) = asks.message().await?.and_then(|ask| ask.message) else {
+            return not_here();
+        };
         if open.detach {
             let started = pb::ExecStartResponse { message: Some(Message::Started(1)) };
             return Ok(Response::new(Box::pin(stream::iter([Ok(started)]))));
@@ -350,7 +368,12 @@ impl pb::execs_server::Execs for Execs {
             return Err(Status::not_found("No such exec instance: unknown"));
         }
         let exit_code = *self.0.exec_exit.borrow();
-        let spec = pb::ExecCreateRequest { attach_stdout: true, attach_stderr: true, cmd: vec!["true".into()], ..Default::default() };
+        let spec = pb::ExecCreateRequest {
+            attach_stdout: true,
+            attach_stderr: true,
+            cmd: vec!["true".into()],
+            ..Default::default()
+        };
         let running = exit_code.is_none() && id != "bad";
         Ok(Response::new(pb::Exec { id, running, exit_code, spec: Some(spec), ..Default::default() }))
     }
@@ -367,7 +390,9 @@ impl pb::system_server::System for System {
     type EventsStream = Stream_<pb::Event>;
 
     async fn events(&self, _: Request<pb::EventsRequest>) -> Answer<Self::EventsStream> {
-        let event = |action: &str| Ok(pb::Event { r#type: "container".into(), action: action.into(), ..pb::Event::default() });
+        let event = |action: &str| {
+            Ok(pb::Event { r#type: "container".into(), action: action.into(), ..pb::Event::default() })
+        };
         Ok(Response::new(Box::pin(stream::iter([event("start"), event("die")]))))
     }
 

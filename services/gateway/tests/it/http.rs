@@ -10,7 +10,10 @@ pub fn request(method: &str, path: &str, body: Option<&str>) -> Vec<u8> {
     let head = format!("{method} {path} HTTP/1.1\r\nHost: d\r\n");
     match body {
         None => format!("{head}\r\n").into_bytes(),
-        Some(body) => format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes(),
+        Some(body) => {
+            format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+                .into_bytes()
+        }
     }
 }
 
@@ -46,7 +49,8 @@ impl Reply {
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 
     pub fn message(&self) -> String {
@@ -88,7 +92,9 @@ impl Client {
         let mut first = lines.next().expect("a status line").splitn(3, ' ').skip(1);
         let status = first.next().expect("a status").parse().expect("a number");
         let reason = first.next().unwrap_or("").to_owned();
-        let headers = lines.filter_map(|line| line.split_once(": ")).map(|(key, value)| (key.to_lowercase(), value.to_owned()));
+        let headers = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(key, value)| (key.to_lowercase(), value.to_owned()));
         Reply { status, reason, headers: headers.collect(), body: Vec::new() }
     }
 

@@ -80,8 +80,20 @@ async fn errors_have_dockers_statuses_and_words() {
     let rows = [
         ("GET", "/nothing", None, 404, "page not found"),
         ("PUT", "/containers/x/json", None, 404, "page not found"),
-        ("GET", "/v1.52/info", None, 400, "client version 1.52 is too new. Maximum supported API version is 1.51"),
-        ("GET", "/v1.23/info", None, 400, "client version 1.23 is too old. Minimum supported API version is 1.24"),
+        (
+            "GET",
+            "/v1.52/info",
+            None,
+            400,
+            "client version 1.52 is too new. Maximum supported API version is 1.51",
+        ),
+        (
+            "GET",
+            "/v1.23/info",
+            None,
+            400,
+            "client version 1.23 is too old. Minimum supported API version is 1.24",
+        ),
         ("GET", "/v1.x/info", None, 404, "page not found"),
         ("GET", "/containers/json", None, 503, "engine"),
         ("GET", "/networks", None, 503, "network"),
@@ -116,7 +128,11 @@ async fn errors_have_dockers_statuses_and_words() {
     for (method, path, body, status, words) in rows {
         let reply = gateway.ask(method, path, body).await;
         let message = reply.message();
-        assert_eq!((reply.status, reply.header("content-type")), (status, Some("application/json")), "{method} {path}: {message}");
+        assert_eq!(
+            (reply.status, reply.header("content-type")),
+            (status, Some("application/json")),
+            "{method} {path}: {message}"
+        );
         assert!(message.contains(words), "{method} {path}: {message}");
         assert_eq!(reply.header("api-version"), Some("1.51"));
     }
@@ -133,7 +149,9 @@ async fn a_body_that_is_too_large_or_of_another_type_is_refused() {
     client.send(b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}").await;
     let reply = client.reply().await;
     assert_eq!(reply.status, 400);
-    assert!(reply.message().contains("unsupported Content-Type header (text/plain): must be 'application/json'"));
+    assert!(
+        reply.message().contains("unsupported Content-Type header (text/plain): must be 'application/json'")
+    );
 
     // Without a length, piece by piece.
     let mut client = gateway.client().await;
@@ -207,12 +225,16 @@ async fn creation_passes_everything_on() {
     let engine = Engine::start(gateway.run());
     let body = r#"{"Image":"busybox","Cmd":["sh"],"Entrypoint":[""],"Tty":true,"HostConfig":{"Binds":["/a:/b"],"Memory":4096},
         "NetworkingConfig":{"EndpointsConfig":{"net":{"Aliases":["x"]}}}}"#;
-    let reply = gateway.ask("POST", "/v1.43/containers/create?name=web&platform=linux/amd64", Some(body)).await;
+    let reply =
+        gateway.ask("POST", "/v1.43/containers/create?name=web&platform=linux/amd64", Some(body)).await;
     assert_eq!(reply.status, 201);
     assert_eq!(reply.json(), serde_json::json!({"Id": "abc", "Warnings": []}));
     let created = engine.created();
     let (config, host) = (created.config.expect("config"), created.host_config.expect("host config"));
-    assert_eq!((created.name.as_str(), created.platform.as_str(), created.api_version.as_str()), ("web", "linux/amd64", "1.43"));
+    assert_eq!(
+        (created.name.as_str(), created.platform.as_str(), created.api_version.as_str()),
+        ("web", "linux/amd64", "1.43")
+    );
     assert_eq!(config.entrypoint.expect("entrypoint").values, [""]);
     assert_eq!(host.network_mode, "default");
     assert_eq!(host.resources.expect("resources").memory, 4096);
@@ -303,7 +325,10 @@ async fn a_refused_attach_is_plain_text() {
     let mut client = gateway.client().await;
     client.send(b"POST /containers/unknown/attach?stream=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n").await;
     let reply = client.reply().await;
-    assert_eq!((reply.status, reply.header("content-type")), (404, Some("application/vnd.docker.raw-stream")));
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (404, Some("application/vnd.docker.raw-stream"))
+    );
     assert_eq!(reply.text(), "No such container: unknown\r\n");
 }
 
@@ -336,7 +361,10 @@ async fn an_exec_that_cannot_start_says_why() {
     assert_eq!(client.head().await.status, 101);
     drop(engine.shim().await);
     let rest = client.rest().await;
-    assert_eq!((&rest[..4], &rest[8..]), (&b"\x02\0\0\0"[..], &b"executable file not found in $PATH\r\n"[..]));
+    assert_eq!(
+        (&rest[..4], &rest[8..]),
+        (&b"\x02\0\0\0"[..], &b"executable file not found in $PATH\r\n"[..])
+    );
 
     assert_eq!(gateway.ask("POST", "/exec/unknown/start", Some("{}")).await.status, 404);
     assert_eq!(gateway.ask("POST", "/exec/e1/start", Some(r#"{"Detach":true}"#)).await.status, 200);
@@ -358,7 +386,10 @@ async fn logs_are_spliced() {
     let gateway = Gateway::start();
     let _engine = Engine::start(gateway.run());
     let reply = gateway.ask("GET", "/containers/running/logs?stdout=1", None).await;
-    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/vnd.docker.multiplexed-stream")));
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (200, Some("application/vnd.docker.multiplexed-stream"))
+    );
     assert_eq!(reply.body, b"\x01\0\0\0\0\0\0\x04log\n");
     let reply = gateway.ask("GET", "/v1.41/containers/running/logs?stdout=1", None).await;
     assert_eq!(reply.header("content-type"), Some("application/vnd.docker.raw-stream"));
@@ -370,14 +401,21 @@ async fn archives_go_in_and_out() {
     let gateway = Gateway::start();
     let _engine = Engine::start(gateway.run());
     let mut client = gateway.client().await;
-    client.send(b"PUT /containers/running/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nfull").await;
+    client
+        .send(b"PUT /containers/running/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 4\r\n\r\nfull")
+        .await;
     assert_eq!(client.reply().await.status, 200);
     let mut client = gateway.client().await;
-    client.send(b"PUT /containers/running/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\n\r\nbad").await;
+    client
+        .send(b"PUT /containers/running/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\n\r\nbad")
+        .await;
     let reply = client.reply().await;
     assert_eq!((reply.status, reply.message().as_str()), (400, "not a tar: bad"));
     let reply = gateway.ask("GET", "/containers/running/archive?path=/etc/hosts", None).await;
-    assert_eq!((reply.status, reply.header("content-type"), reply.body.as_slice()), (200, Some("application/x-tar"), &b"tar"[..]));
+    assert_eq!(
+        (reply.status, reply.header("content-type"), reply.body.as_slice()),
+        (200, Some("application/x-tar"), &b"tar"[..])
+    );
     use base64::Engine as _;
     let stat = reply.header("x-docker-container-path-stat").expect("the path's state");
     let stat = base64::engine::general_purpose::STANDARD.decode(stat).expect("base64");

@@ -37,8 +37,10 @@ fn stat_header(stat: engine::PathStat) -> Result<HeaderValue, Error> {
         mtime: moment::rfc3339_nano(stat.mtime.as_ref()),
         link_target: stat.link_target,
     };
-    let json = serde_json::to_vec(&stat).map_err(|error| Error::internal(format!("cannot encode the path's state: {error}")))?;
-    HeaderValue::try_from(STANDARD.encode(json)).map_err(|error| Error::internal(format!("cannot send the path's state: {error}")))
+    let json = serde_json::to_vec(&stat)
+        .map_err(|error| Error::internal(format!("cannot encode the path's state: {error}")))?;
+    HeaderValue::try_from(STANDARD.encode(json))
+        .map_err(|error| Error::internal(format!("cannot send the path's state: {error}")))
 }
 
 /// `HEAD /containers/{id}/archive`
@@ -72,7 +74,8 @@ pub async fn archive_put(call: Call, id: &str) -> Result<Reply, Error> {
     let mut body = std::pin::pin!(call.stream());
     let send = async {
         while let Some(chunk) = body.next().await {
-            let chunk: Bytes = chunk.map_err(|error| Error::bad(format!("request body ended early: {error}")))?;
+            let chunk: Bytes =
+                chunk.map_err(|error| Error::bad(format!("request body ended early: {error}")))?;
             if archive.write_all(&chunk).await.is_err() {
                 // The engine has refused: its answer says why.
                 return Ok(());
@@ -86,12 +89,18 @@ pub async fn archive_put(call: Call, id: &str) -> Result<Reply, Error> {
     match received.map_err(|error| Error::from_io(ENGINE, &error))? {
         Some(status) if status.code == 0 => Ok(reply::empty(StatusCode::OK)),
         Some(status) => Err(Error::from_code(ENGINE, status.code, &status.message)),
-        None => Err(Error::unavailable("service engine is unavailable: it went away while it unpacked the archive")),
+        None => Err(Error::unavailable(
+            "service engine is unavailable: it went away while it unpacked the archive",
+        )),
     }
 }
 
 /// `GET /containers/{id}/export`
 pub async fn export(call: &Call, id: &str) -> Result<Reply, Error> {
-    let (archive, ()) = call.peers().engine_data::<()>(Action::Export(Export { container: id.to_owned() })).await?;
-    Ok(reply::streamed(HeaderValue::from_static("application/octet-stream"), ReaderStream::with_capacity(archive, CHUNK)))
+    let (archive, ()) =
+        call.peers().engine_data::<()>(Action::Export(Export { container: id.to_owned() })).await?;
+    Ok(reply::streamed(
+        HeaderValue::from_static("application/octet-stream"),
+        ReaderStream::with_capacity(archive, CHUNK),
+    ))
 }

@@ -43,7 +43,9 @@ async fn open(call: &mut Call, id: &str) -> Result<Reply, Error> {
     let first = engine::AttachRequest { message: Some(Ask::Open(wish.clone())) };
     let requests = stream::iter([first]).chain(ReceiverStream::new(receiver));
     let mut answers = call.peers().containers().attach(requests).await.map_err(of(ENGINE))?.into_inner();
-    let Some(Answer::Opened(opened)) = answers.message().await.map_err(of(ENGINE))?.and_then(|answer| answer.message) else {
+    let Some(Answer::Opened(opened)) =
+        answers.message().await.map_err(of(ENGINE))?.and_then(|answer| answer.message)
+    else {
         return Err(Error::internal("the engine did not open the attachment"));
     };
     let terminal = Terminal::from(opened.tty);
@@ -89,7 +91,11 @@ impl Attachment {
             () = client.output.gone() => return Ok(None),
         };
         let Some(point) = point else { return Ok(None) };
-        let streams = Streams { stdin: self.wish.stdin && self.opened.open_stdin, stdout: self.wish.stdout, stderr: self.wish.stderr };
+        let streams = Streams {
+            stdin: self.wish.stdin && self.opened.open_stdin,
+            stdout: self.wish.stdout,
+            stderr: self.wish.stderr,
+        };
         let input_end = match (streams.stdin, self.opened.stdin_once && !self.opened.tty) {
             (false, _) => InputEnd::Ignored,
             (true, true) => InputEnd::EndsInput,
@@ -111,7 +117,10 @@ impl Attachment {
             ..Logs::default()
         };
         let (mut log, _) = self.peers.engine_data::<engine::LogsReply>(Action::Logs(request)).await?;
-        client.copy_from(&mut log).await.map_err(|error| Error::internal(format!("cannot send the log: {error}")))
+        client
+            .copy_from(&mut log)
+            .await
+            .map_err(|error| Error::internal(format!("cannot send the log: {error}")))
     }
 
     async fn publish_detach(&self) {
@@ -125,7 +134,9 @@ impl Attachment {
 }
 
 /// Waits until there is a process to attach to; `None` when there will be none.
-async fn next_point(answers: &mut Streaming<engine::AttachResponse>) -> Result<Option<engine::AttachPoint>, Error> {
+async fn next_point(
+    answers: &mut Streaming<engine::AttachResponse>,
+) -> Result<Option<engine::AttachPoint>, Error> {
     while let Some(answer) = answers.message().await.map_err(of(ENGINE))? {
         match answer.message {
             Some(Answer::Point(point)) => return Ok(Some(point)),

@@ -20,7 +20,9 @@ pub async fn start(call: &Call, id: &str) -> Result<Reply, Error> {
     use http_body::Body;
     let size = call.request.body().size_hint();
     if size.upper().is_none_or(|size| size > TOLERATED_BODY) {
-        return Err(Error::bad("starting container with non-empty request body is not supported since API v1.24"));
+        return Err(Error::bad(
+            "starting container with non-empty request body is not supported since API v1.24",
+        ));
     }
     if !call.query.text("checkpoint").is_empty() {
         return Err(Error::not_implemented("checkpoints are not supported"));
@@ -31,12 +33,17 @@ pub async fn start(call: &Call, id: &str) -> Result<Reply, Error> {
 }
 
 fn stop_request(call: &Call, id: &str) -> Result<engine::StopRequest, Error> {
-    Ok(engine::StopRequest { container: id.to_owned(), signal: call.query.text("signal").to_owned(), timeout: call.query.number("t")? })
+    Ok(engine::StopRequest {
+        container: id.to_owned(),
+        signal: call.query.text("signal").to_owned(),
+        timeout: call.query.number("t")?,
+    })
 }
 
 /// `POST /containers/{id}/stop`
 pub async fn stop(call: &Call, id: &str) -> Result<Reply, Error> {
-    let stopped = call.peers().containers().stop(stop_request(call, id)?).await.map_err(of(ENGINE))?.into_inner();
+    let stopped =
+        call.peers().containers().stop(stop_request(call, id)?).await.map_err(of(ENGINE))?.into_inner();
     Ok(if stopped.already_stopped { reply::empty(StatusCode::NOT_MODIFIED) } else { no_content() })
 }
 
@@ -48,20 +55,29 @@ pub async fn restart(call: &Call, id: &str) -> Result<Reply, Error> {
 
 /// `POST /containers/{id}/kill`
 pub async fn kill(call: &Call, id: &str) -> Result<Reply, Error> {
-    let request = engine::KillRequest { container: id.to_owned(), signal: call.query.text("signal").to_owned() };
+    let request =
+        engine::KillRequest { container: id.to_owned(), signal: call.query.text("signal").to_owned() };
     call.peers().containers().kill(request).await.map_err(of(ENGINE))?;
     Ok(no_content())
 }
 
 /// `POST /containers/{id}/pause`
 pub async fn pause(call: &Call, id: &str) -> Result<Reply, Error> {
-    call.peers().containers().pause(engine::ContainerRequest { container: id.to_owned() }).await.map_err(of(ENGINE))?;
+    call.peers()
+        .containers()
+        .pause(engine::ContainerRequest { container: id.to_owned() })
+        .await
+        .map_err(of(ENGINE))?;
     Ok(no_content())
 }
 
 /// `POST /containers/{id}/unpause`
 pub async fn unpause(call: &Call, id: &str) -> Result<Reply, Error> {
-    call.peers().containers().unpause(engine::ContainerRequest { container: id.to_owned() }).await.map_err(of(ENGINE))?;
+    call.peers()
+        .containers()
+        .unpause(engine::ContainerRequest { container: id.to_owned() })
+        .await
+        .map_err(of(ENGINE))?;
     Ok(no_content())
 }
 

@@ -17,8 +17,12 @@ pub async fn logs(call: &Call, id: &str) -> Result<Reply, Error> {
         follow: query.flag("follow"),
         stdout: query.flag("stdout"),
         stderr: query.flag("stderr"),
-        since: moment::parse(query.text("since"), &moment::now()).map_err(Error::bad)?.filter(|at| at.seconds != 0 || at.nanos != 0),
-        until: moment::parse(query.text("until"), &moment::now()).map_err(Error::bad)?.filter(|at| at.seconds != 0 || at.nanos != 0),
+        since: moment::parse(query.text("since"), &moment::now())
+            .map_err(Error::bad)?
+            .filter(|at| at.seconds != 0 || at.nanos != 0),
+        until: moment::parse(query.text("until"), &moment::now())
+            .map_err(Error::bad)?
+            .filter(|at| at.seconds != 0 || at.nanos != 0),
         timestamps: query.flag("timestamps"),
         details: query.flag("details"),
         tail: tail(query.text("tail")),

@@ -28,7 +28,8 @@ pub async fn wait(call: &Call, id: &str) -> Result<Reply, Error> {
         "removed" => Condition::Removed,
         other => return Err(Error::bad(format!("invalid condition: {other:?}"))),
     };
-    let mut waiting = Waiting { peers: call.peers().clone(), container: id.to_owned(), condition, events: None };
+    let mut waiting =
+        Waiting { peers: call.peers().clone(), container: id.to_owned(), condition, events: None };
     waiting.register().await.map_err(of(ENGINE))?;
     // The headers leave now: a client starts the container only after it has seen them.
     let result = stream::once(async move {
@@ -59,7 +60,8 @@ struct Waiting {
 
 impl Waiting {
     async fn register(&mut self) -> Result<(), Status> {
-        let request = engine::WaitRequest { container: self.container.clone(), condition: self.condition.into() };
+        let request =
+            engine::WaitRequest { container: self.container.clone(), condition: self.condition.into() };
         let mut events = self.peers.containers().wait(request).await?.into_inner();
         match events.message().await? {
             Some(engine::WaitResponse { event: Some(Event::Registered(_)) }) => {}
@@ -132,6 +134,8 @@ pub async fn stats(call: &Call, id: &str) -> Result<Reply, Error> {
         let sample = samples.message().await.map_err(of(ENGINE))?.unwrap_or_default();
         return reply::ok(&Stats::from(sample));
     }
-    let samples = samples.take_while(|sample| std::future::ready(sample.is_ok())).filter_map(|sample| std::future::ready(sample.ok()));
+    let samples = samples
+        .take_while(|sample| std::future::ready(sample.is_ok()))
+        .filter_map(|sample| std::future::ready(sample.ok()));
     Ok(reply::json_lines(samples.map(Stats::from)))
 }

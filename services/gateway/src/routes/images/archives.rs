@@ -57,7 +57,11 @@ pub async fn import(call: Call, platform: String) -> Result<Reply, Error> {
     match call.query.text("fromSrc") {
         "-" => {}
         "" => return Err(Error::bad("either fromImage or fromSrc is needed")),
-        _ => return Err(Error::not_implemented("importing from a URL is not supported: fetch it and send it as the body")),
+        _ => {
+            return Err(Error::not_implemented(
+                "importing from a URL is not supported: fetch it and send it as the body",
+            ));
+        }
     }
     let (repository, tag) = (call.query.text("repo"), call.query.text("tag"));
     let reference = match repository {
@@ -74,8 +78,12 @@ pub async fn import(call: Call, platform: String) -> Result<Reply, Error> {
             reference.with_default_tag().to_string()
         }
     };
-    let request =
-        Import { reference, message: call.query.text("message").to_owned(), changes: call.query.all("changes"), platform };
+    let request = Import {
+        reference,
+        message: call.query.text("message").to_owned(),
+        changes: call.query.all("changes"),
+        platform,
+    };
     let peers = call.peers().clone();
     let store = peers.images_data(Action::Import(request)).await?;
     // The last line that a client prints is the image's id.

@@ -76,8 +76,12 @@ async fn pull(call: &Call, name: &str, tag: &str, platform: String) -> Result<Re
 }
 
 /// The first message, the others, and at the end an error if there was one.
-fn follow<T: Send + 'static>(first: Option<T>, rest: Streaming<T>) -> impl Stream<Item = Result<T, Error>> + Send {
-    stream::iter(first.map(Ok)).chain(rest.map(|message| message.map_err(|status| Error::from_peer(IMAGES, &status))))
+fn follow<T: Send + 'static>(
+    first: Option<T>,
+    rest: Streaming<T>,
+) -> impl Stream<Item = Result<T, Error>> + Send {
+    stream::iter(first.map(Ok))
+        .chain(rest.map(|message| message.map_err(|status| Error::from_peer(IMAGES, &status))))
 }
 
 /// Progress as a reply.
@@ -94,15 +98,22 @@ pub fn lines_reply(lines: impl Stream<Item = Vec<Line>> + Send + 'static) -> Rep
 async fn pull_lines(peers: &Peers, event: PullEvent) -> Vec<Line> {
     match event {
         PullEvent::Resolving(of) => {
-            vec![Line { id: (!of.tag.is_empty()).then_some(of.tag), ..Line::status(format!("Pulling from {}", of.repository)) }]
+            vec![Line {
+                id: (!of.tag.is_empty()).then_some(of.tag),
+                ..Line::status(format!("Pulling from {}", of.repository))
+            }]
         }
         PullEvent::Layer(layer) => vec![layer_line(&layer)],
         PullEvent::Pulled(pulled) => {
             let name = image::familiar(&pulled.reference);
-            let repository = Reference::parse_normalized(&pulled.reference).map_or_else(|_| name.clone(), |of| of.familiar_name());
+            let repository = Reference::parse_normalized(&pulled.reference)
+                .map_or_else(|_| name.clone(), |of| of.familiar_name());
             peers.publish("image", "pull", &name, [("name".to_owned(), repository)]).await;
             let outcome = if pulled.up_to_date { "Image is up to date" } else { "Downloaded newer image" };
-            vec![Line::status(format!("Digest: {}", pulled.digest)), Line::status(format!("Status: {outcome} for {name}"))]
+            vec![
+                Line::status(format!("Digest: {}", pulled.digest)),
+                Line::status(format!("Status: {outcome} for {name}")),
+            ]
         }
     }
 }
@@ -157,7 +168,9 @@ pub async fn push(call: &Call, name: &str) -> Result<Reply, Error> {
 
 async fn push_lines(peers: &Peers, name: &str, event: PushEvent) -> Vec<Line> {
     match event {
-        PushEvent::Preparing(of) => vec![Line::status(format!("The push refers to repository [{}]", of.repository))],
+        PushEvent::Preparing(of) => {
+            vec![Line::status(format!("The push refers to repository [{}]", of.repository))]
+        }
         PushEvent::Layer(layer) => {
             let id = short(&layer.digest);
             vec![match layer.state() {
@@ -172,7 +185,10 @@ async fn push_lines(peers: &Peers, name: &str, event: PushEvent) -> Vec<Line> {
         PushEvent::Pushed(pushed) => {
             peers.publish("image", "push", name, [("name".to_owned(), name.to_owned())]).await;
             let status = format!("{}: digest: {} size: {}", pushed.tag, pushed.digest, pushed.size);
-            vec![Line::status(status), Line::aux(PushResult { tag: pushed.tag, digest: pushed.digest, size: pushed.size })]
+            vec![
+                Line::status(status),
+                Line::aux(PushResult { tag: pushed.tag, digest: pushed.digest, size: pushed.size }),
+            ]
         }
     }
 }
