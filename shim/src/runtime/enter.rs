@@ -15,11 +15,13 @@ use std::path::Path;
 use libcontainer::syscall::syscall::create_syscall;
 use nix::sched::CloneFlags;
 use nix::unistd::{Gid, Uid};
-use oci_spec::runtime::{LinuxSeccomp, Process};
+use oci_spec::runtime::Process;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 
-use super::{Exec, Executed, Failure, launch, seccomp};
+use super::seccomp::Filter;
+use super::launch::{self, Confinement};
+use super::{Exec, Executed, Failure};
 
 const NAMESPACES: [(&str, CloneFlags); 8] = [
     ("user", CloneFlags::CLONE_NEWUSER),
@@ -35,7 +37,7 @@ const NAMESPACES: [(&str, CloneFlags); 8] = [
 /// Runs `request` in the container of `bundle`; answers when its program has been executed.
 pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, Failure> {
     let process = &request.process;
-    let filter = seccomp::of_bundle(bundle)?;
+    let filter = Filter::of_container(bundle)?;
     let init = Pid::from_raw(request.init).ok_or("the container has no process")?;
     let pidfd = pidfd_open(init, PidfdFlags::empty())
         .map_err(|errno| format!("the container's init {}: {}", request.init, launch::words(errno)))?;
@@ -81,7 +83,7 @@ pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, Failure> {
 /// Sets the calling process up and executes the program; returns only why not.
 fn become_program(
     process: &Process,
-    filter: Option<&LinuxSeccomp>,
+    filter: Option<&Filter>,
     terminal: Option<&OwnedFd>,
     user_namespace: bool,
 ) -> String {
@@ -93,7 +95,7 @@ fn become_program(
 
 fn set_up(
     process: &Process,
-    filter: Option<&LinuxSeccomp>,
+    filter: Option<&Filter>,
     terminal: Option<&OwnedFd>,
     user_namespace: bool,
 ) -> Result<(), Failure> {
@@ -126,17 +128,8 @@ fn set_up(
     if !user_namespace || !groups.is_empty() {
         nix::unistd::setgroups(&groups).map_err(failed("groups"))?;
     }
-    let no_new_privileges = process.no_new_privileges() == Some(true);
-    if let Some(filter) = filter.filter(|_| !no_new_privileges) {
-        seccomp::apply(filter)?;
-    }
     let user = process.user();
     become_user(user.uid(), user.gid())?;
-    if let Some(capabilities) = process.capabilities() {
-        libcontainer::capabilities::reset_effective(system.as_ref())
-            .and_then(|()| libcontainer::capabilities::drop_privileges(capabilities, system.as_ref()))
-            .map_err(|error| format!("capabilities: {error}"))?;
-    }
     if arrived.is_err() {
         nix::unistd::chdir(process.cwd()).map_err(|errno| {
             let cwd = process.cwd().display();
@@ -148,13 +141,12 @@ fn set_up(
         return Err("the working directory is outside of the container".into());
     }
     system.close_range(0).map_err(|error| format!("close descriptors: {error}"))?;
-    if no_new_privileges {
-        nix::sys::prctl::set_no_new_privs().map_err(failed("no new privileges"))?;
-        if let Some(filter) = filter {
-            seccomp::apply(filter)?;
-        }
-    }
-    Ok(())
+    let confinement = Confinement {
+        capabilities: process.capabilities().clone(),
+        no_new_privileges: process.no_new_privileges() == Some(true),
+        filter: filter.cloned(),
+    };
+    confinement.apply()
 }
 
 /// Takes on a user's and a group's id, keeping the permitted capabilities.

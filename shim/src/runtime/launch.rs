@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxCapabilities, Process, Spec};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, accessat, fchown, fstat};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -19,6 +19,8 @@ use rustix::pty::OpenptFlags;
 use rustix::thread::Uid;
 
 use super::Failure;
+use super::seccomp::Filter;
+use libcontainer::syscall::syscall::create_syscall;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
 
 /// What a program is searched in when its environment has no `PATH`.
@@ -152,18 +154,54 @@ pub fn execute(process: &Process) -> String {
     format!("exec {}: {}", found.display(), errno.desc().to_lowercase())
 }
 
+/// What is given up right before the program, because loading a filter needs privileges.
+#[derive(Clone, Default)]
+pub struct Confinement {
+    /// Capabilities to keep; none are all.
+    pub capabilities: Option<LinuxCapabilities>,
+    pub no_new_privileges: bool,
+    pub filter: Option<Filter>,
+}
+
+impl Confinement {
+    /// Applies it to the calling process, for good.
+    pub fn apply(&self) -> Result<(), Failure> {
+        let system = create_syscall();
+        let failed = |error: libcontainer::syscall::SyscallError| format!("capabilities: {error}");
+        // A change of user has cleared the effective ones.
+        libcontainer::capabilities::reset_effective(system.as_ref()).map_err(failed)?;
+        // Without no-new-privileges, a filter takes CAP_SYS_ADMIN; with it, the later the better.
+        if let Some(filter) = self.filter.as_ref().filter(|_| !self.no_new_privileges) {
+            filter.install()?;
+        }
+        if let Some(capabilities) = &self.capabilities {
+            libcontainer::capabilities::drop_privileges(capabilities, system.as_ref()).map_err(failed)?;
+        }
+        if self.no_new_privileges {
+            nix::sys::prctl::set_no_new_privs().map_err(|errno| format!("no new privileges: {errno}"))?;
+            if let Some(filter) = &self.filter {
+                filter.install()?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Tells libcontainer how to run a container's program: as it would, but with the
-/// exact environment of the spec, and with the reason of a failure on a status pipe.
+/// exact environment of the spec, with the filter and capabilities given here, and with
+/// the reason of a failure on a status pipe.
 #[derive(Clone)]
 pub struct Launch {
     status: Arc<OwnedFd>,
+    confinement: Confinement,
 }
 
 impl Launch {
     /// Failures go to `status`, the writing end of a status pipe.
-    pub fn new(status: OwnedFd) -> Self {
+    pub fn new(status: OwnedFd, confinement: Confinement) -> Self {
         Self {
             status: Arc::new(status),
+            confinement,
         }
     }
 
@@ -175,12 +213,15 @@ impl Launch {
 impl Executor for Launch {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         let process = spec.process().as_ref().ok_or(ExecutorError::InvalidArg)?;
-        let reason = execute(process);
+        let reason = match self.confinement.apply() {
+            Ok(()) => execute(process),
+            Err(reason) => reason,
+        };
         self.fail(&reason);
         Err(ExecutorError::Other(reason))
     }
 
-    // Runs in the container's root as the container's user, before the container counts as created.
+    // Runs in the container's root with the container's user ids, before the container counts as created.
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
         let process = spec.process().as_ref();
         let program = process

@@ -10,10 +10,12 @@ use ::libcontainer::container::builder::ContainerBuilder;
 use ::libcontainer::syscall::syscall::SyscallType;
 use libcgroups::common::{CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
 use oci_spec::runtime::LinuxResources;
+use serde_json::{Value, json};
 
 use super::diagnosis::Diagnosis;
-use super::launch::{self, Launch};
-use super::spec::Prepared;
+use super::launch::{self, Confinement, Launch};
+use super::seccomp::Filter;
+use super::spec::{Prepared, text};
 use super::{Exec, Executed, Failure, Made, Runtime, Subject, enter};
 
 /// One container, made by libcontainer.
@@ -31,22 +33,66 @@ impl Builtin {
         }
     }
 
-    fn build(&self, terminal: bool, status: OwnedFd) -> Result<(Container, Option<OwnedFd>), Failure> {
+    /// Takes capabilities and seccomp out of the spec that libcontainer sees: it compiles the
+    /// filter each time anew, and gets masked comparisons wrong. Where its bundle is then, and
+    /// what is to be done instead.
+    fn confine(&self, spec: &Prepared) -> Result<(PathBuf, Confinement), Failure> {
+        let profile = spec.spec.pointer("/linux/seccomp").filter(|profile| !profile.is_null());
+        let filter = match profile {
+            None => None,
+            Some(profile) => match Filter::of(profile, &self.subject.bundle)? {
+                Some(filter) => Some(filter),
+                // libcontainer must serve a listener itself, and needs the filter for it.
+                None => return Ok((self.subject.bundle.clone(), Confinement::default())),
+            },
+        };
+        if let Some(filter) = &filter {
+            filter.leave(&self.subject.bundle)?;
+        }
+        let mut reduced = spec.spec.clone();
+        let root = text(&reduced, "/root/path").unwrap_or("rootfs").to_string();
+        reduced["root"]["path"] = json!(self.subject.bundle.join(root));
+        if let Some(linux) = reduced.get_mut("linux").and_then(Value::as_object_mut) {
+            linux.remove("seccomp");
+        }
+        let process = reduced.get_mut("process").and_then(Value::as_object_mut);
+        let capabilities = process.and_then(|process| process.remove("capabilities"));
+        let capabilities = capabilities
+            .filter(|all| !all.is_null())
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|error| format!("capabilities: {error}"))?;
+        let no_new_privileges = spec.spec.pointer("/process/noNewPrivileges") == Some(&json!(true));
+        let directory = self.subject.state().join(".spec");
+        let path = directory.join("config.json");
+        std::fs::create_dir_all(&directory)
+            .and_then(|()| std::fs::write(&path, reduced.to_string()))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let confinement = Confinement {
+            capabilities,
+            no_new_privileges,
+            filter,
+        };
+        Ok((directory, confinement))
+    }
+
+    fn build(&self, spec: &Prepared, status: OwnedFd) -> Result<(Container, Option<OwnedFd>), Failure> {
         let state = self.subject.state();
         std::fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
-        let console = if terminal {
+        let (bundle, confinement) = self.confine(spec)?;
+        let console = if spec.terminal {
             Some(Console::listen(state.clone())?)
         } else {
             None
         };
         let container = ContainerBuilder::new(self.subject.id.clone(), SyscallType::default())
-            .with_executor(Launch::new(status))
+            .with_executor(Launch::new(status, confinement))
             .with_console_socket(console.as_ref().map(|console| console.path.clone()))
             .with_root_path(&state)
             .and_then(ContainerBuilder::validate_id)
             .and_then(|builder| {
                 builder
-                    .as_init(&self.subject.bundle)
+                    .as_init(&bundle)
                     .with_systemd(false)
                     .with_detach(true)
                     .as_sibling(true)
@@ -64,7 +110,7 @@ impl Runtime for Builtin {
         launch::give_pipes(spec.uid);
         let diagnosis = Diagnosis::begin();
         let (status, writer) = launch::status_pipe()?;
-        match self.build(spec.terminal, writer) {
+        match self.build(spec, writer) {
             Ok((container, console)) => {
                 let pid = container.pid().ok_or("the container has no process")?.as_raw();
                 self.created = Some((container, status));

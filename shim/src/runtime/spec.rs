@@ -20,6 +20,8 @@ pub const USER_ANNOTATION: &str = "io.gantry.user";
 
 /// What the helper needs to know of a spec that is ready.
 pub struct Prepared {
+    /// The whole spec, as it stands in the file now.
+    pub spec: Value,
     pub uid: u32,
     pub terminal: bool,
     pub private_pids: bool,
@@ -67,6 +69,7 @@ pub fn prepare(subject: &Subject) -> Result<Prepared, Failure> {
         private_pids: has_private_pids(&spec),
         has_hooks: spec.get("hooks").and_then(Value::as_object).is_some_and(|all| !all.is_empty()),
         console_size: console_size(&spec),
+        spec,
     })
 }
 
@@ -200,7 +203,8 @@ fn console_size(spec: &Value) -> Option<(u16, u16)> {
     Some((side("width")? as u16, side("height")? as u16)).filter(|size| *size != (0, 0))
 }
 
-fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+/// The string that a JSON pointer leads to.
+pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer)?.as_str()
 }
 

@@ -75,3 +75,32 @@ async fn an_exec_may_name_its_user() {
     until("it ended", || place.bundle.join("exit.json").exists());
     place.finish(&mut client).await;
 }
+
+#[tokio::test]
+async fn a_filter_with_a_masked_comparison_lets_programs_fork_but_not_unshare() {
+    for no_new_privileges in [false, true] {
+        let script = "(echo forked); grep -E '^(Seccomp|NoNewPrivs|CapEff):' /proc/self/status; unshare -m true || echo denied; sleep 1";
+        let mut place = Place::new(&["sh", "-c", script]);
+        let flags = 0x7e02_0000_u64;
+        place.spec["linux"]["seccomp"] = json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "architectures": ["SCMP_ARCH_X86_64"],
+            "syscalls": [
+                {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+                {"names": ["unshare"], "action": "SCMP_ACT_ERRNO"},
+                {"names": ["clone"], "action": "SCMP_ACT_ERRNO",
+                 "args": [{"index": 0, "value": flags, "valueTwo": flags, "op": "SCMP_CMP_MASKED_EQ"}]}
+            ]
+        });
+        place.spec["process"]["user"] = json!({"uid": 33, "gid": 44});
+        place.spec["process"]["noNewPrivileges"] = json!(no_new_privileges);
+        let mut client = place.run(&place.json_log()).await;
+        let (output, _) = place.exec(&mut client, "e1", &["sh", "-c", "(echo forked); grep Seccomp: /proc/self/status"]).await;
+        assert_eq!(output, "forked\nSeccomp:\t2\n");
+        place.wait(&mut client, "").await;
+        place.finish(&mut client).await;
+        let nnp = u8::from(no_new_privileges);
+        let expected = format!("forked\nCapEff:\t0000000000000000\nNoNewPrivs:\t{nnp}\nSeccomp:\t2\ndenied\n");
+        assert_eq!(place.logged("stdout"), expected);
+    }
+}

@@ -59,7 +59,7 @@ impl Place {
             fs::create_dir_all(root.join(name)).expect("a root");
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
-        for applet in ["sh", "cat", "echo", "sleep", "id", "stty", "true", "env", "pwd", "yes", "head", "grep", "kill", "tty", "ls", "dd"] {
+        for applet in ["sh", "cat", "echo", "sleep", "id", "stty", "true", "env", "pwd", "yes", "head", "grep", "kill", "tty", "ls", "dd", "unshare"] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("an applet");
         }
         fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nweb:x:33:44:web:/srv:/bin/sh\n").expect("passwd");
