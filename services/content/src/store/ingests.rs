@@ -10,7 +10,7 @@ use gantry_types::{Digest, Namespace};
 use super::{Store, blocking};
 use crate::ingest::{Fate, Ingest, IngestKey, Lock, Writer};
 use crate::stamp::Resource;
-use crate::{Error, Result};
+use crate::{Error, Result, layout};
 
 /// How long an ingest lives without a writer and without a lease.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -193,15 +193,27 @@ impl Store {
         }
     }
 
-    /// Removes an ingest: record, then bytes.
+    /// Removes an ingest: record, then bytes. On a full disk the bytes go first, to make room for the rest.
     pub(super) async fn end(&self, ingest: &Arc<Ingest>, fate: Fate) -> Result<()> {
-        let records = &self.0.records;
-        let mut batch = records.database.batch();
-        batch.delete(&records.ingests, &(ingest.key.namespace.clone(), ingest.key.reference.clone()));
-        batch.commit().await?;
+        match self.remove_ingest_record(ingest).await {
+            Err(Error::Disk(error)) if error.is_disk_full() => {
+                let path = self.0.layout.data(&ingest.id);
+                blocking(move || layout::open_write(&path)?.set_len(0).map_err(Error::io("truncate", path)))
+                    .await?;
+                self.remove_ingest_record(ingest).await?;
+            }
+            outcome => outcome?,
+        }
         self.forget(ingest, fate);
         self.remove_ingest_files(ingest).await;
         Ok(())
+    }
+
+    async fn remove_ingest_record(&self, ingest: &Ingest) -> Result<()> {
+        let records = &self.0.records;
+        let mut batch = records.database.batch();
+        batch.delete(&records.ingests, &(ingest.key.namespace.clone(), ingest.key.reference.clone()));
+        Ok(batch.commit().await?)
     }
 
     pub(super) async fn remove_ingest_files(&self, ingest: &Ingest) {

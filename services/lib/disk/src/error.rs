@@ -29,6 +29,16 @@ pub enum Error {
         #[source]
         source: rocksdb::Error,
     },
+    /// Too little space is left to write safely: nothing was written.
+    #[error("database {}: disk full: {available} bytes are left, {reserve} are kept in reserve", path.display())]
+    DiskFull {
+        /// The database's directory.
+        path: PathBuf,
+        /// What is left for ordinary users, bytes.
+        available: u64,
+        /// What must be left, bytes.
+        reserve: u64,
+    },
     /// A record that cannot be read back.
     #[error("table {table}: the record {key} is corrupt: {reason}")]
     Corrupt {
@@ -79,6 +89,7 @@ impl Error {
             Error::Io { source, .. } => {
                 matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
             }
+            Error::DiskFull { .. } => true,
             Error::Database { source, .. } => source.as_ref().contains("No space left on device"),
             Error::Corrupt { .. }
             | Error::NewerSchema { .. }

@@ -2,6 +2,10 @@
 //!
 //! While a sync is under way new batches queue up, and all of them share the next one. So a lone commit pays for one
 //! sync, and a hundred concurrent ones for two.
+//!
+//! RocksDB does not recover from a full disk by itself: after one failed write it refuses all others until it is opened
+//! anew. So nothing is put when less than a reserve is left; deletes are let through, because they are what frees space.
+//! Should it happen all the same, the process ends once there is space again, for its supervisor to start it anew.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +23,9 @@ const QUEUE: usize = 1024;
 /// How many bytes one write merges at most.
 const MERGE_BYTES: usize = 1 << 20;
 
+/// What must be left on the disk for a put: the write buffers and logs that RocksDB may still have to write.
+const RESERVE: u64 = 32 << 20;
+
 /// One record put or, without a value, deleted.
 pub(crate) struct Change {
     pub(crate) table: &'static str,
@@ -35,6 +42,19 @@ impl Change {
 struct Waiting {
     changes: Vec<Change>,
     done: oneshot::Sender<Result<()>>,
+}
+
+impl Waiting {
+    /// Fails what would put records onto a full disk.
+    fn unless_put_into(self, full: Option<&Error>) -> Option<Waiting> {
+        match full {
+            Some(error) if self.changes.iter().any(|change| change.value.is_some()) => {
+                let _ = self.done.send(Err(error.clone()));
+                None
+            }
+            _ => Some(self),
+        }
+    }
 }
 
 /// The way to the writer thread.
@@ -80,18 +100,38 @@ impl Writer {
 fn run(db: &Db, path: &Path, mut queue: mpsc::Receiver<Waiting>) {
     while let Some(first) = queue.blocking_recv() {
         let mut bytes: usize = first.changes.iter().map(Change::bytes).sum();
-        let mut merged = vec![first];
+        let full = check_space(path).err();
+        let mut merged: Vec<Waiting> = first.unless_put_into(full.as_ref()).into_iter().collect();
         while bytes < MERGE_BYTES
             && let Ok(next) = queue.try_recv()
         {
             bytes += next.changes.iter().map(Change::bytes).sum::<usize>();
-            merged.push(next);
+            merged.extend(next.unless_put_into(full.as_ref()));
+        }
+        if merged.is_empty() {
+            continue;
         }
         let outcome = write(db, path, &merged);
+        if outcome.as_ref().is_err_and(Error::is_disk_full) && check_space(path).is_ok() {
+            tracing::error!(
+                database = %path.display(),
+                "the disk was full and has space again: the process ends, because the database must be opened anew"
+            );
+            std::process::exit(1);
+        }
         for waiting in merged {
             // Who gave up waiting does not learn the outcome.
             let _ = waiting.done.send(outcome.clone());
         }
+    }
+}
+
+fn check_space(path: &Path) -> Result<()> {
+    // A file system that does not tell is taken to have space.
+    let available = rustix::fs::statvfs(path).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
+    match available < RESERVE {
+        true => Err(Error::DiskFull { path: path.to_path_buf(), available, reserve: RESERVE }),
+        false => Ok(()),
     }
 }
 
