@@ -42,7 +42,7 @@ test-unit: ## Runs the tests that need no client
 	cargo test --workspace --exclude gantry-tests --locked
 
 test-e2e: ## Runs the end-to-end, fault and architecture tests with real clients
-	cargo build --locked -p gantryd -p gantry-ctl -p gantry-shim
+	cargo build --locked --workspace
 	GANTRY_BIN=$(CARGO_TARGET_DIR)/debug cargo test --locked -p gantry-tests -- --test-threads=2
 
 lint: ## Refuses unformatted code and warnings

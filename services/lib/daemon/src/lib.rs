@@ -41,6 +41,7 @@ pub trait Service: Send + 'static {
 
 /// The arguments that every service takes.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Arguments {
     #[command(flatten)]
     pub roots: roots::Arguments,

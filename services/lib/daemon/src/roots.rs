@@ -28,6 +28,7 @@ pub struct Roots {
 
 /// The arguments that choose the roots.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
 pub struct Arguments {
     /// Keeps state under DIR/state and sockets under DIR/run.
     #[arg(long, value_name = "DIR", env = "GANTRY_ROOT", global = true)]
