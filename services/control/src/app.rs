@@ -23,7 +23,10 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
     let folder = context.state();
     let (database, uuid) = tokio::task::spawn_blocking(move || {
         let tables = &[namespaces::TABLE, leases::LEASES, leases::RESOURCES];
-        Ok::<_, gantry_disk::Error>((Database::open(folder.join("db"), tables)?, introspection::uuid(&folder)?))
+        Ok::<_, gantry_disk::Error>((
+            Database::open(folder.join("db"), tables)?,
+            introspection::uuid(&folder)?,
+        ))
     })
     .await??;
     let records = Namespaces::new(database.clone());
@@ -41,23 +44,21 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
     context.spawn("front", Front::new(context.run()).serve(front, context.shutdown().clone()));
 
     let plugins = Plugins::new(&context.roots().state);
-    let routes = Routes::new(containerd::version::v1::version_server::VersionServer::new(server::version::Server))
-        .add_service(containerd::introspection::v1::introspection_server::IntrospectionServer::new(
-            server::introspection::Server::new(plugins, uuid),
-        ))
-        .add_service(containerd::events::v1::events_server::EventsServer::new(server::events::Server::new(
-            bus,
-            announcer.clone(),
-        )))
-        .add_service(containerd::namespaces::v1::namespaces_server::NamespacesServer::new(
-            server::namespaces::Server::new(records, collector.clone(), announcer),
-        ))
-        .add_service(containerd::leases::v1::leases_server::LeasesServer::new(server::leases::Server::new(
-            leases.clone(),
-            collector.clone(),
-            scheduler.clone(),
-        )))
-        .add_service(GcServer::new(server::gc::Server::new(collector, scheduler)))
-        .add_service(FsckServer::new(server::fsck::Server::new(leases)));
+    let routes =
+        Routes::new(containerd::version::v1::version_server::VersionServer::new(server::version::Server))
+            .add_service(containerd::introspection::v1::introspection_server::IntrospectionServer::new(
+                server::introspection::Server::new(plugins, uuid),
+            ))
+            .add_service(containerd::events::v1::events_server::EventsServer::new(
+                server::events::Server::new(bus, announcer.clone()),
+            ))
+            .add_service(containerd::namespaces::v1::namespaces_server::NamespacesServer::new(
+                server::namespaces::Server::new(records, collector.clone(), announcer),
+            ))
+            .add_service(containerd::leases::v1::leases_server::LeasesServer::new(
+                server::leases::Server::new(leases.clone(), collector.clone(), scheduler.clone()),
+            ))
+            .add_service(GcServer::new(server::gc::Server::new(collector, scheduler)))
+            .add_service(FsckServer::new(server::fsck::Server::new(leases)));
     context.serve(routes).await
 }

@@ -73,9 +73,10 @@ impl Coded for Error {
     fn code(&self) -> Code {
         match self {
             Error::Argument(_) | Error::Request(_) => Code::InvalidArgument,
-            Error::NamespaceNotFound(_) | Error::LeaseNotFound(_) | Error::Gone(_) | Error::PluginNotFound { .. } => {
-                Code::NotFound
-            }
+            Error::NamespaceNotFound(_)
+            | Error::LeaseNotFound(_)
+            | Error::Gone(_)
+            | Error::PluginNotFound { .. } => Code::NotFound,
             Error::NamespaceExists(_) | Error::LeaseExists(_) => Code::AlreadyExists,
             Error::NamespaceNotEmpty { .. } => Code::FailedPrecondition,
             Error::ResourceType(_) => Code::Unimplemented,

@@ -43,7 +43,8 @@ pub struct Front {
 impl Front {
     /// A router to the services whose sockets are in `run`.
     pub fn new(run: &Path) -> Front {
-        let peers = routes::SERVICES.iter().map(|name| (*name, Peer::new(name, run.join(format!("{name}.sock")))));
+        let peers =
+            routes::SERVICES.iter().map(|name| (*name, Peer::new(name, run.join(format!("{name}.sock")))));
         Front { peers: Arc::new(peers.collect()) }
     }
 
@@ -95,7 +96,10 @@ impl Front {
 
     async fn forward(&self, request: Request<Incoming>) -> Response<Relay> {
         let Some(name) = routes::service_of(request.uri().path()) else {
-            return refusal(Status::unimplemented(format!("no service here answers {}", request.uri().path())));
+            return refusal(Status::unimplemented(format!(
+                "no service here answers {}",
+                request.uri().path()
+            )));
         };
         let peer = self.peers.get(name).expect("every routed service has a peer");
         match peer.send(request).await {

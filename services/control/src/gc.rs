@@ -88,7 +88,9 @@ impl<S: Store> Collector<S> {
         let run = self.active.begin(namespace);
         let marks = try_join_all(self.stores.iter().map(|store| store.begin(namespace))).await?;
         let mut graph = Graph::default();
-        for node in try_join_all(self.stores.iter().map(|store| store.scan(namespace))).await?.into_iter().flatten() {
+        for node in
+            try_join_all(self.stores.iter().map(|store| store.scan(namespace))).await?.into_iter().flatten()
+        {
             graph.add(node);
         }
         for node in self.lease_nodes(namespace)? {
@@ -99,14 +101,23 @@ impl<S: Store> Collector<S> {
     }
 
     /// Marks until no hold came in between.
-    async fn seal(&self, namespace: &str, run: &Run, mut graph: Graph) -> Result<Arc<HashSet<Resource>>, Error> {
+    async fn seal(
+        &self,
+        namespace: &str,
+        run: &Run,
+        mut graph: Graph,
+    ) -> Result<Arc<HashSet<Resource>>, Error> {
         let mut looked = HashSet::new();
         loop {
             let held = run.held();
             // What was made since the scan is not in the graph, but what it refers to may be.
-            let unknown: Vec<&Resource> =
-                held.iter().filter(|resource| !graph.contains(resource) && !looked.contains(*resource)).collect();
-            for store in self.stores.iter().filter(|store| unknown.iter().any(|resource| store.owns(resource))) {
+            let unknown: Vec<&Resource> = held
+                .iter()
+                .filter(|resource| !graph.contains(resource) && !looked.contains(*resource))
+                .collect();
+            for store in
+                self.stores.iter().filter(|store| unknown.iter().any(|resource| store.owns(resource)))
+            {
                 for node in store.scan(namespace).await? {
                     graph.add(node);
                 }
@@ -119,7 +130,12 @@ impl<S: Store> Collector<S> {
         }
     }
 
-    async fn sweep(&self, namespace: &str, marks: &[u64], doomed: &HashSet<Resource>) -> Result<Outcome, Error> {
+    async fn sweep(
+        &self,
+        namespace: &str,
+        marks: &[u64],
+        doomed: &HashSet<Resource>,
+    ) -> Result<Outcome, Error> {
         let sweeps = self.stores.iter().zip(marks).map(|(store, mark)| async move {
             let own: Vec<Resource> = doomed.iter().filter(|resource| store.owns(resource)).cloned().collect();
             if own.is_empty() { Ok(Outcome::default()) } else { store.sweep(namespace, *mark, own).await }
@@ -152,7 +168,10 @@ impl<S: Store> Collector<S> {
             nodes.push(Node {
                 resource: Resource::new("leases", &lease.id),
                 root: true,
-                references: resources.iter().map(|resource| Resource::new(&resource.r#type, &resource.id)).collect(),
+                references: resources
+                    .iter()
+                    .map(|resource| Resource::new(&resource.r#type, &resource.id))
+                    .collect(),
                 kept_by: Vec::new(),
                 flat: lease.labels.contains_key(gantry_types::gc::FLAT),
             });
@@ -174,7 +193,11 @@ impl<S: Store> Collector<S> {
 
     /// Keeps a collection under way from sweeping these, or waits out its sweep.
     /// Returns what the collection had never heard of, with what it doomed.
-    pub async fn protect(&self, namespace: &str, resources: &[Resource]) -> Option<(Vec<Resource>, Arc<HashSet<Resource>>)> {
+    pub async fn protect(
+        &self,
+        namespace: &str,
+        resources: &[Resource],
+    ) -> Option<(Vec<Resource>, Arc<HashSet<Resource>>)> {
         let waited = self.active.hold(namespace, resources)?;
         waited.done.await;
         (!waited.strangers.is_empty()).then_some((waited.strangers, waited.doomed))
@@ -182,13 +205,16 @@ impl<S: Store> Collector<S> {
 
     async fn missing(&self, namespace: &str, resources: &[Resource]) -> Result<Vec<Resource>, Error> {
         let mut missing = Vec::new();
-        let (leases, others): (Vec<_>, Vec<_>) = resources.iter().cloned().partition(|resource| resource.kind == "leases");
+        let (leases, others): (Vec<_>, Vec<_>) =
+            resources.iter().cloned().partition(|resource| resource.kind == "leases");
         for lease in leases {
             if !self.leases.contains(namespace, &lease.key)? {
                 missing.push(lease);
             }
         }
-        if let Some(odd) = others.iter().find(|resource| !self.stores.iter().any(|store| store.owns(resource))) {
+        if let Some(odd) =
+            others.iter().find(|resource| !self.stores.iter().any(|store| store.owns(resource)))
+        {
             return Err(Error::Request(format!("{odd} is of a type that no store owns")));
         }
         let touches = self.stores.iter().filter_map(|store| {
@@ -208,10 +234,13 @@ impl<S: Store> Collector<S> {
         doomed: &HashSet<Resource>,
     ) -> Result<Vec<Resource>, Error> {
         let mut graph = Graph::default();
-        for node in try_join_all(self.stores.iter().map(|store| store.scan(namespace))).await?.into_iter().flatten() {
+        for node in
+            try_join_all(self.stores.iter().map(|store| store.scan(namespace))).await?.into_iter().flatten()
+        {
             graph.add(node);
         }
-        let wanted: Vec<Resource> = graph.below(strangers).into_iter().filter(|resource| doomed.contains(resource)).collect();
+        let wanted: Vec<Resource> =
+            graph.below(strangers).into_iter().filter(|resource| doomed.contains(resource)).collect();
         self.missing(namespace, &wanted).await
     }
 }

@@ -149,7 +149,9 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].exports["root"], "/s/snapshots");
         assert_eq!(plugins.list(&["id==restart".into()]).unwrap().len(), 1);
-        assert!(plugins.list(&["id==".into()]).is_err() || plugins.list(&["id==".into()]).unwrap().is_empty());
+        assert!(
+            plugins.list(&["id==".into()]).is_err() || plugins.list(&["id==".into()]).unwrap().is_empty()
+        );
         assert!(plugins.get("io.containerd.runtime.v2", "task").is_ok());
         assert!(plugins.get("io.containerd.runtime.v2", "other").is_err());
     }

@@ -39,7 +39,9 @@ impl Fields for Filterable<'_> {
     fn field(&self, path: &[String]) -> Option<std::borrow::Cow<'_, str>> {
         match path.split_first() {
             Some((first, [])) if first == "id" => Some(self.0.id.as_str().into()),
-            Some((first, key)) if first == "labels" => self.0.labels.get(&key.join(".")).map(|value| value.as_str().into()),
+            Some((first, key)) if first == "labels" => {
+                self.0.labels.get(&key.join(".")).map(|value| value.as_str().into())
+            }
             _ => None,
         }
     }
@@ -61,7 +63,8 @@ impl Leases {
         if self.leases.contains(&key)? {
             return Err(Error::LeaseExists(id));
         }
-        let lease = Lease { id, created_at: Some(SystemTime::now().into()), labels: labels.without_empty().into() };
+        let lease =
+            Lease { id, created_at: Some(SystemTime::now().into()), labels: labels.without_empty().into() };
         let mut batch = self.database.batch();
         for (orphan, _) in self.resources.scan(&key)? {
             batch.delete(&self.resources, &orphan);
@@ -93,7 +96,8 @@ impl Leases {
 
     /// Every namespace with a lease in it.
     pub fn namespaces(&self) -> Result<Vec<String>, Error> {
-        let mut names: Vec<String> = self.leases.scan_all()?.into_iter().map(|((namespace, _), _)| namespace).collect();
+        let mut names: Vec<String> =
+            self.leases.scan_all()?.into_iter().map(|((namespace, _), _)| namespace).collect();
         names.dedup();
         Ok(names)
     }

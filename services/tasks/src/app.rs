@@ -12,7 +12,7 @@ use tonic::service::Routes;
 use crate::containers::{self, Containers};
 use crate::shim::binary::SearchPath;
 use crate::tasks::{Places, Tasks};
-use crate::{events, recover, server};
+use crate::{events, monitor, recover, server};
 
 /// Opens the records, takes over running shims, and serves until shutdown.
 pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
@@ -24,15 +24,23 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
     let (publisher, courier) = events::queue(peers.channel("control"));
     context.spawn("events", courier.run(stop.clone()));
 
-    let places =
-        Places { bundles: context.run().join("bundles"), front: context.run().join("containerd.sock"), search };
+    let places = Places {
+        bundles: context.run().join("bundles"),
+        front: context.run().join("containerd.sock"),
+        search,
+    };
     let tasks = Tasks::new(places, records.clone(), publisher.clone(), stop);
     recover::recover(&tasks).await?;
+    context.spawn("restart", monitor::run(tasks.clone(), peers.clone()));
 
-    let routes = Routes::new(ContainersServer::new(server::containers::Server::new(records.clone(), publisher, peers)))
-        .add_service(TasksServer::new(server::tasks::Server::new(tasks.clone())))
-        .add_service(CollectorServer::new(server::collector::Server::new(records)))
-        .add_service(FsckServer::new(server::fsck::Server::new(tasks.clone())));
+    let routes = Routes::new(ContainersServer::new(server::containers::Server::new(
+        records.clone(),
+        publisher,
+        peers,
+    )))
+    .add_service(TasksServer::new(server::tasks::Server::new(tasks.clone())))
+    .add_service(CollectorServer::new(server::collector::Server::new(records)))
+    .add_service(FsckServer::new(server::fsck::Server::new(tasks.clone())));
     context.serve(routes).await?;
     tasks.finish().await;
     Ok(())

@@ -41,7 +41,13 @@ impl Bundle {
     }
 
     /// Makes a new bundle. What a dead predecessor left in its place must be gone.
-    pub fn create(root: &Path, namespace: &str, id: &str, spec: &[u8], binary: &Path) -> Result<Bundle, Error> {
+    pub fn create(
+        root: &Path,
+        namespace: &str,
+        id: &str,
+        spec: &[u8],
+        binary: &Path,
+    ) -> Result<Bundle, Error> {
         let folder = Bundle::folder_of(root, namespace, id);
         let mut builder = fs::DirBuilder::new();
         builder.mode(0o711);
@@ -114,7 +120,9 @@ impl Bundle {
     /// Removes the bundle.
     pub fn remove(&self) -> Result<(), Error> {
         match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", &self.folder)(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io("remove", &self.folder)(error))
+            }
             _ => Ok(()),
         }
     }
@@ -187,7 +195,10 @@ mod tests {
         make().unwrap();
         let mut found = scan(root.path()).unwrap();
         found.sort_by_key(|found| found.aside);
-        assert_eq!(found.iter().map(|f| (f.id.as_str(), f.aside)).collect::<Vec<_>>(), [("c.1", false), ("c.1", true)]);
+        assert_eq!(
+            found.iter().map(|f| (f.id.as_str(), f.aside)).collect::<Vec<_>>(),
+            [("c.1", false), ("c.1", true)]
+        );
         aside.remove().unwrap();
         aside.remove().unwrap();
         assert_eq!(scan(root.path()).unwrap().len(), 1);

@@ -81,7 +81,12 @@ impl Containers {
     }
 
     /// Changes what the mask names, or everything that may change; what is stored.
-    pub async fn update(&self, namespace: &Namespace, update: Container, mask: &[String]) -> Result<Container, Error> {
+    pub async fn update(
+        &self,
+        namespace: &Namespace,
+        update: Container,
+        mask: &[String],
+    ) -> Result<Container, Error> {
         let key = Self::key(namespace, &update.id);
         let _lock = self.locks.lock(key.clone()).await;
         let stored = self.table.get(&key)?.ok_or_else(|| Error::ContainerNotFound(update.id.clone()))?;
@@ -114,7 +119,8 @@ impl Containers {
 fn validate(container: &Container) -> Result<(), Error> {
     identifier::validate(&container.id)?;
     Labels::from(container.labels.clone()).validate()?;
-    let invalid = |reason: &str| Err(Error::InvalidContainer { id: container.id.clone(), reason: reason.to_owned() });
+    let invalid =
+        |reason: &str| Err(Error::InvalidContainer { id: container.id.clone(), reason: reason.to_owned() });
     if container.extensions.keys().any(String::is_empty) {
         return invalid("an extension has no name");
     }

@@ -125,7 +125,9 @@ impl Error {
     pub fn into_status(self) -> tonic::Status {
         match self {
             Error::Shim { status } => tonic::Status::new(status.code(), status.message()),
-            Error::Peer { peer, status } => tonic::Status::new(status.code(), format!("{peer}: {}", status.message())),
+            Error::Peer { peer, status } => {
+                tonic::Status::new(status.code(), format!("{peer}: {}", status.message()))
+            }
             other => gantry_rpc::status(other),
         }
     }
@@ -134,16 +136,22 @@ impl Error {
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {
-            Error::Argument(_) | Error::InvalidContainer { .. } | Error::RuntimeName(_) => Code::InvalidArgument,
+            Error::Argument(_) | Error::InvalidContainer { .. } | Error::RuntimeName(_) => {
+                Code::InvalidArgument
+            }
             Error::ContainerNotFound(_)
             | Error::DanglingReference { .. }
             | Error::TaskNotFound(_)
             | Error::ProcessNotFound { .. }
             | Error::RuntimeMissing { .. } => Code::NotFound,
-            Error::ContainerExists(_) | Error::TaskExists(_) | Error::ProcessExists { .. } => Code::AlreadyExists,
+            Error::ContainerExists(_) | Error::TaskExists(_) | Error::ProcessExists { .. } => {
+                Code::AlreadyExists
+            }
             Error::ShimAway { .. } => Code::Unavailable,
             Error::Unsupported(_) => Code::Unimplemented,
-            Error::ShimStart { .. } | Error::Shim { .. } | Error::Peer { .. } | Error::Io { .. } => Code::Internal,
+            Error::ShimStart { .. } | Error::Shim { .. } | Error::Peer { .. } | Error::Io { .. } => {
+                Code::Internal
+            }
             Error::Database(error) if error.is_disk_full() => Code::ResourceExhausted,
             Error::Database(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
             Error::Database(_) => Code::Internal,

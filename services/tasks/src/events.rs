@@ -95,10 +95,18 @@ impl Courier {
             match self.control.forward(request).await {
                 Ok(_) => return,
                 Err(status) if matches!(status.code(), Code::InvalidArgument | Code::Unimplemented) => {
-                    tracing::error!(topic = envelope.topic, error = status.message(), "control refuses an event");
+                    tracing::error!(
+                        topic = envelope.topic,
+                        error = status.message(),
+                        "control refuses an event"
+                    );
                     return;
                 }
-                Err(status) => tracing::debug!(topic = envelope.topic, error = status.message(), "event not yet delivered"),
+                Err(status) => tracing::debug!(
+                    topic = envelope.topic,
+                    error = status.message(),
+                    "event not yet delivered"
+                ),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PATIENCE);

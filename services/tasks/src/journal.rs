@@ -116,15 +116,32 @@ impl History {
         let mut history = History::default();
         for line in text.lines() {
             match line.split_once(' ').map(|(verb, rest)| (verb, Step::decode(rest))) {
-                Some(("did", Some(step))) => history.did.insert(step),
-                Some(("told", Some(step))) => history.told.insert(step),
-                _ => false,
-            };
+                Some(("did", Some(step))) => {
+                    if let Step::Exec(exec) = &step {
+                        history.forget(exec);
+                    }
+                    history.did.insert(step);
+                }
+                Some(("told", Some(step))) => {
+                    history.told.insert(step);
+                }
+                _ => {}
+            }
             if let Some(ended) = line.strip_prefix("ended ").and_then(parse_ended) {
                 history.ended = Some(ended);
             }
         }
         history
+    }
+
+    /// Forgets an exec of that name: a new one begins.
+    fn forget(&mut self, exec: &str) {
+        for steps in [&mut self.did, &mut self.told] {
+            steps.retain(|step| match step {
+                Step::Start(of) | Step::Exec(of) | Step::Exit(of) | Step::ExecGone(of) => of != exec,
+                Step::Create => true,
+            });
+        }
     }
 
     /// True when the step happened or was about to.
@@ -183,6 +200,20 @@ mod tests {
         assert!(history.did(&Step::Start(String::new())) && !history.told(&Step::Start(String::new())));
         assert_eq!(history.execs(), ["b"]);
         assert_eq!(history.ended(), Some(&(9, exit)));
+    }
+
+    #[test]
+    fn an_exec_may_take_the_name_of_one_that_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path()).unwrap();
+        let (exec, exit) = (Step::Exec("e".into()), Step::Exit("e".into()));
+        journal.did(&exec);
+        journal.told(&exit);
+        journal.did(&Step::ExecGone("e".into()));
+        journal.did(&exec);
+        let history = History::read(folder.path());
+        assert_eq!(history.execs(), ["e"]);
+        assert!(!history.told(&exit));
     }
 
     #[test]

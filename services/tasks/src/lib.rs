@@ -25,6 +25,7 @@ pub mod containers;
 pub mod error;
 pub mod events;
 pub mod journal;
+pub mod monitor;
 pub mod recover;
 pub mod server;
 pub mod shim;

@@ -34,7 +34,12 @@ pub async fn recover(tasks: &Arc<Tasks>) -> Result<(), Error> {
         .for_each_concurrent(AT_ONCE, |found| async move {
             let (namespace, id) = (found.namespace.clone(), found.id.clone());
             if let Err(error) = one(tasks, found).await {
-                tracing::warn!(namespace, container = id, error = gantry_rpc::chain(&error), "bundle not recovered");
+                tracing::warn!(
+                    namespace,
+                    container = id,
+                    error = gantry_rpc::chain(&error),
+                    "bundle not recovered"
+                );
             }
         })
         .await;
@@ -76,7 +81,11 @@ async fn one(tasks: &Arc<Tasks>, found: Found) -> Result<(), Error> {
             }
         }
         Ok(Err(_)) | Err(_) => {
-            tracing::warn!(namespace = key.0, container = key.1, "a shim does not answer; its task is watched all the same");
+            tracing::warn!(
+                namespace = key.0,
+                container = key.1,
+                "a shim does not answer; its task is watched all the same"
+            );
             let init = Process::new("", 0, Phase::Running);
             tasks.register(key, Task::new(bundle, helper, client, init, tasks.publisher().clone()));
         }
@@ -97,7 +106,11 @@ async fn bury(tasks: &Tasks, key: &Key, history: &History, bundle: Bundle, helpe
     if !history.told(&Step::Create) {
         // Nobody was told of it.
         if let Err(error) = bundle.remove() {
-            tracing::warn!(container = key.1, error = gantry_rpc::chain(&error), "bundle of a dead shim stays");
+            tracing::warn!(
+                container = key.1,
+                error = gantry_rpc::chain(&error),
+                "bundle of a dead shim stays"
+            );
         }
         return;
     }
@@ -113,7 +126,12 @@ async fn bury(tasks: &Tasks, key: &Key, history: &History, bundle: Bundle, helpe
     }
     task.finish_all(exit.clone()).await;
     task.tell_deleted(&exit);
-    tracing::warn!(namespace = key.0, container = key.1, status = exit.status, "a shim had died; its task is removed");
+    tracing::warn!(
+        namespace = key.0,
+        container = key.1,
+        status = exit.status,
+        "a shim had died; its task is removed"
+    );
 }
 
 async fn take_over(
@@ -126,8 +144,10 @@ async fn take_over(
     state: StateResponse,
 ) {
     let folder = helper.bundle.to_string_lossy().into_owned();
+    let log = tasks.log_of(&helper).unwrap_or_default();
     let init = Process::new("", state.pid, phase(history, "", &state));
     let task = Task::new(bundle, helper, client, init, tasks.publisher().clone());
+    tasks.follow_log(&task, log);
     if !history.told(&Step::Create) {
         let io = TaskIo {
             stdin: state.stdin.clone(),
@@ -136,7 +156,13 @@ async fn take_over(
             terminal: state.terminal,
         };
         let container_id = key.1.clone();
-        task.tell_created(TaskCreate { container_id, bundle: folder, io: Some(io), pid: state.pid, ..Default::default() });
+        task.tell_created(TaskCreate {
+            container_id,
+            bundle: folder,
+            io: Some(io),
+            pid: state.pid,
+            ..Default::default()
+        });
     }
     tell_start(&task, history, task.init(), &state);
     let mut running = Vec::new();

@@ -4,4 +4,5 @@ pub mod binary;
 pub mod bootstrap;
 pub mod client;
 pub mod helper;
+pub mod log;
 pub mod ttrpc;

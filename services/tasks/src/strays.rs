@@ -1,9 +1,11 @@
-//! What belongs to no task: shim processes whose bundle nobody knows, and
-//! bundles without a task.
+//! What belongs to no task: shim processes whose bundle nobody knows, bundles
+//! without a task, sockets on which no shim listens.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gantry_proto::gantry::gc::v1::Stray;
 
@@ -11,6 +13,9 @@ use crate::bundle;
 use crate::error::Error;
 use crate::shim::binary;
 use crate::tasks::Tasks;
+
+/// How old a socket is before it is looked at.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// A running shim of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +111,32 @@ pub async fn check(tasks: &Tasks, repair: bool) -> Result<Vec<Stray>, Error> {
             repaired: repair,
         });
     }
+    for socket in stray_sockets(tasks).await {
+        let repaired = repair && fs::remove_file(&socket).is_ok();
+        let detail = "a shim's socket on which nobody listens".to_owned();
+        strays.push(Stray { kind: "socket".into(), name: socket.display().to_string(), detail, repaired });
+    }
     Ok(strays)
+}
+
+/// Sockets of our shims that are not somebody's and not new.
+async fn stray_sockets(tasks: &Tasks) -> Vec<PathBuf> {
+    let Some(folder) = tasks.places().bundles.parent().map(|run| run.join("s")) else { return Vec::new() };
+    let live: BTreeSet<PathBuf> = tasks.all().iter().map(|task| task.client().socket().to_owned()).collect();
+    let mut strays = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        // Between bind and listen, nobody listens on a new one either.
+        let age = entry.metadata().and_then(|meta| meta.modified()).ok().and_then(|made| made.elapsed().ok());
+        let path = entry.path();
+        if live.contains(&path) || age.is_none_or(|age| age < SETTLED) {
+            continue;
+        }
+        let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        if gantry_rpc::socket::connect(&path).await.err().is_some_and(refused) {
+            strays.push(path);
+        }
+    }
+    strays
 }
 
 /// The lock of the task that a shim was started for.

@@ -6,14 +6,17 @@
 pub mod process;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gantry_proto::containerd::events::{
-    TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskOom, TaskPaused, TaskResumed, TaskStart,
+    TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskOom, TaskPaused, TaskResumed,
+    TaskStart,
 };
 use gantry_proto::containerd::task::v3 as api;
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::bundle::Bundle;
 use crate::error::Error;
@@ -50,13 +53,30 @@ pub struct Task {
     // Guards the map only.
     execs: Mutex<BTreeMap<String, Arc<Process>>>,
     publisher: Publisher,
+    /// Cancelled when the task is removed.
+    removed: CancellationToken,
 }
 
 impl Task {
     /// A task whose shim has been reached and whose init process is as given.
     pub fn new(bundle: Bundle, helper: Helper, client: Client, init: Process, publisher: Publisher) -> Task {
         let (namespace, id) = (helper.namespace.clone(), helper.id.clone());
-        Task { namespace, id, bundle, helper, client, init: Arc::new(init), execs: Mutex::default(), publisher }
+        Task {
+            namespace,
+            id,
+            bundle,
+            helper,
+            client,
+            init: Arc::new(init),
+            execs: Mutex::default(),
+            publisher,
+            removed: CancellationToken::new(),
+        }
+    }
+
+    /// Cancelled when the task is removed.
+    pub fn removed(&self) -> &CancellationToken {
+        &self.removed
     }
 
     /// The container's id.
@@ -109,7 +129,12 @@ impl Task {
     }
 
     fn publish<M: prost::Name>(&self, topic: &str, event: &M, step: Step) {
-        self.publisher.publish(&self.namespace, topic, event, Then::Note(self.bundle.journal().clone(), step));
+        self.publisher.publish(
+            &self.namespace,
+            topic,
+            event,
+            Then::Note(self.bundle.journal().clone(), step),
+        );
     }
 
     /// Publishes the creation.
@@ -155,16 +180,17 @@ impl Task {
     pub async fn exec(&self, request: api::ExecProcessRequest) -> Result<(), Error> {
         let exec = request.exec_id.clone();
         gantry_types::identifier::validate(&exec)?;
-        if self.execs.lock().contains_key(&exec) {
-            return Err(Error::ProcessExists { task: self.id.clone(), exec });
-        }
+        // Takes the name first: of two who want it, one gets it.
+        match self.execs.lock().entry(exec.clone()) {
+            Entry::Occupied(_) => return Err(Error::ProcessExists { task: self.id.clone(), exec }),
+            Entry::Vacant(free) => free.insert(Arc::new(Process::new(&exec, 0, Phase::Created))),
+        };
         self.bundle.journal().did(&Step::Exec(exec.clone()));
-        let added = self.client.exec(request).await;
-        if let Err(error) = added {
+        if let Err(error) = self.client.exec(request).await {
+            self.execs.lock().remove(&exec);
             self.bundle.journal().did(&Step::ExecGone(exec));
             return Err(error);
         }
-        self.adopt(Process::new(&exec, 0, Phase::Created));
         self.tell_exec_added(&exec);
         Ok(())
     }
@@ -208,13 +234,24 @@ impl Task {
                     self.finish(process, Exit { status: answer.exit_status, at: answer.exited_at }).await;
                     return Watched::Done;
                 }
-                Err(Failure::Answered(status)) if status.code() == tonic::Code::NotFound => return Watched::Done,
+                Err(Failure::Answered(status)) if status.code() == tonic::Code::NotFound => {
+                    return Watched::Done;
+                }
                 Err(Failure::Answered(status)) => {
-                    tracing::warn!(container = self.id, exec = process.exec(), error = status.message(), "wait failed");
+                    tracing::warn!(
+                        container = self.id,
+                        exec = process.exec(),
+                        error = status.message(),
+                        "wait failed"
+                    );
                 }
                 Err(Failure::Away(_)) if !self.client.is_there().await => return Watched::ShimLost,
                 Err(Failure::Away(reason)) => {
-                    tracing::debug!(container = self.id, error = reason, "lost sight of the shim for a moment");
+                    tracing::debug!(
+                        container = self.id,
+                        error = reason,
+                        "lost sight of the shim for a moment"
+                    );
                 }
             }
             if let Phase::Exited(_) | Phase::Gone = process.phase() {
@@ -258,7 +295,8 @@ impl Task {
     }
 
     async fn execs_first(&self) {
-        let running: Vec<_> = self.execs.lock().values().filter(|exec| exec.phase() == Phase::Running).cloned().collect();
+        let running: Vec<_> =
+            self.execs.lock().values().filter(|exec| exec.phase() == Phase::Running).cloned().collect();
         let all = futures::future::join_all(running.iter().map(|exec| exec.ended()));
         // An exec that outlives init (it was in the host's pid namespace) is reported when it ends.
         let _ = tokio::time::timeout(EXECS_FIRST, all).await;
@@ -279,6 +317,7 @@ impl Task {
 
     /// Sets the bundle aside and publishes the removal.
     pub fn tell_deleted(&self, exit: &Exit) {
+        self.removed.cancel();
         for exec in self.execs.lock().values() {
             exec.set_gone();
         }
@@ -287,7 +326,11 @@ impl Task {
         let then = match self.bundle.set_aside() {
             Ok(aside) => Then::Remove(aside),
             Err(error) => {
-                tracing::warn!(container = self.id, error = gantry_rpc::chain(&error), "bundle stays where it is");
+                tracing::warn!(
+                    container = self.id,
+                    error = gantry_rpc::chain(&error),
+                    "bundle stays where it is"
+                );
                 Then::Remove(self.bundle.clone())
             }
         };
@@ -297,7 +340,13 @@ impl Task {
 
 /// The event of a task's removal.
 pub fn deleted(id: &str, pid: u32, exit: &Exit) -> TaskDelete {
-    TaskDelete { container_id: id.to_owned(), pid, exit_status: exit.status, exited_at: exit.at, id: String::new() }
+    TaskDelete {
+        container_id: id.to_owned(),
+        pid,
+        exit_status: exit.status,
+        exited_at: exit.at,
+        id: String::new(),
+    }
 }
 
 /// An exit that nobody saw: killed, now.

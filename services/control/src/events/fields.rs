@@ -31,7 +31,8 @@ impl Fields for Filterable<'_> {
             ("namespace", []) => some(&self.envelope.namespace),
             ("topic", []) => some(&self.envelope.topic),
             ("event", [_, ..]) => {
-                let texts = self.event.get_or_init(|| self.envelope.event.as_ref().map(texts).unwrap_or_default());
+                let texts =
+                    self.event.get_or_init(|| self.envelope.event.as_ref().map(texts).unwrap_or_default());
                 texts.get(&rest.join(".")).and_then(|text| some(text))
             }
             _ => None,

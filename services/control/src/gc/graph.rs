@@ -99,10 +99,14 @@ impl Graph {
 
     /// What exists and is reached neither from a root nor from `held`; and all that exists.
     pub fn unreached(&self, held: &HashSet<Resource>) -> (HashSet<Resource>, HashSet<Resource>) {
-        let roots = (0..self.vertices.len()).filter(|number| self.vertices[*number].exists && self.vertices[*number].root);
-        let reach = self.walk(roots.chain(held.iter().filter_map(|resource| self.numbers.get(resource).copied())));
+        let roots = (0..self.vertices.len())
+            .filter(|number| self.vertices[*number].exists && self.vertices[*number].root);
+        let reach =
+            self.walk(roots.chain(held.iter().filter_map(|resource| self.numbers.get(resource).copied())));
         let existing = || self.numbers.iter().filter(|(_, number)| self.vertices[**number].exists);
-        let unreached = existing().filter(|(_, number)| reach[**number] == Reach::No).map(|(resource, _)| resource.clone());
+        let unreached = existing()
+            .filter(|(_, number)| reach[**number] == Reach::No)
+            .map(|(resource, _)| resource.clone());
         (unreached.collect(), existing().map(|(resource, _)| resource.clone()).collect())
     }
 
@@ -155,7 +159,8 @@ mod tests {
         let mut graph = Graph::default();
         nodes.into_iter().for_each(|node| graph.add(node));
         let held = held.iter().map(|key| of(key)).collect();
-        let mut keys: Vec<String> = graph.unreached(&held).0.into_iter().map(|resource| resource.key).collect();
+        let mut keys: Vec<String> =
+            graph.unreached(&held).0.into_iter().map(|resource| resource.key).collect();
         keys.sort();
         keys
     }
@@ -166,7 +171,15 @@ mod tests {
             node.root = true;
             node
         };
-        let nodes = || vec![root(node("a", &["b"])), node("b", &["c"]), node("c", &["b", "missing"]), node("d", &["e"]), node("e", &[])];
+        let nodes = || {
+            vec![
+                root(node("a", &["b"])),
+                node("b", &["c"]),
+                node("c", &["b", "missing"]),
+                node("d", &["e"]),
+                node("e", &[]),
+            ]
+        };
         assert_eq!(unreached(nodes(), &[]), ["d", "e"]);
         assert_eq!(unreached(nodes(), &["d", "unknown"]), [""; 0]);
     }

@@ -56,7 +56,8 @@ pub struct Wait {
 impl Active {
     /// Begins a collection. There is none of that namespace yet.
     pub fn begin(&self, namespace: &str) -> Run {
-        let collection = Collection { stage: Stage::Marking { held: HashSet::new() }, over: CancellationToken::new() };
+        let collection =
+            Collection { stage: Stage::Marking { held: HashSet::new() }, over: CancellationToken::new() };
         self.collections.lock().insert(namespace.to_owned(), collection);
         Run { active: self.clone(), namespace: namespace.to_owned() }
     }
@@ -78,7 +79,8 @@ impl Active {
                 None
             }
             Stage::Sweeping { doomed, known } => {
-                let strangers: Vec<Resource> = resources.iter().filter(|resource| !known.contains(*resource)).cloned().collect();
+                let strangers: Vec<Resource> =
+                    resources.iter().filter(|resource| !known.contains(*resource)).cloned().collect();
                 if strangers.is_empty() && !resources.iter().any(|resource| doomed.contains(resource)) {
                     return None;
                 }
@@ -100,7 +102,12 @@ impl Run {
     }
 
     /// Seals, if no hold has come since there were `marked` of them.
-    pub fn seal(&self, marked: usize, doomed: HashSet<Resource>, known: HashSet<Resource>) -> Option<Arc<HashSet<Resource>>> {
+    pub fn seal(
+        &self,
+        marked: usize,
+        doomed: HashSet<Resource>,
+        known: HashSet<Resource>,
+    ) -> Option<Arc<HashSet<Resource>>> {
         let mut collections = self.active.collections.lock();
         let collection = collections.get_mut(&self.namespace)?;
         if matches!(&collection.stage, Stage::Marking { held } if held.len() != marked) {

@@ -111,7 +111,9 @@ impl<S: Store> Scheduler<S> {
                         self.state.lock().due.extend(names);
                         whole = Some(Instant::now());
                     }
-                    Err(error) => tracing::debug!(error = gantry_rpc::chain(&error), "not every store answers yet"),
+                    Err(error) => {
+                        tracing::debug!(error = gantry_rpc::chain(&error), "not every store answers yet")
+                    }
                 }
             }
             let pause = self.collect_due().await;
@@ -133,7 +135,11 @@ impl<S: Store> Scheduler<S> {
         let mut pause = Duration::ZERO;
         for namespace in due {
             if let Err(error) = self.collect(&namespace).await {
-                tracing::debug!(namespace, error = gantry_rpc::chain(&error), "not collected; to be tried again");
+                tracing::debug!(
+                    namespace,
+                    error = gantry_rpc::chain(&error),
+                    "not collected; to be tried again"
+                );
                 self.trigger(&namespace);
                 pause = RETRY;
             }

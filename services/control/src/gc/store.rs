@@ -1,7 +1,10 @@
 //! The stores that are collected, as the collector sees them.
 
+use std::time::Duration;
+
 use gantry_api::Peers;
 use gantry_proto::gantry::gc::v1 as pb;
+use tonic::Status;
 
 use super::Outcome;
 use super::graph::{Node, Resource};
@@ -18,13 +21,26 @@ pub trait Store: Send + Sync + 'static {
     /// Everything in the namespace, with what keeps it.
     fn scan(&self, namespace: &str) -> impl Future<Output = Result<Vec<Node>, Error>> + Send;
     /// Deletes what was not made or touched since the mark.
-    fn sweep(&self, namespace: &str, mark: u64, doomed: Vec<Resource>) -> impl Future<Output = Result<Outcome, Error>> + Send;
+    fn sweep(
+        &self,
+        namespace: &str,
+        mark: u64,
+        doomed: Vec<Resource>,
+    ) -> impl Future<Output = Result<Outcome, Error>> + Send;
     /// Stamps as used now; those that do not exist.
-    fn touch(&self, namespace: &str, resources: Vec<Resource>) -> impl Future<Output = Result<Vec<Resource>, Error>> + Send;
+    fn touch(
+        &self,
+        namespace: &str,
+        resources: Vec<Resource>,
+    ) -> impl Future<Output = Result<Vec<Resource>, Error>> + Send;
 }
 
 /// The services that implement `gantry.gc.v1.Collector`.
 pub const REMOTE: [&str; 4] = ["content", "snapshots", "images", "tasks"];
+
+/// How long a store may take for what it has in memory, and for what it must read or delete.
+const SHORT: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(120);
 
 /// A store in a process of its own.
 #[derive(Debug, Clone)]
@@ -37,6 +53,18 @@ impl Remote {
     /// All of them.
     pub fn all(peers: &Peers) -> Vec<Remote> {
         REMOTE.iter().map(|name| Remote { peers: peers.clone(), name }).collect()
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Error> {
+        let late = || Status::deadline_exceeded(format!("no answer within {} s", limit.as_secs()));
+        tokio::time::timeout(limit, call)
+            .await
+            .unwrap_or_else(|_| Err(late()))
+            .map_err(Error::peer(self.name))
     }
 }
 
@@ -51,40 +79,46 @@ impl Store for Remote {
     }
 
     async fn namespaces(&self) -> Result<Vec<String>, Error> {
-        let answer = self.peers.collector(self.name).namespaces(pb::NamespacesRequest {}).await;
-        Ok(answer.map_err(Error::peer(self.name))?.into_inner().namespaces)
+        let mut client = self.peers.collector(self.name);
+        let answer = self.within(SHORT, client.namespaces(pb::NamespacesRequest {})).await?;
+        Ok(answer.into_inner().namespaces)
     }
 
     async fn begin(&self, namespace: &str) -> Result<u64, Error> {
+        let mut client = self.peers.collector(self.name);
         let request = pb::BeginRequest { namespace: namespace.to_owned() };
-        let answer = self.peers.collector(self.name).begin(request).await;
-        Ok(answer.map_err(Error::peer(self.name))?.into_inner().mark)
+        Ok(self.within(SHORT, client.begin(request)).await?.into_inner().mark)
     }
 
     async fn scan(&self, namespace: &str) -> Result<Vec<Node>, Error> {
+        let mut client = self.peers.collector(self.name);
         let request = pb::ScanRequest { namespace: namespace.to_owned() };
-        let answer = self.peers.collector(self.name).scan(request).await;
-        let mut blocks = answer.map_err(Error::peer(self.name))?.into_inner();
-        let mut nodes = Vec::new();
-        while let Some(block) = blocks.message().await.map_err(Error::peer(self.name))? {
-            nodes.extend(block.nodes.into_iter().filter_map(node));
-        }
-        Ok(nodes)
+        let scan = async {
+            let mut blocks = client.scan(request).await?.into_inner();
+            let mut nodes = Vec::new();
+            while let Some(block) = blocks.message().await? {
+                nodes.extend(block.nodes.into_iter().filter_map(node));
+            }
+            Ok(nodes)
+        };
+        self.within(LONG, scan).await
     }
 
     async fn sweep(&self, namespace: &str, mark: u64, doomed: Vec<Resource>) -> Result<Outcome, Error> {
+        let mut client = self.peers.collector(self.name);
         let resources = doomed.into_iter().map(to_proto).collect();
         let request = pb::SweepRequest { namespace: namespace.to_owned(), mark, resources };
-        let answer = self.peers.collector(self.name).sweep(request).await;
-        let answer = answer.map_err(Error::peer(self.name))?.into_inner();
-        Ok(Outcome { removed: answer.removed.into_iter().map(from_proto).collect(), freed: answer.freed_bytes })
+        let answer = self.within(LONG, client.sweep(request)).await?.into_inner();
+        let removed = answer.removed.into_iter().map(from_proto).collect();
+        Ok(Outcome { removed, freed: answer.freed_bytes })
     }
 
     async fn touch(&self, namespace: &str, resources: Vec<Resource>) -> Result<Vec<Resource>, Error> {
+        let mut client = self.peers.collector(self.name);
         let resources = resources.into_iter().map(to_proto).collect();
         let request = pb::TouchRequest { namespace: namespace.to_owned(), resources };
-        let answer = self.peers.collector(self.name).touch(request).await;
-        Ok(answer.map_err(Error::peer(self.name))?.into_inner().missing.into_iter().map(from_proto).collect())
+        let answer = self.within(SHORT, client.touch(request)).await?.into_inner();
+        Ok(answer.missing.into_iter().map(from_proto).collect())
     }
 }
 

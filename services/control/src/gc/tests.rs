@@ -86,13 +86,6 @@ impl FakeStore {
         });
         resources
     }
-
-    fn any(&self) -> Option<Resource> {
-        let things = self.things.lock();
-        let mut names: Vec<&Resource> = things.by_name.keys().collect();
-        names.sort();
-        (!names.is_empty()).then(|| names[chance(names.len())].clone())
-    }
 }
 
 impl Store for FakeStore {
@@ -113,13 +106,19 @@ impl Store for FakeStore {
 
     async fn scan(&self, _namespace: &str) -> Result<Vec<Node>, Error> {
         perhaps().await;
-        let nodes = self.things.lock().by_name.iter().map(|(resource, thing)| Node {
-            resource: resource.clone(),
-            root: thing.root,
-            references: thing.references.clone(),
-            kept_by: Vec::new(),
-            flat: false,
-        }).collect();
+        let nodes = self
+            .things
+            .lock()
+            .by_name
+            .iter()
+            .map(|(resource, thing)| Node {
+                resource: resource.clone(),
+                root: thing.root,
+                references: thing.references.clone(),
+                kept_by: Vec::new(),
+                flat: false,
+            })
+            .collect();
         perhaps().await;
         Ok(nodes)
     }
@@ -151,7 +150,10 @@ struct World {
     content: FakeStore,
     images: FakeStore,
     collector: Collector<FakeStore>,
+    /// Images that clients were told they have.
     acknowledged: Arc<Mutex<HashSet<Resource>>>,
+    /// Content that clients were told of: only that is ever referred to.
+    offered: Arc<Mutex<BTreeSet<Resource>>>,
 }
 
 impl World {
@@ -159,7 +161,7 @@ impl World {
         let (content, images) = (FakeStore::new("content"), FakeStore::new("images"));
         let leases = Leases::new(Database::open(folder.join("db"), &[LEASES, RESOURCES]).unwrap());
         let collector = Collector::new(vec![content.clone(), images.clone()], leases);
-        World { content, images, collector, acknowledged: Arc::default() }
+        World { content, images, collector, acknowledged: Arc::default(), offered: Arc::default() }
     }
 
     /// Every acknowledged image has everything below it.
@@ -176,9 +178,17 @@ impl World {
         }
     }
 
+    /// Something that a client may know of; it may be gone.
+    fn any(&self) -> Option<Resource> {
+        let offered = self.offered.lock();
+        let there: Vec<&Resource> =
+            offered.iter().filter(|resource| self.content.get(resource).is_some()).collect();
+        (!there.is_empty()).then(|| there[chance(there.len())].clone())
+    }
+
     /// Makes something that refers to what is there, as services do: record, hold, acknowledge or undo.
     async fn refer(&self, store: &FakeStore, name: String, root: bool) {
-        let mut references: Vec<Resource> = (0..1 + chance(2)).filter_map(|_| self.content.any()).collect();
+        let mut references: Vec<Resource> = (0..1 + chance(2)).filter_map(|_| self.any()).collect();
         references.sort();
         references.dedup();
         if references.is_empty() {
@@ -191,7 +201,9 @@ impl World {
             Ok(()) if root => {
                 self.acknowledged.lock().insert(resource);
             }
-            Ok(()) => {}
+            Ok(()) => {
+                self.offered.lock().insert(resource);
+            }
             Err(Error::Gone(_)) => store.remove(&resource),
             Err(error) => panic!("{error}"),
         }
@@ -201,7 +213,8 @@ impl World {
         for step in 0..60 {
             match chance(10) {
                 0..3 => {
-                    self.content.put(&format!("blob-{number}-{step}"), false, Vec::new());
+                    let blob = self.content.put(&format!("blob-{number}-{step}"), false, Vec::new());
+                    self.offered.lock().insert(blob);
                 }
                 3..6 => self.refer(&self.content, format!("manifest-{number}-{step}"), false).await,
                 6..9 => self.refer(&self.images, format!("image-{number}-{step}"), true).await,
@@ -227,10 +240,11 @@ fn no_acknowledged_reference_dangles() {
     let mut collections = 0;
     for seed in 0..150 {
         CHANCE.with(|chance| *chance.borrow_mut() = StdRng::seed_from_u64(seed));
-        let world = World { content: FakeStore::new("content"), images: FakeStore::new("images"), ..world.clone() };
+        let world =
+            World { content: FakeStore::new("content"), images: FakeStore::new("images"), ..world.clone() };
         let stores = vec![world.content.clone(), world.images.clone()];
         let collector = Collector::new(stores, world.collector.leases.clone());
-        let world = World { collector, acknowledged: Arc::default(), ..world };
+        let world = World { collector, acknowledged: Arc::default(), offered: Arc::default(), ..world };
         runtime.block_on(async {
             let clients = futures::future::join_all((0..4).map(|number| world.clone().client(number, seed)));
             let collecting = async {
@@ -240,9 +254,10 @@ fn no_acknowledged_reference_dangles() {
                     tokio::task::yield_now().await;
                 }
             };
-            futures::pin_mut!(clients);
-            futures::pin_mut!(collecting);
-            futures::future::select(clients, collecting).await;
+            tokio::select! {
+                _ = clients => {}
+                _ = collecting => {}
+            }
             // When all is quiet, exactly what is wanted is left.
             world.collector.collect(NAMESPACE).await.unwrap();
             world.check(seed);

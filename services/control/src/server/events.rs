@@ -37,13 +37,17 @@ impl<S: Store> Api for Server<S> {
     }
 
     async fn forward(&self, request: Request<pb::ForwardRequest>) -> Result<Response<()>, Status> {
-        let envelope = request.into_inner().envelope.ok_or_else(|| Status::invalid_argument("envelope is required"))?;
+        let envelope =
+            request.into_inner().envelope.ok_or_else(|| Status::invalid_argument("envelope is required"))?;
         events::validate(&envelope).map_err(status)?;
         self.announcer.announce(&envelope);
         Ok(Response::new(()))
     }
 
-    async fn subscribe(&self, request: Request<pb::SubscribeRequest>) -> Result<Response<Subscription>, Status> {
+    async fn subscribe(
+        &self,
+        request: Request<pb::SubscribeRequest>,
+    ) -> Result<Response<Subscription>, Status> {
         self.bus.subscribe(&request.get_ref().filters).map(Response::new).map_err(status)
     }
 }

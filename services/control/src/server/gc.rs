@@ -6,9 +6,9 @@ use gantry_rpc::status;
 use tonic::{Request, Response, Status};
 
 use crate::error::Error;
-use crate::gc::store::{Store, from_proto, to_proto};
 use crate::gc::graph::Resource;
 use crate::gc::schedule::Scheduler;
+use crate::gc::store::{Store, from_proto, to_proto};
 use crate::gc::{Collector, Outcome};
 
 /// The server.
@@ -39,7 +39,10 @@ impl<S: Store> Server<S> {
 
 #[tonic::async_trait]
 impl<S: Store> Api for Server<S> {
-    async fn collect(&self, request: Request<pb::CollectRequest>) -> Result<Response<pb::CollectResponse>, Status> {
+    async fn collect(
+        &self,
+        request: Request<pb::CollectRequest>,
+    ) -> Result<Response<pb::CollectResponse>, Status> {
         let outcome = self.collect(request.into_inner().namespace).await.map_err(status)?;
         let removed = outcome.removed.into_iter().map(to_proto).collect();
         Ok(Response::new(pb::CollectResponse { removed, freed_bytes: outcome.freed }))

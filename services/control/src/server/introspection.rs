@@ -22,7 +22,10 @@ impl Server {
 
 #[tonic::async_trait]
 impl Api for Server {
-    async fn plugins(&self, request: Request<pb::PluginsRequest>) -> Result<Response<pb::PluginsResponse>, Status> {
+    async fn plugins(
+        &self,
+        request: Request<pb::PluginsRequest>,
+    ) -> Result<Response<pb::PluginsResponse>, Status> {
         let plugins = self.plugins.list(&request.get_ref().filters).map_err(status)?;
         Ok(Response::new(pb::PluginsResponse { plugins }))
     }
@@ -36,7 +39,10 @@ impl Api for Server {
         }))
     }
 
-    async fn plugin_info(&self, request: Request<pb::PluginInfoRequest>) -> Result<Response<pb::PluginInfoResponse>, Status> {
+    async fn plugin_info(
+        &self,
+        request: Request<pb::PluginInfoRequest>,
+    ) -> Result<Response<pb::PluginInfoResponse>, Status> {
         let request = request.into_inner();
         let plugin = self.plugins.get(&request.r#type, &request.id).map_err(status)?;
         Ok(Response::new(pb::PluginInfoResponse { plugin: Some(plugin), extra: None }))

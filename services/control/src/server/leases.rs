@@ -31,7 +31,10 @@ fn resource(resource: Option<pb::Resource>) -> Result<pb::Resource, Status> {
 
 #[tonic::async_trait]
 impl<S: Store> Api for Server<S> {
-    async fn create(&self, request: Request<pb::CreateRequest>) -> Result<Response<pb::CreateResponse>, Status> {
+    async fn create(
+        &self,
+        request: Request<pb::CreateRequest>,
+    ) -> Result<Response<pb::CreateResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let pb::CreateRequest { id, labels } = request.into_inner();
         let lease = self.leases.create(&namespace, id, labels.into()).await.map_err(status)?;
@@ -67,7 +70,10 @@ impl<S: Store> Api for Server<S> {
         Ok(Response::new(()))
     }
 
-    async fn delete_resource(&self, request: Request<pb::DeleteResourceRequest>) -> Result<Response<()>, Status> {
+    async fn delete_resource(
+        &self,
+        request: Request<pb::DeleteResourceRequest>,
+    ) -> Result<Response<()>, Status> {
         let namespace = context::namespace(&request)?;
         let request = request.into_inner();
         let resource = resource(request.resource)?;

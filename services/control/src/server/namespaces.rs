@@ -50,10 +50,15 @@ impl<S: Store> Server<S> {
         let name: Namespace = name.parse()?;
         let census = self.collector.census(name.as_str()).await?;
         if !census.is_empty() {
-            let remains = census.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(", ");
+            let remains =
+                census.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(", ");
             return Err(Error::NamespaceNotEmpty { name: name.to_string(), remains });
         }
-        if self.records.delete(&name).await? { Ok(()) } else { Err(Error::NamespaceNotFound(name.to_string())) }
+        if self.records.delete(&name).await? {
+            Ok(())
+        } else {
+            Err(Error::NamespaceNotFound(name.to_string()))
+        }
     }
 }
 
@@ -63,7 +68,10 @@ fn required(namespace: Option<pb::Namespace>) -> Result<pb::Namespace, Status> {
 
 #[tonic::async_trait]
 impl<S: Store> Api for Server<S> {
-    async fn get(&self, request: Request<pb::GetNamespaceRequest>) -> Result<Response<pb::GetNamespaceResponse>, Status> {
+    async fn get(
+        &self,
+        request: Request<pb::GetNamespaceRequest>,
+    ) -> Result<Response<pb::GetNamespaceResponse>, Status> {
         let name = request.into_inner().name;
         // Clients ask for labels before anything is in a namespace: it need not exist.
         let record = self.records.find(&name).map_err(status)?;
@@ -96,9 +104,11 @@ impl<S: Store> Api for Server<S> {
     ) -> Result<Response<pb::UpdateNamespaceResponse>, Status> {
         let request = request.into_inner();
         let namespace = required(request.namespace)?;
-        let name: Namespace = namespace.name.parse().map_err(|error: gantry_types::Error| status(Error::from(error)))?;
+        let name: Namespace =
+            namespace.name.parse().map_err(|error: gantry_types::Error| status(Error::from(error)))?;
         let mask = request.update_mask.unwrap_or_default().paths;
-        let record = self.records.update(&name, &Labels::from(namespace.labels), &mask).await.map_err(status)?;
+        let record =
+            self.records.update(&name, &Labels::from(namespace.labels), &mask).await.map_err(status)?;
         let event = NamespaceUpdate { name: record.name.clone(), labels: record.labels.clone() };
         self.announcer.tell(&record.name, "/namespaces/update", &event);
         Ok(Response::new(pb::UpdateNamespaceResponse { namespace: Some(record) }))

@@ -12,18 +12,25 @@ async fn namespaces_are_those_made_and_those_used() {
     let world = World::new().await;
     let mut client = world.peers.namespaces();
     let create = |name: &str| namespaces::CreateNamespaceRequest {
-        namespace: Some(namespaces::Namespace { name: name.into(), labels: [("a".into(), "1".into())].into() }),
+        namespace: Some(namespaces::Namespace {
+            name: name.into(),
+            labels: [("a".into(), "1".into())].into(),
+        }),
     };
     client.create(create("made")).await.unwrap();
     assert_eq!(client.create(create("made")).await.unwrap_err().code(), Code::AlreadyExists);
     assert_eq!(client.create(create("a/b")).await.unwrap_err().code(), Code::InvalidArgument);
     world.store.blobs.lock().push("sha256:a".into());
     assert_eq!(client.create(create("test")).await.unwrap_err().code(), Code::AlreadyExists);
-    let listed = client.list(namespaces::ListNamespacesRequest::default()).await.unwrap().into_inner().namespaces;
+    let listed =
+        client.list(namespaces::ListNamespacesRequest::default()).await.unwrap().into_inner().namespaces;
     assert_eq!(listed.iter().map(|namespace| namespace.name.as_str()).collect::<Vec<_>>(), ["made", "test"]);
 
     let update = namespaces::UpdateNamespaceRequest {
-        namespace: Some(namespaces::Namespace { name: "made".into(), labels: [("b".into(), "2".into())].into() }),
+        namespace: Some(namespaces::Namespace {
+            name: "made".into(),
+            labels: [("b".into(), "2".into())].into(),
+        }),
         update_mask: Some(prost_types::FieldMask { paths: vec!["labels.b".into(), "labels.a".into()] }),
     };
     let updated = client.update(update).await.unwrap().into_inner().namespace.unwrap();
@@ -41,7 +48,13 @@ async fn namespaces_are_those_made_and_those_used() {
 async fn what_no_lease_keeps_is_collected() {
     let world = World::new().await;
     let mut client = world.peers.leases();
-    let lease = client.create(world.request(leases::CreateRequest::default())).await.unwrap().into_inner().lease.unwrap();
+    let lease = client
+        .create(world.request(leases::CreateRequest::default()))
+        .await
+        .unwrap()
+        .into_inner()
+        .lease
+        .unwrap();
     assert!(lease.id.contains('-'));
     let add = |id: &str| leases::AddResourceRequest {
         id: lease.id.clone(),
@@ -57,7 +70,10 @@ async fn what_no_lease_keeps_is_collected() {
     world.peers.gc().hold(hold("kept")).await.unwrap();
     assert_eq!(world.peers.gc().hold(hold("other")).await.unwrap_err().code(), Code::NotFound);
 
-    let listed = client.list_resources(world.request(leases::ListResourcesRequest { id: lease.id.clone() })).await.unwrap();
+    let listed = client
+        .list_resources(world.request(leases::ListResourcesRequest { id: lease.id.clone() }))
+        .await
+        .unwrap();
     assert_eq!(listed.into_inner().resources.len(), 1);
     let delete = || leases::DeleteRequest { id: lease.id.clone(), sync: true };
     client.delete(world.request(delete())).await.unwrap();

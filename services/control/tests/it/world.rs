@@ -34,16 +34,25 @@ impl Content for Store {
     type ReadStream = Boxed<content::ReadContentResponse>;
     type WriteStream = Boxed<content::WriteContentResponse>;
 
-    async fn info(&self, request: Request<content::InfoRequest>) -> Result<Response<content::InfoResponse>, Status> {
+    async fn info(
+        &self,
+        request: Request<content::InfoRequest>,
+    ) -> Result<Response<content::InfoResponse>, Status> {
         let namespace = gantry_rpc::context::namespace(&request)?;
         Err(Status::not_found(format!("blob {} in {namespace}: not found", request.get_ref().digest)))
     }
 
-    async fn update(&self, _: Request<content::UpdateRequest>) -> Result<Response<content::UpdateResponse>, Status> {
+    async fn update(
+        &self,
+        _: Request<content::UpdateRequest>,
+    ) -> Result<Response<content::UpdateResponse>, Status> {
         Err(Status::unimplemented("update"))
     }
 
-    async fn list(&self, _: Request<content::ListContentRequest>) -> Result<Response<Self::ListStream>, Status> {
+    async fn list(
+        &self,
+        _: Request<content::ListContentRequest>,
+    ) -> Result<Response<Self::ListStream>, Status> {
         Err(Status::unimplemented("list"))
     }
 
@@ -52,7 +61,10 @@ impl Content for Store {
     }
 
     /// Blocks of 1 MiB, without end when the size is 0.
-    async fn read(&self, request: Request<content::ReadContentRequest>) -> Result<Response<Self::ReadStream>, Status> {
+    async fn read(
+        &self,
+        request: Request<content::ReadContentRequest>,
+    ) -> Result<Response<Self::ReadStream>, Status> {
         let (size, reading) = (request.get_ref().size, self.reading.clone());
         let (sender, receiver) = tokio::sync::mpsc::channel(1);
         tokio::spawn(async move {
@@ -69,7 +81,10 @@ impl Content for Store {
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
-    async fn status(&self, _: Request<content::StatusRequest>) -> Result<Response<content::StatusResponse>, Status> {
+    async fn status(
+        &self,
+        _: Request<content::StatusRequest>,
+    ) -> Result<Response<content::StatusResponse>, Status> {
         Err(Status::unimplemented("status"))
     }
 
@@ -102,7 +117,10 @@ impl Content for Store {
 impl Collector for Store {
     type ScanStream = Boxed<gc::ScanResponse>;
 
-    async fn namespaces(&self, _: Request<gc::NamespacesRequest>) -> Result<Response<gc::NamespacesResponse>, Status> {
+    async fn namespaces(
+        &self,
+        _: Request<gc::NamespacesRequest>,
+    ) -> Result<Response<gc::NamespacesResponse>, Status> {
         let namespaces = if self.blobs.lock().is_empty() { Vec::new() } else { vec!["test".into()] };
         Ok(Response::new(gc::NamespacesResponse { namespaces }))
     }
@@ -113,10 +131,13 @@ impl Collector for Store {
 
     async fn scan(&self, request: Request<gc::ScanRequest>) -> Result<Response<Self::ScanStream>, Status> {
         let here = request.get_ref().namespace == "test";
-        let blobs = self.blobs.lock().iter().filter(|_| here).map(|key| gc::Node {
-            resource: Some(resource(key)),
-            ..Default::default()
-        }).collect();
+        let blobs = self
+            .blobs
+            .lock()
+            .iter()
+            .filter(|_| here)
+            .map(|key| gc::Node { resource: Some(resource(key)), ..Default::default() })
+            .collect();
         Ok(Response::new(Box::pin(tokio_stream::once(Ok(gc::ScanResponse { nodes: blobs })))))
     }
 
@@ -143,7 +164,11 @@ pub struct Island(Option<tokio::runtime::Runtime>);
 
 impl Island {
     fn run(work: impl Future<Output = ()> + Send + 'static) -> Island {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
         runtime.spawn(work);
         Island(Some(runtime))
     }

@@ -16,7 +16,9 @@ impl Fields for Filterable<'_> {
             ["id"] => &self.0.id,
             ["image"] => &self.0.image,
             ["runtime", "name"] => &self.0.runtime.as_ref()?.name,
-            ["labels", key @ ..] => return self.0.labels.get(&key.join(".")).map(|value| Cow::Borrowed(value.as_str())),
+            ["labels", key @ ..] => {
+                return self.0.labels.get(&key.join(".")).map(|value| Cow::Borrowed(value.as_str()));
+            }
             _ => return None,
         };
         (!value.is_empty()).then_some(Cow::Borrowed(value.as_str()))

@@ -23,7 +23,9 @@ pub fn apply(mut stored: Container, update: Container, mask: &[String]) -> Resul
 }
 
 fn unchanged(stored: &Container, update: &Container) -> Result<(), Error> {
-    let name = |container: &Container| container.runtime.as_ref().map(|runtime| runtime.name.clone()).unwrap_or_default();
+    let name = |container: &Container| {
+        container.runtime.as_ref().map(|runtime| runtime.name.clone()).unwrap_or_default()
+    };
     let changed = if stored.snapshotter != update.snapshotter {
         "snapshotter"
     } else if name(stored) != name(update) {
@@ -83,7 +85,10 @@ mod tests {
     fn snapshotter_and_runtime_stay() {
         let mut update = container("a", "1");
         update.snapshotter = "native".into();
-        assert!(matches!(apply(container("a", "1"), update.clone(), &[]), Err(Error::InvalidContainer { .. })));
+        assert!(matches!(
+            apply(container("a", "1"), update.clone(), &[]),
+            Err(Error::InvalidContainer { .. })
+        ));
         assert!(apply(container("a", "1"), update, &["image".into()]).is_ok());
     }
 }

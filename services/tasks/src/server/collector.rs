@@ -55,37 +55,53 @@ fn node(container: Container) -> pb::Node {
 impl Api for Server {
     type ScanStream = std::pin::Pin<Box<dyn Stream<Item = Result<pb::ScanResponse, Status>> + Send>>;
 
-    async fn namespaces(&self, _request: Request<pb::NamespacesRequest>) -> Result<Response<pb::NamespacesResponse>, Status> {
+    async fn namespaces(
+        &self,
+        _request: Request<pb::NamespacesRequest>,
+    ) -> Result<Response<pb::NamespacesResponse>, Status> {
         let namespaces = self.containers.namespaces().map_err(Error::into_status)?;
         Ok(Response::new(pb::NamespacesResponse { namespaces }))
     }
 
-    async fn begin(&self, _request: Request<pb::BeginRequest>) -> Result<Response<pb::BeginResponse>, Status> {
+    async fn begin(
+        &self,
+        _request: Request<pb::BeginRequest>,
+    ) -> Result<Response<pb::BeginResponse>, Status> {
         Ok(Response::new(pb::BeginResponse { mark: 0 }))
     }
 
     async fn scan(&self, request: Request<pb::ScanRequest>) -> Result<Response<Self::ScanStream>, Status> {
-        let containers = self.containers.list(&request.into_inner().namespace, &[]).map_err(Error::into_status)?;
+        let containers =
+            self.containers.list(&request.into_inner().namespace, &[]).map_err(Error::into_status)?;
         let nodes: Vec<pb::Node> = containers.into_iter().map(node).collect();
-        let blocks: Vec<_> = nodes.chunks(BLOCK).map(|nodes| Ok(pb::ScanResponse { nodes: nodes.to_vec() })).collect();
+        let blocks: Vec<_> =
+            nodes.chunks(BLOCK).map(|nodes| Ok(pb::ScanResponse { nodes: nodes.to_vec() })).collect();
         Ok(Response::new(Box::pin(tokio_stream::iter(blocks))))
     }
 
-    async fn sweep(&self, _request: Request<pb::SweepRequest>) -> Result<Response<pb::SweepResponse>, Status> {
+    async fn sweep(
+        &self,
+        _request: Request<pb::SweepRequest>,
+    ) -> Result<Response<pb::SweepResponse>, Status> {
         Ok(Response::new(pb::SweepResponse::default()))
     }
 
     async fn touch(&self, request: Request<pb::TouchRequest>) -> Result<Response<pb::TouchResponse>, Status> {
         let request = request.into_inner();
-        let namespace: Namespace =
-            request.namespace.parse().map_err(|error: gantry_types::Error| Error::from(error).into_status())?;
+        let namespace: Namespace = request
+            .namespace
+            .parse()
+            .map_err(|error: gantry_types::Error| Error::from(error).into_status())?;
         let there: BTreeSet<String> = request
             .resources
             .iter()
-            .filter(|resource| resource.r#type == TYPE && self.containers.get(&namespace, &resource.key).is_ok())
+            .filter(|resource| {
+                resource.r#type == TYPE && self.containers.get(&namespace, &resource.key).is_ok()
+            })
             .map(|resource| resource.key.clone())
             .collect();
-        let missing = request.resources.into_iter().filter(|resource| !there.contains(&resource.key)).collect();
+        let missing =
+            request.resources.into_iter().filter(|resource| !there.contains(&resource.key)).collect();
         Ok(Response::new(pb::TouchResponse { missing }))
     }
 }

@@ -33,8 +33,10 @@ impl Server {
         if container.snapshot_key.is_empty() {
             return Ok(());
         }
-        let snapshot =
-            Resource { r#type: format!("snapshots/{}", container.snapshotter), key: container.snapshot_key.clone() };
+        let snapshot = Resource {
+            r#type: format!("snapshots/{}", container.snapshotter),
+            key: container.snapshot_key.clone(),
+        };
         let request = HoldRequest { namespace: namespace.to_string(), resources: vec![snapshot] };
         match self.peers.gc().hold(request).await {
             Ok(_) => Ok(()),
@@ -46,7 +48,11 @@ impl Server {
         }
     }
 
-    async fn create_held(&self, namespace: &Namespace, container: pb::Container) -> Result<pb::Container, Error> {
+    async fn create_held(
+        &self,
+        namespace: &Namespace,
+        container: pb::Container,
+    ) -> Result<pb::Container, Error> {
         let stored = self.containers.create(namespace, container).await?;
         if let Err(error) = self.hold(namespace, &stored).await {
             self.containers.delete(namespace, &stored.id).await?;
@@ -67,9 +73,13 @@ fn required(container: Option<pb::Container>) -> Result<pb::Container, Status> {
 
 #[tonic::async_trait]
 impl Api for Server {
-    type ListStreamStream = std::pin::Pin<Box<dyn Stream<Item = Result<pb::ListContainerMessage, Status>> + Send>>;
+    type ListStreamStream =
+        std::pin::Pin<Box<dyn Stream<Item = Result<pb::ListContainerMessage, Status>> + Send>>;
 
-    async fn get(&self, request: Request<pb::GetContainerRequest>) -> Result<Response<pb::GetContainerResponse>, Status> {
+    async fn get(
+        &self,
+        request: Request<pb::GetContainerRequest>,
+    ) -> Result<Response<pb::GetContainerResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let container = self.containers.get(&namespace, &request.get_ref().id).map_err(Error::into_status)?;
         Ok(Response::new(pb::GetContainerResponse { container: Some(container) }))
@@ -88,7 +98,9 @@ impl Api for Server {
         request: Request<pb::ListContainersRequest>,
     ) -> Result<Response<Self::ListStreamStream>, Status> {
         let containers = self.list(&request)?;
-        let messages = containers.into_iter().map(|container| Ok(pb::ListContainerMessage { container: Some(container) }));
+        let messages = containers
+            .into_iter()
+            .map(|container| Ok(pb::ListContainerMessage { container: Some(container) }));
         Ok(Response::new(Box::pin(tokio_stream::iter(messages))))
     }
 
@@ -122,7 +134,10 @@ impl Api for Server {
         if stored.snapshot_key != before.snapshot_key
             && let Err(error) = self.hold(&namespace, &stored).await
         {
-            self.containers.update(&namespace, before, &["snapshotkey".into()]).await.map_err(Error::into_status)?;
+            self.containers
+                .update(&namespace, before, &["snapshotkey".into()])
+                .await
+                .map_err(Error::into_status)?;
             return Err(error.into_status());
         }
         let event = ContainerUpdate {
@@ -139,7 +154,12 @@ impl Api for Server {
         let namespace = context::namespace(&request)?;
         let id = request.into_inner().id;
         self.containers.delete(&namespace, &id).await.map_err(Error::into_status)?;
-        self.publisher.publish(namespace.as_str(), "/containers/delete", &ContainerDelete { id }, Then::Nothing);
+        self.publisher.publish(
+            namespace.as_str(),
+            "/containers/delete",
+            &ContainerDelete { id },
+            Then::Nothing,
+        );
         Ok(Response::new(()))
     }
 }

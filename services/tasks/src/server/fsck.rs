@@ -26,7 +26,8 @@ impl Server {
 #[tonic::async_trait]
 impl Api for Server {
     async fn check(&self, request: Request<FsckRequest>) -> Result<Response<FsckResponse>, Status> {
-        let strays = strays::check(&self.tasks, request.get_ref().repair).await.map_err(Error::into_status)?;
+        let strays =
+            strays::check(&self.tasks, request.get_ref().repair).await.map_err(Error::into_status)?;
         Ok(Response::new(FsckResponse { strays }))
     }
 }

@@ -111,7 +111,10 @@ impl Fields for ById<'_> {
 
 #[tonic::async_trait]
 impl Api for Server {
-    async fn create(&self, request: Request<pb::CreateTaskRequest>) -> Result<Response<pb::CreateTaskResponse>, Status> {
+    async fn create(
+        &self,
+        request: Request<pb::CreateTaskRequest>,
+    ) -> Result<Response<pb::CreateTaskResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let request = request.into_inner();
         let container_id = request.container_id.clone();
@@ -127,7 +130,10 @@ impl Api for Server {
         answered(started.map(|pid| pb::StartResponse { pid }))
     }
 
-    async fn delete(&self, request: Request<pb::DeleteTaskRequest>) -> Result<Response<pb::DeleteResponse>, Status> {
+    async fn delete(
+        &self,
+        request: Request<pb::DeleteTaskRequest>,
+    ) -> Result<Response<pb::DeleteResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let id = request.into_inner().container_id;
         let tasks = self.tasks.clone();
@@ -155,7 +161,10 @@ impl Api for Server {
         answered(process.map(|process| pb::GetResponse { process: Some(process) }))
     }
 
-    async fn list(&self, request: Request<pb::ListTasksRequest>) -> Result<Response<pb::ListTasksResponse>, Status> {
+    async fn list(
+        &self,
+        request: Request<pb::ListTasksRequest>,
+    ) -> Result<Response<pb::ListTasksResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let all = self.tasks.list(namespace.as_str());
         let tasks = futures::future::join_all(all.into_iter().map(glance)).await;
@@ -204,11 +213,18 @@ impl Api for Server {
         answered(self.tasks.to_the_end(async move { task.resume().await }).await)
     }
 
-    async fn list_pids(&self, request: Request<pb::ListPidsRequest>) -> Result<Response<pb::ListPidsResponse>, Status> {
+    async fn list_pids(
+        &self,
+        request: Request<pb::ListPidsRequest>,
+    ) -> Result<Response<pb::ListPidsResponse>, Status> {
         let (task, _) = self.task(request, |request| &request.container_id)?;
         let pids = task.client().pids().await;
         let info = |process: ProcessInfo| ProcessInfo { pid: process.pid, info: process.info };
-        answered(pids.map(|pids| pb::ListPidsResponse { processes: pids.processes.into_iter().map(info).collect() }))
+        answered(
+            pids.map(|pids| pb::ListPidsResponse {
+                processes: pids.processes.into_iter().map(info).collect(),
+            }),
+        )
     }
 
     async fn checkpoint(
@@ -228,11 +244,17 @@ impl Api for Server {
         answered(task.client().update(update).await)
     }
 
-    async fn metrics(&self, request: Request<pb::MetricsRequest>) -> Result<Response<pb::MetricsResponse>, Status> {
+    async fn metrics(
+        &self,
+        request: Request<pb::MetricsRequest>,
+    ) -> Result<Response<pb::MetricsResponse>, Status> {
         let namespace = context::namespace(&request)?;
-        let filters = FilterSet::parse(&request.get_ref().filters).map_err(|error| Error::from(error).into_status())?;
+        let filters =
+            FilterSet::parse(&request.get_ref().filters).map_err(|error| Error::from(error).into_status())?;
         let mut chosen = self.tasks.list(namespace.as_str());
-        chosen.retain(|task| filters.matches(&ById(task.id())) && !matches!(task.init().phase(), Phase::Exited(_)));
+        chosen.retain(|task| {
+            filters.matches(&ById(task.id())) && !matches!(task.init().phase(), Phase::Exited(_))
+        });
         let metrics = futures::future::join_all(chosen.into_iter().map(metric)).await;
         Ok(Response::new(pb::MetricsResponse { metrics: metrics.into_iter().flatten().collect() }))
     }

@@ -44,7 +44,8 @@ impl SearchPath {
     /// The shim binary for `runtime`.
     pub fn resolve(&self, runtime: &str) -> Result<PathBuf, Error> {
         let runtime = if runtime.is_empty() { DEFAULT_RUNTIME } else { runtime };
-        let missing = |binary: &str| Error::RuntimeMissing { runtime: runtime.to_owned(), binary: binary.to_owned() };
+        let missing =
+            |binary: &str| Error::RuntimeMissing { runtime: runtime.to_owned(), binary: binary.to_owned() };
         if runtime.starts_with('/') {
             let path = PathBuf::from(runtime);
             return if is_executable(&path) { Ok(path) } else { Err(missing(runtime)) };

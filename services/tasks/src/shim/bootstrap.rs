@@ -36,13 +36,17 @@ impl Bootstrap {
         let bootstrap = if trimmed.starts_with(b"{") {
             serde_json::from_slice(trimmed).map_err(|error| format!("unreadable answer: {error}"))?
         } else if trimmed.starts_with(b"unix://") || trimmed.starts_with(b"/") {
-            let address = String::from_utf8(trimmed.to_vec()).map_err(|_| "its address is not text".to_owned())?;
+            let address =
+                String::from_utf8(trimmed.to_vec()).map_err(|_| "its address is not text".to_owned())?;
             Bootstrap { version: 2, address, protocol: Protocol::Ttrpc }
         } else {
             Bootstrap::from_proto(output)?
         };
         if bootstrap.version > NEWEST {
-            return Err(format!("it speaks version {} of the task service; {NEWEST} is the newest known", bootstrap.version));
+            return Err(format!(
+                "it speaks version {} of the task service; {NEWEST} is the newest known",
+                bootstrap.version
+            ));
         }
         Ok(Bootstrap { version: bootstrap.version.max(2), ..bootstrap })
     }
@@ -82,7 +86,12 @@ mod tests {
         assert_eq!((json.version, json.socket(), json.protocol), (3, "/s/x", Protocol::Grpc));
         let text = Bootstrap::parse(b"unix:///s/y\n").unwrap();
         assert_eq!((text.version, text.socket(), text.protocol), (2, "/s/y", Protocol::Ttrpc));
-        let result = BootstrapResult { version: 3, address: "unix:///s/z".into(), protocol: "ttrpc".into(), ..Default::default() };
+        let result = BootstrapResult {
+            version: 3,
+            address: "unix:///s/z".into(),
+            protocol: "ttrpc".into(),
+            ..Default::default()
+        };
         let proto = Bootstrap::parse(&result.encode_to_vec()).unwrap();
         assert_eq!((proto.version, proto.socket(), proto.protocol), (3, "/s/z", Protocol::Ttrpc));
         assert_eq!(Bootstrap::parse(&json.to_json()).unwrap(), json);

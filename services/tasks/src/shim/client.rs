@@ -76,7 +76,13 @@ impl Client {
         }
     }
 
-    async fn call<Q, R>(&self, service: &str, method: &'static str, request: Q, limit: Option<Duration>) -> Result<R, Failure>
+    async fn call<Q, R>(
+        &self,
+        service: &str,
+        method: &'static str,
+        request: Q,
+        limit: Option<Duration>,
+    ) -> Result<R, Failure>
     where
         Q: Message + Send + Sync + 'static,
         R: Message + Default + Send + Sync + 'static,
@@ -89,13 +95,19 @@ impl Client {
         };
         match limit {
             None => call.await,
-            Some(limit) => tokio::time::timeout(limit, call)
-                .await
-                .unwrap_or_else(|_| Err(Failure::Away(format!("{method}: no answer within {} s", limit.as_secs())))),
+            Some(limit) => tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
+                Err(Failure::Away(format!("{method}: no answer within {} s", limit.as_secs())))
+            }),
         }
     }
 
-    async fn grpc<Q, R>(&self, channel: Channel, service: &str, method: &str, request: Q) -> Result<R, Failure>
+    async fn grpc<Q, R>(
+        &self,
+        channel: Channel,
+        service: &str,
+        method: &str,
+        request: Q,
+    ) -> Result<R, Failure>
     where
         Q: Message + Send + Sync + 'static,
         R: Message + Default + Send + Sync + 'static,

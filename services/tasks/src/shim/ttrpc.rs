@@ -98,20 +98,32 @@ impl Client {
     }
 
     /// One unary call.
-    pub async fn call<Q, R>(&self, namespace: &str, service: &str, method: &str, request: &Q) -> Result<R, Failure>
+    pub async fn call<Q, R>(
+        &self,
+        namespace: &str,
+        service: &str,
+        method: &str,
+        request: &Q,
+    ) -> Result<R, Failure>
     where
         Q: Message,
         R: Message + Default,
     {
-        let metadata = vec![KeyValue { key: "containerd-namespace-ttrpc".into(), value: namespace.to_owned() }];
+        let metadata =
+            vec![KeyValue { key: "containerd-namespace-ttrpc".into(), value: namespace.to_owned() }];
         let payload = request.encode_to_vec();
-        let call = Call { service: service.into(), method: method.into(), payload, timeout_nano: 0, metadata };
-        let (answer, _forget) = self.send(&call.encode_to_vec()).await.map_err(|error| self.away(&error.to_string()))?;
+        let call =
+            Call { service: service.into(), method: method.into(), payload, timeout_nano: 0, metadata };
+        let (answer, _forget) =
+            self.send(&call.encode_to_vec()).await.map_err(|error| self.away(&error.to_string()))?;
         let answer = answer.await.map_err(|_| self.away("the connection was closed"))?;
         match answer.status {
-            Some(status) if status.code != 0 => Err(Failure::Answered(Status::new(Code::from(status.code), status.message))),
-            _ => R::decode(answer.payload.as_slice())
-                .map_err(|error| Failure::Answered(Status::internal(format!("{method}: unreadable answer: {error}")))),
+            Some(status) if status.code != 0 => {
+                Err(Failure::Answered(Status::new(Code::from(status.code), status.message)))
+            }
+            _ => R::decode(answer.payload.as_slice()).map_err(|error| {
+                Failure::Answered(Status::internal(format!("{method}: unreadable answer: {error}")))
+            }),
         }
     }
 
@@ -216,7 +228,9 @@ mod tests {
         let echoed: KeyValue = client.call("ns", "s.S", "Echo", &said).await.unwrap();
         assert_eq!(echoed, said);
         let refused = client.call::<_, KeyValue>("ns", "s.S", "Other", &said).await;
-        assert!(matches!(refused, Err(Failure::Answered(status)) if status.code() == Code::NotFound && status.message() == "Other"));
+        assert!(
+            matches!(refused, Err(Failure::Answered(status)) if status.code() == Code::NotFound && status.message() == "Other")
+        );
         let closed = client.call::<_, KeyValue>("ns", "s.S", "Third", &said).await;
         assert!(matches!(closed, Err(Failure::Away(_))));
     }

@@ -13,7 +13,8 @@ async fn records_are_kept_filtered_changed_and_removed() {
     first.labels.insert("app.name/x".into(), "web".into());
     first.image = "docker.io/library/x:1".into();
     let create = |container: pb::Container| pb::CreateContainerRequest { container: Some(container) };
-    let stored = client.create(world.request(create(first.clone()))).await.unwrap().into_inner().container.unwrap();
+    let stored =
+        client.create(world.request(create(first.clone()))).await.unwrap().into_inner().container.unwrap();
     assert!(stored.created_at.is_some());
     world.container("two").await;
     let again = client.create(world.request(create(first))).await.unwrap_err();
@@ -27,10 +28,16 @@ async fn records_are_kept_filtered_changed_and_removed() {
     let refused = client.create(world.request(create(dangling))).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
 
-    for (filter, found) in [(r#"labels."app.name/x"==web"#, vec!["one"]), ("id~=^t", vec!["two"]), ("", vec!["one", "two"])] {
+    for (filter, found) in
+        [(r#"labels."app.name/x"==web"#, vec!["one"]), ("id~=^t", vec!["two"]), ("", vec!["one", "two"])]
+    {
         let request = world.request(pb::ListContainersRequest { filters: vec![filter.into()] });
         let listed = client.list(request).await.unwrap().into_inner().containers;
-        assert_eq!(listed.iter().map(|container| container.id.as_str()).collect::<Vec<_>>(), found, "{filter}");
+        assert_eq!(
+            listed.iter().map(|container| container.id.as_str()).collect::<Vec<_>>(),
+            found,
+            "{filter}"
+        );
     }
 
     let mut update = container("one");
@@ -47,5 +54,8 @@ async fn records_are_kept_filtered_changed_and_removed() {
     client.delete(world.request(pb::DeleteContainerRequest { id: "one".into() })).await.unwrap();
     assert_eq!(client.get(get()).await.unwrap_err().code(), Code::NotFound);
     let events = world.events(4).await;
-    assert_eq!(events, ["/containers/create", "/containers/create", "/containers/update", "/containers/delete"]);
+    assert_eq!(
+        events,
+        ["/containers/create", "/containers/create", "/containers/update", "/containers/delete"]
+    );
 }

@@ -47,7 +47,8 @@ async fn events_come_once_and_in_order() {
     assert_eq!(tasks.get(get()).await.unwrap_err().code(), Code::NotFound);
 
     let mut events = world.events(10).await;
-    let short = events.iter().position(|event| event == "/tasks/exit short 0").expect("the exit of the short one");
+    let short =
+        events.iter().position(|event| event == "/tasks/exit short 0").expect("the exit of the short one");
     events.remove(short);
     assert_eq!(
         events,
@@ -67,7 +68,8 @@ async fn events_come_once_and_in_order() {
     assert!(short > 6 && short < 9, "{short}");
     drop(shim);
     crate::world::eventually("no bundles", || {
-        let left: Vec<_> = std::fs::read_dir(world.bundle("c").parent().unwrap()).unwrap().flatten().collect();
+        let left: Vec<_> =
+            std::fs::read_dir(world.bundle("c").parent().unwrap()).unwrap().flatten().collect();
         if left.is_empty() { Ok(()) } else { Err(left) }
     })
     .await;
@@ -82,7 +84,8 @@ async fn a_failed_creation_leaves_nothing() {
     assert_eq!(world.create("c").await.unwrap_err().code(), Code::Unavailable);
     assert!(!world.bundle("c").exists());
     let _shim = FakeShim::start(&world.shims(), "c");
-    let request = pb::CreateTaskRequest { container_id: "c".into(), stdout: "refuse".into(), ..Default::default() };
+    let request =
+        pb::CreateTaskRequest { container_id: "c".into(), stdout: "refuse".into(), ..Default::default() };
     let refused = world.peers.tasks().create(world.request(request)).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unknown);
     assert!(refused.message().contains("no such file"), "{refused}");

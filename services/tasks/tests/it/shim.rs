@@ -42,7 +42,11 @@ pub struct Island(Option<tokio::runtime::Runtime>);
 impl Island {
     /// Runs `work` apart from the test's own runtime.
     pub fn run(work: impl Future<Output = ()> + Send + 'static) -> Island {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
         runtime.spawn(work);
         Island(Some(runtime))
     }
@@ -107,7 +111,11 @@ fn serve(socket: &Path, model: Model) -> Island {
 
 impl Model {
     fn process(&self, exec: &str) -> Result<Process, Status> {
-        self.0.lock().get(exec).cloned().ok_or_else(|| Status::not_found(format!("process {exec:?} not found")))
+        self.0
+            .lock()
+            .get(exec)
+            .cloned()
+            .ok_or_else(|| Status::not_found(format!("process {exec:?} not found")))
     }
 }
 
@@ -170,11 +178,16 @@ impl Task for Model {
         };
         process.life.send_replace(Life::Stopped(exit_status));
         self.0.lock().remove(&exec);
-        Ok(Response::new(pb::DeleteResponse { pid: process.pid, exit_status, exited_at: Some(SystemTime::now().into()) }))
+        Ok(Response::new(pb::DeleteResponse {
+            pid: process.pid,
+            exit_status,
+            exited_at: Some(SystemTime::now().into()),
+        }))
     }
 
     async fn pids(&self, _request: Request<pb::PidsRequest>) -> Answer<pb::PidsResponse> {
-        let processes = self.0.lock().values().map(|process| ProcessInfo { pid: process.pid, info: None }).collect();
+        let processes =
+            self.0.lock().values().map(|process| ProcessInfo { pid: process.pid, info: None }).collect();
         Ok(Response::new(pb::PidsResponse { processes }))
     }
 
@@ -234,13 +247,15 @@ impl Task for Model {
     async fn wait(&self, request: Request<pb::WaitRequest>) -> Answer<pb::WaitResponse> {
         let process = self.process(&request.into_inner().exec_id)?;
         let mut life = process.life.subscribe();
-        let ended = *life.wait_for(|life| matches!(life, Life::Stopped(_))).await.expect("the sender is alive");
+        let ended =
+            *life.wait_for(|life| matches!(life, Life::Stopped(_))).await.expect("the sender is alive");
         let Life::Stopped(exit_status) = ended else { unreachable!("waited for it") };
         Ok(Response::new(pb::WaitResponse { exit_status, exited_at: Some(SystemTime::now().into()) }))
     }
 
     async fn stats(&self, _request: Request<pb::StatsRequest>) -> Answer<pb::StatsResponse> {
-        let stats = prost_types::Any { type_url: "io.containerd.cgroups.v1.Metrics".into(), value: Vec::new() };
+        let stats =
+            prost_types::Any { type_url: "io.containerd.cgroups.v1.Metrics".into(), value: Vec::new() };
         Ok(Response::new(pb::StatsResponse { stats: Some(stats) }))
     }
 
@@ -250,7 +265,9 @@ impl Task for Model {
 
     async fn shutdown(&self, _request: Request<pb::ShutdownRequest>) -> Answer<()> {
         if self.0.lock().is_empty() {
-            self.0.lock().insert("shutdown".into(), Process { pid: 0, life: watch::Sender::new(Life::Created) });
+            self.0
+                .lock()
+                .insert("shutdown".into(), Process { pid: 0, life: watch::Sender::new(Life::Created) });
         }
         Ok(Response::new(()))
     }

@@ -41,7 +41,10 @@ impl Events for Control {
         Ok(Response::new(()))
     }
 
-    async fn subscribe(&self, _request: Request<SubscribeRequest>) -> Result<Response<Self::SubscribeStream>, Status> {
+    async fn subscribe(
+        &self,
+        _request: Request<SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
         Err(Status::unimplemented("subscribe"))
     }
 }
@@ -90,7 +93,8 @@ impl World {
         std::fs::write(&binary, script).expect("the helper");
         std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).expect("executable");
         let peers = Peers::new(&folder.path().join("run"));
-        let mut world = World { folder, control: Control::default(), control_server: None, service: None, peers };
+        let mut world =
+            World { folder, control: Control::default(), control_server: None, service: None, peers };
         world.start_control();
         world.start_service().await;
         world
@@ -130,7 +134,10 @@ impl World {
         let socket = path.join("run/tasks.sock");
         let _ = std::fs::remove_file(&socket);
         let running = context.clone();
-        let service = tokio::spawn(async move { gantry_tasks::app::run(running, search).await.expect("the service runs") });
+        let service =
+            tokio::spawn(
+                async move { gantry_tasks::app::run(running, search).await.expect("the service runs") },
+            );
         self.service = Some((context, service));
         eventually("the service's socket", || socket.exists().then_some(())).await;
     }
@@ -167,8 +174,11 @@ impl World {
 
     /// Adds an exec.
     pub async fn exec(&self, id: &str, exec: &str) -> Result<(), Status> {
-        let request =
-            self.request(ExecProcessRequest { container_id: id.into(), exec_id: exec.into(), ..Default::default() });
+        let request = self.request(ExecProcessRequest {
+            container_id: id.into(),
+            exec_id: exec.into(),
+            ..Default::default()
+        });
         self.peers.tasks().exec(request).await.map(|_| ())
     }
 

@@ -1,0 +1,201 @@
+//! The restart monitor: containers that say by their labels what should become of
+//! their task, as containerd's clients write them.
+//!
+//! | label `containerd.io/restart.…` | meaning |
+//! | --- | --- |
+//! | `status` | `running` or `stopped`: what is wanted; without it the container is left alone |
+//! | `policy` | `always` (also without it), `on-failure[:N]`, `unless-stopped` |
+//! | `count` | how often it was restarted, written here |
+//! | `loguri` | where the output goes |
+//! | `explicitly-stopped` | `true`: a person stopped it |
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_api::Peers;
+use gantry_proto::containerd::services::containers::v1::Container;
+use gantry_proto::containerd::services::snapshots::v1::MountsRequest;
+use gantry_proto::containerd::services::tasks::v1::CreateTaskRequest;
+use gantry_proto::containerd::types::Mount;
+use gantry_rpc::context::with_namespace;
+use gantry_types::Namespace;
+
+use crate::error::Error;
+use crate::task::process::Phase;
+use crate::tasks::Tasks;
+
+const INTERVAL: Duration = Duration::from_secs(10);
+const STATUS: &str = "containerd.io/restart.status";
+const POLICY: &str = "containerd.io/restart.policy";
+const COUNT: &str = "containerd.io/restart.count";
+const LOG: &str = "containerd.io/restart.loguri";
+const EXPLICITLY_STOPPED: &str = "containerd.io/restart.explicitly-stopped";
+const KILL: u32 = 9;
+
+/// What a container's task is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Now {
+    NoTask,
+    Alive,
+    Ended(u32),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Nothing,
+    Run,
+    Stop,
+}
+
+/// Looks every ten seconds, for ever.
+pub async fn run(tasks: Arc<Tasks>, peers: Peers) {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        if let Err(error) = look(&tasks, &peers).await {
+            tracing::warn!(error = gantry_rpc::chain(&error), "containers to be restarted cannot be listed");
+        }
+    }
+}
+
+async fn look(tasks: &Arc<Tasks>, peers: &Peers) -> Result<(), Error> {
+    for name in tasks.containers().namespaces()? {
+        let namespace: Namespace = name.parse()?;
+        for container in tasks.containers().list(&name, &[format!("labels.{STATUS:?}")])? {
+            let id = container.id.clone();
+            if let Err(error) = one(tasks, peers, &namespace, container).await {
+                tracing::warn!(
+                    container = id,
+                    namespace = name,
+                    error = gantry_rpc::chain(&error),
+                    "not restarted"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn one(
+    tasks: &Arc<Tasks>,
+    peers: &Peers,
+    namespace: &Namespace,
+    container: Container,
+) -> Result<(), Error> {
+    let task = tasks.get(namespace, &container.id).ok();
+    let now = match task.as_ref().map(|task| task.init().phase()) {
+        None => Now::NoTask,
+        Some(Phase::Exited(exit)) => Now::Ended(exit.status),
+        Some(_) => Now::Alive,
+    };
+    match wish(&container.labels, now) {
+        Wish::Nothing => Ok(()),
+        Wish::Stop => match task {
+            Some(task) => task.client().kill("", KILL, true).await,
+            None => Ok(()),
+        },
+        Wish::Run => {
+            if now != Now::NoTask {
+                tasks.delete(namespace, &container.id).await?;
+            }
+            restart(tasks, peers, namespace, container).await
+        }
+    }
+}
+
+/// What the labels ask for.
+fn wish(labels: &HashMap<String, String>, now: Now) -> Wish {
+    let label = |name: &str| labels.get(name).map(String::as_str).unwrap_or_default();
+    match (label(STATUS), now) {
+        ("stopped", Now::Alive) => return Wish::Stop,
+        ("running", Now::NoTask | Now::Ended(_)) => {}
+        _ => return Wish::Nothing,
+    }
+    let (policy, limit) = label(POLICY).split_once(':').unwrap_or((label(POLICY), ""));
+    let again = match policy {
+        "" | "always" => true,
+        "unless-stopped" => label(EXPLICITLY_STOPPED) != "true",
+        "on-failure" => {
+            let limit = limit.parse::<u64>().unwrap_or(0);
+            now != Now::Ended(0) && (limit == 0 || label(COUNT).parse::<u64>().unwrap_or(0) < limit)
+        }
+        _ => false,
+    };
+    if again { Wish::Run } else { Wish::Nothing }
+}
+
+async fn restart(
+    tasks: &Arc<Tasks>,
+    peers: &Peers,
+    namespace: &Namespace,
+    container: Container,
+) -> Result<(), Error> {
+    let rootfs = mounts(peers, namespace, &container).await?;
+    let log = container.labels.get(LOG).cloned().unwrap_or_default();
+    let id = container.id.clone();
+    count(tasks, namespace, container).await?;
+    let request = CreateTaskRequest {
+        container_id: id.clone(),
+        rootfs,
+        stdout: log.clone(),
+        stderr: log,
+        ..Default::default()
+    };
+    tasks.create(namespace, request).await?;
+    let task = tasks.get(namespace, &id)?;
+    tasks.start(task, "").await?;
+    tracing::info!(container = id, namespace = namespace.as_str(), "restarted");
+    Ok(())
+}
+
+async fn mounts(peers: &Peers, namespace: &Namespace, container: &Container) -> Result<Vec<Mount>, Error> {
+    if container.snapshot_key.is_empty() {
+        return Ok(Vec::new());
+    }
+    let request =
+        MountsRequest { snapshotter: container.snapshotter.clone(), key: container.snapshot_key.clone() };
+    match peers.snapshots().mounts(with_namespace(request, namespace)).await {
+        Ok(answer) => Ok(answer.into_inner().mounts),
+        Err(status) => Err(Error::Peer { peer: "snapshots", status: Box::new(status) }),
+    }
+}
+
+async fn count(tasks: &Arc<Tasks>, namespace: &Namespace, mut container: Container) -> Result<(), Error> {
+    let before = container.labels.get(COUNT).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    container.labels.insert(COUNT.to_owned(), (before + 1).to_string());
+    tasks.containers().update(namespace, container, &[format!("labels.{COUNT}")]).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish_of(labels: &[(&str, &str)], now: Now) -> Wish {
+        wish(&labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(), now)
+    }
+
+    #[test]
+    fn labels_decide() {
+        let ended = Now::Ended(1);
+        assert_eq!(wish_of(&[], ended), Wish::Nothing);
+        assert_eq!(wish_of(&[(STATUS, "running")], ended), Wish::Run);
+        assert_eq!(wish_of(&[(STATUS, "running")], Now::NoTask), Wish::Run);
+        assert_eq!(wish_of(&[(STATUS, "running")], Now::Alive), Wish::Nothing);
+        assert_eq!(wish_of(&[(STATUS, "stopped")], Now::Alive), Wish::Stop);
+        assert_eq!(wish_of(&[(STATUS, "stopped")], ended), Wish::Nothing);
+    }
+
+    #[test]
+    fn policies_limit_restarts() {
+        let running = (STATUS, "running");
+        assert_eq!(wish_of(&[running, (POLICY, "on-failure")], Now::Ended(0)), Wish::Nothing);
+        assert_eq!(wish_of(&[running, (POLICY, "on-failure:3"), (COUNT, "2")], Now::Ended(1)), Wish::Run);
+        assert_eq!(wish_of(&[running, (POLICY, "on-failure:3"), (COUNT, "3")], Now::Ended(1)), Wish::Nothing);
+        let stopped = (EXPLICITLY_STOPPED, "true");
+        assert_eq!(wish_of(&[running, (POLICY, "unless-stopped"), stopped], Now::Ended(1)), Wish::Nothing);
+        assert_eq!(wish_of(&[running, (POLICY, "always"), stopped], Now::Ended(1)), Wish::Run);
+        assert_eq!(wish_of(&[running, (POLICY, "sometimes")], Now::Ended(1)), Wish::Nothing);
+    }
+}

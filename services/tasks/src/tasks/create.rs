@@ -1,0 +1,149 @@
+//! Making a task: bundle, shim, container. What fails leaves nothing behind.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gantry_proto::containerd::events::{TaskCreate, TaskIo};
+use gantry_proto::containerd::services::tasks::v1::CreateTaskRequest;
+use gantry_proto::containerd::task::v3 as api;
+use gantry_types::Namespace;
+use prost_types::Any;
+use tokio::net::unix::pipe::Receiver;
+
+use super::remove::last_words;
+use super::{Key, Tasks};
+use crate::bundle::Bundle;
+use crate::error::Error;
+use crate::shim::client::Client;
+use crate::shim::helper::Helper;
+use crate::shim::{binary, log};
+use crate::task::Task;
+use crate::task::process::{Phase, Process};
+
+impl Tasks {
+    /// Makes a task: bundle, shim, container. Its pid.
+    pub async fn create(
+        self: &Arc<Self>,
+        namespace: &Namespace,
+        request: CreateTaskRequest,
+    ) -> Result<u32, Error> {
+        if request.checkpoint.is_some() {
+            return Err(Error::Unsupported("restoring a checkpoint"));
+        }
+        if !request.task_api_address.is_empty() {
+            return Err(Error::Unsupported("a task in somebody else's sandbox"));
+        }
+        let id = request.container_id.clone();
+        let container = self.containers.get(namespace, &id)?;
+        let key = (namespace.to_string(), id.clone());
+        let _lock = self.locks.lock(key.clone()).await;
+        if self.find(&key).is_some() {
+            return Err(Error::TaskExists(id));
+        }
+        let runtime = container.runtime.unwrap_or_default();
+        let wanted = if request.runtime_path.is_empty() { &runtime.name } else { &request.runtime_path };
+        let binary = self.places.search.resolve(wanted)?;
+        let spec = container.spec.unwrap_or_default().value;
+        let bundle = Bundle::create(&self.places.bundles, &key.0, &id, &spec, &binary)?;
+        let helper = self.helper(&key, binary, &bundle);
+        let options = request.options.clone().or(runtime.options);
+        match self.launch(bundle.clone(), helper.clone(), options, request).await {
+            Ok(task) => {
+                let pid = task.init().pid();
+                self.register(key, task);
+                Ok(pid)
+            }
+            Err(error) => {
+                discard(&bundle, &helper).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The helper for a task's shim.
+    pub fn helper(&self, key: &Key, binary: PathBuf, bundle: &Bundle) -> Helper {
+        Helper {
+            binary,
+            namespace: key.0.clone(),
+            id: key.1.clone(),
+            bundle: bundle.folder().to_owned(),
+            front: self.places.front.clone(),
+        }
+    }
+
+    async fn launch(
+        &self,
+        bundle: Bundle,
+        helper: Helper,
+        options: Option<Any>,
+        request: CreateTaskRequest,
+    ) -> Result<Task, Error> {
+        let log = self.log_of(&helper)?;
+        let bootstrap = helper.start(options.as_ref()).await?;
+        bundle.write_bootstrap(&bootstrap)?;
+        let client = Client::new(&bootstrap, &helper.namespace, &helper.id);
+        let created = client
+            .create(api::CreateTaskRequest {
+                id: request.container_id.clone(),
+                bundle: helper.bundle.to_string_lossy().into_owned(),
+                rootfs: request.rootfs.clone(),
+                terminal: request.terminal,
+                stdin: request.stdin.clone(),
+                stdout: request.stdout.clone(),
+                stderr: request.stderr.clone(),
+                options,
+                ..Default::default()
+            })
+            .await?;
+        let event = TaskCreate {
+            container_id: request.container_id,
+            bundle: helper.bundle.to_string_lossy().into_owned(),
+            rootfs: request.rootfs,
+            io: Some(TaskIo {
+                stdin: request.stdin,
+                stdout: request.stdout,
+                stderr: request.stderr,
+                terminal: request.terminal,
+            }),
+            checkpoint: String::new(),
+            pid: created.pid,
+        };
+        let init = Process::new("", created.pid, Phase::Created);
+        let task = Task::new(bundle, helper, client, init, self.publisher.clone());
+        self.follow_log(&task, log);
+        task.tell_created(event);
+        Ok(task)
+    }
+
+    /// The log of a shim that wants one read.
+    pub fn log_of(&self, helper: &Helper) -> Result<Option<Receiver>, Error> {
+        if binary::is_ours(&helper.binary) { Ok(None) } else { log::open(&helper.bundle).map(Some) }
+    }
+
+    /// Reads the log of a task's shim as long as the task is there.
+    pub fn follow_log(&self, task: &Task, log: Option<Receiver>) {
+        let Some(log) = log else { return };
+        let (id, removed, stop) = (task.id().to_owned(), task.removed().clone(), self.stop.clone());
+        self.tracker.spawn(async move {
+            stop.run_until_cancelled(log::follow(log, id, removed)).await;
+        });
+    }
+}
+
+/// Undoes a failed creation.
+async fn discard(bundle: &Bundle, helper: &Helper) {
+    if let Some(bootstrap) = bundle.bootstrap() {
+        let shim = Client::new(&bootstrap, &helper.namespace, &helper.id);
+        // It may refuse, having no container, or be dead; the helper below does the rest.
+        let _ = shim.delete("").await;
+        let _ = shim.shutdown().await;
+        last_words(helper).await;
+    }
+    if let Err(error) = bundle.remove() {
+        tracing::warn!(
+            container = helper.id,
+            error = gantry_rpc::chain(&error),
+            "bundle of a failed creation stays"
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! Removing a task: after its end by a client's wish, or because its shim died.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_proto::containerd::task::v3 as api;
+use gantry_types::Namespace;
+
+use super::{Key, Tasks};
+use crate::error::Error;
+use crate::shim::helper::Helper;
+use crate::task::process::{Exit, Phase};
+use crate::task::{self, Task};
+
+/// How long a shim may take to go after its task was removed.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+impl Tasks {
+    /// Removes a task that has ended, or was never started.
+    pub async fn delete(
+        self: &Arc<Self>,
+        namespace: &Namespace,
+        id: &str,
+    ) -> Result<api::DeleteResponse, Error> {
+        let key = (namespace.to_string(), id.to_owned());
+        let lock = self.locks.lock(key.clone()).await;
+        let task = self.find(&key).ok_or_else(|| Error::TaskNotFound(id.to_owned()))?;
+        let answer = match task.client().delete("").await {
+            Ok(answer) => answer,
+            Err(Error::ShimAway { .. }) if !task.client().is_there().await => {
+                let exit = self.bury_locked(&key, &task).await;
+                return Ok(answer(&task, &exit));
+            }
+            Err(error) => return Err(error),
+        };
+        let exit = Exit { status: answer.exit_status, at: answer.exited_at };
+        task.finish(task.init(), exit.clone()).await;
+        self.live.write().remove(&key);
+        task.tell_deleted(&exit);
+        // The lock goes with the shim.
+        let shared = self.shares_shim(&task);
+        self.tracker.spawn(async move {
+            if shared {
+                // It stays for the others; an error means that it is gone.
+                let _ = task.client().shutdown().await;
+            } else {
+                farewell(&task).await;
+            }
+            drop(lock);
+        });
+        Ok(answer)
+    }
+
+    /// Whether another task's container is in the same shim.
+    fn shares_shim(&self, task: &Task) -> bool {
+        self.live.read().values().any(|other| other.client().socket() == task.client().socket())
+    }
+
+    /// Cleans up after a shim that died.
+    pub async fn bury(self: &Arc<Self>, task: &Arc<Task>) {
+        let key = (task.namespace().to_owned(), task.id().to_owned());
+        let _lock = self.locks.lock(key.clone()).await;
+        if self.find(&key).is_some_and(|current| Arc::ptr_eq(&current, task)) {
+            self.bury_locked(&key, task).await;
+        }
+    }
+
+    async fn bury_locked(self: &Arc<Self>, key: &Key, task: &Arc<Task>) -> Exit {
+        let exit = last_words(task.helper()).await;
+        tracing::warn!(
+            container = key.1,
+            namespace = key.0,
+            status = exit.status,
+            "a shim died; its task is removed"
+        );
+        let exit = match task.init().phase() {
+            Phase::Exited(known) => known,
+            _ => exit,
+        };
+        task.finish_all(exit.clone()).await;
+        self.live.write().remove(key);
+        task.tell_deleted(&exit);
+        exit
+    }
+}
+
+fn answer(task: &Task, exit: &Exit) -> api::DeleteResponse {
+    api::DeleteResponse { pid: task.init().pid(), exit_status: exit.status, exited_at: exit.at }
+}
+
+/// Runs `shim delete`, and says how init ended as far as anybody knows.
+pub async fn last_words(helper: &Helper) -> Exit {
+    match helper.delete().await {
+        Ok(answer) => {
+            Exit { status: answer.exit_status, at: answer.exited_at.or_else(|| task::killed_now().at) }
+        }
+        Err(error) => {
+            tracing::warn!(
+                container = helper.id,
+                error = gantry_rpc::chain(&error),
+                "clean-up after a dead shim failed"
+            );
+            task::killed_now()
+        }
+    }
+}
+
+/// Tells the shim to go and waits until nobody listens any more.
+async fn farewell(task: &Task) {
+    let client = task.client();
+    let gone = async {
+        // An error means that it is gone already.
+        let _ = client.shutdown().await;
+        let mut pause = Duration::from_millis(1);
+        while client.is_there().await {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
+        }
+    };
+    if tokio::time::timeout(FAREWELL, gone).await.is_err() {
+        tracing::warn!(container = task.id(), "the shim of a removed task does not go");
+    }
+}
