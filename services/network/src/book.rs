@@ -13,7 +13,7 @@ use crate::bridge::derived_mac;
 use crate::error::{Error, Result};
 use crate::ipam::{Pool, overlap};
 use crate::plan::Family;
-use crate::ports::{Ports, Protocol, Wanted, any};
+use crate::ports::{Held, Ports, Protocol, Wanted, any};
 use crate::record::{Endpoint, Network, Networks, Port, Sandbox, option};
 
 /// What a sandbox wants of a network.
@@ -213,7 +213,9 @@ impl Book {
     }
 
     /// Notes a sandbox that a record says is there, and takes its addresses and ports.
-    pub fn restore_sandbox(&mut self, sandbox: Sandbox) {
+    ///
+    /// A port that somebody else bound while the service was away stays published: its container was there first.
+    pub fn restore_sandbox(&mut self, sandbox: Sandbox, hold: impl Fn(Protocol, SocketAddr) -> Result<Held>) {
         for endpoint in &sandbox.endpoints {
             if let Some(entry) = self.networks.get_mut(&endpoint.network) {
                 for net in endpoint.nets() {
@@ -225,7 +227,11 @@ impl Book {
         }
         for port in &sandbox.ports {
             if let Some((protocol, number, host)) = key(port) {
-                self.ports.restore(protocol, number, host);
+                let socket = hold(protocol, SocketAddr::new(host, number)).unwrap_or_else(|error| {
+                    tracing::warn!(sandbox = sandbox.id, %error, "a published port is somebody else's as well");
+                    None
+                });
+                self.ports.restore(protocol, number, host, socket);
             }
         }
         self.put_sandbox(sandbox);
@@ -341,7 +347,7 @@ impl Book {
         &mut self,
         sandbox: &mut Sandbox,
         wishes: &[PortWish],
-        probe: impl Fn(Protocol, SocketAddr) -> Result<()> + Copy,
+        hold: impl Fn(Protocol, SocketAddr) -> Result<Held> + Copy,
     ) -> Result<()> {
         let networks = self.networks_of(sandbox);
         let way_out = |family| crate::plan::gateway(sandbox, &networks, family);
@@ -354,7 +360,7 @@ impl Book {
                 (None, None) if v6 => vec![any(false), any(true)],
                 (None, None) => vec![any(false)],
             };
-            match self.ports.allocate(wish.wanted, &hosts, probe) {
+            match self.ports.allocate(wish.wanted, &hosts, hold) {
                 Ok(port) => taken.extend(hosts.iter().map(|host| Port {
                     protocol: wish.wanted.protocol.name().to_owned(),
                     container_port: u32::from(wish.container_port),
@@ -473,10 +479,10 @@ mod tests {
         };
         let mut first = Sandbox::default();
         book.plug(&mut first, &on("a"), "v").unwrap();
-        book.take_ports(&mut first, &[port(8080)], |_, _| Ok(())).unwrap();
+        book.take_ports(&mut first, &[port(8080)], |_, _| Ok(None)).unwrap();
         let mut second = Sandbox::default();
-        let error = book.take_ports(&mut second, &[port(8081), port(8080)], |_, _| Ok(())).unwrap_err();
+        let error = book.take_ports(&mut second, &[port(8081), port(8080)], |_, _| Ok(None)).unwrap_err();
         assert!(matches!(error, Error::PortAllocated { port: 8080, .. }));
-        book.take_ports(&mut second, &[port(8081)], |_, _| Ok(())).unwrap();
+        book.take_ports(&mut second, &[port(8081)], |_, _| Ok(None)).unwrap();
     }
 }

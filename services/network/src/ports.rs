@@ -1,12 +1,14 @@
 //! The host's ports: which are given out, and whether the kernel would let us have them.
 //!
-//! A port is free when no container has it and when a socket could be bound to it: another program's server must not
-//! lose its packets to a translation. No socket is kept: the kernel's rules answer, with or without this process.
+//! A port is free when no container has it and when a socket can be bound to it: another program's server must not lose
+//! its packets to a translation. The socket is kept, so that no other program gets the port later; it never listens, and
+//! nothing arrives at it: the kernel's rules answer, with or without this process.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 
-use rustix::net::{AddressFamily, SocketType, bind, ipproto, socket, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
 
 use crate::error::{Error, Result};
 
@@ -60,10 +62,20 @@ pub struct Wanted {
     pub range: Option<(u16, u16)>,
 }
 
+/// A port of one host address, and the socket that keeps it.
+#[derive(Debug)]
+struct Taken {
+    host: IpAddr,
+    _socket: Held,
+}
+
+/// The socket that keeps a port; none where there is nothing to keep.
+pub type Held = Option<OwnedFd>;
+
 /// The ports that containers have.
 #[derive(Debug, Default)]
 pub struct Ports {
-    taken: HashMap<(Protocol, u16), Vec<IpAddr>>,
+    taken: HashMap<(Protocol, u16), Vec<Taken>>,
     /// Where the search for an ephemeral port goes on.
     next: u16,
 }
@@ -71,12 +83,12 @@ pub struct Ports {
 impl Ports {
     /// Takes a port for all these host addresses (one per family), the lowest acceptable that is free everywhere.
     ///
-    /// `probe` asks the kernel; see [`probe`].
+    /// `hold` asks the kernel; see [`hold`].
     pub fn allocate(
         &mut self,
         wanted: Wanted,
         hosts: &[IpAddr],
-        probe: impl Fn(Protocol, SocketAddr) -> Result<()>,
+        hold: impl Fn(Protocol, SocketAddr) -> Result<Held>,
     ) -> Result<u16> {
         let (first, last) = wanted.range.unwrap_or_else(ephemeral);
         let count = u32::from(last.saturating_sub(first)) + 1;
@@ -87,7 +99,7 @@ impl Ports {
         let mut refusal = None;
         for step in 0..count {
             let port = first + u16::try_from((offset + step) % count).expect("below the count of ports");
-            match self.try_take(wanted.protocol, port, hosts, &probe) {
+            match self.try_take(wanted.protocol, port, hosts, &hold) {
                 Ok(()) => {
                     if wanted.range.is_none() {
                         self.next = if port == last { first } else { port + 1 };
@@ -115,29 +127,28 @@ impl Ports {
         protocol: Protocol,
         port: u16,
         hosts: &[IpAddr],
-        probe: &impl Fn(Protocol, SocketAddr) -> Result<()>,
+        hold: &impl Fn(Protocol, SocketAddr) -> Result<Held>,
     ) -> Result<()> {
         for host in hosts {
             if self.clashes(protocol, port, *host) {
                 return Err(Error::PortAllocated { host: *host, port });
             }
         }
-        for host in hosts {
-            probe(protocol, SocketAddr::new(*host, port))?;
-        }
-        self.taken.entry((protocol, port)).or_default().extend(hosts);
+        let take = |host: &IpAddr| Ok(Taken { host: *host, _socket: hold(protocol, SocketAddr::new(*host, port))? });
+        let taken: Vec<Taken> = hosts.iter().map(take).collect::<Result<_>>()?;
+        self.taken.entry((protocol, port)).or_default().extend(taken);
         Ok(())
     }
 
-    /// Notes a port that a record says is taken.
-    pub fn restore(&mut self, protocol: Protocol, port: u16, host: IpAddr) {
-        self.taken.entry((protocol, port)).or_default().push(host);
+    /// Notes a port that a record says is taken, with the socket that keeps it, if it could be had again.
+    pub fn restore(&mut self, protocol: Protocol, port: u16, host: IpAddr, socket: Held) {
+        self.taken.entry((protocol, port)).or_default().push(Taken { host, _socket: socket });
     }
 
     /// Gives a port back.
     pub fn give(&mut self, protocol: Protocol, port: u16, host: IpAddr) {
         if let Some(hosts) = self.taken.get_mut(&(protocol, port)) {
-            if let Some(index) = hosts.iter().position(|taken| *taken == host) {
+            if let Some(index) = hosts.iter().position(|taken| taken.host == host) {
                 hosts.swap_remove(index);
             }
             if hosts.is_empty() {
@@ -148,8 +159,9 @@ impl Ports {
 
     /// A port on all addresses clashes with it on any of the family.
     fn clashes(&self, protocol: Protocol, port: u16, host: IpAddr) -> bool {
-        let clash = |taken: &IpAddr| {
-            taken.is_ipv4() == host.is_ipv4() && (*taken == host || taken.is_unspecified() || host.is_unspecified())
+        let clash = |taken: &Taken| {
+            let taken = taken.host;
+            taken.is_ipv4() == host.is_ipv4() && (taken == host || taken.is_unspecified() || host.is_unspecified())
         };
         self.taken.get(&(protocol, port)).is_some_and(|hosts| hosts.iter().any(clash))
     }
@@ -168,30 +180,34 @@ fn ephemeral() -> (u16, u16) {
     }
 }
 
-/// Asks the kernel whether a server could be bound here, by binding a socket for a moment. It never listens.
-pub fn probe(protocol: Protocol, at: SocketAddr) -> Result<()> {
-    let io = |source: rustix::io::Errno| Error::Io { op: format!("probe host port {at}"), source: source.into() };
+/// Takes a port from the kernel by binding a socket to it.
+pub fn hold(protocol: Protocol, at: SocketAddr) -> Result<Held> {
+    let io = |source: rustix::io::Errno| Error::Io { op: format!("bind host port {at}"), source: source.into() };
     let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let (kind, number) = match protocol {
         Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
         Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),
         Protocol::Sctp => (SocketType::STREAM, ipproto::SCTP),
     };
-    let socket = match socket(family, kind, Some(number)) {
-        Ok(socket) => socket,
-        // No SCTP in this kernel: then no server can have the port either. The same for IPv6.
-        Err(rustix::io::Errno::PROTONOSUPPORT | rustix::io::Errno::AFNOSUPPORT) => return Ok(()),
-        Err(errno) => return Err(io(errno)),
+    let attempt = |reuse: bool| {
+        let socket = socket_with(family, kind, SocketFlags::CLOEXEC, Some(number))?;
+        if at.is_ipv6() {
+            sockopt::set_ipv6_v6only(&socket, true)?;
+        }
+        if reuse {
+            sockopt::set_socket_reuseaddr(&socket, true)?;
+        }
+        bind(&socket, &at).map(|()| socket)
     };
-    if protocol == Protocol::Tcp {
-        // Old connections in TIME_WAIT do not matter, only servers do.
-        sockopt::set_socket_reuseaddr(&socket, true).map_err(io)?;
-    }
-    if at.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, true).map_err(io)?;
-    }
-    match bind(&socket, &at) {
-        Ok(()) => Ok(()),
+    let bound = match attempt(false) {
+        // Old connections in TIME_WAIT do not matter, only servers do. Not at first: what was bound so, others can share.
+        Err(rustix::io::Errno::ADDRINUSE) if protocol == Protocol::Tcp => attempt(true),
+        other => other,
+    };
+    match bound {
+        Ok(socket) => Ok(Some(socket)),
+        // No SCTP in this kernel: then no server can have the port either. The same for IPv6.
+        Err(rustix::io::Errno::PROTONOSUPPORT | rustix::io::Errno::AFNOSUPPORT) => Ok(None),
         Err(rustix::io::Errno::ADDRINUSE) => {
             Err(Error::PortBusy { host: at.ip(), port: at.port(), protocol: protocol.name() })
         }
@@ -209,8 +225,8 @@ pub fn any(v6: bool) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn free(_: Protocol, _: SocketAddr) -> Result<()> {
-        Ok(())
+    fn free(_: Protocol, _: SocketAddr) -> Result<Held> {
+        Ok(None)
     }
 
     fn one(port: u16) -> Wanted {
@@ -240,7 +256,7 @@ mod tests {
         let range = Wanted { protocol: Protocol::Tcp, range: Some((8000, 8002)) };
         let busy = |protocol: Protocol, at: SocketAddr| match at.port() {
             8001 => Err(Error::PortBusy { host: at.ip(), port: 8001, protocol: protocol.name() }),
-            _ => Ok(()),
+            _ => Ok(None),
         };
         assert_eq!(ports.allocate(range, &[any(false)], busy).unwrap(), 8000);
         assert_eq!(ports.allocate(range, &[any(false)], busy).unwrap(), 8002);
@@ -259,9 +275,11 @@ mod tests {
     fn a_listening_server_is_busy() {
         let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = server.local_addr().unwrap();
-        assert!(matches!(probe(Protocol::Tcp, at), Err(Error::PortBusy { .. })));
+        assert!(matches!(hold(Protocol::Tcp, at), Err(Error::PortBusy { .. })));
         drop(server);
-        probe(Protocol::Tcp, at).unwrap();
-        assert!(matches!(probe(Protocol::Udp, "203.0.113.9:99".parse().unwrap()), Err(Error::HostAddress { .. })));
+        let held = hold(Protocol::Tcp, at).unwrap();
+        assert!(std::net::TcpListener::bind(at).is_err(), "what is held is nobody else's");
+        drop(held);
+        assert!(matches!(hold(Protocol::Udp, "203.0.113.9:99".parse().unwrap()), Err(Error::HostAddress { .. })));
     }
 }

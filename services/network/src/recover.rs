@@ -200,7 +200,7 @@ fn read(store: &Store, identity: &Identity, book: &mut Book) -> Result<()> {
     let mut batch = store.database.batch();
     for (id, sandbox) in store.sandboxes.scan_all().map_err(failed())? {
         if Namespace::is_pinned(&identity.pin(&id)) {
-            book.restore_sandbox(sandbox);
+            book.restore_sandbox(sandbox, crate::ports::hold);
         } else {
             tracing::info!(sandbox = id, "its network namespace is gone; forgotten");
             batch.delete(&store.sandboxes, &id);

@@ -98,7 +98,7 @@ impl Switchboard {
             for endpoint in &wish.endpoints {
                 book.plug(&mut sandbox, endpoint, &prefix)?;
             }
-            book.take_ports(&mut sandbox, &wish.ports, ports::probe)
+            book.take_ports(&mut sandbox, &wish.ports, ports::hold)
         };
         if let Err(error) = reserve() {
             for endpoint in &sandbox.endpoints {

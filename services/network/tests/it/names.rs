@@ -1,7 +1,7 @@
 //! Names at 127.0.0.11.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use gantry_netlink::Namespace;
@@ -84,11 +84,21 @@ fn containers_find_each_other_by_name() {
     world.runtime.block_on(async { client.rename(request).await }).unwrap();
     assert_eq!(addresses(&inside, "store."), [address]);
 
-    let begun = Instant::now();
-    for _ in 0..200 {
-        assert_eq!(addresses(&inside, "store.").len(), 1);
-    }
-    println!("a name: {:?} (with the test's own thread per question)", begun.elapsed() / 200);
+    let socket = inside.run(|| UdpSocket::bind("0.0.0.0:0").unwrap()).unwrap();
+    socket.connect("127.0.0.11:53").unwrap();
+    let mut query = Message::query();
+    query.add_query(Query::query(Name::from_ascii("store.").unwrap(), RecordType::A));
+    let (query, mut buffer) = (query.to_vec().unwrap(), [0; 512]);
+    let mut times: Vec<Duration> = (0..300)
+        .map(|_| {
+            let begun = Instant::now();
+            socket.send(&query).unwrap();
+            socket.recv(&mut buffer).unwrap();
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    println!("a name: median {:?}, 95 of 100 below {:?}", times[150], times[285]);
 }
 
 #[test]
@@ -119,8 +129,6 @@ fn other_names_are_forwarded_from_the_sandbox() {
     let reply = ask(&world.pin(&shut.id), "example.com.", RecordType::A).unwrap();
     assert_eq!(reply.metadata.response_code, ResponseCode::ServFail);
 }
-
-use std::net::IpAddr;
 
 #[test]
 fn the_default_network_has_no_name_service() {

@@ -10,7 +10,16 @@ use crate::world::*;
 
 #[test]
 fn a_published_port_answers_from_everywhere() {
-    let world = World::new();
+    // br_netfilter shows bridged packets to the rules as well: both ways must work.
+    for filtered in ["1", "0"] {
+        let world = World::new();
+        let set = || gantry_netlink::sysctl::write("net/bridge/bridge-nf-call-iptables", filtered);
+        let _ = world.host.run(set).unwrap();
+        from_everywhere(&world);
+    }
+}
+
+fn from_everywhere(world: &World) {
     let web = world.attach(sandbox('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
     assert_eq!(web.ports.len(), 1);
     assert_eq!((web.ports[0].host_ip.as_str(), web.ports[0].host_port), ("0.0.0.0", 8080));
@@ -72,6 +81,7 @@ fn refusals_leave_nothing_behind() {
     let refused = world.attach(sandbox('b', "two", &["bridge"], &[tcp("", 8083, 80)])).unwrap_err();
     assert!(refused.message().contains("address already in use"), "{refused}");
     drop(listener);
+    assert!(world.host.run(|| TcpListener::bind("0.0.0.0:8080").is_err()).unwrap(), "a published port is nobody else's");
     let refused = world.attach(sandbox('b', "two", &["bridge", "nowhere"], &[])).unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
     assert_eq!(world.links().len(), links);

@@ -99,3 +99,24 @@ fn strays_are_removed_and_lost_namespaces_forgotten() {
     assert_eq!(world.check(true).len(), 1);
     assert_eq!(world.check(false), Vec::<String>::new());
 }
+
+#[test]
+fn two_gantrys_share_a_host() {
+    let world = World::new();
+    let other = World::beside(&world);
+    let one = world.attach(sandbox('a', "one", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
+    let two = other.attach(sandbox('a', "two", &["bridge"], &[tcp("", 8081, 80)])).unwrap();
+    assert_ne!(one.endpoints[0].ipv4_gateway, two.endpoints[0].ipv4_gateway);
+    serve(&world.pin(&one.id), 80);
+    serve(&other.pin(&two.id), 80);
+    let taken = other.attach(sandbox('b', "b", &["bridge"], &[tcp("", 8080, 80)])).unwrap_err();
+    assert!(taken.message().contains("address already in use"), "{taken}");
+    for (port, from) in [(8080, "one"), (8081, "two")] {
+        assert_eq!(seen(&world.outside, HOST, port).as_deref(), Some(OUTSIDE), "{from}");
+        assert!(seen(&world.host, "127.0.0.1", port).is_some(), "{from}");
+    }
+    assert_eq!(seen(&world.pin(&one.id), &two.endpoints[0].ipv4_address, 80), None);
+    assert_eq!((world.check(true), other.check(true)), (vec![], vec![]));
+    drop(other);
+    assert!(seen(&world.outside, HOST, 8080).is_some());
+}

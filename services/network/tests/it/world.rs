@@ -48,7 +48,15 @@ impl World {
         let there = [format!("{OUTSIDE}/24").parse().unwrap(), "2001:db8::2/64".parse().unwrap()];
         far.configure(index, &there, &[]).unwrap();
         near.configure(default.link.unwrap(), &here, &[default]).unwrap();
+        Self::on(root, host, outside)
+    }
 
+    /// Another Gantry on the same host.
+    pub fn beside(other: &World) -> Self {
+        Self::on(tempfile::tempdir_in("/dev/shm").unwrap(), other.host.clone(), other.outside.clone())
+    }
+
+    fn on(root: tempfile::TempDir, host: Namespace, outside: Namespace) -> Self {
         let roots = Roots { state: root.path().join("state"), run: root.path().join("run") };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let peers = {
