@@ -109,10 +109,7 @@ impl Cgroup {
                 if frozen {
                     let _ = self.set_frozen(false);
                 }
-                return Err(Error::Runtime(format!(
-                    "cgroup {} does not become {value}",
-                    file.display()
-                )));
+                return Err(Error::Runtime(format!("cgroup {} does not become {value}", file.display())));
             }
             std::thread::sleep(Duration::from_micros(500));
         }

@@ -49,9 +49,9 @@ impl Flags {
                 "info" => flags.info = true,
                 "debug" => {}
                 "namespace" | "id" | "bundle" | "address" | "publish-binary" | "socket" => {
-                    let value = given.or_else(|| words.next().cloned()).ok_or_else(|| {
-                        Error::InvalidArgument(format!("flag needs an argument: -{name}"))
-                    })?;
+                    let value = given
+                        .or_else(|| words.next().cloned())
+                        .ok_or_else(|| Error::InvalidArgument(format!("flag needs an argument: -{name}")))?;
                     match name {
                         "namespace" => flags.namespace = value,
                         "id" => flags.id = value,
@@ -60,9 +60,7 @@ impl Flags {
                     }
                 }
                 _ => {
-                    return Err(Error::InvalidArgument(format!(
-                        "flag provided but not defined: -{name}"
-                    )));
+                    return Err(Error::InvalidArgument(format!("flag provided but not defined: -{name}")));
                 }
             }
         }

@@ -10,9 +10,8 @@
 //! ```
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use gantry_proto::containerd::types::Mount;
 use rustix::process::Signal;
@@ -21,19 +20,17 @@ use tokio::task::AbortHandle;
 use crate::cgroup::Cgroup;
 use crate::control::{Created, Order, Reply};
 use crate::error::{Error, Result};
-use crate::exit::{self, ExitRecord, InitRecord};
+use crate::exit::{self, InitRecord};
 use crate::helper::{ChildStdio, Helper, Helpers};
 use crate::mounts;
 use crate::process::{Phase, Process};
-use crate::reaper::{Exit, Reaper};
-use crate::runtime::{Choice, Exec, state_root};
+use crate::reaper::Reaper;
+use crate::runtime::Choice;
 use crate::stdio::attach::{self, Processes};
 use crate::stdio::{Owner, Stdio, Wanted};
 
-/// How long the end of a container waits for its output to be taken.
-const DRAIN: Duration = Duration::from_secs(10);
-/// As [`DRAIN`], for an exec, whose children may go on with its stdio.
-const DRAIN_EXEC: Duration = Duration::from_secs(2);
+mod end;
+mod exec;
 
 /// What containers need of the shim.
 #[derive(Clone)]
@@ -92,10 +89,7 @@ impl Container {
         let path = Choice::path(&bundle);
         std::fs::write(&path, choice).map_err(Error::io("write", path))?;
         mounts::mount_root(&request.rootfs, &root)?;
-        let owner = Owner {
-            namespace: &tools.namespace,
-            container: &request.id,
-        };
+        let owner = Owner { namespace: &tools.namespace, container: &request.id };
         let (stdio, child) = match Stdio::open(&request.wanted, owner).await {
             Ok(open) => open,
             Err(error) => {
@@ -109,10 +103,7 @@ impl Container {
             bundle,
             tools,
             made: OnceLock::new(),
-            turn: tokio::sync::Mutex::new(Turn {
-                waiting: None,
-                paused: false,
-            }),
+            turn: tokio::sync::Mutex::new(Turn { waiting: None, paused: false }),
             execs: Mutex::default(),
             attach: OnceLock::new(),
         });
@@ -192,10 +183,7 @@ impl Container {
         let mut turn = self.turn.lock().await;
         let phase = self.init.phase();
         let Some(mut helper) = turn.waiting.take() else {
-            return Err(Error::WrongState {
-                verb: "start",
-                state: phase.name(),
-            });
+            return Err(Error::WrongState { verb: "start", state: phase.name() });
         };
         helper.order(&Order::Start)?;
         let reply = helper.reply().await;
@@ -203,110 +191,6 @@ impl Container {
         reply?;
         self.init.runs();
         Ok(phase.pid())
-    }
-
-    /// Announces an exec: its stdio can be attached to from now on.
-    pub async fn add_exec(&self, id: &str, wanted: Wanted, description: &[u8]) -> Result<()> {
-        if !matches!(self.init.phase(), Phase::Created { .. } | Phase::Running { .. }) {
-            return Err(Error::NotRunning(self.id.clone()));
-        }
-        if self.execs().contains_key(id) {
-            return Err(self.exec_exists(id));
-        }
-        let mut process: oci_spec::runtime::Process = serde_json::from_slice(description)
-            .map_err(|error| Error::InvalidArgument(format!("process of exec {id}: {error}")))?;
-        process.set_terminal(Some(wanted.terminal));
-        let exec = Exec {
-            process,
-            user: None,
-            init: self.init.phase().pid(),
-            cgroups: self.cgroup()?.directories().to_vec(),
-        };
-        let directory = self.bundle.join("execs");
-        std::fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
-        let path = directory.join(format!("{id}.json"));
-        exit::write(&path, &exec)?;
-        let owner = Owner {
-            namespace: &self.tools.namespace,
-            container: &self.id,
-        };
-        let (stdio, child) = Stdio::open(&wanted, owner).await?;
-        let entry = ExecEntry {
-            process: Arc::new(Process::new(id.to_string(), wanted, stdio)),
-            planned: Some((child, path)),
-        };
-        match self.execs().entry(id.to_string()) {
-            std::collections::hash_map::Entry::Occupied(_) => Err(self.exec_exists(id)),
-            std::collections::hash_map::Entry::Vacant(vacant) => {
-                vacant.insert(entry);
-                Ok(())
-            }
-        }
-    }
-
-    /// Runs an announced exec.
-    pub async fn start_exec(self: &Arc<Self>, id: &str) -> Result<i32> {
-        let (process, planned) = {
-            let mut execs = self.execs();
-            let entry = execs.get_mut(id).ok_or_else(|| self.no_exec(id))?;
-            (entry.process.clone(), entry.planned.take())
-        };
-        let Some((child, description)) = planned else {
-            return Err(Error::WrongState {
-                verb: "start",
-                state: process.phase().name(),
-            });
-        };
-        let done = self.run_exec(&process, child, &description).await;
-        let _ = std::fs::remove_file(&description);
-        if let Err(error) = &done {
-            let exit = Exit {
-                status: failed_status(&error.to_string()),
-                at: SystemTime::now(),
-            };
-            let record = ExitRecord::new(0, exit, false);
-            let _ = exit::write(&exit::exec_path(&self.bundle, id), &record);
-            process.ended(exit);
-            process.stdio.shut();
-        }
-        done
-    }
-
-    async fn run_exec(
-        self: &Arc<Self>,
-        process: &Arc<Process>,
-        child: ChildStdio,
-        description: &Path,
-    ) -> Result<i32> {
-        if !matches!(self.init.phase(), Phase::Running { .. }) {
-            return Err(Error::NotRunning(self.id.clone()));
-        }
-        if self.turn.lock().await.paused {
-            return Err(Error::WrongState {
-                verb: "exec in",
-                state: "paused",
-            });
-        }
-        let (bundle, path) = (self.bundle.to_string_lossy(), description.to_string_lossy());
-        let mut helper = self.tools.helpers.start("exec", &[&bundle, &self.id, &path], child)?;
-        let reply = helper.reply().await;
-        helper.finish().await;
-        let (Reply::Started { pid }, console) = reply? else {
-            return Err(Error::Runtime("the runtime helper started nothing".into()));
-        };
-        let ended = self.tools.reaper.watch(pid);
-        process.exists(pid);
-        process.stdio.connect(console)?;
-        process.runs();
-        let (bundle, process) = (self.bundle.clone(), process.clone());
-        tokio::spawn(async move {
-            if let Ok(exit) = ended.await {
-                let path = exit::exec_path(&bundle, &process.id);
-                report(exit::write(&path, &ExitRecord::new(pid, exit, false)));
-                process.ended(exit);
-            }
-        });
-        Ok(pid)
     }
 
     /// Sends a signal to a process, or to all of the container.
@@ -353,10 +237,7 @@ impl Container {
     pub async fn resume(&self) -> Result<()> {
         let mut turn = self.turn.lock().await;
         if !turn.paused {
-            return Err(Error::WrongState {
-                verb: "resume",
-                state: self.init.phase().name(),
-            });
+            return Err(Error::WrongState { verb: "resume", state: self.init.phase().name() });
         }
         self.cgroup()?.thaw()?;
         turn.paused = false;
@@ -382,82 +263,6 @@ impl Container {
         done
     }
 
-    /// Removes an exec that has ended or was never started; how it ended.
-    pub async fn delete_exec(&self, id: &str) -> Result<(i32, Exit)> {
-        let process = self.process(id)?;
-        let outcome = match process.phase() {
-            Phase::Running { .. } | Phase::Created { .. } => {
-                return Err(Error::WrongState {
-                    verb: "delete",
-                    state: "running",
-                });
-            }
-            Phase::Stopped { pid, exit } => {
-                process.stdio.drained(DRAIN_EXEC).await;
-                (pid, exit)
-            }
-            Phase::Added => (0, never_run()),
-        };
-        process.stdio.shut();
-        self.execs().remove(id);
-        let _ = std::fs::remove_file(self.bundle.join("execs").join(format!("{id}.json")));
-        Ok(outcome)
-    }
-
-    /// Removes a container that has ended or was never started; how it ended.
-    pub async fn delete(&self) -> Result<(i32, Exit)> {
-        let mut turn = self.turn.lock().await;
-        match self.init.phase() {
-            Phase::Running { .. } => {
-                return Err(Error::WrongState {
-                    verb: "delete",
-                    state: "running",
-                });
-            }
-            Phase::Created { .. } => {
-                turn.waiting = None;
-                let _ = self.init.signal(Signal::KILL);
-            }
-            Phase::Added | Phase::Stopped { .. } => {}
-        }
-        let exit = self.init.wait().await;
-        if let Some(helper) = turn.waiting.take() {
-            helper.finish().await;
-        }
-        self.init.stdio.drained(DRAIN).await;
-        self.init.stdio.shut();
-        self.clean(true).await;
-        Ok((self.init.phase().pid(), exit))
-    }
-
-    /// Removes what the container has on the machine. Every step runs, also after failures.
-    async fn clean(&self, created: bool) {
-        if let Some(attach) = self.attach.get() {
-            attach.abort();
-        }
-        let made = self.made.get();
-        if let Some(made) = made {
-            made.cgroup.kill_all();
-        }
-        if made.is_some_and(|made| made.created.delete_by_runtime) {
-            let bundle = self.bundle.to_string_lossy();
-            report(self.ask("delete", &[&bundle, &self.id]).await);
-        }
-        match made {
-            Some(made) => report(made.cgroup.remove()),
-            // A runtime that failed half-way may have left its cgroup.
-            None if !created => remove_strays(&self.bundle),
-            None => {}
-        }
-        let state = state_root(&self.bundle);
-        if let Err(error) = std::fs::remove_dir_all(&state)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            report(Err(Error::io("remove", state)(error)));
-        }
-        mounts::unmount_root(&self.bundle.join("rootfs"));
-    }
-
     async fn ask(&self, verb: &str, arguments: &[&str]) -> Result<()> {
         let mut helper = self.tools.helpers.start(verb, arguments, ChildStdio::default())?;
         let reply = helper.reply().await;
@@ -465,77 +270,14 @@ impl Container {
         reply.map(drop)
     }
 
-    fn init_ended(&self, exit: Exit) {
-        let mut oom = false;
-        if let Some(made) = self.made.get() {
-            if !made.created.private_pids {
-                made.cgroup.kill_all();
-            }
-            oom = made.cgroup.oom_kills() > 0;
-        }
-        let record = ExitRecord::new(self.init.phase().pid(), exit, oom);
-        report(exit::write(&exit::init_path(&self.bundle), &record));
-        self.init.ended(exit);
-    }
-
-    /// Whether a process of it was killed for want of memory.
-    pub fn oom_killed(&self) -> bool {
-        match exit::read::<ExitRecord>(&exit::init_path(&self.bundle)) {
-            Some(record) => record.oom,
-            None => self.made.get().is_some_and(|made| made.cgroup.oom_kills() > 0),
-        }
-    }
-
     fn execs(&self) -> MutexGuard<'_, HashMap<String, ExecEntry>> {
         self.execs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn no_exec(&self, exec: &str) -> Error {
-        Error::NoExec {
-            container: self.id.clone(),
-            exec: exec.to_string(),
-        }
-    }
-
-    fn exec_exists(&self, exec: &str) -> Error {
-        Error::ExecExists {
-            container: self.id.clone(),
-            exec: exec.to_string(),
-        }
     }
 }
 
 impl Processes for Container {
     fn stdio(&self, exec: &str) -> Result<Arc<Stdio>> {
         self.process(exec).map(|process| process.stdio.clone())
-    }
-}
-
-/// Removes the cgroup that a bundle's spec names, with what is in it.
-pub fn remove_strays(bundle: &Path) {
-    if let Ok(path) = crate::runtime::spec::cgroups_path(bundle) {
-        let cgroup = Cgroup::at(&path);
-        cgroup.kill_all();
-        report(cgroup.remove());
-    }
-}
-
-/// A shell's status for a program that could not be started.
-fn failed_status(reason: &str) -> u32 {
-    let has = |words: &str| reason.contains(words);
-    if has("not found in $PATH") || has("no such file or directory") {
-        127
-    } else if has("permission denied") || has("is a directory") {
-        126
-    } else {
-        255
-    }
-}
-
-fn never_run() -> Exit {
-    Exit {
-        status: 0,
-        at: SystemTime::now(),
     }
 }
 

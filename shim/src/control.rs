@@ -16,8 +16,8 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +27,13 @@ pub enum Reply {
     /// The container exists and waits for `Start`. A terminal's master comes beside it.
     Created(Created),
     /// The program runs. For an exec, a terminal's master comes beside it.
-    Started { pid: i32 },
+    Started {
+        pid: i32,
+    },
     Done,
-    Failed { message: String },
+    Failed {
+        message: String,
+    },
 }
 
 /// A container that waits to be started.
@@ -118,17 +122,12 @@ mod tests {
 
     #[test]
     fn messages_and_descriptors_arrive_together() {
-        let (ours, theirs) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .expect("a socket pair");
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .expect("a socket pair");
         let stdin = std::io::stdin();
         send(&ours, &Reply::Started { pid: 7 }, Some(stdin.as_fd())).expect("sent");
-        let (reply, descriptor) =
-            receive::<Reply>(&theirs).expect("received").expect("not at the end");
+        let (reply, descriptor) = receive::<Reply>(&theirs).expect("received").expect("not at the end");
         assert!(matches!(reply, Reply::Started { pid: 7 }));
         assert!(descriptor.is_some());
         drop(ours);

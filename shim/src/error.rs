@@ -20,10 +20,7 @@ pub enum Error {
     #[error("process already finished")]
     AlreadyFinished,
     #[error("cannot {verb} a {state} process")]
-    WrongState {
-        verb: &'static str,
-        state: &'static str,
-    },
+    WrongState { verb: &'static str, state: &'static str },
     #[error("container {0} is not running")]
     NotRunning(String),
     #[error("{0} is not supported by this shim")]
@@ -38,11 +35,7 @@ pub enum Error {
     #[error("mount {what}: {reason}")]
     Mount { what: String, reason: String },
     #[error("{op} {}: {source}", path.display())]
-    Io {
-        op: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { op: &'static str, path: PathBuf, source: io::Error },
 }
 
 impl Error {
@@ -55,19 +48,13 @@ impl Error {
     /// As [`Error::io`], for rustix.
     pub fn errno(op: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(rustix::io::Errno) -> Self {
         let path = path.into();
-        move |errno| Self::Io {
-            op,
-            path,
-            source: errno.into(),
-        }
+        move |errno| Self::Io { op, path, source: errno.into() }
     }
 
     /// The gRPC code that containerd's clients act on.
     pub fn code(&self) -> tonic::Code {
         match self {
-            Self::NoContainer(_) | Self::NoExec { .. } | Self::AlreadyFinished => {
-                tonic::Code::NotFound
-            }
+            Self::NoContainer(_) | Self::NoExec { .. } | Self::AlreadyFinished => tonic::Code::NotFound,
             Self::ContainerExists(_) | Self::ExecExists { .. } => tonic::Code::AlreadyExists,
             Self::NotRunning(_) => tonic::Code::FailedPrecondition,
             Self::Unsupported(_) => tonic::Code::Unimplemented,

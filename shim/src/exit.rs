@@ -43,12 +43,7 @@ impl ExitRecord {
     /// Describes the end of `pid`.
     pub fn new(pid: i32, exit: Exit, oom: bool) -> Self {
         let since = exit.at.duration_since(SystemTime::UNIX_EPOCH);
-        Self {
-            pid,
-            exit_status: exit.status,
-            exited_at: since.unwrap_or_default().as_nanos() as u64,
-            oom,
-        }
+        Self { pid, exit_status: exit.status, exited_at: since.unwrap_or_default().as_nanos() as u64, oom }
     }
 
     /// The moment of the end.

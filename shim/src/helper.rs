@@ -52,13 +52,9 @@ impl Helpers {
             path: self.binary.clone(),
             source: errno.into(),
         };
-        let (ours, theirs) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .map_err(failed)?;
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(failed)?;
         // Inherited by this one child only: the shim has one thread, and `theirs` is closed below.
         fcntl_setfd(&theirs, FdFlags::empty()).map_err(failed)?;
         let child = Command::new(&self.binary)
@@ -84,8 +80,7 @@ impl Helper {
     /// Waits for the helper's next report; a failure it reports becomes an error.
     pub async fn reply(&mut self) -> Result<(Reply, Option<OwnedFd>)> {
         loop {
-            let mut ready =
-                self.control.readable().await.map_err(Error::io("await", "control socket"))?;
+            let mut ready = self.control.readable().await.map_err(Error::io("await", "control socket"))?;
             match control::receive::<Reply>(self.control.get_ref()) {
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(errno) => return Err(Error::errno("read", "control socket")(errno)),
@@ -104,8 +99,7 @@ impl Helper {
 
     /// Lets a created container run.
     pub fn order(&self, order: &Order) -> Result<()> {
-        control::send(self.control.get_ref(), order, None)
-            .map_err(Error::errno("write", "control socket"))
+        control::send(self.control.get_ref(), order, None).map_err(Error::errno("write", "control socket"))
     }
 
     /// Waits until the helper process is gone: it holds the container's stdio till then.

@@ -26,18 +26,13 @@ const FSCONFIG_STRING: usize = 255;
 
 /// Puts the calling (single-threaded) process into a mount namespace of its own.
 pub fn enter() -> Result<()> {
-    nix::sched::unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| Error::Mount {
-        what: "namespace".into(),
-        reason: errno.to_string(),
-    })
+    nix::sched::unshare(CloneFlags::CLONE_NEWNS)
+        .map_err(|errno| Error::Mount { what: "namespace".into(), reason: errno.to_string() })
 }
 
 /// Makes `bundle` a private mount, so that what is mounted below stays here.
 pub fn isolate(bundle: &Path) -> Result<()> {
-    let failed = |reason: String| Error::Mount {
-        what: bundle.display().to_string(),
-        reason,
-    };
+    let failed = |reason: String| Error::Mount { what: bundle.display().to_string(), reason };
     let holder = mount_point(bundle).map_err(|errno| failed(errno.to_string()))?;
     change(&holder, MsFlags::MS_SLAVE)
         // The root of a chroot need not be a mount point.
@@ -57,10 +52,7 @@ pub fn take_binary() -> Result<OwnedFd> {
 /// Mounts the running binary read-only at `at`: started from there, a container
 /// that gets hold of `/proc/<pid>/exe` cannot open it for writing.
 pub fn pin_binary(binary: &OwnedFd, at: &Path) -> Result<()> {
-    let failed = |reason: String| Error::Mount {
-        what: at.display().to_string(),
-        reason,
-    };
+    let failed = |reason: String| Error::Mount { what: at.display().to_string(), reason };
     std::fs::File::create(at).map_err(Error::io("create", at))?;
     move_mount(binary, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(|errno| failed(errno.to_string()))?;
@@ -163,8 +155,8 @@ impl<'a> Options<'a> {
 
 fn mount_one(mount: &Mount, target: &Path) -> Result<(), String> {
     let options = Options::parse(&mount.options);
-    let is_bind = mount.r#type == "bind"
-        || mount.options.iter().any(|option| option == "bind" || option == "rbind");
+    let is_bind =
+        mount.r#type == "bind" || mount.options.iter().any(|option| option == "bind" || option == "rbind");
     if is_bind {
         return mount_bind(mount, &options, target).map_err(|errno| errno.to_string());
     }
@@ -177,11 +169,7 @@ fn mount_one(mount: &Mount, target: &Path) -> Result<(), String> {
 }
 
 fn mount_bind(mount: &Mount, options: &Options<'_>, target: &Path) -> nix::Result<()> {
-    let recursive = if options.recursive {
-        MsFlags::MS_REC
-    } else {
-        MsFlags::empty()
-    };
+    let recursive = if options.recursive { MsFlags::MS_REC } else { MsFlags::empty() };
     bind(Path::new(&mount.source), target, recursive)?;
     if options.flags().is_empty() {
         return Ok(());
@@ -271,8 +259,8 @@ fn mount_point(path: &Path) -> rustix::io::Result<PathBuf> {
     let id = |path: &Path| {
         rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).map(|stat| stat.stx_mnt_id)
     };
-    let mut holder = std::fs::canonicalize(path)
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::NOENT))?;
+    let mut holder =
+        std::fs::canonicalize(path).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::NOENT))?;
     let wanted = id(&holder)?;
     while let Some(parent) = holder.parent() {
         if id(parent)? != wanted {
@@ -295,20 +283,12 @@ mod tests {
 
     #[test]
     fn options_are_sorted_by_who_understands_them() {
-        let given: Vec<String> = ["ro", "lowerdir=/a:/b", "index=off", "userxattr", "rbind"]
-            .map(String::from)
-            .to_vec();
+        let given: Vec<String> =
+            ["ro", "lowerdir=/a:/b", "index=off", "userxattr", "rbind"].map(String::from).to_vec();
         let options = Options::parse(&given);
         assert_eq!(options.flags(), MsFlags::MS_RDONLY);
         assert!(options.recursive);
-        assert_eq!(
-            options.data,
-            [
-                ("lowerdir", Some("/a:/b")),
-                ("index", Some("off")),
-                ("userxattr", None)
-            ]
-        );
+        assert_eq!(options.data, [("lowerdir", Some("/a:/b")), ("index", Some("off")), ("userxattr", None)]);
     }
 
     #[test]

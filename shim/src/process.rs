@@ -24,9 +24,16 @@ pub enum Phase {
     /// An exec that was announced only.
     Added,
     /// An init that waits to be started.
-    Created { pid: i32 },
-    Running { pid: i32 },
-    Stopped { pid: i32, exit: Exit },
+    Created {
+        pid: i32,
+    },
+    Running {
+        pid: i32,
+    },
+    Stopped {
+        pid: i32,
+        exit: Exit,
+    },
 }
 
 impl Phase {
@@ -64,13 +71,7 @@ pub struct Process {
 impl Process {
     /// A process that does not exist yet.
     pub fn new(id: String, wanted: Wanted, stdio: Arc<Stdio>) -> Self {
-        Self {
-            id,
-            wanted,
-            stdio,
-            phase: watch::Sender::new(Phase::Added),
-            pidfd: Mutex::new(None),
-        }
+        Self { id, wanted, stdio, phase: watch::Sender::new(Phase::Added), pidfd: Mutex::new(None) }
     }
 
     /// Where it stands.
@@ -102,10 +103,7 @@ impl Process {
         self.phase.send_if_modified(|phase| match *phase {
             Phase::Stopped { .. } => false,
             before => {
-                *phase = Phase::Stopped {
-                    pid: before.pid(),
-                    exit,
-                };
+                *phase = Phase::Stopped { pid: before.pid(), exit };
                 true
             }
         });

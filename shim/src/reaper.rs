@@ -61,10 +61,7 @@ impl Reaper {
                 (None, Some(signal)) => 128 + signal as u32,
                 (None, None) => continue,
             };
-            let exit = Exit {
-                status,
-                at: SystemTime::now(),
-            };
+            let exit = Exit { status, at: SystemTime::now() };
             let pid = pid.as_raw_nonzero().get();
             let mut state = self.lock();
             match state.watched.remove(&pid) {

@@ -124,11 +124,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         .ok()
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .unwrap_or_default();
-    let subject = Subject {
-        bundle,
-        id: id.clone(),
-        choice,
-    };
+    let subject = Subject { bundle, id: id.clone(), choice };
     match serve(&control, verb, subject, rest) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

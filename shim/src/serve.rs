@@ -8,18 +8,22 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_stream::wrappers::UnixListenerStream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::container::Tools;
 use crate::error::{Error, Result};
 use crate::helper::{Helpers, dev_null};
 use crate::mounts;
 use crate::reaper::Reaper;
-use crate::server::Shim;
+use crate::server::{Shim, ttrpc};
 
 /// How long open calls may take to end once the shim is told to.
 const GRACE: Duration = Duration::from_millis(500);
+/// How long a shim stays that nobody gives a container to.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Serves until a client shuts the shim down.
 pub fn run(words: &[String]) -> ExitCode {
@@ -62,11 +66,7 @@ fn serve(words: &[String]) -> Result<()> {
         let reaper = Reaper::default();
         tokio::spawn(reaper.clone().run());
         let helpers = Helpers::new(binary, reaper.clone());
-        let shim = Shim::new(Tools {
-            namespace: flags.namespace,
-            helpers,
-            reaper,
-        });
+        let shim = Shim::new(Tools { namespace: flags.namespace, helpers, reaper });
         listen(shim, listener).await
     });
     remove_own(&socket);
@@ -77,7 +77,11 @@ async fn listen(shim: Shim, listener: UnixListener) -> io::Result<()> {
     // A shim ends when its client says so; whoever must end it otherwise has SIGKILL.
     let mut ignored = signal(SignalKind::terminate())?;
     tokio::spawn(async move { while ignored.recv().await.is_some() {} });
-    let incoming = UnixListenerStream::new(tokio::net::UnixListener::from_std(listener)?);
+    tokio::spawn(shim.clone().end_when_idle(IDLE));
+    let listener = tokio::net::UnixListener::from_std(listener)?;
+    let (grpc, incoming) = mpsc::channel(16);
+    tokio::spawn(sort(listener, grpc, shim.clone()));
+    let incoming = ReceiverStream::new(incoming);
     let stopped = shim.clone();
     let serving = tonic::transport::Server::builder()
         .add_routes(shim.routes())
@@ -92,13 +96,54 @@ async fn listen(shim: Shim, listener: UnixListener) -> io::Result<()> {
     }
 }
 
+/// Gives each client to the protocol it speaks, by its first byte: gRPC's is the `P` of
+/// HTTP/2's preface, ttrpc's the highest of a length that is never that large.
+async fn sort(listener: tokio::net::UnixListener, grpc: mpsc::Sender<io::Result<UnixStream>>, shim: Shim) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, perhaps: others may end.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (grpc, shim) = (grpc.clone(), shim.clone());
+        tokio::spawn(async move {
+            match first_byte(&stream).await {
+                Ok(Some(b'P')) => {
+                    let _ = grpc.send(Ok(stream)).await;
+                }
+                // Its end is the client's, or a frame that makes no sense: nobody to tell.
+                Ok(Some(_)) => drop(ttrpc::serve(stream, shim).await),
+                Ok(None) | Err(_) => {}
+            }
+        });
+    }
+}
+
+/// Looks at the first byte without taking it; none at the end.
+async fn first_byte(stream: &UnixStream) -> io::Result<Option<u8>> {
+    loop {
+        stream.readable().await?;
+        let mut byte = [0];
+        let peeked = stream.try_io(tokio::io::Interest::READABLE, || {
+            rustix::net::recv(stream, &mut byte, rustix::net::RecvFlags::PEEK).map_err(io::Error::from)
+        });
+        match peeked {
+            Ok((0, _)) => return Ok(None),
+            Ok(_) => return Ok(Some(byte[0])),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// The listener comes as stdin, which becomes `/dev/null`.
 fn take_listener() -> Result<UnixListener> {
     let stdin = io::stdin();
-    let listener =
-        stdin.as_fd().try_clone_to_owned().map_err(Error::io("take", "listener"))?;
+    let listener = stdin.as_fd().try_clone_to_owned().map_err(Error::io("take", "listener"))?;
     rustix::stdio::dup2_stdin(dev_null()?).map_err(Error::errno("close", "stdin"))?;
     let listener = UnixListener::from(listener);
+    // Not the process that made it but this one is to be seen as the peer of clients.
+    rustix::net::listen(&listener, 128).map_err(Error::errno("listen", "socket"))?;
     listener.set_nonblocking(true).map_err(Error::io("watch", "listener"))?;
     Ok(listener)
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -13,6 +14,7 @@ mod convert;
 mod inspect;
 mod task;
 mod task_v2;
+pub mod ttrpc;
 
 /// All containers of this shim; a cheap handle.
 #[derive(Clone)]
@@ -31,11 +33,7 @@ impl Shim {
     /// A shim without containers.
     pub fn new(tools: Tools) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                tools,
-                containers: Mutex::default(),
-                stop: watch::Sender::new(false),
-            }),
+            inner: Arc::new(Inner { tools, containers: Mutex::default(), stop: watch::Sender::new(false) }),
         }
     }
 
@@ -52,6 +50,20 @@ impl Shim {
     pub async fn stopped(&self) {
         let mut stop = self.inner.stop.subscribe();
         let _ = stop.wait_for(|stop| *stop).await;
+    }
+
+    /// Ends a shim that has had no container all through `patience`: its daemon has died
+    /// between starting and using it.
+    pub async fn end_when_idle(self, patience: Duration) {
+        let mut was_idle = false;
+        loop {
+            tokio::time::sleep(patience / 2).await;
+            let is_idle = self.containers().is_empty();
+            if is_idle && was_idle {
+                return self.stop();
+            }
+            was_idle = is_idle;
+        }
     }
 
     fn stop(&self) {

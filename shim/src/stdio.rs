@@ -228,12 +228,7 @@ impl Stdio {
         let Some(master) = master else {
             return Ok(());
         };
-        let size = Winsize {
-            ws_row: rows,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
+        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         rustix::termios::tcsetwinsize(master.get_ref(), size).map_err(Error::errno("resize", "terminal"))
     }
 

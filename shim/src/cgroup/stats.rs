@@ -10,11 +10,7 @@ use super::{Cgroup, field, is_unified};
 
 /// Reads the figures of `cgroup`.
 pub fn read(cgroup: &Cgroup) -> Any {
-    if is_unified() {
-        gantry_proto::pack(&read_v2(cgroup))
-    } else {
-        gantry_proto::pack(&read_v1(cgroup))
-    }
+    if is_unified() { gantry_proto::pack(&read_v2(cgroup)) } else { gantry_proto::pack(&read_v1(cgroup)) }
 }
 
 struct Files<'a>(&'a Cgroup);
@@ -211,10 +207,7 @@ fn read_v2(cgroup: &Cgroup) -> v2::Metrics {
             oom_kill: events("oom_kill"),
             oom_group_kill: events("oom_group_kill"),
         }),
-        io: Some(v2::IoStat {
-            usage: io_entries(&files.text("io.stat")),
-            ..Default::default()
-        }),
+        io: Some(v2::IoStat { usage: io_entries(&files.text("io.stat")), ..Default::default() }),
         ..Default::default()
     }
 }
@@ -225,11 +218,8 @@ fn io_entries(text: &str) -> Vec<v2::IoEntry> {
         .filter_map(|line| {
             let mut words = line.split_whitespace();
             let (major, minor) = words.next()?.split_once(':')?;
-            let mut entry = v2::IoEntry {
-                major: major.parse().ok()?,
-                minor: minor.parse().ok()?,
-                ..Default::default()
-            };
+            let mut entry =
+                v2::IoEntry { major: major.parse().ok()?, minor: minor.parse().ok()?, ..Default::default() };
             for (key, value) in words.filter_map(|word| word.split_once('=')) {
                 let value = value.parse().unwrap_or(0);
                 match key {

@@ -59,10 +59,7 @@ pub fn delete(flags: &Flags) -> Result<Vec<u8>> {
     removed?;
 
     let ended = exit::read(&exit::init_path(&bundle)).unwrap_or_else(|| {
-        let exit = crate::reaper::Exit {
-            status: KILLED,
-            at: SystemTime::now(),
-        };
+        let exit = crate::reaper::Exit { status: KILLED, at: SystemTime::now() };
         let ended = ExitRecord::new(init.map_or(0, |init| init.pid), exit, oom);
         // Best effort: the answer below says the same.
         let _ = exit::write(&exit::init_path(&bundle), &ended);

@@ -57,24 +57,41 @@ pub fn start(flags: &Flags, input: &[u8]) -> Result<Vec<u8>> {
         Style::Json => None,
     };
     let directory = asked.map_or_else(|| socket_directory(&bundle), PathBuf::from);
-    let socket = directory.join(socket_name(&directory, &flags.namespace, &group(&bundle, &flags.id)));
-    if UnixStream::connect(&socket).is_err() {
-        launch(flags, &bundle, &directory, &socket)?;
+    let group = group(&bundle, &flags.id);
+    let socket = directory.join(socket_name(&directory, &flags.namespace, &group));
+    let running = UnixStream::connect(&socket).ok();
+    let shared = group != flags.id || bundle.join("bootstrap.json").exists();
+    match running {
+        // It serves this bundle already, or another one of its group.
+        Some(_) if shared => {}
+        Some(stale) => {
+            end(&stale);
+            launch(flags, &bundle, &directory, &socket)?;
+        }
+        None => launch(flags, &bundle, &directory, &socket)?,
     }
+    // The socket takes both protocols. A daemon that has an address for events is containerd,
+    // which works with ttrpc only (server::ttrpc).
+    let protocol = if std::env::var_os("TTRPC_ADDRESS").is_some() { "ttrpc" } else { "grpc" };
     let address = format!("unix://{}", socket.display());
-    let json = serde_json::json!({"version": 3, "address": address, "protocol": "grpc"}).to_string();
+    let json = serde_json::json!({"version": 3, "address": address, "protocol": protocol}).to_string();
     write(&bundle.join("bootstrap.json"), &json)?;
     write(&bundle.join("address"), &address)?;
     Ok(match style {
         Style::Json => json.into_bytes(),
-        Style::Protobuf(_) => BootstrapResult {
-            version: 3,
-            address,
-            protocol: "grpc".into(),
-            ..Default::default()
+        Style::Protobuf(_) => {
+            BootstrapResult { version: 3, address, protocol: protocol.into(), ..Default::default() }
+                .encode_to_vec()
         }
-        .encode_to_vec(),
     })
+}
+
+/// Ends a shim that was left from a bundle of the same name which is gone.
+fn end(stale: &UnixStream) {
+    // The shim has called listen(2) itself, which makes it the peer.
+    if let Ok(peer) = rustix::net::sockopt::socket_peercred(stale) {
+        let _ = rustix::process::kill_process(peer.pid, rustix::process::Signal::KILL);
+    }
 }
 
 fn launch(flags: &Flags, bundle: &Path, directory: &Path, socket: &Path) -> Result<()> {
@@ -147,9 +164,7 @@ fn group(bundle: &Path, id: &str) -> String {
 
 fn write(path: &Path, text: &str) -> Result<()> {
     let temporary = path.with_extension("new");
-    fs::write(&temporary, text)
-        .and_then(|()| fs::rename(&temporary, path))
-        .map_err(Error::io("write", path))
+    fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path)).map_err(Error::io("write", path))
 }
 
 #[cfg(test)]
@@ -158,10 +173,7 @@ mod tests {
 
     #[test]
     fn sockets_lie_beside_gantrys_bundles() {
-        assert_eq!(
-            socket_directory(Path::new("/run/gantry/bundles/moby/x")),
-            PathBuf::from("/run/gantry/s")
-        );
+        assert_eq!(socket_directory(Path::new("/run/gantry/bundles/moby/x")), PathBuf::from("/run/gantry/s"));
         assert_eq!(
             socket_directory(Path::new("/run/containerd/io.containerd.runtime.v2.task/k8s.io/x")),
             PathBuf::from("/run/containerd/s")
@@ -170,20 +182,11 @@ mod tests {
 
     #[test]
     fn options_are_not_taken_for_parameters() {
-        let flags = Flags {
-            id: "x".into(),
-            ..Flags::default()
-        };
-        let options = prost_types::Any {
-            type_url: "containerd.runc.v1.Options".into(),
-            value: vec![1, 2],
-        };
+        let flags = Flags { id: "x".into(), ..Flags::default() };
+        let options = prost_types::Any { type_url: "containerd.runc.v1.Options".into(), value: vec![1, 2] };
         assert!(matches!(Style::of(&options.encode_to_vec(), &flags), Style::Json));
         assert!(matches!(Style::of(&[], &flags), Style::Json));
-        let params = BootstrapParams {
-            instance_id: "x".into(),
-            ..Default::default()
-        };
+        let params = BootstrapParams { instance_id: "x".into(), ..Default::default() };
         assert!(matches!(Style::of(&params.encode_to_vec(), &flags), Style::Protobuf(_)));
     }
 

@@ -62,11 +62,7 @@ impl Binary {
     fn spawn(&self, mut command: Command, pid_file: &Path, terminal: bool) -> Result<Made, Failure> {
         let state = state_root(&self.subject.bundle);
         fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
-        let console = if terminal {
-            Some(Console::listen(state)?)
-        } else {
-            None
-        };
+        let console = if terminal { Some(Console::listen(state)?) } else { None };
         if let Some(console) = &console {
             command.arg("--console-socket").arg(&console.path);
         }

@@ -19,8 +19,8 @@ use oci_spec::runtime::Process;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 
-use super::seccomp::Filter;
 use super::launch::{self, Confinement};
+use super::seccomp::Filter;
 use super::{Exec, Executed, Failure};
 
 const NAMESPACES: [(&str, CloneFlags); 8] = [
@@ -53,13 +53,11 @@ pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, Failure> {
     }
     // Until the program runs, nobody in the container may look into this process.
     nix::sys::prctl::set_dumpable(false).map_err(|errno| format!("dumpable: {errno}"))?;
-    nix::sched::setns(&pidfd, foreign).map_err(|errno| format!("join the container's namespaces: {errno}"))?;
+    nix::sched::setns(&pidfd, foreign)
+        .map_err(|errno| format!("join the container's namespaces: {errno}"))?;
 
-    let console = if process.terminal().unwrap_or(false) {
-        Some(open_terminal(process.user().uid())?)
-    } else {
-        None
-    };
+    let console =
+        if process.terminal().unwrap_or(false) { Some(open_terminal(process.user().uid())?) } else { None };
     let (status, writer) = launch::status_pipe()?;
     let slave = console.as_ref().map(|(_, slave)| slave);
     // SAFETY: as fork; this process has one thread, so the child finds every lock free.
@@ -74,10 +72,7 @@ pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, Failure> {
     };
     drop(writer);
     launch::await_launch(status)?;
-    Ok(Executed {
-        pid,
-        console: console.map(|(master, _)| master),
-    })
+    Ok(Executed { pid, console: console.map(|(master, _)| master) })
 }
 
 /// Sets the calling process up and executes the program; returns only why not.
@@ -103,7 +98,8 @@ fn set_up(
     let failed = |what: &'static str| move |error: nix::Error| format!("{what}: {error}");
     nix::unistd::setsid().map_err(failed("setsid"))?;
     if let Some(terminal) = terminal {
-        rustix::process::ioctl_tiocsctty(terminal).map_err(|errno| format!("controlling terminal: {errno}"))?;
+        rustix::process::ioctl_tiocsctty(terminal)
+            .map_err(|errno| format!("controlling terminal: {errno}"))?;
         rustix::stdio::dup2_stdin(terminal)
             .and_then(|()| rustix::stdio::dup2_stdout(terminal))
             .and_then(|()| rustix::stdio::dup2_stderr(terminal))

@@ -48,8 +48,7 @@ pub fn reset_inherited() {
 /// Makes a terminal's slave the property of the program's user.
 pub fn give_terminal(master: &OwnedFd, uid: u32) {
     if uid != 0
-        && let Ok(slave) =
-            rustix::pty::ioctl_tiocgptpeer(master, OpenptFlags::RDWR | OpenptFlags::NOCTTY)
+        && let Ok(slave) = rustix::pty::ioctl_tiocgptpeer(master, OpenptFlags::RDWR | OpenptFlags::NOCTTY)
     {
         let _ = fchown(&slave, Some(Uid::from_raw(uid)), None);
     }
@@ -60,8 +59,8 @@ pub fn give_terminal(master: &OwnedFd, uid: u32) {
 pub fn give_pipes(uid: u32) {
     let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
     for descriptor in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
-        let is_pipe = fstat(descriptor)
-            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+        let is_pipe =
+            fstat(descriptor).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
         if uid != 0 && is_pipe {
             let _ = fchown(descriptor, Some(Uid::from_raw(uid)), None);
         }
@@ -131,11 +130,7 @@ pub fn execute(process: &Process) -> String {
     let Some(program) = arguments.first() else {
         return "exec: no command specified".into();
     };
-    let path = environment
-        .iter()
-        .rev()
-        .find_map(|entry| entry.strip_prefix("PATH="))
-        .unwrap_or(DEFAULT_PATH);
+    let path = environment.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
     let found = match find_program(program, path) {
         Ok(found) => found,
         Err(reason) => return reason,
@@ -143,11 +138,9 @@ pub fn execute(process: &Process) -> String {
     let strings = |list: &[String]| -> Result<Vec<CString>, std::ffi::NulError> {
         list.iter().map(|text| CString::new(text.as_bytes())).collect()
     };
-    let (Ok(file), Ok(arguments), Ok(environment)) = (
-        CString::new(found.as_os_str().as_bytes()),
-        strings(arguments),
-        strings(environment),
-    ) else {
+    let (Ok(file), Ok(arguments), Ok(environment)) =
+        (CString::new(found.as_os_str().as_bytes()), strings(arguments), strings(environment))
+    else {
         return format!("exec: {program:?}: invalid argument: a NUL byte");
     };
     let Err(errno) = nix::unistd::execve(&file, &arguments, &environment);
@@ -199,10 +192,7 @@ pub struct Launch {
 impl Launch {
     /// Failures go to `status`, the writing end of a status pipe.
     pub fn new(status: OwnedFd, confinement: Confinement) -> Self {
-        Self {
-            status: Arc::new(status),
-            confinement,
-        }
+        Self { status: Arc::new(status), confinement }
     }
 
     fn fail(&self, reason: &str) {
@@ -224,9 +214,8 @@ impl Executor for Launch {
     // Runs in the container's root with the container's user ids, before the container counts as created.
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
         let process = spec.process().as_ref();
-        let program = process
-            .and_then(|process| process.args().as_ref())
-            .and_then(|arguments| arguments.first());
+        let program =
+            process.and_then(|process| process.args().as_ref()).and_then(|arguments| arguments.first());
         let Some(program) = program else {
             return Ok(());
         };
@@ -265,9 +254,6 @@ mod tests {
             Err("exec: \"/no/such\": stat /no/such: no such file or directory".into())
         );
         assert_eq!(find_program("/etc", ""), Err("exec: \"/etc\": is a directory".into()));
-        assert_eq!(
-            find_program("/etc/passwd", ""),
-            Err("exec: \"/etc/passwd\": permission denied".into())
-        );
+        assert_eq!(find_program("/etc/passwd", ""), Err("exec: \"/etc/passwd\": permission denied".into()));
     }
 }

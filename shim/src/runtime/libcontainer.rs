@@ -27,10 +27,7 @@ pub struct Builtin {
 impl Builtin {
     /// Makes nothing yet.
     pub fn new(subject: Subject) -> Self {
-        Self {
-            subject,
-            created: None,
-        }
+        Self { subject, created: None }
     }
 
     /// Takes capabilities and seccomp out of the spec that libcontainer sees: it compiles the
@@ -68,11 +65,7 @@ impl Builtin {
         std::fs::create_dir_all(&directory)
             .and_then(|()| std::fs::write(&path, reduced.to_string()))
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        let confinement = Confinement {
-            capabilities,
-            no_new_privileges,
-            filter,
-        };
+        let confinement = Confinement { capabilities, no_new_privileges, filter };
         Ok((directory, confinement))
     }
 
@@ -80,11 +73,7 @@ impl Builtin {
         let state = self.subject.state();
         std::fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
         let (bundle, confinement) = self.confine(spec)?;
-        let console = if spec.terminal {
-            Some(Console::listen(state.clone())?)
-        } else {
-            None
-        };
+        let console = if spec.terminal { Some(Console::listen(state.clone())?) } else { None };
         let container = ContainerBuilder::new(self.subject.id.clone(), SyscallType::default())
             .with_executor(Launch::new(status, confinement))
             .with_console_socket(console.as_ref().map(|console| console.path.clone()))
@@ -161,9 +150,7 @@ impl Runtime for Builtin {
         if !state.exists() {
             return Ok(());
         }
-        Container::load(state)
-            .and_then(|mut container| container.delete(true))
-            .map_err(|error| chain(&error))
+        Container::load(state).and_then(|mut container| container.delete(true)).map_err(|error| chain(&error))
     }
 }
 

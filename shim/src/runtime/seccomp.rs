@@ -16,12 +16,9 @@ use std::fs;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
-use libseccomp::{
-    ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall,
-};
+use libseccomp::{ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall};
 use oci_spec::runtime::{
-    Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag,
-    LinuxSeccompOperator,
+    Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag, LinuxSeccompOperator,
 };
 use serde_json::Value;
 
@@ -90,10 +87,8 @@ impl Filter {
                 k: u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
             })
             .collect();
-        let program = libc::sock_fprog {
-            len: instructions.len() as u16,
-            filter: instructions.as_ptr().cast_mut(),
-        };
+        let program =
+            libc::sock_fprog { len: instructions.len() as u16, filter: instructions.as_ptr().cast_mut() };
         // SAFETY: the kernel reads `len` instructions from `filter`, which live until the call is over.
         let done = unsafe {
             libc::syscall(
@@ -103,11 +98,7 @@ impl Filter {
                 std::ptr::from_ref(&program),
             )
         };
-        if done == 0 {
-            Ok(())
-        } else {
-            Err(format!("seccomp: {}", std::io::Error::last_os_error()))
-        }
+        if done == 0 { Ok(()) } else { Err(format!("seccomp: {}", std::io::Error::last_os_error())) }
     }
 
     fn kept(path: &Path, key: &str) -> Option<Self> {
@@ -137,10 +128,7 @@ impl Filter {
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (flags, program) = bytes.split_first_chunk()?;
         let whole = !program.is_empty() && program.len() % 8 == 0;
-        whole.then(|| Self {
-            flags: u32::from_ne_bytes(*flags),
-            program: program.to_vec(),
-        })
+        whole.then(|| Self { flags: u32::from_ne_bytes(*flags), program: program.to_vec() })
     }
 }
 
@@ -239,9 +227,7 @@ fn compare(condition: &LinuxSeccompArg) -> ScmpArgCompare {
 fn action(action: LinuxSeccompAction, errno: Option<u32>) -> ScmpAction {
     let errno = errno.map_or(libc::EPERM, |errno| errno as i32);
     match action {
-        LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => {
-            ScmpAction::KillThread
-        }
+        LinuxSeccompAction::ScmpActKill | LinuxSeccompAction::ScmpActKillThread => ScmpAction::KillThread,
         LinuxSeccompAction::ScmpActKillProcess => ScmpAction::KillProcess,
         LinuxSeccompAction::ScmpActTrap => ScmpAction::Trap,
         LinuxSeccompAction::ScmpActErrno => ScmpAction::Errno(errno),
@@ -291,11 +277,15 @@ mod tests {
         let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
             {"names": ["mkdir", "no_such_call"], "action": "SCMP_ACT_ERRNO"}]});
         let compiled = Filter::of(&profile, &bundle).expect("compiled").expect("a filter");
-        let kept = fs::read_dir(run.path().join("seccomp")).expect("kept").next().expect("one").expect("one").path();
+        let kept =
+            fs::read_dir(run.path().join("seccomp")).expect("kept").next().expect("one").expect("one").path();
         assert_eq!(Filter::of(&profile, &bundle).expect("kept").expect("a filter").program, compiled.program);
         // Under the same name, but for another profile: compiled again.
         fs::write(&kept, b"other\0\0\0\0\0\x06\0\0\0\0\0\xff\x7f").expect("written");
-        assert_eq!(Filter::of(&profile, &bundle).expect("compiled").expect("a filter").program, compiled.program);
+        assert_eq!(
+            Filter::of(&profile, &bundle).expect("compiled").expect("a filter").program,
+            compiled.program
+        );
         let listener = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
             {"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]});
         assert!(Filter::of(&listener, &bundle).expect("known").is_none());

@@ -114,10 +114,7 @@ fn settle_process(
 ) -> Result<(), Failure> {
     let environment = process.get("env").and_then(Value::as_array);
     let has_home = environment.is_some_and(|entries| {
-        entries
-            .iter()
-            .filter_map(Value::as_str)
-            .any(|entry| entry.len() > 5 && entry.starts_with("HOME="))
+        entries.iter().filter_map(Value::as_str).any(|entry| entry.len() > 5 && entry.starts_with("HOME="))
     });
     if wanted.is_some() || !has_home {
         let accounts = Accounts::read(root)?;
@@ -192,8 +189,7 @@ fn make_one(parent: &OwnedFd, name: &str) -> rustix::io::Result<()> {
 fn has_private_pids(spec: &Value) -> bool {
     spec.pointer("/linux/namespaces").and_then(Value::as_array).is_some_and(|namespaces| {
         namespaces.iter().any(|namespace| {
-            text(namespace, "/type") == Some("pid")
-                && text(namespace, "/path").unwrap_or_default().is_empty()
+            text(namespace, "/type") == Some("pid") && text(namespace, "/path").unwrap_or_default().is_empty()
         })
     })
 }

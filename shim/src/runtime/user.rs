@@ -30,16 +30,10 @@ pub struct Accounts {
 impl Accounts {
     /// Reads them below `root`; missing files are empty ones.
     pub fn read(root: &Path) -> Result<Self, Failure> {
-        let opened = rustix::fs::open(
-            root,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .map_err(|errno| format!("open {}: {errno}", root.display()))?;
-        Ok(Self {
-            passwd: read_inside(&opened, "etc/passwd"),
-            group: read_inside(&opened, "etc/group"),
-        })
+        let opened =
+            rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                .map_err(|errno| format!("open {}: {errno}", root.display()))?;
+        Ok(Self { passwd: read_inside(&opened, "etc/passwd"), group: read_inside(&opened, "etc/group") })
     }
 
     /// Resolves `user[:group]`, names or numbers, by Docker's rules. Empty is root.
@@ -137,16 +131,15 @@ mod tests {
 
     fn accounts() -> Accounts {
         Accounts {
-            passwd: "root:x:0:0:root:/root:/bin/sh\n# no\nweb:x:33:44:web:/srv/www:/bin/false\nbroken\n".into(),
+            passwd: "root:x:0:0:root:/root:/bin/sh\n# no\nweb:x:33:44:web:/srv/www:/bin/false\nbroken\n"
+                .into(),
             group: "root:x:0:root\nweb:x:44:\nlog:x:55:sys,web\nbig:x:99999999999:web\n".into(),
         }
     }
 
     #[test]
     fn names_and_numbers_resolve_with_the_users_groups() {
-        let user = |uid, gid, additional: &[u32]| {
-            Ok(User { uid, gid, additional_gids: additional.to_vec() })
-        };
+        let user = |uid, gid, additional: &[u32]| Ok(User { uid, gid, additional_gids: additional.to_vec() });
         let accounts = accounts();
         assert_eq!(accounts.resolve("web"), user(33, 44, &[55]));
         assert_eq!(accounts.resolve("33"), user(33, 44, &[55]));

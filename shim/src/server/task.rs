@@ -28,11 +28,7 @@ fn deleted(pid: i32, exit: crate::reaper::Exit) -> pb::DeleteResponse {
 fn check_id(id: &str) -> Result<(), Error> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let valid = !id.is_empty() && id.len() <= 128 && id.bytes().all(allowed) && !id.starts_with('.');
-    if valid {
-        Ok(())
-    } else {
-        Err(Error::InvalidArgument(format!("id {id:?} is not valid")))
-    }
+    if valid { Ok(()) } else { Err(Error::InvalidArgument(format!("id {id:?} is not valid"))) }
 }
 
 #[tonic::async_trait]
@@ -79,7 +75,8 @@ impl pb::task_server::Task for Shim {
         }
         let id = request.id.clone();
         let bundle = PathBuf::from(request.bundle);
-        let own = std::env::current_dir().is_ok_and(|own| own == bundle);
+        let own = std::env::current_dir().ok().zip(bundle.canonicalize().ok());
+        let own = own.is_some_and(|(own, bundle)| own == bundle);
         let isolated = if own { Ok(()) } else { crate::mounts::isolate(&bundle) };
         let request = container::Request {
             id: request.id,
@@ -117,9 +114,7 @@ impl pb::task_server::Task for Shim {
             "" => container.start().await?,
             exec => container.start_exec(exec).await?,
         };
-        Ok(Response::new(pb::StartResponse {
-            pid: pid.cast_unsigned(),
-        }))
+        Ok(Response::new(pb::StartResponse { pid: pid.cast_unsigned() }))
     }
 
     async fn delete(&self, request: Request<pb::DeleteRequest>) -> Answer<pb::DeleteResponse> {
@@ -146,11 +141,7 @@ impl pb::task_server::Task for Shim {
         }
         let describe = |pid: i32| ProcessInfo {
             pid: pid.cast_unsigned(),
-            info: execs.get(&pid).map(|exec| {
-                gantry_proto::pack(&ProcessDetails {
-                    exec_id: exec.clone(),
-                })
-            }),
+            info: execs.get(&pid).map(|exec| gantry_proto::pack(&ProcessDetails { exec_id: exec.clone() })),
         };
         let processes = container.cgroup()?.pids().into_iter().map(describe).collect();
         Ok(Response::new(pb::PidsResponse { processes }))

@@ -70,13 +70,8 @@ async fn converse(mut stream: UnixStream, processes: &dyn Processes) -> std::io:
         let message = "the process has ended";
         return refuse(&mut stream, tonic::Code::FailedPrecondition, message).await;
     };
-    let detail = AttachReply {
-        terminal: stdio.is_terminal(),
-    };
-    let reply = Reply {
-        status: None,
-        detail: detail.encode_to_vec().into(),
-    };
+    let detail = AttachReply { terminal: stdio.is_terminal() };
+    let reply = Reply { status: None, detail: detail.encode_to_vec().into() };
     let done = match write_reply(&mut stream, &reply).await {
         Ok(()) => {
             let (mut input, mut output) = stream.into_split();
@@ -139,14 +134,8 @@ async fn read_request(stream: &mut UnixStream) -> std::io::Result<AttachRequest>
 }
 
 async fn refuse(stream: &mut UnixStream, code: tonic::Code, message: &str) -> std::io::Result<()> {
-    let status = Status {
-        code: code as i32,
-        message: message.to_string(),
-    };
-    let reply = Reply {
-        status: Some(status),
-        detail: prost::bytes::Bytes::new(),
-    };
+    let status = Status { code: code as i32, message: message.to_string() };
+    let reply = Reply { status: Some(status), detail: prost::bytes::Bytes::new() };
     write_reply(stream, &reply).await
 }
 

@@ -66,8 +66,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let era = shifted / 146_097;
     let day_of_era = shifted % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
@@ -82,7 +81,8 @@ mod tests {
 
     #[test]
     fn moments_read_as_go_writes_them() {
-        let text = |seconds, nanos| String::from_utf8(Stamp::at(seconds, nanos).as_bytes().to_vec()).expect("ASCII");
+        let text =
+            |seconds, nanos| String::from_utf8(Stamp::at(seconds, nanos).as_bytes().to_vec()).expect("ASCII");
         assert_eq!(text(0, 0), "1970-01-01T00:00:00Z");
         assert_eq!(text(951_782_400, 120_000_000), "2000-02-29T00:00:00.12Z");
         assert_eq!(text(1_795_297_872, 123_456_789), "2026-11-21T21:51:12.123456789Z");

@@ -52,13 +52,7 @@ impl LogFile {
         if size > 0 && file.read_at(&mut last, size - 1).is_ok() && last != *b"\n" {
             size += file.write(b"\n").unwrap_or(0) as u64;
         }
-        Ok(Self {
-            path: path.to_path_buf(),
-            file,
-            size,
-            rotation,
-            attributes,
-        })
+        Ok(Self { path: path.to_path_buf(), file, size, rotation, attributes })
     }
 
     fn is_full(&self, more: usize) -> bool {
@@ -297,10 +291,7 @@ mod tests {
         JsonLog::new(Arc::new(Mutex::new(file)), "stdout")
     }
 
-    const ONE: Rotation = Rotation {
-        max_size: 0,
-        max_files: 1,
-    };
+    const ONE: Rotation = Rotation { max_size: 0, max_files: 1 };
 
     fn texts(path: &Path) -> Vec<String> {
         std::fs::read_to_string(path)
@@ -347,16 +338,16 @@ mod tests {
         let mut log = log(directory.path(), ONE);
         log.write(&vec![b'x'; ENTRY]);
         log.write(b"\n");
-        assert_eq!(texts(&directory.path().join("log")).iter().map(String::len).collect::<Vec<_>>(), [ENTRY, 1]);
+        assert_eq!(
+            texts(&directory.path().join("log")).iter().map(String::len).collect::<Vec<_>>(),
+            [ENTRY, 1]
+        );
     }
 
     #[test]
     fn full_files_are_set_aside_and_the_oldest_forgotten() {
         let directory = tempfile::tempdir().expect("a directory");
-        let rotation = Rotation {
-            max_size: 1000,
-            max_files: 3,
-        };
+        let rotation = Rotation { max_size: 1000, max_files: 3 };
         let mut log = log(directory.path(), rotation);
         for number in 0..100 {
             log.write(format!("{number}\n").as_bytes());

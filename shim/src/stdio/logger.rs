@@ -25,10 +25,7 @@ pub async fn start(
     arguments: &[String],
     owner: &Owner<'_>,
 ) -> Result<(Logger, [OwnedFd; 2])> {
-    let failed = |reason: String| Error::Stdio {
-        uri: format!("binary://{}", program.display()),
-        reason,
-    };
+    let failed = |reason: String| Error::Stdio { uri: format!("binary://{}", program.display()), reason };
     let (out_reader, out_writer) = pipe()?;
     let (err_reader, err_writer) = pipe()?;
     let (ready_reader, ready_writer) = pipe()?;

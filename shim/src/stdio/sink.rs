@@ -26,8 +26,7 @@ impl Sink {
     /// error but a pause, as it is with containerd's shim.
     pub fn fifo(path: &Path) -> Result<Self> {
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened =
-            rustix::fs::open(path, flags, Mode::empty()).map_err(Error::errno("open", path))?;
+        let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(Error::errno("open", path))?;
         super::watched(opened).map(Self::Writer)
     }
 

@@ -17,18 +17,22 @@ pub enum Target {
     /// Appended to one file.
     File(PathBuf),
     /// To a logging program, with its arguments.
-    Binary { program: PathBuf, arguments: Vec<String> },
+    Binary {
+        program: PathBuf,
+        arguments: Vec<String>,
+    },
     /// Docker's log file, and attached clients.
-    JsonFile { path: PathBuf, rotation: Rotation, attributes: Option<String> },
+    JsonFile {
+        path: PathBuf,
+        rotation: Rotation,
+        attributes: Option<String>,
+    },
 }
 
 impl Target {
     /// Reads a path or URI.
     pub fn parse(uri: &str) -> Result<Self> {
-        let invalid = |reason: &str| Error::Stdio {
-            uri: uri.to_string(),
-            reason: reason.to_string(),
-        };
+        let invalid = |reason: &str| Error::Stdio { uri: uri.to_string(), reason: reason.to_string() };
         if uri.is_empty() {
             return Ok(Self::Null);
         }
@@ -68,10 +72,7 @@ impl Target {
                     .collect(),
             }),
             "json-file" => {
-                let mut rotation = Rotation {
-                    max_size: 0,
-                    max_files: 1,
-                };
+                let mut rotation = Rotation { max_size: 0, max_files: 1 };
                 let mut attributes = None;
                 for (key, value) in pairs()? {
                     match key.as_str() {
@@ -94,11 +95,7 @@ impl Target {
                         _ => return Err(invalid(&format!("unknown option {key}"))),
                     }
                 }
-                Ok(Self::JsonFile {
-                    path: path()?,
-                    rotation,
-                    attributes,
-                })
+                Ok(Self::JsonFile { path: path()?, rotation, attributes })
             }
             _ => Err(invalid("unknown scheme")),
         }
@@ -164,10 +161,7 @@ mod tests {
             parse("json-file:///x.log?max-size=10m&max-file=3&attrs=%7B%22a%22%3A%22b%22%7D"),
             Target::JsonFile {
                 path: "/x.log".into(),
-                rotation: Rotation {
-                    max_size: 10 << 20,
-                    max_files: 3
-                },
+                rotation: Rotation { max_size: 10 << 20, max_files: 3 },
                 attributes: Some("{\"a\":\"b\"}".into())
             }
         );

@@ -68,7 +68,11 @@ async fn input_stays_open_for_the_next_client() {
         // Without stdin_once, the client's end of input is the end of its output.
         assert_eq!(stream.read(&mut frame).await.expect("the end"), 0);
     }
-    let request = gantry_proto::containerd::task::v3::CloseIoRequest { id: place.id.clone(), stdin: true, ..Default::default() };
+    let request = gantry_proto::containerd::task::v3::CloseIoRequest {
+        id: place.id.clone(),
+        stdin: true,
+        ..Default::default()
+    };
     client.close_io(request).await.expect("closed");
     assert_eq!(place.wait(&mut client, "").await, 0);
     place.finish(&mut client).await;

@@ -55,7 +55,8 @@ async fn users_are_found_in_the_containers_root() {
     place.finish(&mut client).await;
     assert_eq!(
         place.logged("stdout"),
-        "uid=33(web) gid=44(web) groups=44(web),55(log)\n/srv\n/made/for/it\n".replace("groups=44(web),55(log)", "groups=55(log)")
+        "uid=33(web) gid=44(web) groups=44(web),55(log)\n/srv\n/made/for/it\n"
+            .replace("groups=44(web),55(log)", "groups=55(log)")
     );
     assert_eq!(place.logged("stderr"), "out\n");
 }
@@ -95,12 +96,15 @@ async fn a_filter_with_a_masked_comparison_lets_programs_fork_but_not_unshare() 
         place.spec["process"]["user"] = json!({"uid": 33, "gid": 44});
         place.spec["process"]["noNewPrivileges"] = json!(no_new_privileges);
         let mut client = place.run(&place.json_log()).await;
-        let (output, _) = place.exec(&mut client, "e1", &["sh", "-c", "(echo forked); grep Seccomp: /proc/self/status"]).await;
+        let (output, _) = place
+            .exec(&mut client, "e1", &["sh", "-c", "(echo forked); grep Seccomp: /proc/self/status"])
+            .await;
         assert_eq!(output, "forked\nSeccomp:\t2\n");
         place.wait(&mut client, "").await;
         place.finish(&mut client).await;
         let nnp = u8::from(no_new_privileges);
-        let expected = format!("forked\nCapEff:\t0000000000000000\nNoNewPrivs:\t{nnp}\nSeccomp:\t2\ndenied\n");
+        let expected =
+            format!("forked\nCapEff:\t0000000000000000\nNoNewPrivs:\t{nnp}\nSeccomp:\t2\ndenied\n");
         assert_eq!(place.logged("stdout"), expected);
     }
 }

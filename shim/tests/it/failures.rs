@@ -66,7 +66,9 @@ async fn an_unknown_user_and_a_bad_mount_fail_create() {
 
     let mut place = Place::new(&["true"]);
     let mounts = place.spec["mounts"].as_array_mut().expect("mounts");
-    mounts.push(json!({"destination": "/m", "type": "bind", "source": "/no/such/source", "options": ["rbind"]}));
+    mounts.push(
+        json!({"destination": "/m", "type": "bind", "source": "/no/such/source", "options": ["rbind"]}),
+    );
     let mut client = place.connect().await;
     let failed = client.create(place.create_request(&Io::default())).await.expect_err("no such source");
     assert!(failed.message().to_lowercase().contains("no such file or directory"), "{}", failed.message());

@@ -83,7 +83,8 @@ async fn limits_change_and_figures_are_read() {
         ..Default::default()
     };
     client.update(update).await.expect("updated");
-    let stats = client.stats(task::StatsRequest { id: place.id.clone() }).await.expect("figures").into_inner();
+    let stats =
+        client.stats(task::StatsRequest { id: place.id.clone() }).await.expect("figures").into_inner();
     let stats = stats.stats.expect("figures");
     if stats.type_url.ends_with("v1.Metrics") {
         use gantry_proto::io::containerd::cgroups::v1::Metrics;

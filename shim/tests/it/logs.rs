@@ -10,7 +10,10 @@ use crate::shim::{Io, Place};
 async fn a_long_line_is_split_and_files_rotate() {
     let mut place = Place::new(&["sh", "-c", "head -c 3000000 /dev/zero; echo; echo end"]);
     // NUL bytes are written as six characters each.
-    let io = Io { stdout: format!("json-file://{}?max-size=1m&max-file=50", place.log().display()), ..Io::default() };
+    let io = Io {
+        stdout: format!("json-file://{}?max-size=1m&max-file=50", place.log().display()),
+        ..Io::default()
+    };
     let mut client = place.run(&io).await;
     place.wait(&mut client, "").await;
     place.finish(&mut client).await;
@@ -55,7 +58,11 @@ async fn fifos_carry_stdio_until_closed() {
     // Another client may come: the first one's end is not the end.
     let mut stdin = open.open_sender(&io.stdin).expect("a writer");
     stdin.write_all(b"two").await.expect("written");
-    let request = gantry_proto::containerd::task::v3::CloseIoRequest { id: place.id.clone(), stdin: true, ..Default::default() };
+    let request = gantry_proto::containerd::task::v3::CloseIoRequest {
+        id: place.id.clone(),
+        stdin: true,
+        ..Default::default()
+    };
     client.close_io(request).await.expect("closed");
     drop(stdin);
     assert_eq!(place.wait(&mut client, "").await, 0);

@@ -14,7 +14,8 @@ use crate::shim::{Io, Place, binary};
 async fn start_answers_in_the_style_it_was_asked() {
     let mut place = Place::new(&["true"]);
     let mut client = place.connect().await;
-    let params = BootstrapParams { instance_id: place.id.clone(), namespace: "test".into(), ..Default::default() };
+    let params =
+        BootstrapParams { instance_id: place.id.clone(), namespace: "test".into(), ..Default::default() };
     // The shim runs already: the same address again.
     let answer = place.start_shim(&params.encode_to_vec());
     let result = BootstrapResult::decode(answer.as_slice()).expect("protobuf");
@@ -23,14 +24,34 @@ async fn start_answers_in_the_style_it_was_asked() {
     client.shutdown(task::ShutdownRequest { id: place.id.clone(), now: false }).await.expect("shut down");
 }
 
+#[tokio::test]
+async fn a_shim_left_from_an_older_bundle_is_replaced() {
+    let mut place = Place::new(&["true"]);
+    place.connect().await;
+    let stale = place.shim.take().expect("a shim");
+    std::fs::remove_file(place.bundle.join("bootstrap.json")).expect("removed");
+    let mut client = place.run(&Io::default()).await;
+    crate::shim::until("the old one is gone", || !crate::shim::is_alive(stale));
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+}
+
 #[test]
 fn version_and_info_are_told() {
     let said = Command::new(binary()).arg("-v").output().expect("it runs").stdout;
     assert!(String::from_utf8_lossy(&said).starts_with("containerd-shim-gantry-v2:"));
     let output = Command::new(binary()).arg("-info").output().expect("it runs");
-    let info = gantry_proto::containerd::types::RuntimeInfo::decode(output.stdout.as_slice()).expect("protobuf");
+    let info =
+        gantry_proto::containerd::types::RuntimeInfo::decode(output.stdout.as_slice()).expect("protobuf");
     assert_eq!(info.name, "io.containerd.gantry.v2");
-    assert!(!Command::new(binary()).args(["-namespace", "x", "start"]).output().expect("it runs").status.success());
+    assert!(
+        !Command::new(binary())
+            .args(["-namespace", "x", "start"])
+            .output()
+            .expect("it runs")
+            .status
+            .success()
+    );
 }
 
 #[test]
@@ -50,7 +71,8 @@ async fn unknown_things_are_not_found_and_checkpoints_unimplemented() {
     let mut client = place.connect().await;
     let state = client.state(task::StateRequest { id: "x".into(), ..Default::default() }).await;
     assert_eq!(state.expect_err("unknown").code(), Code::NotFound);
-    let checkpoint = client.checkpoint(task::CheckpointTaskRequest { id: "x".into(), ..Default::default() }).await;
+    let checkpoint =
+        client.checkpoint(task::CheckpointTaskRequest { id: "x".into(), ..Default::default() }).await;
     assert_eq!(checkpoint.expect_err("not built").code(), Code::Unimplemented);
     client.shutdown(task::ShutdownRequest { id: place.id.clone(), now: false }).await.expect("shut down");
 }
@@ -60,7 +82,10 @@ async fn another_runtime_is_asked_and_its_reason_told() {
     let mut place = Place::new(&["true"]);
     let mut client = place.connect().await;
     let options = Options { binary_name: "/no/such/runtime".into(), ..Default::default() };
-    let request = task::CreateTaskRequest { options: Some(gantry_proto::pack(&options)), ..place.create_request(&Io::default()) };
+    let request = task::CreateTaskRequest {
+        options: Some(gantry_proto::pack(&options)),
+        ..place.create_request(&Io::default())
+    };
     let failed = client.create(request).await.expect_err("no runtime");
     assert!(failed.message().contains("/no/such/runtime"), "{}", failed.message());
     client.shutdown(task::ShutdownRequest { id: place.id.clone(), now: true }).await.expect("shut down");

@@ -21,7 +21,10 @@ async fn goes_through_its_life(binary: &str) {
     assert_eq!((output.as_str(), status), ("in\n", 3));
     let update = task::UpdateTaskRequest {
         id: place.id.clone(),
-        resources: Some(Any { value: json!({"pids": {"limit": 55}}).to_string().into_bytes(), ..Default::default() }),
+        resources: Some(Any {
+            value: json!({"pids": {"limit": 55}}).to_string().into_bytes(),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     client.update(update).await.expect("updated");

@@ -59,10 +59,14 @@ impl Place {
             fs::create_dir_all(root.join(name)).expect("a root");
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
-        for applet in ["sh", "cat", "echo", "sleep", "id", "stty", "true", "env", "pwd", "yes", "head", "grep", "kill", "tty", "ls", "dd", "unshare"] {
+        for applet in [
+            "sh", "cat", "echo", "sleep", "id", "stty", "true", "env", "pwd", "yes", "head", "grep", "kill",
+            "tty", "ls", "dd", "unshare",
+        ] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).expect("an applet");
         }
-        fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nweb:x:33:44:web:/srv:/bin/sh\n").expect("passwd");
+        fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nweb:x:33:44:web:/srv:/bin/sh\n")
+            .expect("passwd");
         fs::write(root.join("etc/group"), "root:x:0:\nweb:x:44:\nlog:x:55:web\n").expect("group");
         let spec = spec(&id, arguments);
         Self { id, directory, bundle, spec, shim: None, options: None, hide_unified: false }
@@ -91,8 +95,17 @@ impl Place {
         } else {
             Command::new(binary())
         };
-        command.args(["-namespace", "test", "-address", "/none", "-publish-binary", "/bin/true", "-id", &self.id]);
-        command.args(words).current_dir(&self.bundle);
+        command.args([
+            "-namespace",
+            "test",
+            "-address",
+            "/none",
+            "-publish-binary",
+            "/bin/true",
+            "-id",
+            &self.id,
+        ]);
+        command.args(words).current_dir(&self.bundle).env_remove("TTRPC_ADDRESS");
         command.stdin(fs::File::open(file).expect("stdin")).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.output().expect("the shim's binary runs")
     }
@@ -161,7 +174,11 @@ impl Place {
         client.kill(request).await.map(drop)
     }
 
-    pub async fn delete(&self, client: &mut TaskClient<Channel>, exec: &str) -> Result<task::DeleteResponse, tonic::Status> {
+    pub async fn delete(
+        &self,
+        client: &mut TaskClient<Channel>,
+        exec: &str,
+    ) -> Result<task::DeleteResponse, tonic::Status> {
         let request = task::DeleteRequest { id: self.id.clone(), exec_id: exec.into() };
         client.delete(request).await.map(tonic::Response::into_inner)
     }
@@ -181,14 +198,26 @@ impl Place {
             stdin: io.stdin.clone(),
             stdout: io.stdout.clone(),
             stderr: io.stderr.clone(),
-            spec: Some(Any { type_url: "types.containerd.io/opencontainers/runtime-spec/1/Process".into(), value: process.to_string().into_bytes() }),
+            spec: Some(Any {
+                type_url: "types.containerd.io/opencontainers/runtime-spec/1/Process".into(),
+                value: process.to_string().into_bytes(),
+            }),
         }
     }
 
     /// Runs a command in the container; its output and status.
-    pub async fn exec(&self, client: &mut TaskClient<Channel>, exec: &str, arguments: &[&str]) -> (String, u32) {
+    pub async fn exec(
+        &self,
+        client: &mut TaskClient<Channel>,
+        exec: &str,
+        arguments: &[&str],
+    ) -> (String, u32) {
         let file = self.directory.path().join(format!("{exec}.out"));
-        let io = Io { stdout: format!("file://{}", file.display()), stderr: format!("file://{}", file.display()), ..Io::default() };
+        let io = Io {
+            stdout: format!("file://{}", file.display()),
+            stderr: format!("file://{}", file.display()),
+            ..Io::default()
+        };
         client.exec(self.exec_request(exec, arguments, &io)).await.expect("announced");
         client.start(self.start_request(exec)).await.expect("started");
         let status = self.wait(client, exec).await;
@@ -273,7 +302,7 @@ impl Drop for Place {
 }
 
 async fn dial(address: &str) -> Channel {
-    let path = address.strip_prefix("unix://").expect("a unix address").to_string();
+    let path = address.trim_start_matches("unix://").to_string();
     let connector = tower::service_fn(move |_| {
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }

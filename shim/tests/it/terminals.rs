@@ -43,7 +43,10 @@ async fn an_exec_may_have_a_terminal() {
     let mut place = Place::new(&["sleep", "100"]);
     let mut client = place.run(&Io::default()).await;
     let io = Io { terminal: true, stdin: "attach:".into(), stdout: "none:".into(), ..Io::default() };
-    client.exec(place.exec_request("e1", &["sh", "-c", "tty; read x; exit 4"], &io)).await.expect("announced");
+    client
+        .exec(place.exec_request("e1", &["sh", "-c", "tty; read x; exit 4"], &io))
+        .await
+        .expect("announced");
     let (reply, mut stream) = place.attach(all("e1")).await;
     assert!(reply.terminal);
     client.start(place.start_request("e1")).await.expect("started");

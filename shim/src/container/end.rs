@@ -1,0 +1,101 @@
+//! How a container ends, and what is removed then.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::{Container, report};
+use crate::cgroup::Cgroup;
+use crate::error::{Error, Result};
+use crate::exit::{self, ExitRecord};
+use crate::mounts;
+use crate::process::Phase;
+use crate::reaper::Exit;
+use crate::runtime::state_root;
+
+/// How long the end of a container waits for its output to be taken.
+const DRAIN: Duration = Duration::from_secs(10);
+
+impl Container {
+    /// Removes a container that has ended or was never started; how it ended.
+    pub async fn delete(&self) -> Result<(i32, Exit)> {
+        let mut turn = self.turn.lock().await;
+        match self.init.phase() {
+            Phase::Running { .. } => {
+                return Err(Error::WrongState { verb: "delete", state: "running" });
+            }
+            Phase::Created { .. } => {
+                turn.waiting = None;
+                let _ = self.init.signal(Signal::KILL);
+            }
+            Phase::Added | Phase::Stopped { .. } => {}
+        }
+        let exit = self.init.wait().await;
+        if let Some(helper) = turn.waiting.take() {
+            helper.finish().await;
+        }
+        self.init.stdio.drained(DRAIN).await;
+        self.init.stdio.shut();
+        self.clean(true).await;
+        Ok((self.init.phase().pid(), exit))
+    }
+
+    /// Removes what the container has on the machine. Every step runs, also after failures.
+    pub(super) async fn clean(&self, created: bool) {
+        if let Some(attach) = self.attach.get() {
+            attach.abort();
+        }
+        let made = self.made.get();
+        if let Some(made) = made {
+            made.cgroup.kill_all();
+        }
+        if made.is_some_and(|made| made.created.delete_by_runtime) {
+            let bundle = self.bundle.to_string_lossy();
+            report(self.ask("delete", &[&bundle, &self.id]).await);
+        }
+        match made {
+            Some(made) => report(made.cgroup.remove()),
+            // A runtime that failed half-way may have left its cgroup.
+            None if !created => remove_strays(&self.bundle),
+            None => {}
+        }
+        let state = state_root(&self.bundle);
+        if let Err(error) = std::fs::remove_dir_all(&state)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            report(Err(Error::io("remove", state)(error)));
+        }
+        mounts::unmount_root(&self.bundle.join("rootfs"));
+    }
+
+    pub(super) fn init_ended(&self, exit: Exit) {
+        let mut oom = false;
+        if let Some(made) = self.made.get() {
+            if !made.created.private_pids {
+                made.cgroup.kill_all();
+            }
+            oom = made.cgroup.oom_kills() > 0;
+        }
+        let record = ExitRecord::new(self.init.phase().pid(), exit, oom);
+        report(exit::write(&exit::init_path(&self.bundle), &record));
+        self.init.ended(exit);
+    }
+
+    /// Whether a process of it was killed for want of memory.
+    pub fn oom_killed(&self) -> bool {
+        match exit::read::<ExitRecord>(&exit::init_path(&self.bundle)) {
+            Some(record) => record.oom,
+            None => self.made.get().is_some_and(|made| made.cgroup.oom_kills() > 0),
+        }
+    }
+}
+
+/// Removes the cgroup that a bundle's spec names, with what is in it.
+fn remove_strays(bundle: &Path) {
+    if let Ok(path) = crate::runtime::spec::cgroups_path(bundle) {
+        let cgroup = Cgroup::at(&path);
+        cgroup.kill_all();
+        report(cgroup.remove());
+    }
+}

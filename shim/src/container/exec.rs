@@ -1,0 +1,155 @@
+//! Further processes of a container: announced, started, removed.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::{Container, ExecEntry, report};
+use crate::control::Reply;
+use crate::error::{Error, Result};
+use crate::exit::{self, ExitRecord};
+use crate::helper::ChildStdio;
+use crate::process::{Phase, Process};
+use crate::reaper::Exit;
+use crate::runtime::Exec;
+use crate::stdio::{Owner, Stdio, Wanted};
+
+/// How long the end of an exec waits for its output: its children may go on with it.
+const DRAIN: Duration = Duration::from_secs(2);
+
+impl Container {
+    /// Announces an exec: its stdio can be attached to from now on.
+    pub async fn add_exec(&self, id: &str, wanted: Wanted, description: &[u8]) -> Result<()> {
+        if !matches!(self.init.phase(), Phase::Created { .. } | Phase::Running { .. }) {
+            return Err(Error::NotRunning(self.id.clone()));
+        }
+        if self.execs().contains_key(id) {
+            return Err(self.exec_exists(id));
+        }
+        let mut process: oci_spec::runtime::Process = serde_json::from_slice(description)
+            .map_err(|error| Error::InvalidArgument(format!("process of exec {id}: {error}")))?;
+        process.set_terminal(Some(wanted.terminal));
+        let exec = Exec {
+            process,
+            user: None,
+            init: self.init.phase().pid(),
+            cgroups: self.cgroup()?.directories().to_vec(),
+        };
+        let directory = self.bundle.join("execs");
+        std::fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
+        let path = directory.join(format!("{id}.json"));
+        exit::write(&path, &exec)?;
+        let owner = Owner { namespace: &self.tools.namespace, container: &self.id };
+        let (stdio, child) = Stdio::open(&wanted, owner).await?;
+        let entry = ExecEntry {
+            process: Arc::new(Process::new(id.to_string(), wanted, stdio)),
+            planned: Some((child, path)),
+        };
+        match self.execs().entry(id.to_string()) {
+            std::collections::hash_map::Entry::Occupied(_) => Err(self.exec_exists(id)),
+            std::collections::hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(entry);
+                Ok(())
+            }
+        }
+    }
+
+    /// Runs an announced exec.
+    pub async fn start_exec(self: &Arc<Self>, id: &str) -> Result<i32> {
+        let (process, planned) = {
+            let mut execs = self.execs();
+            let entry = execs.get_mut(id).ok_or_else(|| self.no_exec(id))?;
+            (entry.process.clone(), entry.planned.take())
+        };
+        let Some((child, description)) = planned else {
+            return Err(Error::WrongState { verb: "start", state: process.phase().name() });
+        };
+        let done = self.run_exec(&process, child, &description).await;
+        let _ = std::fs::remove_file(&description);
+        if let Err(error) = &done {
+            let exit = Exit { status: failed_status(&error.to_string()), at: SystemTime::now() };
+            let record = ExitRecord::new(0, exit, false);
+            let _ = exit::write(&exit::exec_path(&self.bundle, id), &record);
+            process.ended(exit);
+            process.stdio.shut();
+        }
+        done
+    }
+
+    async fn run_exec(
+        self: &Arc<Self>,
+        process: &Arc<Process>,
+        child: ChildStdio,
+        description: &Path,
+    ) -> Result<i32> {
+        if !matches!(self.init.phase(), Phase::Running { .. }) {
+            return Err(Error::NotRunning(self.id.clone()));
+        }
+        if self.turn.lock().await.paused {
+            return Err(Error::WrongState { verb: "exec in", state: "paused" });
+        }
+        let (bundle, path) = (self.bundle.to_string_lossy(), description.to_string_lossy());
+        let mut helper = self.tools.helpers.start("exec", &[&bundle, &self.id, &path], child)?;
+        let reply = helper.reply().await;
+        helper.finish().await;
+        let (Reply::Started { pid }, console) = reply? else {
+            return Err(Error::Runtime("the runtime helper started nothing".into()));
+        };
+        let ended = self.tools.reaper.watch(pid);
+        process.exists(pid);
+        process.stdio.connect(console)?;
+        process.runs();
+        let (bundle, process) = (self.bundle.clone(), process.clone());
+        tokio::spawn(async move {
+            if let Ok(exit) = ended.await {
+                let path = exit::exec_path(&bundle, &process.id);
+                report(exit::write(&path, &ExitRecord::new(pid, exit, false)));
+                process.ended(exit);
+            }
+        });
+        Ok(pid)
+    }
+
+    /// Removes an exec that has ended or was never started; how it ended.
+    pub async fn delete_exec(&self, id: &str) -> Result<(i32, Exit)> {
+        let process = self.process(id)?;
+        let outcome = match process.phase() {
+            Phase::Running { .. } | Phase::Created { .. } => {
+                return Err(Error::WrongState { verb: "delete", state: "running" });
+            }
+            Phase::Stopped { pid, exit } => {
+                process.stdio.drained(DRAIN).await;
+                (pid, exit)
+            }
+            Phase::Added => (0, never_run()),
+        };
+        process.stdio.shut();
+        self.execs().remove(id);
+        let _ = std::fs::remove_file(self.bundle.join("execs").join(format!("{id}.json")));
+        Ok(outcome)
+    }
+
+    pub(super) fn no_exec(&self, exec: &str) -> Error {
+        Error::NoExec { container: self.id.clone(), exec: exec.to_string() }
+    }
+
+    fn exec_exists(&self, exec: &str) -> Error {
+        Error::ExecExists { container: self.id.clone(), exec: exec.to_string() }
+    }
+}
+
+/// A shell's status for a program that could not be started.
+fn failed_status(reason: &str) -> u32 {
+    let has = |words: &str| reason.contains(words);
+    if has("not found in $PATH") || has("no such file or directory") {
+        127
+    } else if has("permission denied") || has("is a directory") {
+        126
+    } else {
+        255
+    }
+}
+
+fn never_run() -> Exit {
+    Exit { status: 0, at: SystemTime::now() }
+}

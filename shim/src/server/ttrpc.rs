@@ -1,0 +1,138 @@
+//! The task service over ttrpc, containerd's light form of gRPC: all that containerd's own
+//! daemon can rely on (up to 2.2 it takes a gRPC shim for dead as soon as it has met it).
+//!
+//! A frame is a header of ten bytes, big endian (length, stream, type, flags), and a
+//! message; one request frame, one response frame. Clients' streams are odd.
+
+use std::io;
+use std::sync::Arc;
+
+use gantry_proto::containerd::task::v3 as pb;
+use gantry_proto::containerd::task::v3::task_server::Task;
+use prost::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::Mutex;
+use tonic::{Code, Status};
+
+use super::Shim;
+
+const REQUEST: u8 = 1;
+const RESPONSE: u8 = 2;
+/// The largest message, as in containerd's own code.
+const LIMIT: u32 = 4 << 20;
+
+#[derive(Clone, PartialEq, Message)]
+struct Request {
+    #[prost(string, tag = "1")]
+    service: String,
+    #[prost(string, tag = "2")]
+    method: String,
+    #[prost(bytes = "vec", tag = "3")]
+    payload: Vec<u8>,
+    #[prost(int64, tag = "4")]
+    timeout_nano: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Response {
+    #[prost(message, optional, tag = "1")]
+    status: Option<RpcStatus>,
+    #[prost(bytes = "vec", tag = "2")]
+    payload: Vec<u8>,
+}
+
+/// `google.rpc.Status` without details.
+#[derive(Clone, PartialEq, Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+}
+
+/// Serves one client until it is gone.
+pub async fn serve(stream: UnixStream, shim: Shim) -> io::Result<()> {
+    let (mut input, output) = stream.into_split();
+    let output = Arc::new(Mutex::new(output));
+    loop {
+        let length = input.read_u32().await?;
+        let id = input.read_u32().await?;
+        let kind = input.read_u8().await?;
+        let _flags = input.read_u8().await?;
+        if length > LIMIT {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut bytes = vec![0; length as usize];
+        input.read_exact(&mut bytes).await?;
+        // Streams of data are none of the task service's business.
+        if kind != REQUEST {
+            continue;
+        }
+        let (shim, output) = (shim.clone(), output.clone());
+        // Requests do not wait for each other: Wait may take days.
+        tokio::spawn(async move {
+            let response = match Request::decode(bytes.as_slice()) {
+                Ok(request) => respond(&shim, &request).await,
+                Err(error) => Err(Status::new(Code::InvalidArgument, error.to_string())),
+            };
+            // A client that is gone needs no answer.
+            let _ = write(&output, id, response).await;
+        });
+    }
+}
+
+async fn write(output: &Mutex<OwnedWriteHalf>, id: u32, response: Result<Vec<u8>, Status>) -> io::Result<()> {
+    let response = match response {
+        Ok(payload) => Response { status: None, payload },
+        Err(status) => {
+            let status = RpcStatus { code: status.code() as i32, message: status.message().to_string() };
+            Response { status: Some(status), payload: Vec::new() }
+        }
+    };
+    let message = response.encode_to_vec();
+    let mut frame = Vec::with_capacity(10 + message.len());
+    frame.extend_from_slice(&(message.len() as u32).to_be_bytes());
+    frame.extend_from_slice(&id.to_be_bytes());
+    frame.extend_from_slice(&[RESPONSE, 0]);
+    frame.extend_from_slice(&message);
+    // Held over the write, so that frames do not mix.
+    output.lock().await.write_all(&frame).await
+}
+
+async fn respond(shim: &Shim, request: &Request) -> Result<Vec<u8>, Status> {
+    // Versions 2 and 3 have the same messages.
+    if !matches!(request.service.as_str(), "containerd.task.v2.Task" | "containerd.task.v3.Task") {
+        return Err(Status::unimplemented(format!("service {}", request.service)));
+    }
+    /// Decodes the request, calls the method, encodes the answer.
+    macro_rules! call {
+        ($method:ident, $request:ty) => {{
+            let message = <$request>::decode(request.payload.as_slice())
+                .map_err(|error| Status::invalid_argument(error.to_string()))?;
+            let answer = Task::$method(shim, tonic::Request::new(message)).await?;
+            Ok(answer.into_inner().encode_to_vec())
+        }};
+    }
+    match request.method.as_str() {
+        "State" => call!(state, pb::StateRequest),
+        "Create" => call!(create, pb::CreateTaskRequest),
+        "Start" => call!(start, pb::StartRequest),
+        "Delete" => call!(delete, pb::DeleteRequest),
+        "Pids" => call!(pids, pb::PidsRequest),
+        "Pause" => call!(pause, pb::PauseRequest),
+        "Resume" => call!(resume, pb::ResumeRequest),
+        "Checkpoint" => call!(checkpoint, pb::CheckpointTaskRequest),
+        "Kill" => call!(kill, pb::KillRequest),
+        "Exec" => call!(exec, pb::ExecProcessRequest),
+        "ResizePty" => call!(resize_pty, pb::ResizePtyRequest),
+        "CloseIO" => call!(close_io, pb::CloseIoRequest),
+        "Update" => call!(update, pb::UpdateTaskRequest),
+        "Wait" => call!(wait, pb::WaitRequest),
+        "Stats" => call!(stats, pb::StatsRequest),
+        "Connect" => call!(connect, pb::ConnectRequest),
+        "Shutdown" => call!(shutdown, pb::ShutdownRequest),
+        other => Err(Status::unimplemented(format!("method {other}"))),
+    }
+}
