@@ -30,6 +30,9 @@ pub enum Error {
     /// The image is not here.
     #[error("No such image: {0}")]
     NoSuchImage(String),
+    /// The image is here, but not for that platform; or what is wrong with its name.
+    #[error("{0}")]
+    NoSuchPlatform(String),
     /// No exec of that id.
     #[error("No such exec instance: {0}")]
     NoSuchExec(String),
@@ -178,6 +181,7 @@ impl Coded for Error {
         match self {
             Error::NoSuchContainer(_)
             | Error::NoSuchImage(_)
+            | Error::NoSuchPlatform(_)
             | Error::NoSuchExec(_)
             | Error::NoSuchVolume(_)
             | Error::NoSuchNetwork(_)
@@ -203,12 +207,11 @@ impl Coded for Error {
     }
 }
 
-/// Another service's code as ours. What it takes for a precondition of its own is, for the engine's client, a failure.
+/// Another service's code as ours. What another service lacks, or takes for a precondition of its own, is a failure for the
+/// engine's client, who did not ask for it; where it was the client who named it, there is a variant of its own.
 fn peer_code(code: tonic::Code) -> Code {
     match code {
         tonic::Code::InvalidArgument => Code::InvalidArgument,
-        tonic::Code::NotFound => Code::NotFound,
-        tonic::Code::AlreadyExists => Code::AlreadyExists,
         tonic::Code::Aborted => Code::Aborted,
         tonic::Code::PermissionDenied => Code::PermissionDenied,
         tonic::Code::Unimplemented => Code::Unimplemented,

@@ -101,6 +101,7 @@ impl Peers {
         let answer = call(DEADLINE, self.peers.images().resolve(self.request(request))).await;
         answer.map_err(|status| match status.code() {
             tonic::Code::NotFound if platform.is_empty() => Error::NoSuchImage(with_tag(reference)),
+            tonic::Code::NotFound => Error::NoSuchPlatform(status.message().to_owned()),
             _ => Error::peer(format!("resolve image {reference}"), status),
         })
     }

@@ -5,8 +5,8 @@
 //!    own exit status, what was to be restarted is;
 //! 3. tasks, records, networks and directories of containers that nobody knows are removed.
 //!
-//! Names and records can be used at once; each container is reconciled on its own, in its turn, and waits for its peers as
-//! long as it takes.
+//! Names and records can be used at once; each container is reconciled on its own, in its turn, again and again until its
+//! peers are there.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,11 +50,8 @@ impl Engine {
             // Its turn is taken here, before anybody can ask for anything.
             let engine = self.clone();
             let (taken, begun) = tokio::sync::oneshot::channel();
-            self.spawn("reconcile a container", async move {
-                let _turn = container.operate().await;
-                let _ = taken.send(());
-                engine.reconcile(&container).await;
-            });
+            self.spawn("reconcile a container", async move { engine.reconcile(&container, taken).await });
+            // An error means that the service ends: nobody will ask for anything.
             let _ = begun.await;
         }
         let engine = self.clone();
@@ -62,16 +59,28 @@ impl Engine {
         Ok(())
     }
 
-    async fn reconcile(&self, container: &Arc<Container>) {
+    async fn reconcile(&self, container: &Arc<Container>, taken: tokio::sync::oneshot::Sender<()>) {
+        let mut taken = Some(taken);
         loop {
+            let turn = container.operate().await;
+            if let Some(taken) = taken.take() {
+                let _ = taken.send(());
+            }
+            // Somebody may have removed or started it while a peer was waited for.
+            if container.live().removed || container.live().run != 0 {
+                return;
+            }
             match self.try_reconcile(container).await {
                 Ok(()) => return,
-                Err(error) if is_passing(&error) => tokio::time::sleep(RETRY).await,
+                Err(error) if is_passing(&error) => {}
                 Err(error) => {
                     tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not reconciled");
                     return;
                 }
             }
+            // Requests meanwhile are answered by what the missing peer's absence means for them.
+            drop(turn);
+            tokio::time::sleep(RETRY).await;
         }
     }
 

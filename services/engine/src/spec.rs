@@ -139,6 +139,8 @@ pub fn build(record: &Record, around: &Surroundings<'_>) -> Result<Spec, Error> 
         .annotations(annotations(record))
         .build()
         .map_err(incomplete)?;
+    // The library's own default is a name of its own.
+    spec.set_hostname(None);
     if !is_host(&host.uts_mode) {
         spec.set_hostname(Some(config.hostname.clone()));
         if !config.domainname.is_empty() {

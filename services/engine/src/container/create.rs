@@ -1,8 +1,8 @@
 //! Making a container: all checks first, then the steps, each of which finds itself done when it is repeated.
 //!
 //! 1. the intent is written (phase `Creating`) under a reserved name;
-//! 2. tasks gets the container record, which keeps the snapshot;
-//! 3. the root is prepared; volumes are made and filled;
+//! 2. the root is prepared, and tasks gets the container record, which keeps it;
+//! 3. volumes are made and filled;
 //! 4. the record becomes `Ready`, and the id is answered.
 //!
 //! A failure, or recovery after a crash, unmakes a container that did not become `Ready` with the code that removes one.
@@ -21,6 +21,9 @@ use crate::image::ImageConfig;
 use crate::record::{Phase, Record, State};
 use crate::{names, root, spec, time};
 
+/// How often a root that is collected before it is kept is made.
+const ATTEMPTS: usize = 3;
+
 impl Engine {
     /// Makes a container. Durable when it returns.
     pub async fn create(&self, request: pb::CreateRequest) -> Result<pb::CreateResponse> {
@@ -29,13 +32,19 @@ impl Engine {
         if asked.image.is_empty() {
             return Err(Error::Invalid("no image specified".to_owned()));
         }
-        let image = self.peers.resolve_image(&asked.image, &request.platform).await?;
+        default_network(&asked, &mut host);
+        let (image, networks) = tokio::join!(
+            self.peers.resolve_image(&asked.image, &request.platform),
+            self.networks(&host, request.networks),
+        );
+        // A missing image is told before anything else: the client then pulls it and asks again.
+        let image = image?;
         let image_config = ImageConfig::parse(&image.config_json)?;
         let id = names::new_id();
         let config = self.merge(asked, &image_config, &host, &id);
         let mut warnings = super::validate::check(&config, &host)?;
-        self.fill_defaults(&config, &mut host, &mut warnings)?;
-        let networks = self.networks(&host, request.networks).await?;
+        self.fill_defaults(&mut host, &mut warnings)?;
+        let networks = networks?;
         let command = command_of(&config)?;
         let mounts = self.plan_mounts(&config, &host, &id)?;
         let image = self.unpacked(image, &config.image, &request.platform).await?;
@@ -115,10 +124,9 @@ impl Engine {
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
         let image = if record.image_name.is_empty() { &record.image_id } else { &record.image_name };
-        self.peers.create_record(&record.id, image, labels, &record.snapshotter, &spec).await?;
         let directory = self.paths.container(&record.id);
         let (rootfs, made) = tokio::join!(
-            self.peers.prepare(&record.snapshotter, &record.id, &record.chain_id),
+            self.make_root(record, image, labels, &spec),
             blocking(move || {
                 std::fs::create_dir_all(&directory)
                     .map_err(|source| Error::io("create directory", directory.clone(), source))
@@ -128,6 +136,34 @@ impl Engine {
         let mounts = self.volumes.provide(&record.mounts, &record.id).await?;
         self.fill_volumes(rootfs?, &mounts).await?;
         Ok(mounts)
+    }
+
+    /// Prepares the root and has it kept by the container record. A collection of garbage that falls between the two may take
+    /// the root, or its parent, away: then the record is refused, and both are made again.
+    async fn make_root(
+        &self,
+        record: &Record,
+        image: &str,
+        labels: HashMap<String, String>,
+        spec: &oci_spec::runtime::Spec,
+    ) -> Result<Vec<Mount>> {
+        for _ in 1..ATTEMPTS {
+            let rootfs = self.peers.prepare(&record.snapshotter, &record.id, &record.chain_id).await?;
+            let kept = self
+                .peers
+                .create_record(&record.id, image, labels.clone(), &record.snapshotter, spec)
+                .await;
+            match kept {
+                Ok(()) => return Ok(rootfs),
+                Err(error) if error.peer_code() == Some(tonic::Code::NotFound) => {
+                    tracing::info!(container = %record.id, error = %gantry_rpc::chain(&error), "root was collected: made again");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let rootfs = self.peers.prepare(&record.snapshotter, &record.id, &record.chain_id).await?;
+        self.peers.create_record(&record.id, image, labels, &record.snapshotter, spec).await?;
+        Ok(rootfs)
     }
 
     /// Copies the image's content into empty volumes.
@@ -169,16 +205,9 @@ impl Engine {
     /// Writes into the request what Docker shows for what was left out.
     fn fill_defaults(
         &self,
-        config: &pb::ContainerConfig,
         host: &mut pb::HostConfig,
         warnings: &mut Vec<String>,
     ) -> Result<()> {
-        if host.network_mode.is_empty() || host.network_mode == "default" {
-            host.network_mode = "bridge".to_owned();
-        }
-        if config.network_disabled {
-            host.network_mode = "none".to_owned();
-        }
         // By id from here on: the other container may be renamed.
         for mode in [&mut host.pid_mode, &mut host.ipc_mode, &mut host.network_mode] {
             if let Some(other) = spec::of_container(mode) {
@@ -254,6 +283,15 @@ impl Engine {
             init: &self.init,
         };
         spec::build(record, &around)
+    }
+}
+
+/// The network that a container is on when it says nothing.
+fn default_network(config: &pb::ContainerConfig, host: &mut pb::HostConfig) {
+    if config.network_disabled {
+        host.network_mode = "none".to_owned();
+    } else if host.network_mode.is_empty() || host.network_mode == "default" {
+        host.network_mode = "bridge".to_owned();
     }
 }
 

@@ -118,10 +118,13 @@ impl Engine {
         let id = container.id();
         let ((), ()) = tokio::try_join!(
             async {
-                // The task holds the root mounted, and the record keeps the root: in this order.
+                // The task holds the root mounted; until our own record is gone, what fails here is done again.
                 self.end_task(id).await?;
-                self.peers.remove_snapshot(&record.snapshotter, id).await?;
-                self.peers.delete_record(id).await
+                tokio::try_join!(
+                    self.peers.remove_snapshot(&record.snapshotter, id),
+                    self.peers.delete_record(id),
+                )
+                .map(drop)
             },
             self.peers.detach(id),
         )?;

@@ -47,6 +47,7 @@ pub fn fill(root: &Root, target: &Target) -> Result<()> {
         Err(error) => return Err(kernel(error)),
     };
     let to = Root::open_path(&target.directory).map_err(kernel)?;
+    let to = to.open_dir(Path::new("/")).map_err(kernel)?;
     gantry_host::fs::copy_tree(from.as_fd(), to.as_fd()).map_err(kernel)?;
     gantry_host::fs::sync_file_system(to.as_fd()).map_err(kernel)
 }

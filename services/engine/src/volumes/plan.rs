@@ -352,8 +352,8 @@ mod tests {
     #[test]
     fn a_destination_is_used_once() {
         let mut plan = BTreeMap::new();
-        add(&mut plan, parse_bind("a:/x", "").expect("valid")).expect("free");
-        assert!(add(&mut plan, parse_bind("b:/x/", "").expect("valid")).is_err());
+        add(&mut plan, parse_bind("one:/x", "").expect("valid")).expect("free");
+        assert!(add(&mut plan, parse_bind("two:/x/", "").expect("valid")).is_err());
     }
 
     #[test]

@@ -1,0 +1,312 @@
+//! The engine on its real socket, in a temporary root, with neighbours that behave (see [`world`]).
+
+mod world;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gantry_api::Peers;
+use gantry_daemon::{Context, Roots, Service as _};
+use gantry_proto::gantry::engine::v1 as pb;
+use pb::wait_request::Condition;
+use tokio::io::AsyncReadExt;
+use tonic::Code;
+use world::World;
+
+/// An engine and its world; everything ends with it.
+struct Stage {
+    directory: tempfile::TempDir,
+    world: World,
+    peers: Peers,
+    engine: Context,
+}
+
+impl Stage {
+    async fn new() -> Stage {
+        let directory = tempfile::Builder::new().tempdir_in("/dev/shm").expect("a temporary directory");
+        let (run, root) = (directory.path().join("run"), directory.path().join("root"));
+        for path in [&run, &root, &directory.path().join("state/engine")] {
+            std::fs::create_dir_all(path).expect("made");
+        }
+        let world = World::serve(&root, &run);
+        let peers = Peers::new(&run);
+        let engine = start_engine(directory.path().to_owned());
+        let stage = Stage { directory, world, peers, engine };
+        stage.ready().await;
+        stage
+    }
+
+    async fn ready(&self) {
+        for _ in 0..200 {
+            if self.peers.system().info(pb::InfoRequest {}).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the engine does not answer");
+    }
+
+    /// Ends the engine and starts another one on the same root.
+    async fn restart(&mut self) {
+        self.engine.shutdown().cancel();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        self.engine = start_engine(self.directory.path().to_owned());
+        self.ready().await;
+    }
+
+    async fn create(&self, change: impl FnOnce(&mut pb::CreateRequest)) -> Result<String, tonic::Status> {
+        let mut request = pb::CreateRequest {
+            config: Some(pb::ContainerConfig { image: "busybox".to_owned(), ..Default::default() }),
+            host_config: Some(pb::HostConfig::default()),
+            ..Default::default()
+        };
+        change(&mut request);
+        Ok(self.peers.containers().create(request).await?.into_inner().id)
+    }
+
+    async fn start(&self, id: &str) -> Result<(), tonic::Status> {
+        let request = pb::StartRequest { container: id.to_owned() };
+        self.peers.containers().start(request).await.map(drop)
+    }
+
+    async fn get(&self, id: &str) -> Result<pb::Container, tonic::Status> {
+        let request = pb::GetRequest { container: id.to_owned(), size: false };
+        Ok(self.peers.containers().get(request).await?.into_inner())
+    }
+
+    async fn status(&self, id: &str) -> pb::Status {
+        self.get(id).await.expect("it exists").state.unwrap_or_default().status()
+    }
+
+    async fn remove(&self, id: &str, force: bool) -> Result<(), tonic::Status> {
+        let request = pb::RemoveRequest { container: id.to_owned(), force, volumes: true, link: false };
+        self.peers.containers().remove(request).await.map(drop)
+    }
+
+    /// Begins to wait; the task's result is the exit code.
+    async fn wait(&self, id: &str, condition: Condition) -> tokio::task::JoinHandle<i64> {
+        use pb::wait_response::Event;
+        let request = pb::WaitRequest { container: id.to_owned(), condition: condition.into() };
+        let mut answers = self.peers.containers().wait(request).await.expect("it exists").into_inner();
+        let first = answers.message().await.expect("an answer").expect("an answer");
+        assert_eq!(first.event, Some(Event::Registered(true)));
+        tokio::spawn(async move {
+            match answers.message().await {
+                Ok(Some(pb::WaitResponse { event: Some(Event::Exit(exit)) })) => exit.status_code,
+                other => panic!("no exit: {other:?}"),
+            }
+        })
+    }
+
+    async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        for _ in 0..250 {
+            if holds().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("waited in vain for: {what}");
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.engine.shutdown().cancel();
+    }
+}
+
+fn start_engine(directory: PathBuf) -> Context {
+    let roots = Roots { state: directory.join("state"), run: directory.join("run") };
+    let context = Context::for_test("engine", roots);
+    tokio::spawn(gantry_engine::Service::run(context.clone()));
+    context
+}
+
+fn in_time<T>(work: impl Future<Output = T>) -> tokio::time::Timeout<impl Future<Output = T>> {
+    tokio::time::timeout(Duration::from_secs(10), work)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_life_from_create_to_remove_leaves_nothing() {
+    let stage = Stage::new().await;
+    let id = stage.create(|request| request.name = "web".to_owned()).await.expect("created");
+    assert_eq!(stage.status("web").await, pb::Status::Created);
+    let exit = stage.wait(&id, Condition::NextExit).await;
+    stage.start("web").await.expect("started");
+    let running = stage.get(&id[..12]).await.expect("found by prefix");
+    assert_eq!(running.state.unwrap_or_default().status(), pb::Status::Running);
+    assert_eq!(running.networks["bridge"].ip_address, "172.17.0.2");
+    assert!(stage.remove(&id, false).await.is_err_and(|status| status.code() == Code::Aborted));
+    stage.world.end(&id, 3);
+    assert_eq!(in_time(exit).await.expect("in time").expect("joined"), 3);
+    stage.until("the end of the run", async || stage.world.things().sandboxes.is_empty()).await;
+    stage.remove("web", false).await.expect("removed");
+    assert!(stage.world.is_empty());
+    assert!(stage.get("web").await.is_err_and(|status| status.code() == Code::NotFound));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_and_images_must_be_right() {
+    let stage = Stage::new().await;
+    let id = stage.create(|request| request.name = "web".to_owned()).await.expect("created");
+    let taken = stage.create(|request| request.name = "/web".to_owned()).await.expect_err("taken");
+    assert_eq!(taken.code(), Code::AlreadyExists);
+    assert!(taken.message().contains(&format!("is already in use by container \"{id}\"")), "{taken}");
+    let unknown = stage
+        .create(|request| request.config.as_mut().expect("given").image = "nothing".to_owned())
+        .await
+        .expect_err("no such image");
+    assert_eq!((unknown.code(), unknown.message()), (Code::NotFound, "No such image: nothing:latest"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_that_fails_is_undone() {
+    let stage = Stage::new().await;
+    stage.world.things().refuse_prepare = Some("disk full".to_owned());
+    let refused = stage.create(|request| request.name = "web".to_owned()).await.expect_err("refused");
+    assert!(refused.message().contains("disk full"), "{refused}");
+    assert!(stage.world.is_empty());
+    stage.create(|request| request.name = "web".to_owned()).await.expect("the name is free again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_not_there_ends_with_127() {
+    let stage = Stage::new().await;
+    let id = stage.create(|_| {}).await.expect("created");
+    stage.world.things().refuse_start = Some("exec: \"x\": executable file not found in $PATH".to_owned());
+    let refused = stage.start(&id).await.expect_err("refused");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let state = stage.get(&id).await.expect("it stays").state.unwrap_or_default();
+    assert_eq!((state.status(), state.exit_code), (pb::Status::Exited, 127));
+    assert!(stage.world.things().processes.is_empty() && stage.world.things().sandboxes.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auto_removed_container_is_gone_when_its_wait_ends() {
+    let stage = Stage::new().await;
+    let id = stage.create(|request| request.host_config.as_mut().expect("given").auto_remove = true).await;
+    let id = id.expect("created");
+    let removed = stage.wait(&id, Condition::Removed).await;
+    stage.start(&id).await.expect("started");
+    stage.world.end(&id, 5);
+    assert_eq!(in_time(removed).await.expect("in time").expect("joined"), 5);
+    assert!(stage.world.is_empty());
+    assert!(stage.get(&id).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policy_restarts_until_the_user_stops() {
+    let stage = Stage::new().await;
+    let always = pb::RestartPolicy { name: "always".to_owned(), maximum_retry_count: 0 };
+    let id = stage
+        .create(|request| request.host_config.as_mut().expect("given").restart_policy = Some(always))
+        .await
+        .expect("created");
+    stage.start(&id).await.expect("started");
+    stage.world.end(&id, 1);
+    stage.until("the second start", async || stage.world.things().starts == 2).await;
+    stage.until("running again", async || stage.status(&id).await == pb::Status::Running).await;
+    assert_eq!(stage.get(&id).await.expect("it exists").restart_count, 1);
+    let request = pb::StopRequest { container: id.clone(), ..Default::default() };
+    stage.peers.containers().stop(request).await.expect("stopped");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let state = stage.get(&id).await.expect("it exists").state.unwrap_or_default();
+    assert_eq!((state.status(), state.exit_code), (pb::Status::Exited, 143));
+    assert_eq!(stage.world.things().starts, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_while_the_engine_was_away_has_its_own_exit_code() {
+    let mut stage = Stage::new().await;
+    let runs = stage.create(|request| request.name = "runs".to_owned()).await.expect("created");
+    let ends = stage.create(|request| request.name = "ends".to_owned()).await.expect("created");
+    stage.start(&runs).await.expect("started");
+    stage.start(&ends).await.expect("started");
+    stage.engine.shutdown().cancel();
+    stage.world.end(&ends, 7);
+    stage.restart().await;
+    stage.until("both reconciled", async || stage.status("ends").await == pb::Status::Exited).await;
+    let state = stage.get("ends").await.expect("it exists").state.unwrap_or_default();
+    assert_eq!(state.exit_code, 7);
+    assert_eq!(stage.status("runs").await, pb::Status::Running);
+    stage.remove("runs", true).await.expect("removed by force");
+    stage.remove("ends", false).await.expect("removed");
+    assert!(stage.world.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strays_of_a_lost_record_are_removed_at_start() {
+    let mut stage = Stage::new().await;
+    let stray = "e".repeat(64);
+    stage.world.things().snapshots.insert(stray.clone());
+    let record = gantry_proto::containerd::services::containers::v1::Container {
+        id: stray.clone(),
+        ..Default::default()
+    };
+    stage.world.things().records.insert(stray, record);
+    stage.restart().await;
+    stage.until("nothing is left", async || stage.world.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_is_filled_from_the_image_and_kept_while_it_is_used() {
+    let stage = Stage::new().await;
+    let data = stage.directory.path().join("root/data");
+    std::fs::create_dir(&data).expect("made");
+    std::fs::write(data.join("hello"), "from the image").expect("written");
+    let id = stage
+        .create(|request| request.host_config.as_mut().expect("given").binds = vec!["vol:/data".to_owned()])
+        .await
+        .expect("created");
+    let volume = stage.peers.volumes().get(pb::VolumeRequest { name: "vol".to_owned() }).await.expect("made");
+    let copied = PathBuf::from(volume.into_inner().mountpoint).join("hello");
+    assert_eq!(std::fs::read_to_string(copied).expect("copied"), "from the image");
+    let remove = || pb::RemoveVolumeRequest { name: "vol".to_owned(), force: false };
+    let used = stage.peers.volumes().remove(remove()).await.expect_err("in use");
+    assert_eq!(used.code(), Code::Aborted);
+    stage.remove(&id, false).await.expect("removed");
+    stage.peers.volumes().remove(remove()).await.expect("free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_followed_log_ends_with_its_container() {
+    let stage = Stage::new().await;
+    let id = stage.create(|_| {}).await.expect("created");
+    stage.start(&id).await.expect("started");
+    let log = PathBuf::from(stage.get(&id).await.expect("it exists").log_path);
+    let line = |text: &str| format!("{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-02T03:04:05Z\"}}\n");
+    std::fs::write(&log, line("one")).expect("written");
+    let logs = pb::data_request::Logs { container: id.clone(), follow: true, stdout: true, tail: -1, ..Default::default() };
+    let request = pb::DataRequest { action: Some(pb::data_request::Action::Logs(logs)) };
+    let socket = stage.peers.data_socket("engine");
+    let (mut stream, _, _) = gantry_rpc::data::call(&socket, &request).await.expect("accepted");
+    let mut first = [0; 12];
+    in_time(stream.read_exact(&mut first)).await.expect("in time").expect("read");
+    assert_eq!(&first, b"\x01\0\0\0\0\0\0\x04one\n");
+    std::fs::write(&log, line("one") + &line("two")).expect("written");
+    stage.world.end(&id, 0);
+    let mut rest = Vec::new();
+    in_time(stream.read_to_end(&mut rest)).await.expect("in time").expect("read");
+    assert_eq!(rest, b"\x01\0\0\0\0\0\0\x04two\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_tell_a_life_in_order() {
+    let stage = Stage::new().await;
+    let id = stage.create(|request| request.name = "web".to_owned()).await.expect("created");
+    stage.start(&id).await.expect("started");
+    stage.remove(&id, true).await.expect("removed");
+    let filter = pb::Filter { key: "type".to_owned(), values: vec!["container".to_owned()] };
+    let request = pb::EventsRequest {
+        since: None,
+        until: Some(gantry_api::time::now()),
+        filters: vec![filter],
+    };
+    let mut events = stage.peers.system().events(request).await.expect("answered").into_inner();
+    let mut actions = Vec::new();
+    while let Some(event) = in_time(events.message()).await.expect("in time").expect("an event") {
+        assert_eq!(event.attributes["name"], "web");
+        actions.push(event.action);
+    }
+    assert_eq!(actions, ["create", "start", "kill", "die", "destroy"]);
+}
