@@ -16,6 +16,12 @@
 //! The parts: [`book`] decides, [`switchboard`] carries out, [`plan`] says what follows from the records,
 //! [`firewall`], [`bridge`] and [`plug`] speak to the kernel, [`names`] answers at 127.0.0.11, [`recover`] reconciles.
 //!
+//! What it does not do: a published port answers on the host's 127.0.0.1, but on ::1 no more than on any other IPv6
+//! address of a host whose container has none (there is no proxy that could carry it over; clients that try `localhost`
+//! fall back to 127.0.0.1). IPv6 has no counterpart of route_localnet, so ::1 itself never leads to a container. Rules of
+//! others are left alone: where another program drops forwarded packets by default, its owner must let ours through.
+//! macvlan, ipvlan and overlay networks are not built.
+//!
 //! Who calls it: the engine (containers) and the gateway (networks).
 
 pub mod book;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gantry_netlink::{Mac, Namespace, Route, Veth, or_exists, sysctl};
+use gantry_netlink::{Mac, Namespace, Port, Route, Veth, or_exists, sysctl};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
@@ -42,23 +42,11 @@ pub fn ensure(
             .map(|(_, entry)| gantry_netlink::route::RouteEntry { link: Some(index), ..entry.clone() })
             .collect();
         or_exists(inside.configure(index, &endpoint.nets(), &here)).map_err(failed())?;
-        settle(host, inside, endpoint, networks).map_err(failed())?;
+        // A new link's carrier is left to a worker of the kernel; until it runs, the bridge drops what the port sends, and
+        // a first packet costs its sender a second. First the port, then the bridge, which may only be up because of it.
+        let bridge = networks.get(&endpoint.network).map_or("", |network| network.bridge.as_str());
+        host.lock().settle(&[&endpoint.veth, bridge]).map_err(failed())?;
     }
-    Ok(())
-}
-
-/// Waits until the kernel has acted on a link that has come up.
-///
-/// A new link's carrier is noticed by a worker in the background; until then the bridge drops what the port sends, and
-/// a first packet costs its sender a second of retransmission. Asking for a link makes the kernel (6.8 or later) act on
-/// it at once: the near end, which makes it a port that forwards; the bridge, which may be up only from now; the far end.
-fn settle(host: &Mutex<Route>, inside: &mut Route, endpoint: &Endpoint, networks: &Networks) -> gantry_netlink::Result<()> {
-    let mut host = host.lock();
-    host.link(&endpoint.veth)?;
-    if let Some(network) = networks.get(&endpoint.network) {
-        host.link(&network.bridge)?;
-    }
-    inside.link(&endpoint.interface)?;
     Ok(())
 }
 
@@ -94,20 +82,10 @@ fn connect(host: &Mutex<Route>, namespace: &Namespace, endpoint: &Endpoint, netw
         namespace,
         mac,
         mtu: network.mtu(),
-    };
-    or_exists(host.add_veth(&veth)).map_err(failed())?;
-    let filtered = bridge_filtered();
-    if filtered || !network.icc() {
-        let port = host.index(&endpoint.veth).map_err(failed())?;
-        if !network.icc() {
-            host.isolate_port(port).map_err(failed())?;
-        }
         // With br_netfilter a translated packet can come back to its own port while it is still being bridged.
-        if filtered {
-            host.hairpin_port(port).map_err(failed())?;
-        }
-    }
-    Ok(())
+        port: Port { isolated: !network.icc(), hairpin: bridge_filtered() },
+    };
+    or_exists(host.add_veth(&veth)).map_err(failed())
 }
 
 fn bridge_filtered() -> bool {

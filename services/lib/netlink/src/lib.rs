@@ -27,4 +27,4 @@ pub use conntrack::Conntrack;
 pub use error::{Error, Result, or_exists, or_missing};
 pub use mac::Mac;
 pub use netns::Namespace;
-pub use route::{Link, Route, Veth};
+pub use route::{Link, Port, Route, Veth};

@@ -73,7 +73,7 @@ fn strays_are_removed_and_lost_namespaces_forgotten() {
     let name = format!("{}ffffffff", &veth[..7]);
     let make = || {
         let mac = gantry_netlink::Mac::random();
-        let veth = gantry_netlink::Veth { name: &name, master: None, peer: "eth9", namespace: &stray, mac, mtu: 0 };
+        let veth = gantry_netlink::Veth { name: &name, master: None, peer: "eth9", namespace: &stray, mac, mtu: 0, port: Default::default() };
         gantry_netlink::Route::open().unwrap().add_veth(&veth).unwrap();
         // And somebody flushed the rules.
         let mut nft = gantry_netlink::nft::Nft::open().unwrap();

@@ -38,7 +38,7 @@ impl World {
         let (outside, mut far) = Namespace::create(up).unwrap();
         let (host, mut near) = Namespace::create(up).unwrap();
         let veth =
-            Veth { name: "up0", master: None, peer: "out0", namespace: &outside, mac: Mac::random(), mtu: 1500 };
+            Veth { name: "up0", master: None, peer: "out0", namespace: &outside, mac: Mac::random(), mtu: 1500, port: Default::default() };
         near.add_veth(&veth).unwrap();
         let gateway = Some(OUTSIDE.parse().unwrap());
         let index = near.index("up0").unwrap();

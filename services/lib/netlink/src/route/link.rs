@@ -71,6 +71,17 @@ pub struct Veth<'a> {
     pub mac: Mac,
     /// Both ends' MTU; the kernel's default when 0.
     pub mtu: u32,
+    /// How the near end behaves as a bridge's port.
+    pub port: Port,
+}
+
+/// How a link behaves as a bridge's port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Port {
+    /// Does not reach other ports that are isolated too.
+    pub isolated: bool,
+    /// Packets may go back out of the port they came in by.
+    pub hairpin: bool,
 }
 
 /// Refuses names that the kernel refuses, before they reach a path in /proc/sys.
@@ -136,29 +147,22 @@ impl Route {
                 });
             });
         });
-        self.send(vec![(message, format!("create veth {}", veth.name))])
+        let mut requests = vec![(message, format!("create veth {}", veth.name))];
+        if veth.port != Port::default() {
+            requests.push(port(veth.name, veth.port));
+        }
+        self.send(requests)
     }
 
-    /// Forbids a bridge's port to reach other ports that are forbidden too.
-    pub fn isolate_port(&mut self, index: u32) -> Result<()> {
-        let mut message = Message::new(RTM_NEWLINK, 0, &ifinfomsg(index, 0, 0));
-        message.nest(IFLA_LINKINFO, |info| {
-            info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, |data| {
-                data.u8(IFLA_BRPORT_ISOLATED, 1);
-            });
-        });
-        self.send(vec![(message, format!("isolate port {index}"))])
+    /// Sets how a link behaves as a bridge's port.
+    pub fn set_port(&mut self, name: &str, mode: Port) -> Result<()> {
+        self.send(vec![port(name, mode)])
     }
 
-    /// Lets a bridge send a packet back out of the port it came in by.
-    pub fn hairpin_port(&mut self, index: u32) -> Result<()> {
-        let mut message = Message::new(RTM_NEWLINK, 0, &ifinfomsg(index, 0, 0));
-        message.nest(IFLA_LINKINFO, |info| {
-            info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, |data| {
-                data.u8(IFLA_BRPORT_MODE, 1);
-            });
-        });
-        self.send(vec![(message, format!("set hairpin mode of port {index}"))])
+    /// Makes the kernel act on changes of carrier that it has noticed but left to a worker: links that have just been
+    /// set up carry packets when this returns. Before Linux 6.8 it does nothing.
+    pub fn settle(&mut self, names: &[&str]) -> Result<()> {
+        self.send(names.iter().map(|name| look(name)).collect())
     }
 
     /// Sets a link up.
@@ -166,11 +170,13 @@ impl Route {
         self.send(vec![up(index)])
     }
 
-    /// Sets a link up and gives it addresses and routes, in one system call.
+    /// Sets a link up, gives it addresses and routes, and settles it ([`Route::settle`]), in one system call.
     pub fn configure(&mut self, index: u32, nets: &[IpNet], routes: &[RouteEntry]) -> Result<()> {
         let mut requests = vec![up(index)];
         requests.extend(nets.iter().map(|net| address::add(index, net)));
         requests.extend(routes.iter().map(table::replace));
+        let settle = Message::new(RTM_GETLINK, 0, &ifinfomsg(index, 0, 0));
+        requests.push((settle, format!("settle link {index}")));
         self.send(requests)
     }
 
@@ -218,9 +224,8 @@ impl Route {
     /// The link of a name, if it is there.
     pub fn link(&mut self, name: &str) -> Result<Option<Link>> {
         check_name(name)?;
-        let mut message = Message::new(RTM_GETLINK, 0, &ifinfomsg(0, 0, 0));
-        message.text(IFLA_IFNAME, name);
-        match self.socket.query(message, 0, &format!("find link {name}")) {
+        let (message, what) = look(name);
+        match self.socket.query(message, 0, &what) {
             Ok(replies) => Ok(replies.iter().find_map(parse)),
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
@@ -245,6 +250,22 @@ impl Route {
         let replies = self.socket.query(message, NLM_F_DUMP, "list links")?;
         Ok(replies.iter().filter_map(parse).collect())
     }
+}
+
+fn look(name: &str) -> Described {
+    let mut message = Message::new(RTM_GETLINK, 0, &ifinfomsg(0, 0, 0));
+    message.text(IFLA_IFNAME, name);
+    (message, format!("find link {name}"))
+}
+
+fn port(name: &str, mode: Port) -> Described {
+    let mut message = Message::new(RTM_NEWLINK, 0, &ifinfomsg(0, 0, 0));
+    message.text(IFLA_IFNAME, name).nest(IFLA_LINKINFO, |info| {
+        info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, |data| {
+            data.u8(IFLA_BRPORT_MODE, u8::from(mode.hairpin)).u8(IFLA_BRPORT_ISOLATED, u8::from(mode.isolated));
+        });
+    });
+    (message, format!("set port {name}"))
 }
 
 fn up(index: u32) -> Described {

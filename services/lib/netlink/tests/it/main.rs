@@ -7,7 +7,7 @@ use gantry_netlink::nft::{
     Batch, Chain, Element, Expression, Family, Hook, HookPoint, MetaKey, Nft, Policy, Register, Set, Type,
 };
 use gantry_netlink::route::RouteEntry;
-use gantry_netlink::{Mac, Namespace, Route, Veth, sysctl};
+use gantry_netlink::{Mac, Namespace, Port, Route, Veth, sysctl};
 
 fn inside<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     Namespace::create(work).unwrap().1
@@ -35,7 +35,7 @@ fn links_addresses_and_routes() {
         let made = begun.elapsed();
         let mac = Mac::random();
         let veth =
-            Veth { name: "veth0", master: Some(bridge.index), peer: "eth0", namespace: &space, mac, mtu: 1400 };
+            Veth { name: "veth0", master: Some(bridge.index), peer: "eth0", namespace: &space, mac, mtu: 1400, port: Port::default() };
         route.add_veth(&veth).unwrap();
         let plugged = begun.elapsed() - made;
         let near = route.link("veth0").unwrap().unwrap();
@@ -47,8 +47,9 @@ fn links_addresses_and_routes() {
         far.replace_routes(std::slice::from_ref(&default)).unwrap();
         println!("netns {made:?} veth {plugged:?} all {:?}", begun.elapsed());
         assert!(far.routes().unwrap().contains(&default));
-        route.isolate_port(near.index).unwrap();
-        route.hairpin_port(near.index).unwrap();
+        route.set_port("veth0", Port { isolated: true, hairpin: true }).unwrap();
+        route.settle(&["veth0", "br-test"]).unwrap();
+        assert!(route.settle(&["nothing"]).unwrap_err().is_missing());
         route.delete_links(["veth0"]).unwrap();
         assert!(route.delete_links(["veth0"]).unwrap_err().is_missing());
     });
