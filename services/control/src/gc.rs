@@ -5,7 +5,8 @@
 //! 1. it *begins* at every store: what a store makes or touches from then on survives its sweep;
 //! 2. it *scans* every store into a graph, and marks what the roots reach;
 //! 3. it *seals*: what is unreached is doomed;
-//! 4. the stores *sweep* what is doomed, each sparing what was made or touched since 1.
+//! 4. the stores *sweep* what is doomed, keepers before what they keep, each sparing
+//!    what was made or touched since 1; what is spared spares all below it.
 //!
 //! Whoever writes a reference writes its record first and then *holds* what the
 //! record refers to, before it acknowledges. Therefore a reference is either
@@ -96,8 +97,20 @@ impl<S: Store> Collector<S> {
         for node in self.lease_nodes(namespace)? {
             graph.add(node);
         }
-        let doomed = self.seal(namespace, &run, graph).await?;
-        self.sweep(namespace, &marks, &doomed).await
+        let doomed = self.seal(namespace, &run, &mut graph).await?;
+        let mut all = Outcome::default();
+        let mut spared = Vec::new();
+        for mut wave in graph.waves(&doomed) {
+            // One that was touched since the scan is spared, and spares what it keeps.
+            let kept = graph.below(&spared);
+            wave.retain(|resource| !kept.contains(resource));
+            let outcome = self.sweep(namespace, &marks, &wave).await?;
+            let removed: HashSet<&Resource> = outcome.removed.iter().collect();
+            spared.extend(wave.into_iter().filter(|resource| !removed.contains(resource)));
+            all.removed.extend(outcome.removed);
+            all.freed += outcome.freed;
+        }
+        Ok(all)
     }
 
     /// Marks until no hold came in between.
@@ -105,7 +118,7 @@ impl<S: Store> Collector<S> {
         &self,
         namespace: &str,
         run: &Run,
-        mut graph: Graph,
+        graph: &mut Graph,
     ) -> Result<Arc<HashSet<Resource>>, Error> {
         let mut looked = HashSet::new();
         loop {
@@ -130,12 +143,7 @@ impl<S: Store> Collector<S> {
         }
     }
 
-    async fn sweep(
-        &self,
-        namespace: &str,
-        marks: &[u64],
-        doomed: &HashSet<Resource>,
-    ) -> Result<Outcome, Error> {
+    async fn sweep(&self, namespace: &str, marks: &[u64], doomed: &[Resource]) -> Result<Outcome, Error> {
         let sweeps = self.stores.iter().zip(marks).map(|(store, mark)| async move {
             let own: Vec<Resource> = doomed.iter().filter(|resource| store.owns(resource)).cloned().collect();
             if own.is_empty() { Ok(Outcome::default()) } else { store.sweep(namespace, *mark, own).await }

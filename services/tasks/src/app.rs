@@ -11,6 +11,7 @@ use tonic::service::Routes;
 
 use crate::containers::{self, Containers};
 use crate::shim::binary::SearchPath;
+use crate::shim::ttrpc;
 use crate::tasks::{Places, Tasks};
 use crate::{events, monitor, recover, server};
 
@@ -30,6 +31,8 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
         search,
     };
     let tasks = Tasks::new(places, records.clone(), publisher.clone(), stop);
+    let events = gantry_rpc::socket::bind(&context.run().join("containerd.sock.ttrpc"), 0o600)?;
+    context.spawn("shims' events", ttrpc::events::serve(events, publisher.clone()));
     recover::recover(&tasks).await?;
     context.spawn("restart", monitor::run(tasks.clone(), peers.clone()));
 

@@ -24,14 +24,6 @@ pub enum Error {
     /// There is such a container record already.
     #[error("container {0:?} already exists")]
     ContainerExists(String),
-    /// What a container record refers to does not exist (any more).
-    #[error("container {id:?} refers to what does not exist: {reason}")]
-    DanglingReference {
-        /// The container.
-        id: String,
-        /// What is missing.
-        reason: String,
-    },
     /// There is no such task.
     #[error("task {0:?} not found")]
     TaskNotFound(String),
@@ -140,7 +132,6 @@ impl Coded for Error {
                 Code::InvalidArgument
             }
             Error::ContainerNotFound(_)
-            | Error::DanglingReference { .. }
             | Error::TaskNotFound(_)
             | Error::ProcessNotFound { .. }
             | Error::RuntimeMissing { .. } => Code::NotFound,

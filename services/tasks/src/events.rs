@@ -12,6 +12,7 @@ use gantry_proto::containerd::services::events::v1::events_client::EventsClient;
 use gantry_proto::containerd::types::Envelope;
 use prost::Name;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic::transport::Channel;
@@ -67,7 +68,18 @@ impl Publisher {
             topic: topic.to_owned(),
             event: Some(gantry_proto::pack(event)),
         };
-        if self.queue.try_send(Job { envelope, then }).is_err() {
+        self.send(Job { envelope, then });
+    }
+
+    /// Queues somebody else's event.
+    pub fn forward(&self, envelope: Envelope) {
+        self.send(Job { envelope, then: Then::Nothing });
+    }
+
+    fn send(&self, job: Job) {
+        if let Err(error) = self.queue.try_send(job) {
+            let (TrySendError::Full(job) | TrySendError::Closed(job)) = error;
+            let (namespace, topic) = (job.envelope.namespace, job.envelope.topic);
             tracing::warn!(namespace, topic, "event not published: control is away and the queue is full");
         }
     }

@@ -14,6 +14,7 @@
 //! state/tasks/db/                    RocksDB: container records
 //! run/bundles/<namespace>/<id>/      one per task, see `bundle`
 //! run/tasks.sock                     containers, tasks, gc collector, fsck
+//! run/containerd.sock.ttrpc          events of shims written by others
 //! ```
 //!
 //! Called by `engine`, by containerd's clients through the front socket, and by

@@ -102,7 +102,7 @@ fn tell_deleted(tasks: &Tasks, key: &Key, history: &History, aside: Bundle) {
 /// Ends a task whose shim died while nobody looked.
 async fn bury(tasks: &Tasks, key: &Key, history: &History, bundle: Bundle, helper: Helper, client: Client) {
     let found = last_words(&helper).await;
-    let exit = history.ended().map_or(found, |(_, exit)| exit.clone());
+    let (pid, exit) = history.ended().cloned().unwrap_or(found);
     if !history.told(&Step::Create) {
         // Nobody was told of it.
         if let Err(error) = bundle.remove() {
@@ -119,7 +119,7 @@ async fn bury(tasks: &Tasks, key: &Key, history: &History, bundle: Bundle, helpe
         false if history.did(&Step::Start(exec.to_owned())) => Phase::Running,
         false => Phase::Created,
     };
-    let init = Process::new("", history.ended().map_or(0, |(pid, _)| *pid), phase(""));
+    let init = Process::new("", pid, phase(""));
     let task = Task::new(bundle, helper, client, init, tasks.publisher().clone());
     for exec in history.execs() {
         task.adopt(Process::new(&exec, 0, phase(&exec)));

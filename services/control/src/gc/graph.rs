@@ -117,6 +117,54 @@ impl Graph {
         reached.map(|(resource, _)| resource.clone()).collect()
     }
 
+    /// The doomed in the order in which they may go: whoever keeps another goes in
+    /// an earlier wave, so that one that is spared can spare what it keeps. Chains
+    /// of snapshots share a wave: their store never removes a parent before its child.
+    pub fn waves(&self, doomed: &HashSet<Resource>) -> Vec<Vec<Resource>> {
+        let members: HashMap<usize, &Resource> =
+            doomed.iter().filter_map(|resource| Some((*self.numbers.get(resource)?, resource))).collect();
+        let chained = |a: usize, b: usize| members[&a].kind == members[&b].kind && is_snapshot(members[&a]);
+        let kept = |number: usize| {
+            self.vertices[number].keeps.iter().copied().filter(|kept| members.contains_key(kept))
+        };
+        let mut keepers: HashMap<usize, usize> = members.keys().map(|number| (*number, 0)).collect();
+        for number in members.keys() {
+            for kept in kept(*number) {
+                *keepers.get_mut(&kept).expect("a member") += 1;
+            }
+        }
+        let mut wave_of: HashMap<usize, usize> = members.keys().map(|number| (*number, 0)).collect();
+        let mut free: Vec<usize> =
+            keepers.iter().filter(|(_, count)| **count == 0).map(|(number, _)| *number).collect();
+        let mut last = 0;
+        while let Some(number) = free.pop() {
+            keepers.remove(&number);
+            let wave = wave_of[&number];
+            for kept in kept(number) {
+                let later = if chained(number, kept) { wave } else { wave + 1 };
+                let known = wave_of.get_mut(&kept).expect("a member");
+                *known = later.max(*known);
+                last = last.max(*known);
+                if let Some(count) = keepers.get_mut(&kept) {
+                    *count -= 1;
+                    if *count == 0 {
+                        free.push(kept);
+                    }
+                }
+            }
+        }
+        // What is left keeps itself, round and round: it goes last.
+        for number in keepers.into_keys() {
+            wave_of.insert(number, last + 1);
+        }
+        let mut waves = vec![Vec::new(); last + 2];
+        for (number, wave) in wave_of {
+            waves[wave].push(members[&number].clone());
+        }
+        waves.retain(|wave| !wave.is_empty());
+        waves
+    }
+
     fn walk(&self, start: impl Iterator<Item = usize>) -> Vec<Reach> {
         let mut reach = vec![Reach::No; self.vertices.len()];
         let mut open: Vec<usize> = Vec::new();
@@ -142,9 +190,34 @@ impl Graph {
     }
 }
 
+fn is_snapshot(resource: &Resource) -> bool {
+    resource.kind.starts_with("snapshots/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keepers_go_before_what_they_keep() {
+        let mut graph = Graph::default();
+        for node in [
+            node("index", &["manifest", "layer"]),
+            node("manifest", &["layer"]),
+            node("layer", &[]),
+            node("x", &["y"]),
+            node("y", &["x"]),
+        ] {
+            graph.add(node);
+        }
+        let doomed = ["index", "manifest", "layer", "x", "y"].map(of).into_iter().collect();
+        let waves = graph.waves(&doomed);
+        let mut keys: Vec<Vec<&str>> =
+            waves.iter().map(|wave| wave.iter().map(|resource| resource.key.as_str()).collect()).collect();
+        keys.iter_mut().for_each(|wave| wave.sort_unstable());
+        assert_eq!(keys, [vec!["index"], vec!["manifest"], vec!["layer"], vec!["x", "y"]]);
+        assert!(graph.waves(&HashSet::new()).is_empty());
+    }
 
     fn of(key: &str) -> Resource {
         Resource::new("content", key)

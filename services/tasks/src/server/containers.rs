@@ -28,7 +28,8 @@ impl Server {
         Server { containers, publisher, peers }
     }
 
-    /// Makes sure that what a record refers to exists and stays; otherwise the record must go.
+    /// Tells a collection that is under way what the new record refers to. A record may come before its
+    /// snapshot, as containerd allows: it then keeps the snapshot from the moment that this is made.
     async fn hold(&self, namespace: &Namespace, container: &pb::Container) -> Result<(), Error> {
         if container.snapshot_key.is_empty() {
             return Ok(());
@@ -40,10 +41,7 @@ impl Server {
         let request = HoldRequest { namespace: namespace.to_string(), resources: vec![snapshot] };
         match self.peers.gc().hold(request).await {
             Ok(_) => Ok(()),
-            Err(status) if status.code() == Code::NotFound => Err(Error::DanglingReference {
-                id: container.id.clone(),
-                reason: status.message().to_owned(),
-            }),
+            Err(status) if status.code() == Code::NotFound => Ok(()),
             Err(status) => Err(Error::Peer { peer: "control", status: Box::new(status) }),
         }
     }

@@ -1,10 +1,12 @@
-//! containerd's ttrpc, client side, for shims written by others.
+//! containerd's ttrpc, for shims written by others: here the client side.
 //!
 //! A frame is a header of ten bytes (payload length and stream id, big endian;
 //! type; flags) and a payload. A unary call is one request frame on an odd
 //! stream id and one response frame on the same. One connection carries all
 //! calls; a reader task hands each response to its caller, and when it ends,
 //! every caller learns that the shim is away.
+
+pub mod events;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -144,7 +146,7 @@ impl Client {
             calls.insert(id, sender);
         }
         let forget = Forget(connection.pending.clone(), id);
-        connection.writer.write_all(&frame(id, payload)).await?;
+        connection.writer.write_all(&frame(REQUEST, id, payload)).await?;
         *slot = Some(connection);
         Ok((receiver, forget))
     }
@@ -159,11 +161,11 @@ impl Connection {
     }
 }
 
-fn frame(id: u32, payload: &[u8]) -> Vec<u8> {
+fn frame(kind: u8, id: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(HEADER + payload.len());
     frame.extend_from_slice(&(payload.len() as u32).to_be_bytes());
     frame.extend_from_slice(&id.to_be_bytes());
-    frame.extend_from_slice(&[REQUEST, 0]);
+    frame.extend_from_slice(&[kind, 0]);
     frame.extend_from_slice(payload);
     frame
 }
@@ -218,9 +220,7 @@ mod tests {
                 let status = Some(AnswerStatus { code, message: call.method });
                 let answer = Answer { status, payload: call.payload }.encode_to_vec();
                 let id = u32::from_be_bytes(header[4..8].try_into().unwrap());
-                let mut reply = frame(id, &answer);
-                reply[8] = RESPONSE;
-                stream.write_all(&reply).await.unwrap();
+                stream.write_all(&frame(RESPONSE, id, &answer)).await.unwrap();
             }
         });
         let client = Client::new(socket);

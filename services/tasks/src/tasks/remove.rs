@@ -66,7 +66,7 @@ impl Tasks {
     }
 
     async fn bury_locked(self: &Arc<Self>, key: &Key, task: &Arc<Task>) -> Exit {
-        let exit = last_words(task.helper()).await;
+        let (_, exit) = last_words(task.helper()).await;
         tracing::warn!(
             container = key.1,
             namespace = key.0,
@@ -88,19 +88,17 @@ fn answer(task: &Task, exit: &Exit) -> api::DeleteResponse {
     api::DeleteResponse { pid: task.init().pid(), exit_status: exit.status, exited_at: exit.at }
 }
 
-/// Runs `shim delete`, and says how init ended as far as anybody knows.
-pub async fn last_words(helper: &Helper) -> Exit {
+/// Runs `shim delete`, and says which pid init had and how it ended, as far as anybody knows.
+pub async fn last_words(helper: &Helper) -> (u32, Exit) {
     match helper.delete().await {
         Ok(answer) => {
-            Exit { status: answer.exit_status, at: answer.exited_at.or_else(|| task::killed_now().at) }
+            let at = answer.exited_at.or_else(|| task::killed_now().at);
+            (answer.pid, Exit { status: answer.exit_status, at })
         }
         Err(error) => {
-            tracing::warn!(
-                container = helper.id,
-                error = gantry_rpc::chain(&error),
-                "clean-up after a dead shim failed"
-            );
-            task::killed_now()
+            let error = gantry_rpc::chain(&error);
+            tracing::warn!(container = helper.id, error, "clean-up after a dead shim failed");
+            (0, task::killed_now())
         }
     }
 }
