@@ -143,7 +143,6 @@ impl Engine {
                     state.exit_code = code;
                     state.started_at = if state.started_at == 0 { time::now() } else { state.started_at };
                     state.finished_at = time::now();
-                    live.exits += 1;
                 }
                 // Not even its surroundings could be made: it is as it was before.
                 None if state.started_at == 0 => {

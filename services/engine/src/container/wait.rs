@@ -40,9 +40,11 @@ impl Waiting {
                     Condition::Removed => false,
                 }
         };
-        let state = self.watch.wait_for(holds).await.map(|live| live.state.clone());
-        let state = state.unwrap_or_else(|_| self.watch.borrow().state.clone());
-        pb::wait_response::Exit { status_code: i64::from(state.exit_code), error: state.error }
+        let live = self.watch.wait_for(holds).await.map(|live| live.clone());
+        let live = live.unwrap_or_else(|_| self.watch.borrow().clone());
+        // Why a start failed was told to who asked for it; a removal that succeeded has no error.
+        let error = if live.removed { String::new() } else { live.state.error };
+        pb::wait_response::Exit { status_code: i64::from(live.state.exit_code), error }
     }
 }
 
