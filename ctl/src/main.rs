@@ -13,6 +13,14 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    // Before there is a second thread.
+    if let cli::Command::Up(_) = cli.command
+        && let Err(error) =
+            cli.roots.resolve().map_err(Into::into).and_then(|roots| supervisor::mounts::adopt(&roots))
+    {
+        eprintln!("gantry: {}", output::explain(&error));
+        return ExitCode::from(cmd::FAILED);
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

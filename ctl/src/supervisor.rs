@@ -8,6 +8,7 @@
 
 mod child;
 mod lock;
+pub mod mounts;
 pub mod process;
 
 use std::path::PathBuf;

@@ -33,18 +33,18 @@ fn a_terminal_is_a_terminal() {
     let output =
         on_terminal(&node, &["run", "--rm", "-it", "busybox", "sh", "-c", "tty; stty size"], b"").ok();
     assert!(output.contains("/dev/pts/0"), "{output}");
-    let exec = node.docker(&["run", "-d", "--name", "c", "busybox", "sleep", "1000"]);
+    let exec = node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]);
     exec.ok();
-    let output = on_terminal(&node, &["exec", "-it", "c", "tty"], b"").ok();
+    let output = on_terminal(&node, &["exec", "-it", "box", "tty"], b"").ok();
     assert!(output.contains("/dev/pts/"), "{output}");
 }
 
 #[test]
 fn detach_keys_leave_the_container_running() {
     let node = Node::start();
-    let outcome = on_terminal(&node, &["run", "-it", "--name", "c", "busybox", "sh"], b"\x10\x11");
+    let outcome = on_terminal(&node, &["run", "-it", "--name", "box", "busybox", "sh"], b"\x10\x11");
     assert_eq!(outcome.code, 0, "{outcome:#?}");
-    assert_eq!(node.docker(&["inspect", "-f", "{{.State.Running}}", "c"]).ok(), "true");
+    assert_eq!(node.docker(&["inspect", "-f", "{{.State.Running}}", "box"]).ok(), "true");
 }
 
 #[test]
@@ -71,15 +71,15 @@ fn an_interrupt_ends_the_program() {
 #[test]
 fn several_clients_see_the_same_output() {
     let node = Node::start();
-    node.docker(&["run", "-d", "-i", "--name", "c", "busybox", "cat"]).ok();
+    node.docker(&["run", "-d", "-i", "--name", "box", "busybox", "cat"]).ok();
     let mut watcher = node
-        .docker_command(&["attach", "--no-stdin", "c"])
+        .docker_command(&["attach", "--no-stdin", "box"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .expect("docker starts");
     let mut writer = node
-        .docker_command(&["attach", "c"])
+        .docker_command(&["attach", "box"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
@@ -87,7 +87,7 @@ fn several_clients_see_the_same_output() {
     let mut input = writer.stdin.take().expect("piped");
     eventually("both are attached", Duration::from_secs(5), || {
         input.write_all(b"tick\n").map_err(|error| error.to_string())?;
-        let logs = node.docker(&["logs", "c"]).stdout;
+        let logs = node.docker(&["logs", "box"]).stdout;
         if logs.contains("tick") { Ok(()) } else { Err(logs) }
     });
     std::thread::sleep(Duration::from_millis(300));
@@ -100,7 +100,7 @@ fn several_clients_see_the_same_output() {
         assert!(count > 0, "the watcher's output ended");
         seen.extend_from_slice(&buffer[..count]);
     }
-    node.docker(&["rm", "-f", "c"]).ok();
+    node.docker(&["rm", "-f", "box"]).ok();
     watcher.wait().expect("it ends");
     drop(input);
     writer.wait().expect("it ends");

@@ -12,7 +12,7 @@ fn files_are_copied_both_ways() {
     node.docker(&[
         "create",
         "--name",
-        "c",
+        "box",
         "-v",
         "vol:/vol",
         "busybox",
@@ -21,19 +21,19 @@ fn files_are_copied_both_ways() {
         "cat /tmp/file /vol/file; sleep 1000",
     ])
     .ok();
-    node.docker(&["cp", &host, "c:/tmp/"]).ok();
-    node.docker(&["cp", &host, "c:/vol/file"]).ok();
-    node.docker(&["cp", "c:/tmp/file", &back]).ok();
+    node.docker(&["cp", &host, "box:/tmp/"]).ok();
+    node.docker(&["cp", &host, "box:/vol/file"]).ok();
+    node.docker(&["cp", "box:/tmp/file", &back]).ok();
     assert_eq!(std::fs::read_to_string(&back).expect("copied"), "content");
-    node.docker(&["start", "c"]).ok();
-    node.docker(&["cp", "c:/etc/passwd", &back]).ok();
+    node.docker(&["start", "box"]).ok();
+    node.docker(&["cp", "box:/etc/passwd", &back]).ok();
     assert!(std::fs::read_to_string(&back).expect("copied").contains("alice"));
-    node.docker(&["cp", &host, "c:/root/live"]).ok();
+    node.docker(&["cp", &host, "box:/root/live"]).ok();
     assert_eq!(
-        node.docker(&["exec", "c", "cat", "/root/live", "/tmp/file", "/vol/file"]).ok(),
+        node.docker(&["exec", "box", "cat", "/root/live", "/tmp/file", "/vol/file"]).ok(),
         "contentcontentcontent"
     );
-    let complaint = node.docker(&["cp", "c:/no/such", &back]).fails(1);
+    let complaint = node.docker(&["cp", "box:/no/such", &back]).fails(1);
     assert!(complaint.contains("no/such"), "{complaint}");
 }
 
@@ -43,25 +43,25 @@ fn copies_never_leave_the_root() {
     let outside = node.root().join("outside");
     std::fs::create_dir(&outside).expect("a folder");
     let script = format!("ln -s {} /escape; mkdir -p {}; sleep 1000", outside.display(), outside.display());
-    node.docker(&["run", "-d", "--name", "c", "busybox", "sh", "-c", &script]).ok();
+    node.docker(&["run", "-d", "--name", "box", "busybox", "sh", "-c", &script]).ok();
     let host = node.root().join("file");
     std::fs::write(&host, "x").expect("a file");
     // It lands inside, where the link points to within the container, or is refused: never outside.
-    node.docker(&["cp", &host.to_string_lossy(), "c:/escape/file"]);
+    node.docker(&["cp", &host.to_string_lossy(), "box:/escape/file"]);
     assert!(!outside.join("file").exists());
 }
 
 #[test]
 fn changes_and_exports_show_the_root() {
     let node = Node::start();
-    node.docker(&["run", "--name", "c", "busybox", "sh", "-c", "touch /new; rm /etc/group"]).ok();
-    let changes = node.docker(&["diff", "c"]).ok();
+    node.docker(&["run", "--name", "box", "busybox", "sh", "-c", "touch /new; rm /etc/group"]).ok();
+    let changes = node.docker(&["diff", "box"]).ok();
     assert!(
         changes.contains("A /new") && changes.contains("D /etc/group") && changes.contains("C /etc"),
         "{changes}"
     );
     let tar = node.root().join("export.tar").to_string_lossy().into_owned();
-    node.docker(&["export", "-o", &tar, "c"]).ok();
+    node.docker(&["export", "-o", &tar, "box"]).ok();
     let names = node.exec(&["tar", "tf", &tar]).ok();
     assert!(
         names.lines().any(|name| name == "new") && names.lines().any(|name| name == "bin/busybox"),

@@ -43,32 +43,32 @@ fn exit_codes_are_the_program_s_and_docker_s_own() {
 #[test]
 fn states_follow_the_commands() {
     let node = Node::start();
-    node.docker(&["create", "--name", "c", "busybox", "sleep", "1000"]).ok();
-    assert_eq!(inspect(&node, "c", "{{.State.Status}}"), "created");
-    node.docker(&["start", "c"]).ok();
-    assert_eq!(inspect(&node, "c", "{{.State.Status}} {{.State.Running}}"), "running true");
-    node.docker(&["pause", "c"]).ok();
-    assert_eq!(inspect(&node, "c", "{{.State.Status}}"), "paused");
-    node.docker(&["unpause", "c"]).ok();
-    assert_eq!(inspect(&node, "c", "{{.State.Status}}"), "running");
-    node.docker(&["restart", "-t", "0", "c"]).ok();
-    assert_eq!(inspect(&node, "c", "{{.State.Status}}"), "running");
-    node.docker(&["kill", "c"]).ok();
-    node.docker(&["wait", "c"]).ok();
-    assert_eq!(inspect(&node, "c", "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
-    node.docker(&["start", "c"]).ok();
-    node.docker(&["stop", "-t", "0", "c"]).ok();
-    node.docker(&["rename", "c", "d"]).ok();
-    node.docker(&["rm", "d"]).ok();
-    assert!(node.docker(&["inspect", "d"]).fails(1).contains("No such object: d"));
+    node.docker(&["create", "--name", "box", "busybox", "sleep", "1000"]).ok();
+    assert_eq!(inspect(&node, "box", "{{.State.Status}}"), "created");
+    node.docker(&["start", "box"]).ok();
+    assert_eq!(inspect(&node, "box", "{{.State.Status}} {{.State.Running}}"), "running true");
+    node.docker(&["pause", "box"]).ok();
+    assert_eq!(inspect(&node, "box", "{{.State.Status}}"), "paused");
+    node.docker(&["unpause", "box"]).ok();
+    assert_eq!(inspect(&node, "box", "{{.State.Status}}"), "running");
+    node.docker(&["restart", "-t", "0", "box"]).ok();
+    assert_eq!(inspect(&node, "box", "{{.State.Status}}"), "running");
+    node.docker(&["kill", "box"]).ok();
+    node.docker(&["wait", "box"]).ok();
+    assert_eq!(inspect(&node, "box", "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
+    node.docker(&["start", "box"]).ok();
+    node.docker(&["stop", "-t", "0", "box"]).ok();
+    node.docker(&["rename", "box", "other"]).ok();
+    node.docker(&["rm", "other"]).ok();
+    assert!(node.docker(&["inspect", "other"]).fails(1).contains("No such object: other"));
 }
 
 #[test]
 fn a_running_container_is_only_removed_by_force() {
     let node = Node::start();
-    node.docker(&["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).ok();
-    node.docker(&["rm", "c"]).fails(1);
-    node.docker(&["rm", "-f", "c"]).ok();
+    node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
+    node.docker(&["rm", "box"]).fails(1);
+    node.docker(&["rm", "-f", "box"]).ok();
     assert_eq!(node.docker(&["ps", "-aq"]).ok(), "");
 }
 
@@ -76,37 +76,48 @@ fn a_running_container_is_only_removed_by_force() {
 fn stop_signals_reach_the_program() {
     let node = Node::start();
     let script = "trap 'echo bye; exit 7' USR1; while :; do sleep 0.05; done";
-    node.docker(&["run", "-d", "--name", "c", "--stop-signal", "USR1", "busybox", "sh", "-c", script]).ok();
-    node.docker(&["stop", "c"]).ok();
-    assert_eq!(inspect(&node, "c", "{{.State.ExitCode}}"), "7");
-    assert_eq!(node.docker(&["logs", "c"]).ok(), "bye");
+    node.docker(&["run", "-d", "--name", "box", "--stop-signal", "USR1", "busybox", "sh", "-c", script]).ok();
+    node.docker(&["stop", "box"]).ok();
+    assert_eq!(inspect(&node, "box", "{{.State.ExitCode}}"), "7");
+    assert_eq!(node.docker(&["logs", "box"]).ok(), "bye");
 }
 
 #[test]
 fn names_are_unique() {
     let node = Node::start();
-    let id = node.docker(&["create", "--name", "c", "busybox"]).ok();
-    let complaint = node.docker(&["create", "--name", "c", "busybox"]).fails(1);
+    let id = node.docker(&["create", "--name", "box", "busybox"]).ok();
+    let complaint = node.docker(&["create", "--name", "box", "busybox"]).fails(1);
     assert!(complaint.contains(&format!("is already in use by container \"{id}\"")), "{complaint}");
 }
 
 #[test]
 fn restart_policies_bring_containers_back() {
     let node = Node::start();
-    node.docker(&["run", "-d", "--name", "f", "--restart", "on-failure:2", "busybox", "sh", "-c", "exit 3"])
-        .ok();
+    node.docker(&[
+        "run",
+        "-d",
+        "--name",
+        "failing",
+        "--restart",
+        "on-failure:2",
+        "busybox",
+        "sh",
+        "-c",
+        "exit 3",
+    ])
+    .ok();
     eventually("two restarts", Duration::from_secs(10), || {
-        let state = inspect(&node, "f", "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}");
+        let state = inspect(&node, "failing", "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}");
         if state == "2 exited 3" { Ok(()) } else { Err(state) }
     });
-    node.docker(&["run", "-d", "--name", "a", "--restart", "always", "busybox", "sleep", "0.2"]).ok();
+    node.docker(&["run", "-d", "--name", "first", "--restart", "always", "busybox", "sleep", "0.2"]).ok();
     eventually("a restart", Duration::from_secs(10), || {
-        let count = inspect(&node, "a", "{{.RestartCount}}");
+        let count = inspect(&node, "first", "{{.RestartCount}}");
         if count.parse::<u32>().unwrap_or(0) >= 1 { Ok(()) } else { Err(count) }
     });
-    node.docker(&["stop", "-t", "0", "a"]).ok();
+    node.docker(&["stop", "-t", "0", "first"]).ok();
     std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(inspect(&node, "a", "{{.State.Running}}"), "false");
+    assert_eq!(inspect(&node, "first", "{{.State.Running}}"), "false");
 }
 
 #[test]
@@ -130,12 +141,12 @@ fn lists_are_filtered() {
 fn events_tell_the_story() {
     let node = Node::start();
     let since = node.exec(&["date", "+%s"]).ok();
-    node.docker(&["run", "--rm", "--name", "c", "busybox", "true"]).ok();
+    node.docker(&["run", "--rm", "--name", "box", "busybox", "true"]).ok();
     let format = "{{.Action}}";
     let story = eventually("the container's story", Duration::from_secs(5), || {
         let until = node.exec(&["date", "+%s.%N"]).ok();
         let arguments =
-            ["events", "--since", &since, "--until", &until, "--filter", "container=c", "--format", format];
+            ["events", "--since", &since, "--until", &until, "--filter", "container=box", "--format", format];
         let story = node.docker(&arguments).ok();
         if story.ends_with("destroy") { Ok(story) } else { Err(story) }
     });
@@ -146,10 +157,10 @@ fn events_tell_the_story() {
 #[test]
 fn processes_and_usage_are_shown() {
     let node = Node::start();
-    node.docker(&["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).ok();
-    assert!(node.docker(&["top", "c"]).ok().contains("sleep 1000"));
-    let stats = node.docker(&["stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "c"]).ok();
-    assert_eq!(stats, "c 1");
+    node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
+    assert!(node.docker(&["top", "box"]).ok().contains("sleep 1000"));
+    let stats = node.docker(&["stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}}", "box"]).ok();
+    assert_eq!(stats, "box 1");
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn ports_are_chosen_ranged_and_refused() {
         "run",
         "-d",
         "--name",
-        "a",
+        "first",
         "-p",
         "127.0.0.1::80",
         "-p",
@@ -71,16 +71,17 @@ fn ports_are_chosen_ranged_and_refused() {
         "1000",
     ])
     .ok();
-    let ports = node.docker(&["port", "a"]).ok();
+    let ports = node.docker(&["port", "first"]).ok();
     assert!(ports.contains("80/tcp -> 127.0.0.1:") && ports.contains("81/udp -> 0.0.0.0:9000"), "{ports}");
-    node.docker(&["run", "-d", "--name", "b", "-p", "7000-7002:80", "busybox", "sleep", "1000"]).ok();
-    node.docker(&["run", "-d", "--name", "c", "-p", "7000-7002:80", "busybox", "sleep", "1000"]).ok();
-    assert_ne!(node.docker(&["port", "b", "80"]).ok(), node.docker(&["port", "c", "80"]).ok());
-    let complaint = node.docker(&["run", "--name", "d", "-p", "9000:81/udp", "busybox", "true"]).fails(125);
+    node.docker(&["run", "-d", "--name", "second", "-p", "7000-7002:80", "busybox", "sleep", "1000"]).ok();
+    node.docker(&["run", "-d", "--name", "box", "-p", "7000-7002:80", "busybox", "sleep", "1000"]).ok();
+    assert_ne!(node.docker(&["port", "second", "80"]).ok(), node.docker(&["port", "box", "80"]).ok());
+    let complaint =
+        node.docker(&["run", "--name", "other", "-p", "9000:81/udp", "busybox", "true"]).fails(125);
     assert!(complaint.contains("port is already allocated"), "{complaint}");
-    assert_eq!(node.docker(&["inspect", "-f", "{{.State.Status}}", "d"]).ok(), "created");
-    node.docker(&["rm", "-f", "a"]).ok();
-    node.docker(&["start", "-a", "d"]).ok();
+    assert_eq!(node.docker(&["inspect", "-f", "{{.State.Status}}", "other"]).ok(), "created");
+    node.docker(&["rm", "-f", "first"]).ok();
+    node.docker(&["start", "-a", "other"]).ok();
 }
 
 #[test]
@@ -117,12 +118,12 @@ fn containers_find_each_other_by_name() {
 fn networks_are_connected_and_disconnected_live() {
     let node = Node::start();
     node.docker(&["network", "create", "one"]).ok();
-    node.docker(&["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).ok();
-    node.docker(&["network", "connect", "one", "c"]).ok();
-    let interfaces = node.docker(&["exec", "c", "ip", "-o", "-4", "addr"]).ok();
+    node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
+    node.docker(&["network", "connect", "one", "box"]).ok();
+    let interfaces = node.docker(&["exec", "box", "ip", "-o", "-4", "addr"]).ok();
     assert_eq!(interfaces.lines().count(), 3, "{interfaces}");
-    node.docker(&["network", "disconnect", "one", "c"]).ok();
-    let interfaces = node.docker(&["exec", "c", "ip", "-o", "-4", "addr"]).ok();
+    node.docker(&["network", "disconnect", "one", "box"]).ok();
+    let interfaces = node.docker(&["exec", "box", "ip", "-o", "-4", "addr"]).ok();
     assert_eq!(interfaces.lines().count(), 2, "{interfaces}");
     let inspected = node.docker(&["network", "inspect", "bridge", "-f", "{{len .Containers}}"]).ok();
     assert_eq!(inspected, "1");

@@ -24,8 +24,9 @@ fn environment_directory_user_and_hostname() {
 #[test]
 fn entrypoint_replaces_the_command() {
     let node = Node::start();
-    let output = node.docker(&["run", "--rm", "--entrypoint", "/bin/echo", "busybox", "a", "b"]).ok();
-    assert_eq!(output, "a b");
+    let output =
+        node.docker(&["run", "--rm", "--entrypoint", "/bin/echo", "busybox", "first", "second"]).ok();
+    assert_eq!(output, "first second");
 }
 
 #[test]
@@ -90,8 +91,8 @@ fn resources_are_limited() {
 fn running_out_of_memory_is_told() {
     let node = Node::start();
     let script = "tail /dev/zero";
-    node.docker(&["run", "--name", "c", "--memory", "16m", "busybox", "sh", "-c", script]).fails(137);
-    assert_eq!(node.docker(&["inspect", "-f", "{{.State.OOMKilled}}", "c"]).ok(), "true");
+    node.docker(&["run", "--name", "box", "--memory", "16m", "busybox", "sh", "-c", script]).fails(137);
+    assert_eq!(node.docker(&["inspect", "-f", "{{.State.OOMKilled}}", "box"]).ok(), "true");
 }
 
 #[test]

@@ -7,14 +7,14 @@ fn containers_are_run_and_looked_after() {
     let node = Node::start();
     assert_eq!(node.gantry(&["run", "--rm", "busybox", "echo", "hello"]).ok(), "hello");
     assert_eq!(node.gantry(&["run", "--rm", "busybox", "sh", "-c", "exit 4"]).code, 4);
-    let id = node.gantry(&["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).ok();
+    let id = node.gantry(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
     assert!(node.gantry(&["ps"]).ok().contains("up"));
     let list: serde_json::Value = serde_json::from_str(&node.gantry(&["--json", "ps"]).ok()).expect("JSON");
     assert_eq!(list[0]["id"], id.as_str());
-    assert_eq!(node.gantry(&["exec", "c", "echo", "inside"]).ok(), "inside");
-    assert!(node.gantry(&["inspect", "c"]).ok().contains(&id));
-    node.gantry(&["stop", "-t", "0", "c"]).ok();
-    node.gantry(&["rm", "c"]).ok();
+    assert_eq!(node.gantry(&["exec", "box", "echo", "inside"]).ok(), "inside");
+    assert!(node.gantry(&["inspect", "box"]).ok().contains(&id));
+    node.gantry(&["stop", "-t", "0", "box"]).ok();
+    node.gantry(&["rm", "box"]).ok();
     assert!(node.gantry(&["images"]).ok().contains("busybox:latest"));
     assert!(node.gantry(&["net", "ls"]).ok().contains("bridge"));
     assert!(node.gantry(&["version"]).ok().contains("gantryd"));
@@ -56,11 +56,11 @@ fn an_image_is_imported_from_a_file() {
 #[test]
 fn down_leaves_containers_running_and_up_finds_them() {
     let mut node = Node::start();
-    let id = node.docker(&["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).ok();
-    let pid = node.docker(&["inspect", "-f", "{{.State.Pid}}", "c"]).ok();
+    let id = node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
+    let pid = node.docker(&["inspect", "-f", "{{.State.Pid}}", "box"]).ok();
     node.gantry(&["down"]).ok();
     assert!(std::path::Path::new("/proc").join(&pid).exists(), "the container goes on");
     node.up();
     assert_eq!(node.docker(&["ps", "-q", "--no-trunc"]).ok(), id);
-    assert_eq!(node.docker(&["exec", "c", "echo", "alive"]).ok(), "alive");
+    assert_eq!(node.docker(&["exec", "box", "echo", "alive"]).ok(), "alive");
 }

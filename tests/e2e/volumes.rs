@@ -11,9 +11,9 @@ fn volumes_outlive_containers() {
         "kept"
     );
     assert_eq!(node.docker(&["volume", "ls", "-q"]).ok(), "data");
-    node.docker(&["create", "--name", "c", "-v", "data:/data", "busybox"]).ok();
+    node.docker(&["create", "--name", "box", "-v", "data:/data", "busybox"]).ok();
     node.docker(&["volume", "rm", "data"]).fails(1);
-    node.docker(&["rm", "c"]).ok();
+    node.docker(&["rm", "box"]).ok();
     node.docker(&["volume", "rm", "data"]).ok();
     assert_eq!(node.docker(&["volume", "ls", "-q"]).ok(), "");
 }
@@ -71,9 +71,9 @@ fn binds_reach_the_host() {
 #[test]
 fn anonymous_volumes_go_with_the_container() {
     let node = Node::start();
-    node.docker(&["run", "--name", "c", "-v", "/scratch", "busybox", "touch", "/scratch/x"]).ok();
+    node.docker(&["run", "--name", "box", "-v", "/scratch", "busybox", "touch", "/scratch/x"]).ok();
     assert_eq!(node.docker(&["volume", "ls", "-q"]).ok().lines().count(), 1);
-    node.docker(&["rm", "-v", "c"]).ok();
+    node.docker(&["rm", "-v", "box"]).ok();
     assert_eq!(node.docker(&["volume", "ls", "-q"]).ok(), "");
     node.docker(&["run", "--rm", "-v", "/scratch", "busybox", "true"]).ok();
     assert_eq!(node.docker(&["volume", "ls", "-q"]).ok(), "");

@@ -18,8 +18,8 @@ fn a_container_does_not_notice_the_death_of_any_service() {
     let mut node = Node::start();
     let script = "(while :; do echo -e 'HTTP/1.0 200 OK\\r\\n\\r\\nhi' | nc -l -p 80 >/dev/null; done) & \
                   i=0; while :; do echo $i; i=$((i+1)); sleep 0.01; done";
-    node.docker(&["run", "-d", "--name", "c", "-p", "8080:80", "busybox", "sh", "-c", script]).ok();
-    let pid = node.docker(&["inspect", "-f", "{{.State.Pid}}", "c"]).ok();
+    node.docker(&["run", "-d", "--name", "box", "-p", "8080:80", "busybox", "sh", "-c", script]).ok();
+    let pid = node.docker(&["inspect", "-f", "{{.State.Pid}}", "box"]).ok();
     let answers = |node: &Node, when: &str| {
         eventually(&format!("the port answers {when}"), Duration::from_secs(5), || {
             let outcome = node.exec(&["curl", "-s", "-m", "1", "http://127.0.0.1:8080/"]);
@@ -31,24 +31,24 @@ fn a_container_does_not_notice_the_death_of_any_service() {
         node.kill_service(service);
         answers(&node, &format!("after the death of {service}"));
         assert_eq!(
-            node.docker(&["inspect", "-f", "{{.State.Status}} {{.State.Pid}}", "c"]).ok(),
+            node.docker(&["inspect", "-f", "{{.State.Status}} {{.State.Pid}}", "box"]).ok(),
             format!("running {pid}"),
             "{service}"
         );
-        assert_eq!(node.docker(&["exec", "c", "echo", "alive"]).ok(), "alive", "{service}");
+        assert_eq!(node.docker(&["exec", "box", "echo", "alive"]).ok(), "alive", "{service}");
     }
     node.kill_everything();
     assert!(std::path::Path::new("/proc").join(&pid).exists());
     node.up();
     answers(&node, "after the death of all");
-    assert_eq!(node.docker(&["inspect", "-f", "{{.State.Pid}}", "c"]).ok(), pid);
-    let before = counts(&node, "c").len();
+    assert_eq!(node.docker(&["inspect", "-f", "{{.State.Pid}}", "box"]).ok(), pid);
+    let before = counts(&node, "box").len();
     eventually("the log goes on", Duration::from_secs(5), || {
-        let now = counts(&node, "c").len();
+        let now = counts(&node, "box").len();
         if now > before { Ok(()) } else { Err(format!("{now} lines")) }
     });
-    node.docker(&["stop", "-t", "0", "c"]).ok();
-    let lines = counts(&node, "c");
+    node.docker(&["stop", "-t", "0", "box"]).ok();
+    let lines = counts(&node, "box");
     assert!(lines.iter().copied().eq(0..lines.len() as u64), "lines were lost or doubled");
 }
 
@@ -56,8 +56,8 @@ fn a_container_does_not_notice_the_death_of_any_service() {
 fn an_exit_while_everything_is_dead_is_known_afterwards() {
     let mut node = Node::start();
     let script = "while [ ! -e /go ]; do sleep 0.05; done; exit 23";
-    node.docker(&["run", "-d", "--name", "c", "busybox", "sh", "-c", script]).ok();
-    let pid = node.docker(&["inspect", "-f", "{{.State.Pid}}", "c"]).ok();
+    node.docker(&["run", "-d", "--name", "box", "busybox", "sh", "-c", script]).ok();
+    let pid = node.docker(&["inspect", "-f", "{{.State.Pid}}", "box"]).ok();
     node.kill_everything();
     std::fs::write(format!("/proc/{pid}/root/go"), "").expect("the container's root is there");
     eventually("the program ends", Duration::from_secs(5), || {
@@ -66,7 +66,7 @@ fn an_exit_while_everything_is_dead_is_known_afterwards() {
     });
     node.up();
     eventually("the exit code is known", Duration::from_secs(10), || {
-        let state = node.docker(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "c"]).ok();
+        let state = node.docker(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "box"]).ok();
         if state == "exited 23" { Ok(()) } else { Err(state) }
     });
 }
@@ -76,7 +76,7 @@ fn everything_dies_in_the_middle_of_lifecycles() {
     let mut node = Node::start();
     for delay in [5, 15, 30, 60, 120] {
         let mut client = node
-            .docker_command(&["run", "--name", "c", "-v", "/scratch", "-p", "8080:80", "busybox", "true"])
+            .docker_command(&["run", "--name", "box", "-v", "/scratch", "-p", "8080:80", "busybox", "true"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -86,9 +86,9 @@ fn everything_dies_in_the_middle_of_lifecycles() {
         node.kill_everything();
         client.wait().expect("it ends");
         node.up();
-        node.docker(&["rm", "-fv", "c"]);
+        node.docker(&["rm", "-fv", "box"]);
         assert_eq!(
-            node.docker(&["run", "--rm", "--name", "c", "-p", "8080:80", "busybox", "echo", "again"]).ok(),
+            node.docker(&["run", "--rm", "--name", "box", "-p", "8080:80", "busybox", "echo", "again"]).ok(),
             "again",
             "after {delay} ms"
         );
