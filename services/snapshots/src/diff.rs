@@ -38,7 +38,13 @@ pub enum Durable {
 }
 
 /// Applies a layer's blob onto mounts. Tells what the uncompressed layer is.
-pub async fn apply(peers: &Peers, owner: &Owner, layer: &Descriptor, mounts: Vec<Mount>, durable: Durable) -> Result<Descriptor> {
+pub async fn apply(
+    peers: &Peers,
+    owner: &Owner,
+    layer: &Descriptor,
+    mounts: Vec<Mount>,
+    durable: Durable,
+) -> Result<Descriptor> {
     let opened = ingest::open_blob(peers, &owner.namespace, &layer.digest).await;
     let (file, size) = opened.map_err(|status| Error::Peer { peer: "content", status })?;
     let cancel = Cancel::default();

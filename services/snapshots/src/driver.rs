@@ -45,7 +45,9 @@ impl Driver {
     pub fn all(state: &std::path::Path, trash: &Trash) -> Result<Vec<Self>> {
         [Method::Overlay, Method::Native]
             .into_iter()
-            .map(|method| Ok(Self { method, layout: Layout::open(&state.join(method.name()), trash.clone())? }))
+            .map(|method| {
+                Ok(Self { method, layout: Layout::open(&state.join(method.name()), trash.clone())? })
+            })
             .collect()
     }
 

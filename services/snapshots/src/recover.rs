@@ -87,7 +87,9 @@ fn compare(store: &Store, repair: Repair, phase: Phase) -> Result<Vec<Finding>> 
             let kind = record.kind();
             let whole = !driver.has_directory(kind, &record.layers)
                 || (driver.layout().fs(record.id).is_dir()
-                    && (kind != Kind::Active || driver.name() != "overlayfs" || driver.layout().work(record.id).is_dir()));
+                    && (kind != Kind::Active
+                        || driver.name() != "overlayfs"
+                        || driver.layout().work(record.id).is_dir()));
             if whole {
                 continue;
             }

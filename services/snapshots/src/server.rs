@@ -32,13 +32,17 @@ pub fn routes(store: Store, peers: &Peers, notes: &Notes) -> Routes {
             .max_decoding_message_size(MESSAGE_LIMIT),
     )
     .add_service(DiffServer::new(diff::Diff::new(peers.clone())).max_decoding_message_size(MESSAGE_LIMIT))
-    .add_service(UnpackerServer::new(unpacker::Server::new(unpacker)).max_decoding_message_size(MESSAGE_LIMIT))
+    .add_service(
+        UnpackerServer::new(unpacker::Server::new(unpacker)).max_decoding_message_size(MESSAGE_LIMIT),
+    )
     .add_service(CollectorServer::new(gc::Gc::new(store.clone())).max_decoding_message_size(MESSAGE_LIMIT))
     .add_service(FsckServer::new(gc::Gc::new(store)))
 }
 
 /// Runs a change to its end even if the caller goes away: half of one must not be all that happens.
-async fn whole<T: Send + 'static>(work: impl Future<Output = Result<T, Status>> + Send + 'static) -> Result<T, Status> {
+async fn whole<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
     match tokio::spawn(work).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -34,7 +34,13 @@ impl gantry_daemon::Service for Service {
         let store = tokio::task::spawn_blocking(move || {
             let store = Store::open(&state)?;
             for finding in recover::reconcile(&store)? {
-                tracing::info!(kind = finding.kind, name = finding.name, repaired = finding.repaired, "{}", finding.detail);
+                tracing::info!(
+                    kind = finding.kind,
+                    name = finding.name,
+                    repaired = finding.repaired,
+                    "{}",
+                    finding.detail
+                );
             }
             Ok::<_, crate::Error>(store)
         })

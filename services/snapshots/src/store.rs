@@ -133,7 +133,11 @@ impl Store {
     fn put(&self, batch: &mut Batch, scope: &Scope, key: &str, record: &Record) {
         batch.put(&self.inner.records, &(scope.key(), key.to_owned()), record);
         if !record.parent.is_empty() {
-            batch.put(&self.inner.children, &(scope.key(), record.parent.clone(), key.to_owned()), &Present {});
+            batch.put(
+                &self.inner.children,
+                &(scope.key(), record.parent.clone(), key.to_owned()),
+                &Present {},
+            );
         }
     }
 
@@ -151,7 +155,9 @@ impl Store {
 }
 
 /// Runs blocking work on the pool for it.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

@@ -67,19 +67,12 @@ pub fn parse(name: &str) -> Result<CapabilitySet> {
         .iter()
         .find(|(full, _)| &full[4..] == short)
         .map(|(_, set)| *set)
-        .ok_or_else(|| Error::Malformed {
-            what: "capability",
-            text: name.to_owned(),
-        })
+        .ok_or_else(|| Error::Malformed { what: "capability", text: name.to_owned() })
 }
 
 /// The names of a set's capabilities.
 pub fn list(set: CapabilitySet) -> Vec<&'static str> {
-    NAMES
-        .iter()
-        .filter(|(_, one)| set.contains(*one))
-        .map(|(name, _)| *name)
-        .collect()
+    NAMES.iter().filter(|(_, one)| set.contains(*one)).map(|(name, _)| *name).collect()
 }
 
 /// What the calling thread may do now.
@@ -104,13 +97,8 @@ pub fn drop_to(keep: CapabilitySet) -> Result<()> {
     rustix::thread::clear_ambient_capability_set()
         .map_err(|e| Error::os("clear ambient capabilities of", "self", e))?;
     let kept = permitted()? & keep;
-    let sets = CapabilitySets {
-        effective: kept,
-        permitted: kept,
-        inheritable: CapabilitySet::empty(),
-    };
-    rustix::thread::set_capabilities(None, sets)
-        .map_err(|e| Error::os("set capabilities of", "self", e))
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets).map_err(|e| Error::os("set capabilities of", "self", e))
 }
 
 /// Takes everything but `keep` out of the bounding set: no program executed from here can gain it.
@@ -141,23 +129,15 @@ pub fn set_no_new_privs() -> Result<()> {
 /// The order is the only one that works: groups, then user with `keep_caps`, then the sets.
 pub fn become_user(uid: u32, gid: u32, keep: CapabilitySet) -> Result<()> {
     drop_bounding(keep)?;
-    rustix::thread::set_keep_capabilities(true)
-        .map_err(|e| Error::os("keep capabilities of", "self", e))?;
+    rustix::thread::set_keep_capabilities(true).map_err(|e| Error::os("keep capabilities of", "self", e))?;
     nix::unistd::setgroups(&[]).map_err(|e| Error::os("setgroups", "[]", e))?;
     let group = nix::unistd::Gid::from_raw(gid);
-    nix::unistd::setresgid(group, group, group)
-        .map_err(|e| Error::os("setresgid", gid.to_string(), e))?;
+    nix::unistd::setresgid(group, group, group).map_err(|e| Error::os("setresgid", gid.to_string(), e))?;
     let user = nix::unistd::Uid::from_raw(uid);
-    nix::unistd::setresuid(user, user, user)
-        .map_err(|e| Error::os("setresuid", uid.to_string(), e))?;
+    nix::unistd::setresuid(user, user, user).map_err(|e| Error::os("setresuid", uid.to_string(), e))?;
     let kept = permitted()? & keep;
-    let sets = CapabilitySets {
-        effective: kept,
-        permitted: kept,
-        inheritable: CapabilitySet::empty(),
-    };
-    rustix::thread::set_capabilities(None, sets)
-        .map_err(|e| Error::os("set capabilities of", "self", e))
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets).map_err(|e| Error::os("set capabilities of", "self", e))
 }
 
 #[cfg(test)]
@@ -178,13 +158,8 @@ mod tests {
         // Capability sets are a thread's own: the test's others keep theirs.
         std::thread::spawn(|| {
             drop_to(CapabilitySet::CHOWN).unwrap();
-            assert_eq!(
-                effective().unwrap(),
-                CapabilitySet::CHOWN & permitted().unwrap()
-            );
-            assert!(
-                !rustix::thread::capability_is_in_bounding_set(CapabilitySet::SYS_ADMIN).unwrap()
-            );
+            assert_eq!(effective().unwrap(), CapabilitySet::CHOWN & permitted().unwrap());
+            assert!(!rustix::thread::capability_is_in_bounding_set(CapabilitySet::SYS_ADMIN).unwrap());
             assert!(drop_to(CapabilitySet::SYS_ADMIN).is_err() || effective().unwrap().is_empty());
         })
         .join()

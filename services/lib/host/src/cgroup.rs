@@ -65,9 +65,7 @@ impl Hierarchies {
                                 | "misc"
                         );
                         if known || word.starts_with("name=") {
-                            controllers
-                                .entry(word.clone())
-                                .or_insert_with(|| entry.mount_point.clone());
+                            controllers.entry(word.clone()).or_insert_with(|| entry.mount_point.clone());
                         }
                     }
                 }
@@ -75,16 +73,9 @@ impl Hierarchies {
                 _ => {}
             }
         }
-        let version = if unified.is_some() && !controllers.contains_key("memory") {
-            Version::V2
-        } else {
-            Version::V1
-        };
-        Self {
-            version,
-            controllers,
-            unified,
-        }
+        let version =
+            if unified.is_some() && !controllers.contains_key("memory") { Version::V2 } else { Version::V1 };
+        Self { version, controllers, unified }
     }
 
     /// Which generation manages resources.
@@ -97,16 +88,10 @@ impl Hierarchies {
         match (self.version, &self.unified) {
             (Version::V2, Some(root)) => {
                 let path = root.join("cgroup.controllers");
-                let text =
-                    std::fs::read_to_string(&path).map_err(|e| Error::path("read", path, e))?;
+                let text = std::fs::read_to_string(&path).map_err(|e| Error::path("read", path, e))?;
                 Ok(text.split_whitespace().map(str::to_owned).collect())
             }
-            _ => Ok(self
-                .controllers
-                .keys()
-                .filter(|name| !name.starts_with("name="))
-                .cloned()
-                .collect()),
+            _ => Ok(self.controllers.keys().filter(|name| !name.starts_with("name=")).cloned().collect()),
         }
     }
 
@@ -121,12 +106,8 @@ impl Hierarchies {
 
     /// Every hierarchy's root, each once.
     fn roots(&self) -> Vec<&Path> {
-        let mut roots: Vec<&Path> = self
-            .controllers
-            .values()
-            .chain(&self.unified)
-            .map(PathBuf::as_path)
-            .collect();
+        let mut roots: Vec<&Path> =
+            self.controllers.values().chain(&self.unified).map(PathBuf::as_path).collect();
         roots.sort_unstable();
         roots.dedup();
         roots
@@ -175,10 +156,7 @@ impl Hierarchies {
     /// The kernel lets go of one a moment after its last process has gone, so removal is tried again for `patience`.
     pub fn remove(&self, cgroup: &str, patience: Duration) -> Result<()> {
         if cgroup.split('/').all(str::is_empty) {
-            return Err(Error::Malformed {
-                what: "cgroup to remove",
-                text: cgroup.to_owned(),
-            });
+            return Err(Error::Malformed { what: "cgroup to remove", text: cgroup.to_owned() });
         }
         let until = Instant::now() + patience;
         for root in self.roots() {
@@ -190,11 +168,7 @@ impl Hierarchies {
 
 fn join(root: &Path, cgroup: &str) -> PathBuf {
     let mut path = root.to_owned();
-    path.extend(
-        cgroup
-            .split('/')
-            .filter(|part| !part.is_empty() && *part != "." && *part != ".."),
-    );
+    path.extend(cgroup.split('/').filter(|part| !part.is_empty() && *part != "." && *part != ".."));
     path
 }
 
@@ -215,11 +189,7 @@ fn directories(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else {
         return Vec::new();
     };
-    entries
-        .flatten()
-        .filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|e| e.path())
-        .collect()
+    entries.flatten().filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()).collect()
 }
 
 fn remove_directory(directory: &Path, until: Instant) -> Result<()> {
@@ -256,29 +226,17 @@ mod tests {
         ];
         let found = Hierarchies::from_table(&v1);
         assert_eq!(found.version(), Version::V1);
-        assert_eq!(
-            found.directory("cpuacct", "/a/../b").unwrap(),
-            Path::new("/c/cpu,cpuacct/a/b")
-        );
+        assert_eq!(found.directory("cpuacct", "/a/../b").unwrap(), Path::new("/c/cpu,cpuacct/a/b"));
         assert_eq!(found.roots().len(), 4);
         let found = Hierarchies::from_table(&v1[3..]);
         assert_eq!(found.version(), Version::V2);
-        assert_eq!(
-            found.directory("memory", "x").unwrap(),
-            Path::new("/c/unified/x")
-        );
+        assert_eq!(found.directory("memory", "x").unwrap(), Path::new("/c/unified/x"));
     }
 
     #[test]
     fn the_root_is_never_removed() {
-        let found = Hierarchies {
-            version: Version::V2,
-            controllers: BTreeMap::new(),
-            unified: None,
-        };
-        assert!(
-            found.remove("/", Duration::ZERO).is_err() && found.remove("", Duration::ZERO).is_err()
-        );
+        let found = Hierarchies { version: Version::V2, controllers: BTreeMap::new(), unified: None };
+        assert!(found.remove("/", Duration::ZERO).is_err() && found.remove("", Duration::ZERO).is_err());
     }
 
     #[test]

@@ -55,24 +55,12 @@ pub enum Error {
 
 impl Error {
     /// Wraps the kernel's answer to `op` on `object`.
-    pub(crate) fn os(
-        op: &'static str,
-        object: impl Into<String>,
-        source: impl Into<io::Error>,
-    ) -> Self {
-        Self::Os {
-            op,
-            object: object.into(),
-            source: source.into(),
-        }
+    pub(crate) fn os(op: &'static str, object: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self::Os { op, object: object.into(), source: source.into() }
     }
 
     /// Wraps the kernel's answer to `op` on a path.
-    pub(crate) fn path(
-        op: &'static str,
-        path: impl AsRef<Path>,
-        source: impl Into<io::Error>,
-    ) -> Self {
+    pub(crate) fn path(op: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Self {
         Self::os(op, path.as_ref().display().to_string(), source)
     }
 
@@ -94,8 +82,7 @@ impl Error {
 
     /// Whether the object is not there.
     pub fn is_not_found(&self) -> bool {
-        self.io()
-            .is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
+        self.io().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
     /// Whether the file system or a quota is full.

@@ -16,6 +16,27 @@ pub fn sync_file_system(file: impl AsFd) -> Result<()> {
     rustix::fs::syncfs(file.as_fd()).map_err(|e| Error::os("syncfs", "a file system", e))
 }
 
+/// Asks the file system to place each directory made in this one far from the others, as the trees of their own that
+/// they are (`chattr +T`, ext2 to ext4). Elsewhere it does nothing.
+///
+/// ext4 otherwise puts all of them into one block group; where trees come and go, every new inode there is searched for
+/// among those that were just deleted. Without a journal that made the third unpacking of an image in a minute three
+/// times slower than the first (Linux 6.18).
+pub fn spread_below(directory: &Path) -> Result<()> {
+    use rustix::fs::{IFlags, Mode, OFlags};
+    use rustix::io::Errno;
+
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let file =
+        rustix::fs::open(directory, flags, Mode::empty()).map_err(|e| Error::path("open", directory, e))?;
+    let set = rustix::fs::ioctl_getflags(&file)
+        .and_then(|flags| rustix::fs::ioctl_setflags(&file, flags | IFlags::TOPDIR));
+    match set {
+        Ok(()) | Err(Errno::NOTTY | Errno::OPNOTSUPP | Errno::INVAL | Errno::PERM) => Ok(()),
+        Err(e) => Err(Error::path("set flags of", directory, e)),
+    }
+}
+
 /// The file system that a path is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileSystem {
@@ -55,11 +76,7 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Error::Unnamed(path.display().to_string()));
     };
-    let parent = if parent.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        parent
-    };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     match crate::root::Root::open_path(parent) {
         Ok(directory) => crate::root::remove_at(directory.as_fd(), name),
         Err(error) if error.is_not_found() => Ok(()),

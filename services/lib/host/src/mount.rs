@@ -24,9 +24,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 
-pub use attributes::{
-    Attributes, Recursive, change as change_attributes, change_at as change_attributes_at,
-};
+pub use attributes::{Attributes, Recursive, change as change_attributes, change_at as change_attributes_at};
 pub use options::{Options, Propagation};
 
 use crate::root::Root;
@@ -69,18 +67,12 @@ pub fn mount_all(mounts: &[Mount], place: &Path) -> Result<()> {
 /// A list of more than one mount needs Linux 6.15, where mounts may be put on a detached mount.
 pub fn open_detached(mounts: &[Mount]) -> Result<OwnedFd> {
     let Some((first, rest)) = mounts.split_first() else {
-        return Err(Error::Malformed {
-            what: "list of mounts",
-            text: "[]".into(),
-        });
+        return Err(Error::Malformed { what: "list of mounts", text: "[]".into() });
     };
     let base = first.tree()?;
     for mount in rest {
         let tree = mount.tree()?;
-        let root = Root::from_fd(
-            base.try_clone()
-                .map_err(|e| Error::os("duplicate", "a mount", e))?,
-        );
+        let root = Root::from_fd(base.try_clone().map_err(|e| Error::os("duplicate", "a mount", e))?);
         let place = root.open(Path::new(&mount.target), OFlags::PATH, Mode::empty())?;
         rustix::mount::move_mount(
             &tree,
@@ -96,14 +88,8 @@ pub fn open_detached(mounts: &[Mount]) -> Result<OwnedFd> {
 
 /// Puts a detached mount at a place in the mount table.
 pub fn attach(tree: impl AsFd, place: &Path) -> Result<()> {
-    rustix::mount::move_mount(
-        tree.as_fd(),
-        c"",
-        CWD,
-        place,
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-    )
-    .map_err(|e| Error::path("move_mount to", place, e))
+    rustix::mount::move_mount(tree.as_fd(), c"", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(|e| Error::path("move_mount to", place, e))
 }
 
 /// Opens a copy of the mount at `source` that is in no mount table (`open_tree(2)`).
@@ -117,8 +103,7 @@ pub fn clone_tree(source: &Path, recursive: Recursive) -> Result<OwnedFd> {
 
 /// Takes the topmost mount at `place` away; fails while it is in use.
 pub fn unmount(place: &Path) -> Result<()> {
-    rustix::mount::unmount(place, UnmountFlags::NOFOLLOW)
-        .map_err(|e| Error::path("umount", place, e))
+    rustix::mount::unmount(place, UnmountFlags::NOFOLLOW).map_err(|e| Error::path("umount", place, e))
 }
 
 /// Takes the topmost mount at `place`, and all below it, out of the mount table at once; users keep it until they end.
@@ -151,8 +136,7 @@ pub fn set_propagation(place: &Path, propagation: Propagation, recursive: Recurs
     if recursive == Recursive::Yes {
         flags |= MountPropagationFlags::REC;
     }
-    rustix::mount::mount_change(place, flags)
-        .map_err(|e| Error::path("change propagation of", place, e))
+    rustix::mount::mount_change(place, flags).map_err(|e| Error::path("change propagation of", place, e))
 }
 
 impl Mount {
@@ -216,8 +200,7 @@ impl Mount {
             .map_err(|e| Error::os("open file system", self.fs_type.clone(), e))?;
         let fail = |e: Errno| self.explain(context.as_fd(), e);
         if !self.source.is_empty() {
-            rustix::mount::fsconfig_set_string(&context, "source", self.source.as_str())
-                .map_err(fail)?;
+            rustix::mount::fsconfig_set_string(&context, "source", self.source.as_str()).map_err(fail)?;
         }
         for flag in options.super_flags() {
             rustix::mount::fsconfig_set_flag(&context, flag).map_err(fail)?;
@@ -235,12 +218,8 @@ impl Mount {
             }
         }
         rustix::mount::fsconfig_create(&context).map_err(fail)?;
-        rustix::mount::fsmount(
-            &context,
-            FsMountFlags::FSMOUNT_CLOEXEC,
-            options.attributes.for_fsmount(),
-        )
-        .map_err(fail)
+        rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, options.attributes.for_fsmount())
+            .map_err(fail)
     }
 
     fn remount(&self, place: &Path, options: &Options) -> Result<()> {
@@ -265,17 +244,9 @@ impl Mount {
         }
         let source = io::Error::from(errno);
         if lines.is_empty() {
-            return Error::Os {
-                op: "mount",
-                object: format!("{} ({})", self.fs_type, self.source),
-                source,
-            };
+            return Error::Os { op: "mount", object: format!("{} ({})", self.fs_type, self.source), source };
         }
-        Error::FileSystem {
-            fs_type: self.fs_type.clone(),
-            reason: lines.join("; "),
-            source,
-        }
+        Error::FileSystem { fs_type: self.fs_type.clone(), reason: lines.join("; "), source }
     }
 }
 
@@ -300,11 +271,8 @@ fn set_directory(context: BorrowedFd<'_>, key: &str, path: &str) -> rustix::io::
     if path.len() < LONGEST_STRING {
         return rustix::mount::fsconfig_set_string(context, key, path);
     }
-    let directory = rustix::fs::open(
-        path,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let directory =
+        rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::mount::fsconfig_set_fd(context, key, directory)
 }
 
@@ -314,11 +282,7 @@ fn below(place: &Path, target: &str) -> Result<PathBuf> {
         return Ok(place.to_owned());
     }
     let root = Root::open_path(place)?;
-    let file = root.open(
-        Path::new(OsStr::from_bytes(target.as_bytes())),
-        OFlags::PATH,
-        Mode::empty(),
-    )?;
+    let file = root.open(Path::new(OsStr::from_bytes(target.as_bytes())), OFlags::PATH, Mode::empty())?;
     crate::root::path_of(file.as_fd())
 }
 

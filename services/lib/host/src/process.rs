@@ -22,10 +22,7 @@ pub struct Identity {
 impl Identity {
     /// The identity of a process that runs now.
     pub fn of(pid: u32) -> Result<Self> {
-        Ok(Self {
-            pid,
-            started: status(pid)?.started,
-        })
+        Ok(Self { pid, started: status(pid)?.started })
     }
 
     /// Whether this very process still exists, as a zombie or not.
@@ -35,9 +32,8 @@ impl Identity {
 
     /// Whether this very process exists and has not ended.
     pub fn is_running(&self) -> bool {
-        status(self.pid).is_ok_and(|status| {
-            status.started == self.started && !matches!(status.state, 'Z' | 'X')
-        })
+        status(self.pid)
+            .is_ok_and(|status| status.started == self.started && !matches!(status.state, 'Z' | 'X'))
     }
 }
 
@@ -58,8 +54,7 @@ pub fn status(pid: u32) -> Result<Status> {
     match std::fs::read(&path) {
         Ok(line) => parse_status(&line),
         Err(error)
-            if error.kind() == std::io::ErrorKind::NotFound
-                || error.raw_os_error() == Some(libc::ESRCH) =>
+            if error.kind() == std::io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH) =>
         {
             Err(Error::ProcessGone { pid })
         }
@@ -70,29 +65,13 @@ pub fn status(pid: u32) -> Result<Status> {
 /// The command's name may hold anything, even `) R 1`: fields are counted from the last parenthesis.
 fn parse_status(line: &[u8]) -> Result<Status> {
     let text = String::from_utf8_lossy(line);
-    let malformed = || Error::Malformed {
-        what: "process status",
-        text: text.clone().into_owned(),
-    };
+    let malformed = || Error::Malformed { what: "process status", text: text.clone().into_owned() };
     let (_, rest) = text.rsplit_once(") ").ok_or_else(malformed)?;
     let mut fields = rest.split(' ');
-    let state = fields
-        .next()
-        .and_then(|field| field.chars().next())
-        .ok_or_else(malformed)?;
-    let parent = fields
-        .next()
-        .and_then(|field| field.parse().ok())
-        .ok_or_else(malformed)?;
-    let started = fields
-        .nth(17)
-        .and_then(|field| field.trim().parse().ok())
-        .ok_or_else(malformed)?;
-    Ok(Status {
-        state,
-        parent,
-        started,
-    })
+    let state = fields.next().and_then(|field| field.chars().next()).ok_or_else(malformed)?;
+    let parent = fields.next().and_then(|field| field.parse().ok()).ok_or_else(malformed)?;
+    let started = fields.nth(17).and_then(|field| field.trim().parse().ok()).ok_or_else(malformed)?;
+    Ok(Status { state, parent, started })
 }
 
 /// How a child ended.
@@ -132,10 +111,7 @@ impl AsFd for Process {
 impl Process {
     /// Opens whatever process has this number now.
     pub fn open(pid: u32) -> Result<Self> {
-        let raw = i32::try_from(pid)
-            .ok()
-            .and_then(Pid::from_raw)
-            .ok_or(Error::ProcessGone { pid })?;
+        let raw = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Error::ProcessGone { pid })?;
         match rustix::process::pidfd_open(raw, PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Self { pidfd, pid }),
             Err(rustix::io::Errno::SRCH) => Err(Error::ProcessGone { pid }),
@@ -160,10 +136,8 @@ impl Process {
 
     /// Sends a signal by its number.
     pub fn signal(&self, number: i32) -> Result<()> {
-        let signal = Signal::from_named_raw(number).ok_or_else(|| Error::Malformed {
-            what: "signal",
-            text: number.to_string(),
-        })?;
+        let signal = Signal::from_named_raw(number)
+            .ok_or_else(|| Error::Malformed { what: "signal", text: number.to_string() })?;
         match rustix::process::pidfd_send_signal(&self.pidfd, signal) {
             Ok(()) => Ok(()),
             Err(rustix::io::Errno::SRCH) => Err(Error::ProcessGone { pid: self.pid }),
@@ -191,10 +165,7 @@ impl Process {
             tv_sec: milliseconds / 1000,
             tv_nsec: (milliseconds % 1000) * 1_000_000,
         };
-        let mut fds = [rustix::event::PollFd::new(
-            &self.pidfd,
-            rustix::event::PollFlags::IN,
-        )];
+        let mut fds = [rustix::event::PollFd::new(&self.pidfd, rustix::event::PollFlags::IN)];
         match rustix::event::poll(&mut fds, Some(&timeout)) {
             Ok(ready) => Ok(ready > 0),
             Err(rustix::io::Errno::INTR) => Ok(false),
@@ -254,10 +225,7 @@ pub fn children(pid: u32) -> Result<Vec<u32>> {
     for task in std::fs::read_dir(&tasks).map_err(|_| Error::ProcessGone { pid })? {
         let task = task.map_err(|e| Error::path("read", &tasks, e))?;
         if let Ok(list) = std::fs::read_to_string(task.path().join("children")) {
-            found.extend(
-                list.split_whitespace()
-                    .filter_map(|child| child.parse::<u32>().ok()),
-            );
+            found.extend(list.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
         }
     }
     Ok(found)
@@ -270,23 +238,13 @@ mod tests {
     #[test]
     fn a_command_name_cannot_fake_a_status() {
         let line = b"42 (a) R 1 (b) S 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 2 3 4\n";
-        assert_eq!(
-            parse_status(line).unwrap(),
-            Status {
-                state: 'S',
-                parent: 7,
-                started: 98765
-            }
-        );
+        assert_eq!(parse_status(line).unwrap(), Status { state: 'S', parent: 7, started: 98765 });
         assert!(parse_status(b"42 (a) S 7").is_err());
     }
 
     #[test]
     fn a_childs_end_is_seen_and_reaped() {
-        let mut child = std::process::Command::new("/bin/sleep")
-            .arg("60")
-            .spawn()
-            .unwrap();
+        let mut child = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
         let identity = Identity::of(child.id()).unwrap();
         let process = Process::open_exact(identity).unwrap();
         assert!(!process.has_ended().unwrap() && identity.is_running());
@@ -301,13 +259,7 @@ mod tests {
     #[test]
     fn another_process_with_the_number_is_refused() {
         let own = Identity::of(std::process::id()).unwrap();
-        let other = Identity {
-            started: own.started + 1,
-            ..own
-        };
-        assert!(matches!(
-            Process::open_exact(other),
-            Err(Error::ProcessGone { .. })
-        ));
+        let other = Identity { started: own.started + 1, ..own };
+        assert!(matches!(Process::open_exact(other), Err(Error::ProcessGone { .. })));
     }
 }

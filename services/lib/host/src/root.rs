@@ -41,8 +41,8 @@ impl Root {
     /// Opens a directory as a root.
     pub fn open_path(path: &Path) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(path, flags, Mode::empty())
-            .map_err(|e| Error::path("open", path, e))?;
+        let directory =
+            rustix::fs::open(path, flags, Mode::empty()).map_err(|e| Error::path("open", path, e))?;
         Ok(Self { directory })
     }
 
@@ -70,21 +70,17 @@ impl Root {
     pub fn open_parent<'p>(&self, path: &'p Path) -> Result<(OwnedFd, &'p OsStr)> {
         let (parent, name) = split(path)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY;
-        let directory = open_in(self.as_fd(), parent, flags, Mode::empty())
-            .map_err(|e| Error::path("open", path, e))?;
+        let directory =
+            open_in(self.as_fd(), parent, flags, Mode::empty()).map_err(|e| Error::path("open", path, e))?;
         Ok((directory, name))
     }
 
     /// Reads a whole file.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
-        let mut file = std::fs::File::from(self.open(
-            path,
-            OFlags::RDONLY | OFlags::NONBLOCK,
-            Mode::empty(),
-        )?);
+        let mut file =
+            std::fs::File::from(self.open(path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?);
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)
-            .map_err(|e| Error::path("read", path, e))?;
+        file.read_to_end(&mut bytes).map_err(|e| Error::path("read", path, e))?;
         Ok(bytes)
     }
 
@@ -92,8 +88,7 @@ impl Root {
     pub fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NONBLOCK;
         let mut file = std::fs::File::from(self.open(path, flags, Mode::from_raw_mode(mode))?);
-        file.write_all(bytes)
-            .map_err(|e| Error::path("write", path, e))
+        file.write_all(bytes).map_err(|e| Error::path("write", path, e))
     }
 
     /// Makes one directory; its parent must be there. The process's umask takes its part of the mode.
@@ -134,14 +129,8 @@ impl Root {
     /// Makes a device, fifo or socket node. `device` is of no account for the latter two.
     pub fn mknod(&self, path: &Path, kind: EntryKind, mode: u32, device: u64) -> Result<()> {
         let (parent, name) = self.open_parent(path)?;
-        rustix::fs::mknodat(
-            &parent,
-            name,
-            kind.file_type(),
-            Mode::from_raw_mode(mode),
-            device,
-        )
-        .map_err(|e| Error::path("mknod", path, e))
+        rustix::fs::mknodat(&parent, name, kind.file_type(), Mode::from_raw_mode(mode), device)
+            .map_err(|e| Error::path("mknod", path, e))
     }
 
     /// Removes a file, symlink or node.
@@ -164,8 +153,7 @@ impl Root {
     pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         let (old_parent, old) = self.open_parent(from)?;
         let (new_parent, new) = self.open_parent(to)?;
-        rustix::fs::renameat(&old_parent, old, &new_parent, new)
-            .map_err(|e| Error::path("rename", from, e))
+        rustix::fs::renameat(&old_parent, old, &new_parent, new).map_err(|e| Error::path("rename", from, e))
     }
 
     /// What a symlink says.
@@ -217,9 +205,7 @@ impl Root {
     /// Changes the mode of a file or directory; a symlink as the last part is refused.
     pub fn set_mode(&self, path: &Path, mode: u32) -> Result<()> {
         let file = self.open(path, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
-        let kind = rustix::fs::fstat(&file)
-            .map_err(|e| Error::path("stat", path, e))?
-            .st_mode;
+        let kind = rustix::fs::fstat(&file).map_err(|e| Error::path("stat", path, e))?.st_mode;
         if rustix::fs::FileType::from_raw_mode(kind).is_symlink() {
             return Err(Error::path("chmod", path, Errno::LOOP));
         }
@@ -231,15 +217,13 @@ impl Root {
     /// Sets an extended attribute of an entry itself.
     pub fn set_xattr(&self, path: &Path, name: &OsStr, value: &[u8]) -> Result<()> {
         let (parent, last) = self.open_parent(path)?;
-        set_xattr_at(parent.as_fd(), last, name, value)
-            .map_err(|e| Error::path("set attribute of", path, e))
+        set_xattr_at(parent.as_fd(), last, name, value).map_err(|e| Error::path("set attribute of", path, e))
     }
 
     /// An extended attribute of an entry itself, if it has it.
     pub fn get_xattr(&self, path: &Path, name: &OsStr) -> Result<Option<Vec<u8>>> {
         let (parent, last) = self.open_parent(path)?;
-        get_xattr_at(parent.as_fd(), last, name)
-            .map_err(|e| Error::path("get attribute of", path, e))
+        get_xattr_at(parent.as_fd(), last, name).map_err(|e| Error::path("get attribute of", path, e))
     }
 
     /// The names of an entry's extended attributes.
@@ -257,11 +241,7 @@ pub fn open_in(
     mode: Mode,
 ) -> rustix::io::Result<OwnedFd> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     loop {
         match rustix::fs::openat2(directory, path, flags | OFlags::CLOEXEC, mode, resolve) {
             Err(Errno::AGAIN | Errno::INTR) => {}
@@ -283,22 +263,13 @@ pub(crate) fn path_of(file: BorrowedFd<'_>) -> Result<PathBuf> {
 /// Splits a path into its parent and a last part that names an entry.
 fn split(path: &Path) -> Result<(&Path, &OsStr)> {
     let bytes = path.as_os_str().as_bytes();
-    let end = bytes
-        .iter()
-        .rposition(|byte| *byte != b'/')
-        .map_or(0, |last| last + 1);
-    let start = bytes[..end]
-        .iter()
-        .rposition(|byte| *byte == b'/')
-        .map_or(0, |slash| slash + 1);
+    let end = bytes.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+    let start = bytes[..end].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     let name = &bytes[start..end];
     if matches!(name, b"" | b"." | b"..") {
         return Err(Error::Unnamed(path.display().to_string()));
     }
-    Ok((
-        Path::new(OsStr::from_bytes(&bytes[..start])),
-        OsStr::from_bytes(name),
-    ))
+    Ok((Path::new(OsStr::from_bytes(&bytes[..start])), OsStr::from_bytes(name)))
 }
 
 #[cfg(test)]

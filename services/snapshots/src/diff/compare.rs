@@ -35,7 +35,8 @@ struct Parent {
 
 impl<W: Write> Walk<'_, W> {
     fn directory(&mut self, left: Option<&Dir>, right: &Dir) -> Result<()> {
-        let mut names: BTreeMap<OsString, ()> = right.entries()?.into_iter().map(|entry| (entry.name, ())).collect();
+        let mut names: BTreeMap<OsString, ()> =
+            right.entries()?.into_iter().map(|entry| (entry.name, ())).collect();
         if let Some(left) = left {
             names.extend(left.entries()?.into_iter().map(|entry| (entry.name, ())));
         }
@@ -57,7 +58,14 @@ impl<W: Write> Walk<'_, W> {
         Ok(())
     }
 
-    fn entry(&mut self, left: Option<&Dir>, right: &Dir, name: &OsStr, before: Option<FileStat>, after: FileStat) -> Result<()> {
+    fn entry(
+        &mut self,
+        left: Option<&Dir>,
+        right: &Dir,
+        name: &OsStr,
+        before: Option<FileStat>,
+        after: FileStat,
+    ) -> Result<()> {
         let length = self.path.len();
         if length > 0 {
             self.path.push(b'/');
@@ -75,7 +83,12 @@ impl<W: Write> Walk<'_, W> {
             };
             let below_right = right.open_dir(name)?;
             if same {
-                let parent = Parent { dir: right.try_clone()?, name: name.to_owned(), path: self.path.clone(), stat: after };
+                let parent = Parent {
+                    dir: right.try_clone()?,
+                    name: name.to_owned(),
+                    path: self.path.clone(),
+                    stat: after,
+                };
                 self.unpacked.push(parent);
             } else {
                 self.pack_parents()?;
@@ -106,7 +119,9 @@ impl<W: Write> Walk<'_, W> {
 
 /// Whether an entry is the same on both sides. Contents are taken for equal when length and time are.
 fn is_same(left: &Dir, right: &Dir, name: &OsStr, before: &FileStat, after: &FileStat) -> Result<bool> {
-    if before.kind != after.kind || (before.mode, before.uid, before.gid) != (after.mode, after.uid, after.gid) {
+    if before.kind != after.kind
+        || (before.mode, before.uid, before.gid) != (after.mode, after.uid, after.gid)
+    {
         return Ok(false);
     }
     let contents_same = match after.kind {

@@ -38,7 +38,7 @@ pub(super) struct Packer<W: Write> {
 }
 
 enum Compressor<W: Write> {
-    None(Hashing<W>),
+    None(Box<Hashing<W>>),
     Gzip(Box<GzEncoder<Hashing<W>>>),
     Zstd(Box<zstd::stream::write::Encoder<'static, Hashing<W>>>),
 }
@@ -47,8 +47,10 @@ impl<W: Write> Packer<W> {
     pub(super) fn new(target: W, compression: Compression, newest: Option<Time>) -> Result<Self> {
         let target = Hashing::new(target);
         let compressor = match compression {
-            Compression::None => Compressor::None(target),
-            Compression::Gzip => Compressor::Gzip(Box::new(GzEncoder::new(target, flate2::Compression::new(GZIP_LEVEL)))),
+            Compression::None => Compressor::None(Box::new(target)),
+            Compression::Gzip => {
+                Compressor::Gzip(Box::new(GzEncoder::new(target, flate2::Compression::new(GZIP_LEVEL))))
+            }
             Compression::Zstd => {
                 let encoder = zstd::stream::write::Encoder::new(target, ZSTD_LEVEL).map_err(Error::Write)?;
                 Compressor::Zstd(Box::new(encoder))
@@ -137,7 +139,7 @@ impl<W: Write> Packer<W> {
     pub(super) fn seal(self) -> Result<Sealed> {
         let (compressor, diff_id, _) = self.archive.finish().map_err(Error::Write)?.finish();
         let target = match compressor {
-            Compressor::None(target) => target,
+            Compressor::None(target) => *target,
             Compressor::Gzip(encoder) => encoder.finish().map_err(Error::Write)?,
             Compressor::Zstd(encoder) => encoder.finish().map_err(Error::Write)?,
         };
@@ -150,9 +152,11 @@ impl<W: Write> Packer<W> {
     fn contents(&mut self, dir: &Dir, name: &OsStr, size: u64) -> Result<()> {
         let mut file = dir.open_file(name)?.take(size);
         loop {
-            let count = file
-                .read(&mut self.buffer)
-                .map_err(|source| Error::Io { op: "read", path: name.to_string_lossy().into_owned(), source })?;
+            let count = file.read(&mut self.buffer).map_err(|source| Error::Io {
+                op: "read",
+                path: name.to_string_lossy().into_owned(),
+                source,
+            })?;
             if count == 0 {
                 return Ok(());
             }

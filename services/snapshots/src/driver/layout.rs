@@ -26,6 +26,9 @@ impl Layout {
         for name in ["snapshots", "staging", "trash"] {
             make(&root.join(name), 0o700)?;
         }
+        for name in ["snapshots", "staging"] {
+            gantry_host::fs::spread_below(&root.join(name))?;
+        }
         // Names in the trash must be new even after a crash.
         let next = AtomicU64::new(0);
         Ok(Self(Arc::new(Inner { root: root.to_owned(), trash, next })))
@@ -97,7 +100,12 @@ impl Layout {
     /// A name that no directory has: the process and the time make it new after a restart.
     fn fresh(&self) -> String {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        format!("{:x}-{:x}-{}", now.as_nanos(), std::process::id(), self.0.next.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "{:x}-{:x}-{}",
+            now.as_nanos(),
+            std::process::id(),
+            self.0.next.fetch_add(1, Ordering::Relaxed)
+        )
     }
 }
 
@@ -142,11 +150,11 @@ impl Drop for Staging {
 
 /// Makes a directory and its parents; one that is there keeps its mode.
 pub(super) fn make(path: &Path, mode: u32) -> Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        .map_err(|source| Error::Io { op: "make directory", path: path.display().to_string(), source })
+    DirBuilder::new().recursive(true).mode(mode).create(path).map_err(|source| Error::Io {
+        op: "make directory",
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 fn list(path: &Path) -> Result<Vec<String>> {

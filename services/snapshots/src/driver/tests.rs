@@ -24,7 +24,10 @@ fn overlay_mounts_have_containerd_s_order() {
             "index=off".to_owned()
         ]
     );
-    assert_eq!(options(3, Kind::View, &[2, 1]), [format!("lowerdir={root}/2/fs:{root}/1/fs"), "index=off".into()]);
+    assert_eq!(
+        options(3, Kind::View, &[2, 1]),
+        [format!("lowerdir={root}/2/fs:{root}/1/fs"), "index=off".into()]
+    );
     assert_eq!(options(3, Kind::View, &[1]), ["ro", "rbind"]);
     assert_eq!(overlay.mounts(3, Kind::View, &[1])[0].source, format!("{root}/1/fs"));
     assert_eq!(options(3, Kind::Active, &[]), ["rw", "rbind"]);

@@ -116,7 +116,10 @@ impl Read for ArrivingBytes {
         let want = usize::try_from(end - self.offset).unwrap_or(usize::MAX).min(target.len());
         let count = file.read_at(&mut target[..want], self.offset)?;
         if count == 0 && want > 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the blob's file is shorter than announced"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the blob's file is shorter than announced",
+            ));
         }
         self.offset += count as u64;
         self.arrival.read.store(self.offset, Ordering::Relaxed);

@@ -117,7 +117,13 @@ impl<'r> Extraction<'r> {
         result.map_err(|error| error.at(&entry.path))
     }
 
-    fn make(&mut self, entry: &Entry, parents: &[&[u8]], name: &OsStr, reader: &mut Reader<impl BufRead>) -> Result<()> {
+    fn make(
+        &mut self,
+        entry: &Entry,
+        parents: &[&[u8]],
+        name: &OsStr,
+        reader: &mut Reader<impl BufRead>,
+    ) -> Result<()> {
         let owned = self.mode == Mode::Merged || entry.uid != 0 || entry.gid != 0;
         if entry.kind == Kind::Directory {
             return self.make_directory(entry, parents, name, owned);
@@ -149,7 +155,9 @@ impl<'r> Extraction<'r> {
                 let target = OsStr::from_bytes(&entry.link);
                 replacing(dir, name, || dir.symlink(target, name))?;
             }
-            Kind::CharDevice => replacing(dir, name, || dir.mknod(name, EntryKind::CharDevice, entry.mode, entry.device))?,
+            Kind::CharDevice => {
+                replacing(dir, name, || dir.mknod(name, EntryKind::CharDevice, entry.mode, entry.device))?
+            }
             Kind::BlockDevice => {
                 replacing(dir, name, || dir.mknod(name, EntryKind::BlockDevice, entry.mode, entry.device))?;
             }

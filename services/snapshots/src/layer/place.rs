@@ -133,7 +133,9 @@ impl<'r> Places<'r> {
                 match self.root.dir(Path::new(OsStr::from_bytes(&full))) {
                     Ok(dir) => Ok(dir),
                     // It may lead somewhere in the layers below.
-                    Err(error) if error.is_not_found() && self.mode == Mode::Overlay => Err(Error::needs_lower(&full)),
+                    Err(error) if error.is_not_found() && self.mode == Mode::Overlay => {
+                        Err(Error::needs_lower(&full))
+                    }
                     Err(error) => Err(error.into()),
                 }
             }

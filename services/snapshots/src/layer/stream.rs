@@ -40,7 +40,11 @@ pub fn decompressed<T>(source: impl Read + Send, work: impl FnOnce(Decompressed)
     })
 }
 
-fn feed(source: impl Read, full: &SyncSender<io::Result<Vec<u8>>>, emptied: &Receiver<Vec<u8>>) -> io::Result<()> {
+fn feed(
+    source: impl Read,
+    full: &SyncSender<io::Result<Vec<u8>>>,
+    emptied: &Receiver<Vec<u8>>,
+) -> io::Result<()> {
     let mut source = BufReader::with_capacity(INPUT, source);
     let magic = peek(&mut source)?;
     let mut decoder: Box<dyn Read> = match magic {

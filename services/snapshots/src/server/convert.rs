@@ -58,8 +58,12 @@ pub fn info(name: String, record: Record) -> pb::Info {
 
 pub fn descriptor(descriptor: Option<types::Descriptor>) -> Result<Descriptor, Status> {
     let descriptor = descriptor.ok_or_else(|| Status::invalid_argument("descriptor is missing"))?;
-    let digest = descriptor.digest.parse().map_err(|error: gantry_types::Error| Status::invalid_argument(error.to_string()))?;
-    let size = u64::try_from(descriptor.size).map_err(|_| Status::invalid_argument("descriptor has a negative size"))?;
+    let digest = descriptor
+        .digest
+        .parse()
+        .map_err(|error: gantry_types::Error| Status::invalid_argument(error.to_string()))?;
+    let size = u64::try_from(descriptor.size)
+        .map_err(|_| Status::invalid_argument("descriptor has a negative size"))?;
     Ok(Descriptor::new(descriptor.media_type, digest, size))
 }
 

@@ -34,10 +34,9 @@ impl pb::diff_server::Diff for Diff {
     async fn diff(&self, request: Request<pb::DiffRequest>) -> Result<Response<pb::DiffResponse>, Status> {
         let owner = owner(&request)?;
         let message = request.into_inner();
-        let newest = message.source_date_epoch.map(|time| Time {
-            seconds: time.seconds,
-            nanos: u32::try_from(time.nanos).unwrap_or(0),
-        });
+        let newest = message
+            .source_date_epoch
+            .map(|time| Time { seconds: time.seconds, nanos: u32::try_from(time.nanos).unwrap_or(0) });
         let difference = Difference {
             left: convert::to_mounts(message.left),
             right: convert::to_mounts(message.right),

@@ -70,7 +70,9 @@ fn kept_by(labels: &Labels) -> Vec<pb::Resource> {
         .iter()
         .filter_map(|(label, value)| {
             let rest = label.strip_prefix(PREFIX)?;
-            let named = |word: &str| rest.strip_prefix(word).is_some_and(|r| r.is_empty() || r.starts_with(['.', '/']));
+            let named = |word: &str| {
+                rest.strip_prefix(word).is_some_and(|r| r.is_empty() || r.starts_with(['.', '/']))
+            };
             let kind = if named("container") {
                 "containers".to_owned()
             } else if named("content") {
@@ -89,9 +91,14 @@ type Scan = Pin<Box<dyn Stream<Item = Result<pb::ScanResponse, Status>> + Send>>
 
 #[tonic::async_trait]
 impl pb::collector_server::Collector for Gc {
-    async fn namespaces(&self, _: Request<pb::NamespacesRequest>) -> Result<Response<pb::NamespacesResponse>, Status> {
+    async fn namespaces(
+        &self,
+        _: Request<pb::NamespacesRequest>,
+    ) -> Result<Response<pb::NamespacesResponse>, Status> {
         let namespaces = self.store.namespaces().map_err(status)?;
-        Ok(Response::new(pb::NamespacesResponse { namespaces: namespaces.iter().map(ToString::to_string).collect() }))
+        Ok(Response::new(pb::NamespacesResponse {
+            namespaces: namespaces.iter().map(ToString::to_string).collect(),
+        }))
     }
 
     async fn begin(&self, request: Request<pb::BeginRequest>) -> Result<Response<pb::BeginResponse>, Status> {
@@ -110,7 +117,8 @@ impl pb::collector_server::Collector for Gc {
                 nodes.push(node(&scope, &name, &record));
             }
         }
-        let pages: Vec<_> = nodes.chunks(PAGE).map(|page| Ok(pb::ScanResponse { nodes: page.to_vec() })).collect();
+        let pages: Vec<_> =
+            nodes.chunks(PAGE).map(|page| Ok(pb::ScanResponse { nodes: page.to_vec() })).collect();
         Ok(Response::new(Box::pin(tokio_stream::iter(pages))))
     }
 
@@ -120,7 +128,8 @@ impl pb::collector_server::Collector for Gc {
         let unreached = message.resources.iter().filter_map(|r| snapshot(&namespace, r)).collect();
         let store = self.store.clone();
         whole(async move {
-            let (removed, freed_bytes) = store.sweep(&namespace, message.mark, unreached).await.map_err(status)?;
+            let (removed, freed_bytes) =
+                store.sweep(&namespace, message.mark, unreached).await.map_err(status)?;
             let removed = removed.iter().map(|(scope, key)| resource(&scope.snapshotter, key)).collect();
             Ok(Response::new(pb::SweepResponse { removed, freed_bytes }))
         })

@@ -33,7 +33,10 @@ impl Notes {
         let Some(lease) = &owner.lease else { return Ok(()) };
         let request = AddResourceRequest {
             id: lease.clone(),
-            resource: Some(Resource { id: key.to_owned(), r#type: format!("snapshots/{}", scope.snapshotter) }),
+            resource: Some(Resource {
+                id: key.to_owned(),
+                r#type: format!("snapshots/{}", scope.snapshotter),
+            }),
         };
         let answer = self.peers.leases().add_resource(with_namespace(request, &owner.namespace)).await;
         answer.map(drop).map_err(|status| Error::Peer { peer: "control", status })
@@ -42,13 +45,21 @@ impl Notes {
     /// A snapshot was made.
     pub fn prepared(&self, scope: &Scope, key: &str, parent: &str) {
         let (key, parent, snapshotter) = (key.to_owned(), parent.to_owned(), scope.snapshotter.clone());
-        self.publisher.publish(&scope.namespace, "/snapshot/prepare", &SnapshotPrepare { key, parent, snapshotter });
+        self.publisher.publish(
+            &scope.namespace,
+            "/snapshot/prepare",
+            &SnapshotPrepare { key, parent, snapshotter },
+        );
     }
 
     /// A snapshot was committed.
     pub fn committed(&self, scope: &Scope, key: &str, name: &str) {
         let (key, name, snapshotter) = (key.to_owned(), name.to_owned(), scope.snapshotter.clone());
-        self.publisher.publish(&scope.namespace, "/snapshot/commit", &SnapshotCommit { key, name, snapshotter });
+        self.publisher.publish(
+            &scope.namespace,
+            "/snapshot/commit",
+            &SnapshotCommit { key, name, snapshotter },
+        );
     }
 
     /// A snapshot was removed.

@@ -27,14 +27,20 @@ impl Snapshots {
         Self { store, notes }
     }
 
-    async fn make<T>(&self, request: &Request<T>, kind: Kind, message: pb::PrepareSnapshotRequest) -> Result<Vec<gantry_proto::containerd::types::Mount>, Status> {
+    async fn make<T>(
+        &self,
+        request: &Request<T>,
+        kind: Kind,
+        message: pb::PrepareSnapshotRequest,
+    ) -> Result<Vec<gantry_proto::containerd::types::Mount>, Status> {
         let owner = owner(request)?;
         let scope = scope(&owner, &message.snapshotter);
         let (store, notes) = (self.store.clone(), self.notes.clone());
         whole(async move {
             store.driver(&scope.snapshotter).map_err(status)?;
             notes.protect(&owner, &scope, &message.key).await.map_err(status)?;
-            let made = store.prepare(&scope, kind, &message.key, &message.parent, message.labels.into()).await;
+            let made =
+                store.prepare(&scope, kind, &message.key, &message.parent, message.labels.into()).await;
             let mounts = made.map_err(status)?;
             notes.prepared(&scope, &message.key, &message.parent);
             Ok(convert::mounts(mounts))
@@ -47,20 +53,29 @@ type Listing = Pin<Box<dyn Stream<Item = Result<pb::ListSnapshotsResponse, Statu
 
 #[tonic::async_trait]
 impl pb::snapshots_server::Snapshots for Snapshots {
-    async fn prepare(&self, mut request: Request<pb::PrepareSnapshotRequest>) -> Result<Response<pb::PrepareSnapshotResponse>, Status> {
+    async fn prepare(
+        &self,
+        mut request: Request<pb::PrepareSnapshotRequest>,
+    ) -> Result<Response<pb::PrepareSnapshotResponse>, Status> {
         let message = std::mem::take(request.get_mut());
         let mounts = self.make(&request, Kind::Active, message).await?;
         Ok(Response::new(pb::PrepareSnapshotResponse { mounts }))
     }
 
-    async fn view(&self, mut request: Request<pb::ViewSnapshotRequest>) -> Result<Response<pb::ViewSnapshotResponse>, Status> {
+    async fn view(
+        &self,
+        mut request: Request<pb::ViewSnapshotRequest>,
+    ) -> Result<Response<pb::ViewSnapshotResponse>, Status> {
         let pb::ViewSnapshotRequest { snapshotter, key, parent, labels } = std::mem::take(request.get_mut());
         let message = pb::PrepareSnapshotRequest { snapshotter, key, parent, labels };
         let mounts = self.make(&request, Kind::View, message).await?;
         Ok(Response::new(pb::ViewSnapshotResponse { mounts }))
     }
 
-    async fn mounts(&self, request: Request<pb::MountsRequest>) -> Result<Response<pb::MountsResponse>, Status> {
+    async fn mounts(
+        &self,
+        request: Request<pb::MountsRequest>,
+    ) -> Result<Response<pb::MountsResponse>, Status> {
         let owner = owner(&request)?;
         let message = request.into_inner();
         let mounts = self.store.mounts(&scope(&owner, &message.snapshotter), &message.key).map_err(status)?;
@@ -96,14 +111,20 @@ impl pb::snapshots_server::Snapshots for Snapshots {
         .await
     }
 
-    async fn stat(&self, request: Request<pb::StatSnapshotRequest>) -> Result<Response<pb::StatSnapshotResponse>, Status> {
+    async fn stat(
+        &self,
+        request: Request<pb::StatSnapshotRequest>,
+    ) -> Result<Response<pb::StatSnapshotResponse>, Status> {
         let owner = owner(&request)?;
         let message = request.into_inner();
         let record = self.store.stat(&scope(&owner, &message.snapshotter), &message.key).map_err(status)?;
         Ok(Response::new(pb::StatSnapshotResponse { info: Some(convert::info(message.key, record)) }))
     }
 
-    async fn update(&self, request: Request<pb::UpdateSnapshotRequest>) -> Result<Response<pb::UpdateSnapshotResponse>, Status> {
+    async fn update(
+        &self,
+        request: Request<pb::UpdateSnapshotRequest>,
+    ) -> Result<Response<pb::UpdateSnapshotResponse>, Status> {
         let owner = owner(&request)?;
         let message = request.into_inner();
         let scope = scope(&owner, &message.snapshotter);
@@ -111,7 +132,8 @@ impl pb::snapshots_server::Snapshots for Snapshots {
         let mask = message.update_mask.map(|mask| mask.paths).unwrap_or_default();
         let store = self.store.clone();
         whole(async move {
-            let record = store.update(&scope, &info.name, &info.labels.into(), &mask).await.map_err(status)?;
+            let record =
+                store.update(&scope, &info.name, &info.labels.into(), &mask).await.map_err(status)?;
             Ok(Response::new(pb::UpdateSnapshotResponse { info: Some(convert::info(info.name, record)) }))
         })
         .await
@@ -124,15 +146,18 @@ impl pb::snapshots_server::Snapshots for Snapshots {
         let message = request.into_inner();
         let filters = FilterSet::parse(&message.filters).map_err(|error| status(Error::from(error)))?;
         let found = self.store.list(&scope(&owner, &message.snapshotter), &filters).map_err(status)?;
-        let infos: Vec<pb::Info> = found.into_iter().map(|(name, record)| convert::info(name, record)).collect();
-        let pages: Vec<_> = infos.chunks(PAGE).map(|page| Ok(pb::ListSnapshotsResponse { info: page.to_vec() })).collect();
+        let infos: Vec<pb::Info> =
+            found.into_iter().map(|(name, record)| convert::info(name, record)).collect();
+        let pages: Vec<_> =
+            infos.chunks(PAGE).map(|page| Ok(pb::ListSnapshotsResponse { info: page.to_vec() })).collect();
         Ok(Response::new(Box::pin(tokio_stream::iter(pages))))
     }
 
     async fn usage(&self, request: Request<pb::UsageRequest>) -> Result<Response<pb::UsageResponse>, Status> {
         let owner = owner(&request)?;
         let message = request.into_inner();
-        let usage = self.store.usage(&scope(&owner, &message.snapshotter), &message.key).await.map_err(status)?;
+        let usage =
+            self.store.usage(&scope(&owner, &message.snapshotter), &message.key).await.map_err(status)?;
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         Ok(Response::new(pb::UsageResponse { size: number(usage.size), inodes: number(usage.inodes) }))
     }

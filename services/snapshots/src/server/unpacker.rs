@@ -71,7 +71,10 @@ impl pb::unpacker_server::Unpacker for Server {
 
 fn layer(layer: pb::Layer) -> Result<Layer, Status> {
     let descriptor = convert::descriptor(layer.descriptor)?;
-    let diff_id = layer.diff_id.parse().map_err(|error: gantry_types::Error| Status::invalid_argument(error.to_string()))?;
+    let diff_id = layer
+        .diff_id
+        .parse()
+        .map_err(|error: gantry_types::Error| Status::invalid_argument(error.to_string()))?;
     Ok(Layer { blob: descriptor.digest, size: descriptor.size, reference: layer.r#ref, diff_id })
 }
 

@@ -43,7 +43,9 @@ impl Store {
             None => Vec::new(),
         };
         if let Some(target) = labels.get(TARGET)
-            && self.get(scope, target)?.is_some_and(|there| is(&there, Kind::Committed) && there.parent == parent)
+            && self
+                .get(scope, target)?
+                .is_some_and(|there| is(&there, Kind::Committed) && there.parent == parent)
         {
             self.inner.stamps.touch(scope, target);
             return Err(Error::AlreadyExists(target.clone()));
@@ -87,7 +89,14 @@ impl Store {
     /// # Errors
     ///
     /// `NotFound`, `NotActive`, `AlreadyExists` for a name that is taken (the active snapshot stays).
-    pub async fn commit(&self, scope: &Scope, name: &str, key: &str, labels: Labels, rebase: &str) -> Result<()> {
+    pub async fn commit(
+        &self,
+        scope: &Scope,
+        name: &str,
+        key: &str,
+        labels: Labels,
+        rebase: &str,
+    ) -> Result<()> {
         let driver = self.driver(&scope.snapshotter)?.clone();
         if name.is_empty() || key.is_empty() {
             return Err(Error::Invalid("snapshot key or name is empty".into()));
@@ -149,7 +158,8 @@ impl Store {
         let driver = self.driver(&scope.snapshotter)?.clone();
         let _serial = self.lock(scope, key).await;
         let record = self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))?;
-        let leaving = self.inner.claims.leave(scope, key).ok_or_else(|| Error::HasChildren(key.to_owned()))?;
+        let leaving =
+            self.inner.claims.leave(scope, key).ok_or_else(|| Error::HasChildren(key.to_owned()))?;
         if self.has_children(scope, key)? {
             return Err(Error::HasChildren(key.to_owned()));
         }
@@ -189,7 +199,14 @@ impl Store {
     /// Records a layer that was unpacked and placed under number `id`. Its bytes must be durable.
     ///
     /// Returns `false`, and changes nothing, if the name is taken.
-    pub async fn commit_unpacked(&self, scope: &Scope, name: &str, id: u64, parent: &str, labels: Labels) -> Result<bool> {
+    pub async fn commit_unpacked(
+        &self,
+        scope: &Scope,
+        name: &str,
+        id: u64,
+        parent: &str,
+        labels: Labels,
+    ) -> Result<bool> {
         let _serial = self.lock(scope, name).await;
         if self.get(scope, name)?.is_some() {
             return Ok(false);

@@ -81,7 +81,12 @@ impl Store {
 
     /// Removes those of these snapshots that were neither made nor used since the mark and have nothing on top.
     /// Tells which, and the bytes that are known to become free.
-    pub async fn sweep(&self, namespace: &Namespace, mark: u64, unreached: Vec<(Scope, String)>) -> Result<(Vec<(Scope, String)>, u64)> {
+    pub async fn sweep(
+        &self,
+        namespace: &Namespace,
+        mark: u64,
+        unreached: Vec<(Scope, String)>,
+    ) -> Result<(Vec<(Scope, String)>, u64)> {
         if mark < self.inner.stamps.started {
             return Ok((Vec::new(), 0));
         }
@@ -97,7 +102,8 @@ impl Store {
         doomed.sort_by_key(|(depth, _, _)| std::cmp::Reverse(*depth));
         let (mut removed, mut freed) = (Vec::new(), 0);
         for (_, scope, key) in doomed {
-            let unused = |record: &Record| record.stamp <= mark && !self.inner.stamps.used_since(&scope, &key, mark);
+            let unused =
+                |record: &Record| record.stamp <= mark && !self.inner.stamps.used_since(&scope, &key, mark);
             match self.remove_if(&scope, &key, unused).await {
                 Ok(Some(record)) => {
                     freed += record.usage.map_or(0, |usage| usage.size);

@@ -1,5 +1,6 @@
 //! One header block, its numbers and its checksum.
 
+use super::sparse::Map;
 use super::{BLOCK, Error, Result};
 
 /// A header block whose checksum is right.
@@ -107,8 +108,9 @@ impl<'b> Header<'b> {
     }
 
     /// GNU's sparse fields: up to four segments, whether more blocks of them follow, and the real size.
-    pub(super) fn gnu_sparse(&self) -> Result<(Vec<(u64, u64)>, bool, u64)> {
-        let segments = segments(&self.block[386..482]).ok_or_else(|| self.refuse("its sparse map is no map"))?;
+    pub(super) fn gnu_sparse(&self) -> Result<(Map, bool, u64)> {
+        let segments =
+            segments(&self.block[386..482]).ok_or_else(|| self.refuse("its sparse map is no map"))?;
         let real = self.number(483..495, "its real size is no number")?;
         Ok((segments, self.block[482] != 0, real))
     }
@@ -123,7 +125,7 @@ impl<'b> Header<'b> {
 }
 
 /// Offsets and lengths, twelve bytes each, up to the first empty pair.
-pub(super) fn segments(field: &[u8]) -> Option<Vec<(u64, u64)>> {
+pub(super) fn segments(field: &[u8]) -> Option<Map> {
     let mut found = Vec::new();
     for pair in field.chunks_exact(24) {
         if pair[0] == 0 && pair[12] == 0 {

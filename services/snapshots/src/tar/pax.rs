@@ -101,7 +101,8 @@ fn records(mut bytes: &[u8]) -> Result<Vec<Record<'_>>, String> {
     while !bytes.is_empty() {
         let bad = || "has a record that does not end where it says".to_owned();
         let space = bytes.iter().take(12).position(|byte| *byte == b' ').ok_or_else(bad)?;
-        let length = number(&bytes[..space]).and_then(|length| usize::try_from(length).ok()).ok_or_else(bad)?;
+        let length =
+            number(&bytes[..space]).and_then(|length| usize::try_from(length).ok()).ok_or_else(bad)?;
         if length <= space + 1 || length > bytes.len() {
             return Err(bad());
         }

@@ -172,7 +172,12 @@ impl<R: BufRead> Reader<R> {
             b'4' => Kind::BlockDevice,
             b'5' => Kind::Directory,
             b'6' => Kind::Fifo,
-            flag => return Err(Error::Type { name: String::from_utf8_lossy(&path).into_owned(), flag: flag.into() }),
+            flag => {
+                return Err(Error::Type {
+                    name: String::from_utf8_lossy(&path).into_owned(),
+                    flag: flag.into(),
+                });
+            }
         };
         // Only files have data; what other kinds carry in the field (old writers put a link's size there) means nothing.
         let stored = if kind == Kind::File { pax.size.map_or_else(|| header.size(), Ok)? } else { 0 };
@@ -213,7 +218,8 @@ impl<R: BufRead> Reader<R> {
             let (mut map, mut more, real) = header.gnu_sparse()?;
             while more {
                 let block = self.block()?.ok_or(Error::Cut("a sparse map"))?;
-                let found = header::segments(&block[..504]).ok_or_else(|| refuse("has no sparse map".into()))?;
+                let found =
+                    header::segments(&block[..504]).ok_or_else(|| refuse("has no sparse map".into()))?;
                 map.extend(found);
                 more = block[504] != 0;
                 if map.len() > 1 << 16 {

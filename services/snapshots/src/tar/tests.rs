@@ -36,8 +36,11 @@ fn pax(records: &str) -> Vec<u8> {
 }
 
 fn long(flag: u8, name: &str) -> Vec<u8> {
-    [header("././@LongLink", flag, &format!("{:011o}", name.len() + 1)).to_vec(), padded(&[name.as_bytes(), b"\0"].concat())]
-        .concat()
+    [
+        header("././@LongLink", flag, &format!("{:011o}", name.len() + 1)).to_vec(),
+        padded(&[name.as_bytes(), b"\0"].concat()),
+    ]
+    .concat()
 }
 
 /// Reads everything: entries with their data.

@@ -67,15 +67,12 @@ impl<W: Write> Writer<W> {
         let name = if short_name { &entry.path } else { &entry.path[..entry.path.len().min(99)] };
         let link = if short_link { entry.link.as_slice() } else { b"" };
         let clip = |value: u64, digits: u32| if small(value, digits) { value } else { 0 };
-        let numbers = [
-            clip(entry.uid.into(), 7),
-            clip(entry.gid.into(), 7),
-            clip(size, 11),
-            seconds.unwrap_or(0),
-        ];
+        let numbers =
+            [clip(entry.uid.into(), 7), clip(entry.gid.into(), 7), clip(size, 11), seconds.unwrap_or(0)];
         self.block(name, link, flag, entry.mode, numbers, entry.device)?;
         self.remaining = size;
-        self.padding = usize::try_from(size.next_multiple_of(BLOCK as u64) - size).expect("less than a block");
+        self.padding =
+            usize::try_from(size.next_multiple_of(BLOCK as u64) - size).expect("less than a block");
         Ok(())
     }
 

@@ -30,7 +30,12 @@ pub(super) enum End {
 ///
 /// While content is away the reader keeps what it has; afterwards the file is opened anew and it goes on. A blob that
 /// has an ingest's name may take any time to begin: who asked drops the call when it is not coming.
-pub(super) async fn follow(peers: &Peers, owner: &Owner, layer: &Layer, arrival: &Arc<Arrival>) -> Result<End> {
+pub(super) async fn follow(
+    peers: &Peers,
+    owner: &Owner,
+    layer: &Layer,
+    arrival: &Arc<Arrival>,
+) -> Result<End> {
     let mut away_since: Option<Instant> = None;
     loop {
         let wait = if layer.reference.is_empty() { 0 } else { WAIT_MILLIS };
@@ -55,7 +60,11 @@ pub(super) async fn follow(peers: &Peers, owner: &Owner, layer: &Layer, arrival:
     }
 }
 
-async fn listen(mut follower: Follower, layer: &Layer, arrival: &Arc<Arrival>) -> Result<Result<End, Status>> {
+async fn listen(
+    mut follower: Follower,
+    layer: &Layer,
+    arrival: &Arc<Arrival>,
+) -> Result<Result<End, Status>> {
     loop {
         match follower.next().await {
             Ok(Followed::Available(offset)) => arrival.advance(offset),

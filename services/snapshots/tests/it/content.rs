@@ -55,7 +55,10 @@ impl Content {
 
     /// Begins a blob that arrives bit by bit, or anew.
     pub fn begin(&self, digest: &Digest) -> Arc<Blob> {
-        let blob = Arc::new(Blob { file: tempfile::tempfile().unwrap(), state: watch::channel(State::Growing(0)).0 });
+        let blob = Arc::new(Blob {
+            file: tempfile::tempfile().unwrap(),
+            state: watch::channel(State::Growing(0)).0,
+        });
         self.blobs.lock().unwrap().insert(digest.to_string(), blob.clone());
         blob
     }
@@ -102,7 +105,9 @@ impl Content {
         loop {
             let state = states.borrow_and_update().clone();
             let message = match state {
-                State::Growing(offset) => pb::follower_message::Message::Available(offset.try_into().unwrap()),
+                State::Growing(offset) => {
+                    pb::follower_message::Message::Available(offset.try_into().unwrap())
+                }
                 State::Committed(size) => pb::follower_message::Message::Committed(pb::Committed {
                     status: None,
                     digest: follow.digest.clone(),
@@ -111,7 +116,8 @@ impl Content {
                 State::Aborted => pb::follower_message::Message::Aborted("thrown away".into()),
             };
             let last = !matches!(state, State::Growing(_));
-            if data::send(&mut stream, &pb::FollowerMessage { message: Some(message) }).await.is_err() || last {
+            if data::send(&mut stream, &pb::FollowerMessage { message: Some(message) }).await.is_err() || last
+            {
                 return;
             }
             if states.changed().await.is_err() {

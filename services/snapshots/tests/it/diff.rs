@@ -18,7 +18,8 @@ fn names(bytes: &[u8]) -> Vec<String> {
     } else {
         std::process::Command::new("tar").arg("-tzf").arg(file.path()).output().unwrap()
     };
-    let mut names: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    let mut names: Vec<String> =
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
     names.sort();
     names
 }
@@ -46,7 +47,9 @@ async fn take(world: &World, left: Vec<Mount>, right: Vec<Mount>, media_type: &s
 #[tokio::test(flavor = "multi_thread")]
 async fn a_layer_taken_and_applied_elsewhere_is_the_same_state() {
     let world = World::start().await;
-    let base = tar("mkdir -p etc dir/sub untouched; echo a > etc/gone; echo b > etc/changed; echo c > dir/old; echo d > untouched/x");
+    let base = tar(
+        "mkdir -p etc dir/sub untouched; echo a > etc/gone; echo b > etc/changed; echo c > dir/old; echo d > untouched/x",
+    );
     let blob = world.content.put(&gzip(&base));
     for sn in ["overlayfs", "native"] {
         let mounts = world.prepare(sn, "a", "").await.unwrap();
@@ -82,8 +85,12 @@ async fn a_layer_taken_and_applied_elsewhere_is_the_same_state() {
         world.diff().apply(world.ask(request)).await.unwrap();
         let root = world.open(&mounts);
         let list = |path: &str| {
-            let mut names: Vec<String> =
-                root.read_dir(Path::new(path)).unwrap().into_iter().map(|e| e.name.into_string().unwrap()).collect();
+            let mut names: Vec<String> = root
+                .read_dir(Path::new(path))
+                .unwrap()
+                .into_iter()
+                .map(|e| e.name.into_string().unwrap())
+                .collect();
             names.sort();
             names
         };
@@ -94,12 +101,23 @@ async fn a_layer_taken_and_applied_elsewhere_is_the_same_state() {
         drop(root);
 
         // From nothing: the whole state.
-        let whole = take(&world, vec![], world.view(sn, "all", "base").await.unwrap(), "application/vnd.oci.image.layer.v1.tar+zstd").await;
+        let whole = take(
+            &world,
+            vec![],
+            world.view(sn, "all", "base").await.unwrap(),
+            "application/vnd.oci.image.layer.v1.tar+zstd",
+        )
+        .await;
         let tar = zstd::decode_all(world.content.get(&whole.digest).as_slice()).unwrap();
-        assert!(names(&tar).contains(&"dir/sub/".to_owned()) && !names(&tar).iter().any(|n| n.contains(".wh.")));
+        assert!(
+            names(&tar).contains(&"dir/sub/".to_owned()) && !names(&tar).iter().any(|n| n.contains(".wh."))
+        );
     }
     let missing = ApplyRequest {
-        diff: Some(Descriptor { digest: gantry_types::Digest::sha256(b"none").to_string(), ..Default::default() }),
+        diff: Some(Descriptor {
+            digest: gantry_types::Digest::sha256(b"none").to_string(),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     assert_eq!(world.diff().apply(world.ask(missing)).await.unwrap_err().code(), Code::NotFound);

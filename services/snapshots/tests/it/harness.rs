@@ -29,8 +29,12 @@ pub struct World {
 impl World {
     pub async fn start() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("gantry-snapshots-it-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let base = Path::new("/dev/shm").join(name);
+        let name =
+            format!("gantry-snapshots-it-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        // Memory, unless a measurement wants a disk.
+        let base = std::env::var_os("GANTRY_IT_BASE")
+            .map_or_else(|| PathBuf::from("/dev/shm"), PathBuf::from)
+            .join(name);
         let _ = std::fs::remove_dir_all(&base);
         Self::start_in(base).await
     }
@@ -69,7 +73,11 @@ impl World {
     async fn ready(&self) {
         let mut last = None;
         for _ in 0..500 {
-            match self.snapshots().list(self.ask(ListSnapshotsRequest { snapshotter: "native".into(), filters: vec![] })).await {
+            match self
+                .snapshots()
+                .list(self.ask(ListSnapshotsRequest { snapshotter: "native".into(), filters: vec![] }))
+                .await
+            {
                 Ok(_) => return,
                 Err(status) => last = Some(status),
             }
@@ -160,7 +168,12 @@ impl World {
         let mounts: Vec<gantry_host::mount::Mount> = mounts
             .iter()
             .cloned()
-            .map(|m| gantry_host::mount::Mount { fs_type: m.r#type, source: m.source, target: m.target, options: m.options })
+            .map(|m| gantry_host::mount::Mount {
+                fs_type: m.r#type,
+                source: m.source,
+                target: m.target,
+                options: m.options,
+            })
             .collect();
         gantry_host::root::Root::from_fd(gantry_host::mount::open_detached(&mounts).unwrap())
     }
@@ -168,8 +181,10 @@ impl World {
     /// The names in a directory of the driver's: `snapshots`, `staging` or `trash`.
     pub fn directories(&self, snapshotter: &str, kind: &str) -> Vec<String> {
         let path = self.base.join("state/snapshots").join(snapshotter).join(kind);
-        let mut names: Vec<String> =
-            std::fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> = std::fs::read_dir(path)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     }

@@ -16,7 +16,10 @@ async fn a_snapshot_lives_from_prepare_to_remove() {
     for sn in BOTH {
         let mounts = world.prepare(sn, "extract-1 sha256:a", "").await.unwrap();
         world.open(&mounts).write(Path::new("base"), b"1", 0o644).unwrap();
-        assert_eq!(world.prepare(sn, "extract-1 sha256:a", "").await.unwrap_err().code(), Code::AlreadyExists);
+        assert_eq!(
+            world.prepare(sn, "extract-1 sha256:a", "").await.unwrap_err().code(),
+            Code::AlreadyExists
+        );
         world.commit(sn, "sha256:a", "extract-1 sha256:a").await.unwrap();
         assert_eq!(world.stat(sn, "extract-1 sha256:a").await.unwrap_err().code(), Code::NotFound);
 
@@ -40,7 +43,11 @@ async fn a_snapshot_lives_from_prepare_to_remove() {
         drop(root);
         assert_eq!(world.stat(sn, "look").await.unwrap().kind(), Kind::View);
 
-        for (key, expected) in [("sha256:a", Code::FailedPrecondition), ("sha256:b", Code::FailedPrecondition), ("none", Code::NotFound)] {
+        for (key, expected) in [
+            ("sha256:a", Code::FailedPrecondition),
+            ("sha256:b", Code::FailedPrecondition),
+            ("none", Code::NotFound),
+        ] {
             assert_eq!(world.remove(sn, key).await.unwrap_err().code(), expected, "{key}");
         }
         for key in ["look", "sha256:b", "sha256:a"] {
@@ -71,19 +78,30 @@ async fn wrong_calls_get_containerd_s_codes() {
         assert_eq!(world.commit(sn, "base", "c").await.unwrap_err().code(), Code::AlreadyExists);
         assert_eq!(world.stat(sn, "c").await.unwrap().kind(), Kind::Active);
         let mounts = MountsRequest { snapshotter: sn.into(), key: "base".into() };
-        assert_eq!(world.snapshots().mounts(world.ask(mounts)).await.unwrap_err().code(), Code::FailedPrecondition);
-        let mut twice = PrepareSnapshotRequest { snapshotter: sn.into(), key: "d".into(), ..Default::default() };
+        assert_eq!(
+            world.snapshots().mounts(world.ask(mounts)).await.unwrap_err().code(),
+            Code::FailedPrecondition
+        );
+        let mut twice =
+            PrepareSnapshotRequest { snapshotter: sn.into(), key: "d".into(), ..Default::default() };
         twice.labels.insert("containerd.io/snapshot.ref".into(), "base".into());
-        assert_eq!(world.snapshots().prepare(world.ask(twice)).await.unwrap_err().code(), Code::AlreadyExists);
+        assert_eq!(
+            world.snapshots().prepare(world.ask(twice)).await.unwrap_err().code(),
+            Code::AlreadyExists
+        );
     }
     let error = world.prepare("zfs", "a", "").await.unwrap_err();
     assert_eq!((error.code(), error.message()), (Code::InvalidArgument, "snapshotter not loaded: zfs"));
     let request = StatSnapshotRequest { snapshotter: "native".into(), key: "base".into() };
-    assert_eq!(world.snapshots().stat(Request::new(request.clone())).await.unwrap_err().code(), Code::FailedPrecondition);
+    assert_eq!(
+        world.snapshots().stat(Request::new(request.clone())).await.unwrap_err().code(),
+        Code::FailedPrecondition
+    );
     let other = gantry_rpc::context::with_namespace(request, &"other".parse().unwrap());
     assert_eq!(world.snapshots().stat(other).await.unwrap_err().code(), Code::NotFound);
     // A lease needs control, which is away here: nothing is made without it.
-    let leased = PrepareSnapshotRequest { snapshotter: "native".into(), key: "leased".into(), ..Default::default() };
+    let leased =
+        PrepareSnapshotRequest { snapshotter: "native".into(), key: "leased".into(), ..Default::default() };
     let leased = gantry_rpc::context::with_lease(leased, &"test".parse().unwrap(), Some("l"));
     let error = world.snapshots().prepare(leased).await.unwrap_err();
     assert!(error.code() == Code::Unavailable && error.message().contains("control"), "{error:?}");
@@ -111,7 +129,8 @@ async fn lists_are_paged_filtered_and_labels_updated() {
         }),
         update_mask: Some(prost_types::FieldMask { paths: paths.iter().map(|p| (*p).to_owned()).collect() }),
     };
-    let changed = world.snapshots().update(world.ask(update(&[("a", "1")], &["labels.a"]))).await.unwrap().into_inner();
+    let changed =
+        world.snapshots().update(world.ask(update(&[("a", "1")], &["labels.a"]))).await.unwrap().into_inner();
     assert_eq!(changed.info.unwrap().labels.len(), 2);
     world.snapshots().update(world.ask(update(&[("b", "2")], &["labels"]))).await.unwrap();
     assert_eq!(world.stat(sn, "key-000").await.unwrap().labels, [("b".to_owned(), "2".to_owned())].into());
@@ -188,7 +207,14 @@ async fn a_start_repairs_what_a_crash_left() {
         let mounts = world.snapshots().mounts(world.ask(active)).await.unwrap().into_inner().mounts;
         world.open(&mounts).write(Path::new("y"), b"", 0o644).unwrap();
     }
-    let strays = world.peers().fsck("snapshots").check(gc::FsckRequest { repair: false }).await.unwrap().into_inner().strays;
+    let strays = world
+        .peers()
+        .fsck("snapshots")
+        .check(gc::FsckRequest { repair: false })
+        .await
+        .unwrap()
+        .into_inner()
+        .strays;
     assert!(strays.is_empty(), "{strays:?}");
     world.stop().await;
 }
@@ -202,8 +228,12 @@ async fn a_sweep_spares_what_is_used_and_what_others_stand_on() {
         world.commit(sn, name, "k").await.unwrap();
     }
     let mut collector = world.peers().collector("snapshots");
-    assert_eq!(collector.namespaces(gc::NamespacesRequest {}).await.unwrap().into_inner().namespaces, ["test"]);
-    let mark = collector.begin(gc::BeginRequest { namespace: "test".into() }).await.unwrap().into_inner().mark;
+    assert_eq!(
+        collector.namespaces(gc::NamespacesRequest {}).await.unwrap().into_inner().namespaces,
+        ["test"]
+    );
+    let mark =
+        collector.begin(gc::BeginRequest { namespace: "test".into() }).await.unwrap().into_inner().mark;
     let mut scan = collector.scan(gc::ScanRequest { namespace: "test".into() }).await.unwrap().into_inner();
     let nodes = scan.message().await.unwrap().unwrap().nodes;
     assert_eq!(nodes.len(), 5);
@@ -212,11 +242,16 @@ async fn a_sweep_spares_what_is_used_and_what_others_stand_on() {
 
     let name = |key: &str| gc::Resource { r#type: format!("snapshots/{sn}"), key: key.to_owned() };
     world.prepare(sn, "young", "").await.unwrap();
-    let touch = gc::TouchRequest { namespace: "test".into(), resources: vec![name("touched"), name("nowhere")] };
+    let touch =
+        gc::TouchRequest { namespace: "test".into(), resources: vec![name("touched"), name("nowhere")] };
     assert_eq!(collector.touch(touch).await.unwrap().into_inner().missing, [name("nowhere")]);
     world.prepare(sn, "child", "two").await.unwrap();
     let resources = ["one", "two", "three", "lone", "touched", "young"].map(name).to_vec();
-    let swept = collector.sweep(gc::SweepRequest { namespace: "test".into(), mark, resources }).await.unwrap().into_inner();
+    let swept = collector
+        .sweep(gc::SweepRequest { namespace: "test".into(), mark, resources })
+        .await
+        .unwrap()
+        .into_inner();
     let mut removed: Vec<String> = swept.removed.into_iter().map(|r| r.key).collect();
     removed.sort();
     assert_eq!(removed, ["lone", "three"]);
@@ -225,7 +260,11 @@ async fn a_sweep_spares_what_is_used_and_what_others_stand_on() {
     let world = world.restart(|_| ()).await;
     let mut collector = world.peers().collector("snapshots");
     let resources = vec![name("touched")];
-    let swept = collector.sweep(gc::SweepRequest { namespace: "test".into(), mark, resources }).await.unwrap().into_inner();
+    let swept = collector
+        .sweep(gc::SweepRequest { namespace: "test".into(), mark, resources })
+        .await
+        .unwrap()
+        .into_inner();
     assert!(swept.removed.is_empty(), "a mark of before the start sweeps nothing");
     world.stop().await;
 }

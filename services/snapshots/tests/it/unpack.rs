@@ -17,7 +17,12 @@ use crate::harness::World;
 pub fn tar(script: &str) -> Vec<u8> {
     let dir = tempfile::tempdir_in("/dev/shm").unwrap();
     let run = |command: &str| {
-        let output = std::process::Command::new("bash").arg("-ec").arg(command).current_dir(dir.path()).output().unwrap();
+        let output = std::process::Command::new("bash")
+            .arg("-ec")
+            .arg(command)
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     };
@@ -69,18 +74,25 @@ async fn a_stack_is_unpacked_onto_what_lies_below() {
     let middle = tar("mkdir -p usr/share/doc/pkg etc/dir; echo two > usr/share/doc/pkg/two; touch etc/.wh.gone etc/dir/.wh..wh..opq; echo new > etc/dir/new
         tar --format=posix -cf .layer.tar usr/share/doc/pkg/two etc/.wh.gone etc/dir/.wh..wh..opq etc/dir/new");
     // Through a symlink of a layer below, and a hard link to a file of one.
-    let through = tar("mkdir -p var/run; echo pid > var/run/pid; tar --format=posix -cf .layer.tar var/run/pid");
-    let linked = tar("mkdir etc; echo one > etc/one; ln etc/one etc/same; tar --format=posix -cf .layer.tar etc/one etc/same; tar --delete -f .layer.tar etc/one");
+    let through =
+        tar("mkdir -p var/run; echo pid > var/run/pid; tar --format=posix -cf .layer.tar var/run/pid");
+    let linked = tar(
+        "mkdir etc; echo one > etc/one; ln etc/one etc/same; tar --format=posix -cf .layer.tar etc/one etc/same; tar --delete -f .layer.tar etc/one",
+    );
     for sn in ["overlayfs", "native"] {
-        let layers: Vec<Layer> =
-            [&base, &middle, &through, &linked].iter().map(|tar| layer(&world.content.put(&gzip(tar)), tar, "")).collect();
+        let layers: Vec<Layer> = [&base, &middle, &through, &linked]
+            .iter()
+            .map(|tar| layer(&world.content.put(&gzip(tar)), tar, ""))
+            .collect();
         let steps = unpack(&world, sn, layers.clone()).await.unwrap();
         assert_eq!(steps.iter().filter(|(_, step)| *step == Step::Extracted).count(), 4);
         let top = chain(&[&base, &middle, &through, &linked]);
         let root = world.open(&world.view(sn, "look", &top).await.unwrap());
         let read = |path: &str| root.read(Path::new(path)).map(|bytes| String::from_utf8(bytes).unwrap());
         assert_eq!(read("usr/share/doc/pkg/two").unwrap(), "two\n");
-        assert!(read("etc/gone").unwrap_err().is_not_found() && read("etc/dir/old").unwrap_err().is_not_found());
+        assert!(
+            read("etc/gone").unwrap_err().is_not_found() && read("etc/dir/old").unwrap_err().is_not_found()
+        );
         assert_eq!(read("etc/dir/new").unwrap(), "new\n");
         assert_eq!(read("run/pid").unwrap(), "pid\n");
         assert_eq!(root.read_link(Path::new("var/run")).unwrap(), Path::new("/run"));
@@ -108,7 +120,8 @@ async fn a_layer_is_unpacked_while_it_arrives() {
     let bytes = tar("for i in $(seq 200); do head -c 20000 /dev/urandom > f$i; done");
     let blob = gzip(&bytes);
     let digest = Digest::sha256(&blob);
-    let request = UnpackRequest { snapshotter: String::new(), layers: vec![layer(&digest, &bytes, "layer-1")] };
+    let request =
+        UnpackRequest { snapshotter: String::new(), layers: vec![layer(&digest, &bytes, "layer-1")] };
     let mut stream = world.unpacker().unpack(world.ask(request.clone())).await.unwrap().into_inner();
     assert_eq!(stream.message().await.unwrap().unwrap().state(), Step::Waiting);
 

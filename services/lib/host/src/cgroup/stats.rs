@@ -93,11 +93,7 @@ pub struct IoEntry {
 
 pub(super) fn read(hierarchies: &Hierarchies, cgroup: &str) -> Result<Stats> {
     if !hierarchies.exists(cgroup) {
-        return Err(Error::os(
-            "read cgroup",
-            cgroup,
-            io::Error::from(io::ErrorKind::NotFound),
-        ));
+        return Err(Error::os("read cgroup", cgroup, io::Error::from(io::ErrorKind::NotFound)));
     }
     let directory = |controller| hierarchies.directory(controller, cgroup);
     match hierarchies.version() {
@@ -106,18 +102,9 @@ pub(super) fn read(hierarchies: &Hierarchies, cgroup: &str) -> Result<Stats> {
                 (Some(accounts), Some(cpu)) => cpu_v1(&accounts, &cpu)?,
                 _ => Cpu::default(),
             },
-            memory: directory("memory")
-                .map(|d| memory_v1(&d))
-                .transpose()?
-                .unwrap_or_default(),
-            pids: directory("pids")
-                .map(|d| pids(&d))
-                .transpose()?
-                .unwrap_or_default(),
-            io: directory("blkio")
-                .map(|d| io_v1(&d))
-                .transpose()?
-                .unwrap_or_default(),
+            memory: directory("memory").map(|d| memory_v1(&d)).transpose()?.unwrap_or_default(),
+            pids: directory("pids").map(|d| pids(&d)).transpose()?.unwrap_or_default(),
+            io: directory("blkio").map(|d| io_v1(&d)).transpose()?.unwrap_or_default(),
         }),
         Version::V2 => {
             let Some(directory) = directory("") else {
@@ -139,10 +126,7 @@ fn text(directory: &Path, file: &str) -> Result<String> {
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(text),
         Err(error)
-            if matches!(
-                error.raw_os_error(),
-                Some(libc::ENOENT | libc::ENODEV | libc::EOPNOTSUPP)
-            ) =>
+            if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV | libc::EOPNOTSUPP)) =>
         {
             Ok(String::new())
         }
@@ -156,11 +140,7 @@ fn number(directory: &Path, file: &str) -> Result<u64> {
 
 /// A limit: `max` on v2, and on v1 a number near the largest there is, mean none.
 fn limit(directory: &Path, file: &str) -> Result<Option<u64>> {
-    Ok(text(directory, file)?
-        .trim()
-        .parse()
-        .ok()
-        .filter(|limit| *limit < (1 << 62)))
+    Ok(text(directory, file)?.trim().parse().ok().filter(|limit| *limit < (1 << 62)))
 }
 
 fn table(directory: &Path, file: &str) -> Result<BTreeMap<String, u64>> {
@@ -235,18 +215,12 @@ fn memory_v2(directory: &Path) -> Result<Memory> {
 }
 
 fn pids(directory: &Path) -> Result<Pids> {
-    Ok(Pids {
-        current: number(directory, "pids.current")?,
-        limit: limit(directory, "pids.max")?,
-    })
+    Ok(Pids { current: number(directory, "pids.current")?, limit: limit(directory, "pids.max")? })
 }
 
 fn io_v1(directory: &Path) -> Result<Io> {
     Ok(Io {
-        bytes: parse_io_v1(&text(
-            directory,
-            "blkio.throttle.io_service_bytes_recursive",
-        )?),
+        bytes: parse_io_v1(&text(directory, "blkio.throttle.io_service_bytes_recursive")?),
         operations: parse_io_v1(&text(directory, "blkio.throttle.io_serviced_recursive")?),
     })
 }
@@ -281,12 +255,7 @@ fn io_v2(directory: &Path) -> Result<Io> {
         };
         for (key, value) in words.filter_map(|word| word.split_once('=')) {
             let Ok(value) = value.parse() else { continue };
-            let entry = |op: &str| IoEntry {
-                major,
-                minor,
-                op: op.to_owned(),
-                value,
-            };
+            let entry = |op: &str| IoEntry { major, minor, op: op.to_owned(), value };
             match key {
                 "rbytes" => io.bytes.push(entry("Read")),
                 "wbytes" => io.bytes.push(entry("Write")),
@@ -307,9 +276,6 @@ mod tests {
     fn block_traffic_leaves_the_sum_out() {
         let entries = parse_io_v1("254:0 Read 4096\n254:0 Write 0\nTotal 4096\n");
         assert_eq!(entries.len(), 2);
-        assert_eq!(
-            (entries[0].major, entries[0].op.as_str(), entries[0].value),
-            (254, "Read", 4096)
-        );
+        assert_eq!((entries[0].major, entries[0].op.as_str(), entries[0].value), (254, "Read", 4096));
     }
 }

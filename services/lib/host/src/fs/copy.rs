@@ -24,11 +24,7 @@ pub struct CopyReport {
 /// Blocks are shared where the file system can (reflinks). An entry that is already there is an error, except for
 /// directories, which are filled.
 pub fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<CopyReport> {
-    let mut copy = Copy {
-        linked: HashMap::new(),
-        report: CopyReport::default(),
-        reflink: true,
-    };
+    let mut copy = Copy { linked: HashMap::new(), report: CopyReport::default(), reflink: true };
     let from = reopen(from).map_err(|e| Error::os("open", "the directory to copy", e))?;
     let to = reopen(to).map_err(|e| Error::os("open", "the directory to copy to", e))?;
     copy.directory(from, to, OsString::new())?;
@@ -36,17 +32,8 @@ pub fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<CopyReport>
 }
 
 /// Copies one entry, with everything below it, into an open directory under a new name.
-pub fn copy_entry(
-    from: BorrowedFd<'_>,
-    name: &OsStr,
-    to: BorrowedFd<'_>,
-    new: &OsStr,
-) -> Result<CopyReport> {
-    let mut copy = Copy {
-        linked: HashMap::new(),
-        report: CopyReport::default(),
-        reflink: true,
-    };
+pub fn copy_entry(from: BorrowedFd<'_>, name: &OsStr, to: BorrowedFd<'_>, new: &OsStr) -> Result<CopyReport> {
+    let mut copy = Copy { linked: HashMap::new(), report: CopyReport::default(), reflink: true };
     copy.entry(from, name, to, new, name)?;
     Ok(copy.report)
 }
@@ -63,10 +50,7 @@ impl Copy {
     fn directory(&mut self, from: OwnedFd, to: OwnedFd, path: OsString) -> Result<()> {
         let fail = |op| move |e: Errno| (op, e);
         let at = |path: &OsStr, (op, e): (&'static str, Errno)| Error::path(op, path, e);
-        for entry in entries(from.as_fd())
-            .map_err(fail("read"))
-            .map_err(|e| at(&path, e))?
-        {
+        for entry in entries(from.as_fd()).map_err(fail("read")).map_err(|e| at(&path, e))? {
             let mut below = path.clone();
             if !below.is_empty() {
                 below.push("/");
@@ -74,18 +58,10 @@ impl Copy {
             below.push(&entry.name);
             self.entry(from.as_fd(), &entry.name, to.as_fd(), &entry.name, &below)?;
         }
-        let stat = rustix::fs::fstat(&from)
-            .map_err(fail("stat"))
-            .map_err(|e| at(&path, e))?;
-        set_metadata(
-            from.as_fd(),
-            OsStr::new("."),
-            to.as_fd(),
-            OsStr::new("."),
-            &stat,
-        )
-        .map_err(fail("set attributes of"))
-        .map_err(|e| at(&path, e))
+        let stat = rustix::fs::fstat(&from).map_err(fail("stat")).map_err(|e| at(&path, e))?;
+        set_metadata(from.as_fd(), OsStr::new("."), to.as_fd(), OsStr::new("."), &stat)
+            .map_err(fail("set attributes of"))
+            .map_err(|e| at(&path, e))
     }
 
     fn entry(
@@ -97,20 +73,16 @@ impl Copy {
         path: &OsStr,
     ) -> Result<()> {
         let fail = |op: &'static str| move |e: Errno| Error::path(op, path, e);
-        let stat =
-            rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fail("stat"))?;
+        let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fail("stat"))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         let inode = (stat.st_dev, stat.st_ino);
         if !kind.is_dir() && stat.st_nlink > 1 {
             if let Some((parent, first)) = self.linked.get(&inode) {
-                rustix::fs::linkat(parent, first, to, new, AtFlags::empty())
-                    .map_err(fail("link"))?;
+                rustix::fs::linkat(parent, first, to, new, AtFlags::empty()).map_err(fail("link"))?;
                 self.report.entries += 1;
                 return Ok(());
             }
-            let parent = to
-                .try_clone_to_owned()
-                .map_err(|e| Error::path("duplicate parent of", path, e))?;
+            let parent = to.try_clone_to_owned().map_err(|e| Error::path("duplicate parent of", path, e))?;
             self.linked.insert(inode, (parent, new.to_owned()));
         }
         self.report.entries += 1;
@@ -121,28 +93,17 @@ impl Copy {
                     Err(e) => return Err(fail("mkdir")(e)),
                 }
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let below =
-                    rustix::fs::openat(from, name, flags, Mode::empty()).map_err(fail("open"))?;
-                let copy =
-                    rustix::fs::openat(to, new, flags, Mode::empty()).map_err(fail("open"))?;
+                let below = rustix::fs::openat(from, name, flags, Mode::empty()).map_err(fail("open"))?;
+                let copy = rustix::fs::openat(to, new, flags, Mode::empty()).map_err(fail("open"))?;
                 return self.directory(below, copy, path.to_owned());
             }
-            FileType::RegularFile => self
-                .file(from, name, to, new, &stat)
-                .map_err(fail("copy"))?,
+            FileType::RegularFile => self.file(from, name, to, new, &stat).map_err(fail("copy"))?,
             FileType::Symlink => {
-                let target =
-                    rustix::fs::readlinkat(from, name, Vec::new()).map_err(fail("readlink"))?;
+                let target = rustix::fs::readlinkat(from, name, Vec::new()).map_err(fail("readlink"))?;
                 rustix::fs::symlinkat(target, to, new).map_err(fail("symlink"))?;
             }
-            _ => rustix::fs::mknodat(
-                to,
-                new,
-                kind,
-                Mode::from_raw_mode(stat.st_mode & 0o7777),
-                stat.st_rdev,
-            )
-            .map_err(fail("mknod"))?,
+            _ => rustix::fs::mknodat(to, new, kind, Mode::from_raw_mode(stat.st_mode & 0o7777), stat.st_rdev)
+                .map_err(fail("mknod"))?,
         }
         set_metadata(from, name, to, new, &stat).map_err(fail("set attributes of"))
     }
@@ -171,9 +132,7 @@ impl Copy {
         if self.reflink {
             match rustix::fs::ioctl_ficlone(&target, &source) {
                 Ok(()) => return Ok(()),
-                Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL | Errno::NOTTY) => {
-                    self.reflink = false
-                }
+                Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL | Errno::NOTTY) => self.reflink = false,
                 Err(e) => return Err(e),
             }
         }
@@ -203,12 +162,7 @@ fn copy_data_ranges(source: &OwnedFd, target: &OwnedFd, size: u64) -> rustix::io
     rustix::fs::ftruncate(target, size)
 }
 
-fn copy_range(
-    source: &OwnedFd,
-    target: &OwnedFd,
-    start: u64,
-    length: u64,
-) -> rustix::io::Result<()> {
+fn copy_range(source: &OwnedFd, target: &OwnedFd, start: u64, length: u64) -> rustix::io::Result<()> {
     let (mut from, mut to) = (start, start);
     let end = start + length;
     while from < end {
@@ -226,17 +180,10 @@ fn copy_range(
     Ok(())
 }
 
-fn copy_by_hand(
-    source: &OwnedFd,
-    target: &OwnedFd,
-    mut at: u64,
-    end: u64,
-) -> rustix::io::Result<()> {
+fn copy_by_hand(source: &OwnedFd, target: &OwnedFd, mut at: u64, end: u64) -> rustix::io::Result<()> {
     let mut buffer = vec![0u8; 256 * 1024];
     while at < end {
-        let want = usize::try_from(end - at)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
+        let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
         let count = rustix::io::pread(source, &mut buffer[..want], at)?;
         if count == 0 {
             return Ok(());
@@ -269,31 +216,15 @@ fn set_metadata(
         }
     }
     if !FileType::from_raw_mode(stat.st_mode).is_symlink() {
-        rustix::fs::chmodat(
-            to,
-            new,
-            Mode::from_raw_mode(stat.st_mode & 0o7777),
-            AtFlags::empty(),
-        )?;
+        rustix::fs::chmodat(to, new, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())?;
     }
     let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: stat.st_atime as _,
-            tv_nsec: stat.st_atime_nsec as _,
-        },
-        last_modification: Timespec {
-            tv_sec: stat.st_mtime as _,
-            tv_nsec: stat.st_mtime_nsec as _,
-        },
+        last_access: Timespec { tv_sec: stat.st_atime as _, tv_nsec: stat.st_atime_nsec as _ },
+        last_modification: Timespec { tv_sec: stat.st_mtime as _, tv_nsec: stat.st_mtime_nsec as _ },
     };
     rustix::fs::utimensat(to, new, &times, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 fn reopen(directory: BorrowedFd<'_>) -> rustix::io::Result<OwnedFd> {
-    rustix::fs::openat(
-        directory,
-        c".",
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    rustix::fs::openat(directory, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }

@@ -21,27 +21,16 @@ fn a_copy_keeps_everything() {
     let base = scratch("copy");
     let root = Root::open_path(&base.join("from")).unwrap();
     root.create_dir_all(Path::new("dir/sub"), 0o755).unwrap();
-    root.write(Path::new("dir/file"), b"contents", 0o644)
-        .unwrap();
+    root.write(Path::new("dir/file"), b"contents", 0o644).unwrap();
     root.set_owner(Path::new("dir/file"), 1234, 4321).unwrap();
     root.set_mode(Path::new("dir/file"), 0o4751).unwrap();
-    root.set_xattr(Path::new("dir/file"), "user.note".as_ref(), b"kept")
-        .unwrap();
-    root.hardlink(Path::new("dir/file"), Path::new("dir/sub/second"))
-        .unwrap();
-    root.symlink("../nowhere".as_ref(), Path::new("dir/link"))
-        .unwrap();
-    root.mknod(Path::new("fifo"), EntryKind::Fifo, 0o600, 0)
-        .unwrap();
-    root.mknod(Path::new("gone"), EntryKind::CharDevice, 0, 0)
-        .unwrap();
-    let sparse = root
-        .open(
-            Path::new("sparse"),
-            OFlags::CREATE | OFlags::WRONLY,
-            Mode::from_raw_mode(0o600),
-        )
-        .unwrap();
+    root.set_xattr(Path::new("dir/file"), "user.note".as_ref(), b"kept").unwrap();
+    root.hardlink(Path::new("dir/file"), Path::new("dir/sub/second")).unwrap();
+    root.symlink("../nowhere".as_ref(), Path::new("dir/link")).unwrap();
+    root.mknod(Path::new("fifo"), EntryKind::Fifo, 0o600, 0).unwrap();
+    root.mknod(Path::new("gone"), EntryKind::CharDevice, 0, 0).unwrap();
+    let sparse =
+        root.open(Path::new("sparse"), OFlags::CREATE | OFlags::WRONLY, Mode::from_raw_mode(0o600)).unwrap();
     rustix::io::pwrite(&sparse, b"end", 10 << 20).unwrap();
     root.set_mode(Path::new("dir"), 0o1770).unwrap();
 
@@ -49,55 +38,17 @@ fn a_copy_keeps_everything() {
     let report = copy_tree(root.as_fd(), to.as_fd()).unwrap();
     assert_eq!(report.entries, 8);
     let file = std::fs::symlink_metadata(base.join("to/dir/file")).unwrap();
-    assert_eq!(
-        (file.uid(), file.gid(), file.mode() & 0o7777),
-        (1234, 4321, 0o4751)
-    );
-    assert_eq!(
-        file.mtime_nsec(),
-        std::fs::metadata(base.join("from/dir/file"))
-            .unwrap()
-            .mtime_nsec()
-    );
-    assert_eq!(
-        file.ino(),
-        std::fs::metadata(base.join("to/dir/sub/second"))
-            .unwrap()
-            .ino()
-    );
-    assert_eq!(
-        to.get_xattr(Path::new("dir/file"), "user.note".as_ref())
-            .unwrap()
-            .unwrap(),
-        b"kept"
-    );
-    assert_eq!(
-        std::fs::read_link(base.join("to/dir/link")).unwrap(),
-        Path::new("../nowhere")
-    );
-    assert!(
-        std::fs::symlink_metadata(base.join("to/fifo"))
-            .unwrap()
-            .file_type()
-            .is_fifo()
-    );
-    assert!(
-        std::fs::symlink_metadata(base.join("to/gone"))
-            .unwrap()
-            .file_type()
-            .is_char_device()
-    );
+    assert_eq!((file.uid(), file.gid(), file.mode() & 0o7777), (1234, 4321, 0o4751));
+    assert_eq!(file.mtime_nsec(), std::fs::metadata(base.join("from/dir/file")).unwrap().mtime_nsec());
+    assert_eq!(file.ino(), std::fs::metadata(base.join("to/dir/sub/second")).unwrap().ino());
+    assert_eq!(to.get_xattr(Path::new("dir/file"), "user.note".as_ref()).unwrap().unwrap(), b"kept");
+    assert_eq!(std::fs::read_link(base.join("to/dir/link")).unwrap(), Path::new("../nowhere"));
+    assert!(std::fs::symlink_metadata(base.join("to/fifo")).unwrap().file_type().is_fifo());
+    assert!(std::fs::symlink_metadata(base.join("to/gone")).unwrap().file_type().is_char_device());
     let sparse = std::fs::metadata(base.join("to/sparse")).unwrap();
     assert_eq!(sparse.len(), (10 << 20) + 3);
     assert!(sparse.blocks() * 512 < 1 << 20);
-    assert_eq!(
-        std::fs::metadata(base.join("to/dir"))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o7777,
-        0o1770
-    );
+    assert_eq!(std::fs::metadata(base.join("to/dir")).unwrap().permissions().mode() & 0o7777, 0o1770);
     remove_tree(&base).unwrap();
     assert!(!base.exists());
 }
@@ -112,5 +63,13 @@ fn usage_counts_an_inode_once_and_blocks_not_lengths() {
     let usage = disk_usage(&base.join("from")).unwrap();
     assert_eq!(usage.inodes, 3);
     assert_eq!(usage.size, 8192);
+    remove_tree(&base).unwrap();
+}
+
+#[test]
+fn spreading_is_asked_for_wherever_it_is_possible() {
+    let base = scratch("spread");
+    spread_below(&base).unwrap();
+    assert!(spread_below(&base.join("missing")).unwrap_err().is_not_found());
     remove_tree(&base).unwrap();
 }

@@ -24,16 +24,12 @@ pub fn disk_usage(path: &Path) -> Result<Usage> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = rustix::fs::open(path, flags, Mode::empty()).map_err(fail)?;
     let first = rustix::fs::fstat(&top).map_err(fail)?;
-    let mut usage = Usage {
-        size: blocks(first.st_blocks),
-        inodes: 1,
-    };
+    let mut usage = Usage { size: blocks(first.st_blocks), inodes: 1 };
     let mut linked: HashSet<u64> = HashSet::new();
     let mut waiting: Vec<OwnedFd> = vec![top];
     while let Some(directory) = waiting.pop() {
         for entry in entries(directory.as_fd()).map_err(fail)? {
-            let Ok(stat) = rustix::fs::statat(&directory, &entry.name, AtFlags::SYMLINK_NOFOLLOW)
-            else {
+            let Ok(stat) = rustix::fs::statat(&directory, &entry.name, AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
             if stat.st_dev != first.st_dev {
@@ -46,12 +42,8 @@ pub fn disk_usage(path: &Path) -> Result<Usage> {
             usage.inodes += 1;
             usage.size += blocks(stat.st_blocks);
             if is_directory
-                && let Ok(below) = rustix::fs::openat(
-                    &directory,
-                    &entry.name,
-                    flags | OFlags::NOFOLLOW,
-                    Mode::empty(),
-                )
+                && let Ok(below) =
+                    rustix::fs::openat(&directory, &entry.name, flags | OFlags::NOFOLLOW, Mode::empty())
             {
                 waiting.push(below);
             }

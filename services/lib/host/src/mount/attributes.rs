@@ -31,16 +31,11 @@ pub struct Attributes {
 
 impl Attributes {
     /// Neither sets nor clears anything.
-    pub const NONE: Self = Self {
-        set: MountAttrFlags::empty(),
-        clear: MountAttrFlags::empty(),
-    };
+    pub const NONE: Self = Self { set: MountAttrFlags::empty(), clear: MountAttrFlags::empty() };
 
     /// Makes a mount read-only.
-    pub const READ_ONLY: Self = Self {
-        set: MountAttrFlags::MOUNT_ATTR_RDONLY,
-        clear: MountAttrFlags::empty(),
-    };
+    pub const READ_ONLY: Self =
+        Self { set: MountAttrFlags::MOUNT_ATTR_RDONLY, clear: MountAttrFlags::empty() };
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
@@ -74,13 +69,9 @@ pub fn change(tree: BorrowedFd<'_>, attributes: &Attributes, recursive: Recursiv
 
 /// Changes the attributes of the mount at a place of the mount table.
 pub fn change_at(place: &Path, attributes: &Attributes, recursive: Recursive) -> Result<()> {
-    let path =
-        std::ffi::CString::new(place.as_os_str().as_bytes()).map_err(|_| Error::Malformed {
-            what: "path",
-            text: place.display().to_string(),
-        })?;
-    call(rustix::fs::CWD, &path, 0, attributes, recursive)
-        .map_err(|e| Error::path("mount_setattr", place, e))
+    let path = std::ffi::CString::new(place.as_os_str().as_bytes())
+        .map_err(|_| Error::Malformed { what: "path", text: place.display().to_string() })?;
+    call(rustix::fs::CWD, &path, 0, attributes, recursive).map_err(|e| Error::path("mount_setattr", place, e))
 }
 
 fn call(
@@ -90,11 +81,7 @@ fn call(
     attributes: &Attributes,
     recursive: Recursive,
 ) -> std::io::Result<()> {
-    let flags = if recursive == Recursive::Yes {
-        flags | libc::AT_RECURSIVE
-    } else {
-        flags
-    };
+    let flags = if recursive == Recursive::Yes { flags | libc::AT_RECURSIVE } else { flags };
     let argument = libc::mount_attr {
         attr_set: u64::from(attributes.set.bits()),
         attr_clr: u64::from(attributes.clear.bits()),
@@ -113,9 +100,5 @@ fn call(
             size_of::<libc::mount_attr>(),
         )
     };
-    if answer < 0 {
-        Err(std::io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if answer < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }

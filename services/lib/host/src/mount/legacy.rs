@@ -33,65 +33,36 @@ pub(super) fn mount(mount: &Mount, options: &Options, place: &Path) -> Result<()
         words.push(match value {
             None => key.clone(),
             Some(value) if key == "lowerdir" => {
-                let layers: Result<Vec<String>> = options::split_layers(value)
-                    .iter()
-                    .map(|layer| name(layer, &mut directories))
-                    .collect();
+                let layers: Result<Vec<String>> =
+                    options::split_layers(value).iter().map(|layer| name(layer, &mut directories)).collect();
                 format!("{key}={}", layers?.join(":"))
             }
             Some(value) if key == "upperdir" || key == "workdir" => {
-                format!(
-                    "{key}={}",
-                    name(&options::unescape(value), &mut directories)?
-                )
+                format!("{key}={}", name(&options::unescape(value), &mut directories)?)
             }
             Some(value) => format!("{key}={value}"),
         });
     }
-    let data = CString::new(words.join(",")).map_err(|_| Error::Malformed {
-        what: "mount options",
-        text: words.join(","),
-    })?;
+    let data = CString::new(words.join(","))
+        .map_err(|_| Error::Malformed { what: "mount options", text: words.join(",") })?;
     let mut flags = MountFlags::empty();
     flags.set(MountFlags::RDONLY, options.read_only);
     for (flag, word) in [
-        (
-            MountFlags::NOSUID,
-            rustix::mount::MountAttrFlags::MOUNT_ATTR_NOSUID,
-        ),
-        (
-            MountFlags::NODEV,
-            rustix::mount::MountAttrFlags::MOUNT_ATTR_NODEV,
-        ),
-        (
-            MountFlags::NOEXEC,
-            rustix::mount::MountAttrFlags::MOUNT_ATTR_NOEXEC,
-        ),
-        (
-            MountFlags::NOATIME,
-            rustix::mount::MountAttrFlags::MOUNT_ATTR_NOATIME,
-        ),
+        (MountFlags::NOSUID, rustix::mount::MountAttrFlags::MOUNT_ATTR_NOSUID),
+        (MountFlags::NODEV, rustix::mount::MountAttrFlags::MOUNT_ATTR_NODEV),
+        (MountFlags::NOEXEC, rustix::mount::MountAttrFlags::MOUNT_ATTR_NOEXEC),
+        (MountFlags::NOATIME, rustix::mount::MountAttrFlags::MOUNT_ATTR_NOATIME),
     ] {
         flags.set(flag, options.attributes.set.contains(word));
     }
-    rustix::mount::mount(
-        mount.source.as_str(),
-        place,
-        mount.fs_type.as_str(),
-        flags,
-        Some(data.as_c_str()),
-    )
-    .map_err(|e| Error::path("mount", place, e))
+    rustix::mount::mount(mount.source.as_str(), place, mount.fs_type.as_str(), flags, Some(data.as_c_str()))
+        .map_err(|e| Error::path("mount", place, e))
 }
 
 /// A short name for a directory, good while its descriptor is kept.
 fn name(path: &str, directories: &mut Vec<OwnedFd>) -> Result<String> {
-    let directory = rustix::fs::open(
-        path,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|e| Error::os("open layer", path, e))?;
+    let directory = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|e| Error::os("open layer", path, e))?;
     let name = format!("/proc/self/fd/{}", directory.as_raw_fd());
     directories.push(directory);
     Ok(name)

@@ -60,24 +60,19 @@ impl Options {
 
     /// The flags that go to the file system rather than to the mount.
     pub(super) fn super_flags(&self) -> impl Iterator<Item = &'static str> {
-        self.read_only
-            .then_some("ro")
-            .into_iter()
-            .chain(self.super_words.iter().copied())
+        self.read_only.then_some("ro").into_iter().chain(self.super_words.iter().copied())
     }
 
     fn take(&mut self, word: &str) -> Result<()> {
         match word {
             "" | "defaults" | "rw" | "ro" if word != "ro" => {
                 if word == "rw" {
-                    self.attributes
-                        .turn(MountAttrFlags::MOUNT_ATTR_RDONLY, false);
+                    self.attributes.turn(MountAttrFlags::MOUNT_ATTR_RDONLY, false);
                     self.read_only = false;
                 }
             }
             "ro" => {
-                self.attributes
-                    .turn(MountAttrFlags::MOUNT_ATTR_RDONLY, true);
+                self.attributes.turn(MountAttrFlags::MOUNT_ATTR_RDONLY, true);
                 self.read_only = true;
             }
             "bind" => self.bind = Some(self.bind.unwrap_or(Recursive::No)),
@@ -98,15 +93,7 @@ impl Options {
     }
 
     fn super_word(&mut self, word: &str) {
-        const WORDS: [&str; 7] = [
-            "sync",
-            "async",
-            "dirsync",
-            "lazytime",
-            "nolazytime",
-            "mand",
-            "nomand",
-        ];
+        const WORDS: [&str; 7] = ["sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand"];
         if let Some(known) = WORDS.into_iter().find(|known| *known == word) {
             self.super_words.push(known);
         }
@@ -133,12 +120,8 @@ impl Options {
             return true;
         }
         match word.strip_prefix('r') {
-            Some("ro") => self
-                .recursive_attributes
-                .turn(MountAttrFlags::MOUNT_ATTR_RDONLY, true),
-            Some("rw") => self
-                .recursive_attributes
-                .turn(MountAttrFlags::MOUNT_ATTR_RDONLY, false),
+            Some("ro") => self.recursive_attributes.turn(MountAttrFlags::MOUNT_ATTR_RDONLY, true),
+            Some("rw") => self.recursive_attributes.turn(MountAttrFlags::MOUNT_ATTR_RDONLY, false),
             Some(rest) => return turn(&mut self.recursive_attributes, rest),
             None => return false,
         }
@@ -173,9 +156,7 @@ pub(super) fn split_layers(value: &str) -> Vec<String> {
     let mut layers = vec![String::new()];
     let mut characters = value.chars();
     while let Some(character) = characters.next() {
-        let last = layers
-            .last_mut()
-            .expect("the list starts with one layer and never shrinks");
+        let last = layers.last_mut().expect("the list starts with one layer and never shrinks");
         match character {
             ':' => layers.push(String::new()),
             '\\' => last.extend(characters.next()),
@@ -205,14 +186,9 @@ mod tests {
 
     #[test]
     fn overlay_options_become_data_in_order() {
-        let options = Options::parse(&[
-            "workdir=/w",
-            "upperdir=/u",
-            "lowerdir=/b:/a",
-            "index=off",
-            "userxattr",
-        ])
-        .unwrap();
+        let options =
+            Options::parse(&["workdir=/w", "upperdir=/u", "lowerdir=/b:/a", "index=off", "userxattr"])
+                .unwrap();
         assert_eq!(options.data[0], ("workdir".into(), Some("/w".into())));
         assert_eq!(options.data[4], ("userxattr".into(), None));
         assert!(options.bind.is_none() && options.attributes.is_empty());
@@ -220,70 +196,28 @@ mod tests {
 
     #[test]
     fn later_words_win() {
-        let options =
-            Options::parse(&["ro", "rbind", "rw", "nosuid", "noatime", "strictatime"]).unwrap();
+        let options = Options::parse(&["ro", "rbind", "rw", "nosuid", "noatime", "strictatime"]).unwrap();
         assert_eq!(options.bind, Some(Recursive::Yes));
-        assert!(
-            !options
-                .attributes
-                .set
-                .contains(MountAttrFlags::MOUNT_ATTR_RDONLY)
-        );
-        assert!(
-            options
-                .attributes
-                .clear
-                .contains(MountAttrFlags::MOUNT_ATTR_RDONLY)
-        );
-        assert!(
-            options
-                .attributes
-                .set
-                .contains(MountAttrFlags::MOUNT_ATTR_NOSUID)
-        );
+        assert!(!options.attributes.set.contains(MountAttrFlags::MOUNT_ATTR_RDONLY));
+        assert!(options.attributes.clear.contains(MountAttrFlags::MOUNT_ATTR_RDONLY));
+        assert!(options.attributes.set.contains(MountAttrFlags::MOUNT_ATTR_NOSUID));
         assert!(!options.read_only);
-        assert!(
-            options
-                .attributes
-                .set
-                .contains(MountAttrFlags::MOUNT_ATTR_STRICTATIME)
-        );
-        assert!(
-            !options
-                .attributes
-                .set
-                .contains(MountAttrFlags::MOUNT_ATTR_NOATIME)
-        );
+        assert!(options.attributes.set.contains(MountAttrFlags::MOUNT_ATTR_STRICTATIME));
+        assert!(!options.attributes.set.contains(MountAttrFlags::MOUNT_ATTR_NOATIME));
     }
 
     #[test]
     fn recursive_words_are_not_mistaken_for_plain_ones() {
         let options = Options::parse(&["bind", "rro", "rslave", "relatime", "rnodev"]).unwrap();
-        assert!(
-            options
-                .recursive_attributes
-                .set
-                .contains(MountAttrFlags::MOUNT_ATTR_RDONLY)
-        );
-        assert!(
-            options
-                .recursive_attributes
-                .set
-                .contains(MountAttrFlags::MOUNT_ATTR_NODEV)
-        );
-        assert_eq!(
-            options.propagation,
-            Some((Propagation::Slave, Recursive::Yes))
-        );
+        assert!(options.recursive_attributes.set.contains(MountAttrFlags::MOUNT_ATTR_RDONLY));
+        assert!(options.recursive_attributes.set.contains(MountAttrFlags::MOUNT_ATTR_NODEV));
+        assert_eq!(options.propagation, Some((Propagation::Slave, Recursive::Yes)));
         assert_eq!(options.bind, Some(Recursive::No));
         assert!(options.data.is_empty());
     }
 
     #[test]
     fn escaped_colons_stay_in_a_layer() {
-        assert_eq!(
-            split_layers("/top:/a\\:b:/c\\\\d"),
-            ["/top", "/a:b", "/c\\d"]
-        );
+        assert_eq!(split_layers("/top:/a\\:b:/c\\\\d"), ["/top", "/a:b", "/c\\d"]);
     }
 }

@@ -45,10 +45,8 @@ pub fn read_of(pid: u32) -> Result<Vec<Entry>> {
 
 /// The mounts at `place` and below it, the deepest and latest first: the order in which they can be taken away.
 pub fn below(place: &Path) -> Result<Vec<Entry>> {
-    let mut entries: Vec<Entry> = read()?
-        .into_iter()
-        .filter(|entry| entry.mount_point.starts_with(place))
-        .collect();
+    let mut entries: Vec<Entry> =
+        read()?.into_iter().filter(|entry| entry.mount_point.starts_with(place)).collect();
     entries.reverse();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.mount_point.components().count()));
     Ok(entries)
@@ -56,18 +54,13 @@ pub fn below(place: &Path) -> Result<Vec<Entry>> {
 
 fn read_from(path: &Path) -> Result<Vec<Entry>> {
     let text = std::fs::read(path).map_err(|e| Error::path("read", path, e))?;
-    text.split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .map(parse)
-        .collect()
+    text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(parse).collect()
 }
 
 /// Reads one line: `id parent major:minor root point options [tags…] - type source super-options`.
 pub fn parse(line: &[u8]) -> Result<Entry> {
-    let malformed = || Error::Malformed {
-        what: "mountinfo line",
-        text: String::from_utf8_lossy(line).into_owned(),
-    };
+    let malformed =
+        || Error::Malformed { what: "mountinfo line", text: String::from_utf8_lossy(line).into_owned() };
     let mut fields = line.split(|byte| *byte == b' ');
     let mut next = || fields.next().ok_or_else(malformed);
     let id = number(next()?).ok_or_else(malformed)?;
@@ -89,19 +82,7 @@ pub fn parse(line: &[u8]) -> Result<Entry> {
     let mut device = device.splitn(2, |byte| *byte == b':');
     let major = device.next().and_then(number).ok_or_else(malformed)?;
     let minor = device.next().and_then(number).ok_or_else(malformed)?;
-    Ok(Entry {
-        id,
-        parent,
-        major,
-        minor,
-        root,
-        mount_point,
-        options,
-        tags,
-        fs_type,
-        source,
-        super_options,
-    })
+    Ok(Entry { id, parent, major, minor, root, mount_point, options, tags, fs_type, source, super_options })
 }
 
 fn number(text: &[u8]) -> Option<u32> {
@@ -109,11 +90,7 @@ fn number(text: &[u8]) -> Option<u32> {
 }
 
 fn words(text: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(text)
-        .split(',')
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+    String::from_utf8_lossy(text).split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// The kernel writes space, tab, newline and backslash as three octal digits.
@@ -122,15 +99,7 @@ fn path(text: &[u8]) -> PathBuf {
     let mut rest = text;
     while let Some((&byte, tail)) = rest.split_first() {
         match (byte, tail) {
-            (
-                b'\\',
-                [
-                    a @ b'0'..=b'3',
-                    b @ b'0'..=b'7',
-                    c @ b'0'..=b'7',
-                    after @ ..,
-                ],
-            ) => {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', after @ ..]) => {
                 bytes.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
                 rest = after;
             }
@@ -150,10 +119,7 @@ mod tests {
     #[test]
     fn a_line_with_tags_and_escapes_is_read() {
         let entry = parse(br"36 35 98:0 /mnt1 /mnt\0402 rw,noatime master:1 shared:7 - ext3 /dev/ro\134ot rw,errors=continue").unwrap();
-        assert_eq!(
-            (entry.id, entry.parent, entry.major, entry.minor),
-            (36, 35, 98, 0)
-        );
+        assert_eq!((entry.id, entry.parent, entry.major, entry.minor), (36, 35, 98, 0));
         assert_eq!(entry.mount_point, Path::new("/mnt 2"));
         assert_eq!(entry.tags, ["master:1", "shared:7"]);
         assert_eq!(entry.source, "/dev/ro\\ot");
@@ -168,11 +134,6 @@ mod tests {
 
     #[test]
     fn the_own_table_has_a_root() {
-        assert!(
-            read()
-                .unwrap()
-                .iter()
-                .any(|entry| entry.mount_point == Path::new("/"))
-        );
+        assert!(read().unwrap().iter().any(|entry| entry.mount_point == Path::new("/")));
     }
 }

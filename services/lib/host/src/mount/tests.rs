@@ -11,15 +11,9 @@ fn scratch(name: &str) -> PathBuf {
 
 /// Directories `fs`, `work` and layers `l0`… on a file system that overlay takes as an upper one.
 fn overlay(base: &Path, layers: usize) -> Mount {
-    let names: Vec<String> = (0..layers)
-        .rev()
-        .map(|n| base.join(format!("l{n}")).display().to_string())
-        .collect();
-    for directory in ["fs", "work"]
-        .into_iter()
-        .map(|d| base.join(d))
-        .chain(names.iter().map(PathBuf::from))
-    {
+    let names: Vec<String> =
+        (0..layers).rev().map(|n| base.join(format!("l{n}")).display().to_string()).collect();
+    for directory in ["fs", "work"].into_iter().map(|d| base.join(d)).chain(names.iter().map(PathBuf::from)) {
         std::fs::create_dir_all(directory).unwrap();
     }
     Mount {
@@ -43,22 +37,16 @@ fn a_detached_overlay_is_writable_and_in_no_table() {
     let tree = open_detached(&[mount]).unwrap();
     let root = Root::from_fd(tree);
     assert_eq!(root.read(Path::new("/below")).unwrap(), b"lower");
-    let file = root
-        .open(
-            Path::new("new"),
-            OFlags::CREATE | OFlags::WRONLY,
-            Mode::from_raw_mode(0o600),
-        )
-        .unwrap();
+    let file =
+        root.open(Path::new("new"), OFlags::CREATE | OFlags::WRONLY, Mode::from_raw_mode(0o600)).unwrap();
     drop(file);
     assert!(base.join("fs/new").exists());
     let table = table::read().unwrap();
-    assert!(!table.iter().any(|entry| {
-        entry
-            .super_options
+    assert!(
+        !table
             .iter()
-            .any(|o| o.contains(&*base.to_string_lossy()))
-    }));
+            .any(|entry| { entry.super_options.iter().any(|o| o.contains(&*base.to_string_lossy())) })
+    );
     drop(root);
     std::fs::remove_dir_all(base).unwrap();
 }
@@ -76,9 +64,8 @@ fn more_layers_than_fit_a_page_of_options_are_mounted() {
 fn a_read_only_bind_refuses_writers() {
     let base = scratch("bind");
     std::fs::create_dir_all(base.join("fs")).unwrap();
-    let root = Root::from_fd(
-        open_detached(&[Mount::bind(base.join("fs").display().to_string(), false)]).unwrap(),
-    );
+    let root =
+        Root::from_fd(open_detached(&[Mount::bind(base.join("fs").display().to_string(), false)]).unwrap());
     let error = root.create_dir(Path::new("x"), 0o755).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EROFS));
     drop(root);

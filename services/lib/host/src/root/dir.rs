@@ -54,11 +54,11 @@ impl FileStat {
             uid: stat.st_uid,
             gid: stat.st_gid,
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            links: stat.st_nlink as u64,
+            links: stat.st_nlink,
             device: stat.st_dev,
             inode: stat.st_ino,
             special: (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)),
-            modified: Time { seconds: stat.st_mtime as i64, nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0) },
+            modified: Time { seconds: stat.st_mtime, nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or(0) },
         }
     }
 }
@@ -123,7 +123,8 @@ impl Dir {
 
     /// Makes a directory; the process's umask takes its part of the mode.
     pub fn make_dir(&self, name: &OsStr, mode: u32) -> Result<()> {
-        rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(mode)).map_err(|e| Error::path("mkdir", name, e))
+        rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(mode))
+            .map_err(|e| Error::path("mkdir", name, e))
     }
 
     /// Makes a file that must not be there yet, for writing.
@@ -175,7 +176,8 @@ impl Dir {
 
     /// What a symlink says.
     pub fn read_link(&self, name: &OsStr) -> Result<OsString> {
-        let target = rustix::fs::readlinkat(&self.fd, name, Vec::new()).map_err(|e| Error::path("readlink", name, e))?;
+        let target = rustix::fs::readlinkat(&self.fd, name, Vec::new())
+            .map_err(|e| Error::path("readlink", name, e))?;
         Ok(OsString::from_vec(target.into_bytes()))
     }
 
@@ -206,7 +208,8 @@ impl Dir {
 
     /// Changes the directory's own mode.
     pub fn set_own_mode(&self, mode: u32) -> Result<()> {
-        rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode)).map_err(|e| Error::os("chmod", "a directory", e))
+        rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode))
+            .map_err(|e| Error::os("chmod", "a directory", e))
     }
 
     /// Changes the directory's own times.
@@ -216,7 +219,8 @@ impl Dir {
 
     /// Sets an extended attribute of an entry.
     pub fn set_xattr(&self, entry: &OsStr, name: &OsStr, value: &[u8]) -> Result<()> {
-        xattr::set_xattr_at(self.as_fd(), entry, name, value).map_err(|e| Error::path("set attribute of", entry, e))
+        xattr::set_xattr_at(self.as_fd(), entry, name, value)
+            .map_err(|e| Error::path("set attribute of", entry, e))
     }
 
     /// All extended attributes of an entry, ordered by name.

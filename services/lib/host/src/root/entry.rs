@@ -92,10 +92,7 @@ pub fn entries(directory: BorrowedFd<'_>) -> rustix::io::Result<Vec<Entry>> {
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
             let kind = EntryKind::from_type(entry.file_type());
-            found.push(Entry {
-                name: OsStr::from_bytes(name).to_owned(),
-                kind,
-            });
+            found.push(Entry { name: OsStr::from_bytes(name).to_owned(), kind });
         }
     }
     Ok(found)

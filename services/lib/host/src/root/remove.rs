@@ -53,24 +53,15 @@ fn clear(directory: OwnedFd) -> rustix::io::Result<()> {
             continue;
         };
         let name = entry.name.as_os_str();
-        let flags = if entry.kind == Some(EntryKind::Directory) {
-            AtFlags::REMOVEDIR
-        } else {
-            AtFlags::empty()
-        };
+        let flags =
+            if entry.kind == Some(EntryKind::Directory) { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         match rustix::fs::unlinkat(&level.directory, name, flags) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(Errno::NOTEMPTY | Errno::EXIST | Errno::ISDIR) => {
                 let below = open(level.directory.as_fd(), name)?;
                 let left = entries(below.as_fd())?;
-                level.left.push(Entry {
-                    kind: Some(EntryKind::Directory),
-                    ..entry
-                });
-                levels.push(Level {
-                    directory: below,
-                    left,
-                });
+                level.left.push(Entry { kind: Some(EntryKind::Directory), ..entry });
+                levels.push(Level { directory: below, left });
             }
             Err(e) => return Err(e),
         }

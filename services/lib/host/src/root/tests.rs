@@ -17,10 +17,7 @@ fn dots_and_absolute_links_stay_inside() {
     std::os::unix::fs::symlink(base.join("secret"), base.join("in/abs")).unwrap();
     std::os::unix::fs::symlink("../secret", base.join("in/rel")).unwrap();
     for name in ["abs", "rel", "../secret", "/../../secret"] {
-        assert!(
-            root.read(Path::new(name)).unwrap_err().is_not_found(),
-            "{name}"
-        );
+        assert!(root.read(Path::new(name)).unwrap_err().is_not_found(), "{name}");
     }
     root.write(Path::new("../../made"), b"x", 0o600).unwrap();
     assert!(base.join("in/made").exists() && !base.join("made").exists());
@@ -32,15 +29,10 @@ fn directories_are_made_through_links_within_the_root() {
     let (base, root) = scratch("dirs");
     root.create_dir_all(Path::new("run"), 0o755).unwrap();
     root.create_dir_all(Path::new("var"), 0o755).unwrap();
-    root.symlink(OsStr::new("/run"), Path::new("var/run"))
-        .unwrap();
-    root.create_dir_all(Path::new("/var/run/lock/deep"), 0o755)
-        .unwrap();
+    root.symlink(OsStr::new("/run"), Path::new("var/run")).unwrap();
+    root.create_dir_all(Path::new("/var/run/lock/deep"), 0o755).unwrap();
     assert!(base.join("in/run/lock/deep").is_dir());
-    assert_eq!(
-        root.resolve(Path::new("var/run/lock")).unwrap(),
-        Path::new("/run/lock")
-    );
+    assert_eq!(root.resolve(Path::new("var/run/lock")).unwrap(), Path::new("/run/lock"));
     std::fs::remove_dir_all(base).unwrap();
 }
 
@@ -62,13 +54,7 @@ fn removing_a_tree_does_not_follow_links() {
 fn a_path_without_a_last_part_is_refused() {
     let (base, root) = scratch("unnamed");
     for name in ["", "/", "..", "a/..", "."] {
-        assert!(
-            matches!(
-                root.create_dir(Path::new(name), 0o755),
-                Err(Error::Unnamed(_))
-            ),
-            "{name:?}"
-        );
+        assert!(matches!(root.create_dir(Path::new(name), 0o755), Err(Error::Unnamed(_))), "{name:?}");
     }
     std::fs::remove_dir_all(base).unwrap();
 }
@@ -77,32 +63,15 @@ fn a_path_without_a_last_part_is_refused() {
 fn links_are_read_linked_and_not_followed() {
     let (base, root) = scratch("links");
     root.write(Path::new("file"), b"1", 0o600).unwrap();
-    root.hardlink(Path::new("file"), Path::new("second"))
-        .unwrap();
+    root.hardlink(Path::new("file"), Path::new("second")).unwrap();
     root.symlink(OsStr::new("file"), Path::new("soft")).unwrap();
     assert_eq!(root.stat(Path::new("second")).unwrap().st_nlink, 2);
-    assert_eq!(
-        root.read_link(Path::new("soft")).unwrap(),
-        Path::new("file")
-    );
+    assert_eq!(root.read_link(Path::new("soft")).unwrap(), Path::new("file"));
     assert!(root.set_mode(Path::new("soft"), 0o777).is_err());
     root.set_mode(Path::new("file"), 0o640).unwrap();
-    assert_eq!(
-        root.stat(Path::new("file")).unwrap().st_mode & 0o7777,
-        0o640
-    );
-    root.set_xattr(Path::new("file"), OsStr::new("trusted.x"), b"v")
-        .unwrap();
-    assert_eq!(
-        root.get_xattr(Path::new("file"), OsStr::new("trusted.x"))
-            .unwrap()
-            .unwrap(),
-        b"v"
-    );
-    assert_eq!(
-        root.get_xattr(Path::new("file"), OsStr::new("trusted.y"))
-            .unwrap(),
-        None
-    );
+    assert_eq!(root.stat(Path::new("file")).unwrap().st_mode & 0o7777, 0o640);
+    root.set_xattr(Path::new("file"), OsStr::new("trusted.x"), b"v").unwrap();
+    assert_eq!(root.get_xattr(Path::new("file"), OsStr::new("trusted.x")).unwrap().unwrap(), b"v");
+    assert_eq!(root.get_xattr(Path::new("file"), OsStr::new("trusted.y")).unwrap(), None);
     std::fs::remove_dir_all(base).unwrap();
 }

@@ -155,8 +155,16 @@ fn later_entries_replace_earlier_ones() {
     let mut late = entry("dir", Kind::Directory, "");
     late.mode = 0o2750;
     late.mtime = Time { seconds: 77, nanos: 5 };
-    let entries =
-        [entry("a", Kind::Directory, ""), file("a/below"), set, file("dir/x"), late, file("l"), entry("l", Kind::Symlink, "a"), root];
+    let entries = [
+        entry("a", Kind::Directory, ""),
+        file("a/below"),
+        set,
+        file("dir/x"),
+        late,
+        file("l"),
+        entry("l", Kind::Symlink, "a"),
+        root,
+    ];
     let extracted = place.extract(Mode::Overlay, &entries).unwrap();
     let a = place.path("a").metadata().unwrap();
     assert_eq!((a.mode() & 0o7777, a.uid(), a.mtime()), (0o4711, 12, 1000));
@@ -170,7 +178,8 @@ fn later_entries_replace_earlier_ones() {
 #[test]
 fn invented_directories_are_told() {
     let place = Place::new("implied");
-    let extracted = place.extract(Mode::Overlay, &[file("usr/share/doc/x"), entry("usr", Kind::Directory, "")]).unwrap();
+    let extracted =
+        place.extract(Mode::Overlay, &[file("usr/share/doc/x"), entry("usr", Kind::Directory, "")]).unwrap();
     assert_eq!(extracted.implied, [&b""[..], b"usr/share", b"usr/share/doc"]);
 }
 
@@ -197,8 +206,12 @@ fn attributes_are_kept_but_not_overlay_s_own() {
     with.uid = 33;
     place.extract(Mode::Overlay, &[with]).unwrap();
     let dir = Dir::open(&place.path("")).unwrap();
-    let names: Vec<String> =
-        dir.xattrs(OsStr::new("f")).unwrap().into_iter().map(|(n, _)| n.to_string_lossy().into_owned()).collect();
+    let names: Vec<String> = dir
+        .xattrs(OsStr::new("f"))
+        .unwrap()
+        .into_iter()
+        .map(|(n, _)| n.to_string_lossy().into_owned())
+        .collect();
     assert_eq!(names, ["security.capability", "user.note"]);
 }
 
@@ -216,11 +229,18 @@ fn a_real_tree_comes_out_as_gnu_tar_made_it() {
     sparse.write_all_at(b"middle", 5 << 20).unwrap();
     sparse.set_len(9 << 20).unwrap();
     let shell = |command: &str| {
-        let output = std::process::Command::new("sh").arg("-c").arg(command).current_dir(&place.base).output().unwrap();
+        let output = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(command)
+            .current_dir(&place.base)
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    shell("cp -a /etc/. from/etc 2>/dev/null; mknod from/null c 1 3; mkfifo from/fifo; chmod 1777 from/sub; chown 5:6 from/soft -h");
+    shell(
+        "cp -a /etc/. from/etc 2>/dev/null; mknod from/null c 1 3; mkfifo from/fifo; chmod 1777 from/sub; chown 5:6 from/soft -h",
+    );
     let seen = "find . -printf '%P %y %m %U %G %s %T@ %l\\n' | grep -v '^ d' | sed -E '/ d /s/^(.* d [0-9]+ [0-9]+ [0-9]+) [0-9]+/\\1/' | sort; \
          find . -type f -print0 | sort -z | xargs -0 sha256sum";
     let expected = shell(&format!("cd from && {seen}"));
@@ -238,14 +258,20 @@ fn a_real_tree_comes_out_as_gnu_tar_made_it() {
             // That format has whole seconds only.
             let cut = |text: &str| {
                 text.lines()
-                    .map(|line| line.split(' ').map(|w| w.split_once('.').filter(|(s, _)| s.len() == 10).map_or(w, |(s, _)| s)).collect::<Vec<_>>().join(" "))
+                    .map(|line| {
+                        line.split(' ')
+                            .map(|w| w.split_once('.').filter(|(s, _)| s.len() == 10).map_or(w, |(s, _)| s))
+                            .collect::<Vec<_>>()
+                            .join(" ")
+                    })
                     .collect::<Vec<_>>()
                     .join("\n")
             };
             (found, expected) = (cut(&found), cut(&expected));
         }
         if found != expected {
-            let different: Vec<_> = found.lines().zip(expected.lines()).filter(|(a, b)| a != b).take(5).collect();
+            let different: Vec<_> =
+                found.lines().zip(expected.lines()).filter(|(a, b)| a != b).take(5).collect();
             panic!("{format}: {different:#?}");
         }
         if format.contains("-S") {
