@@ -57,10 +57,14 @@ impl gantry_daemon::Service for Service {
             names: names.clone(),
             catalog,
         };
-        let routes = Routes::new(ImagesServer::new(Records::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT))
-            .add_service(ImageStoreServer::new(image_store).max_encoding_message_size(MESSAGE_LIMIT))
-            .add_service(CollectorServer::new(Collector::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT))
-            .add_service(FsckServer::new(Fsck::new(names, content)));
+        let routes = Routes::new(
+            ImagesServer::new(Records::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT),
+        )
+        .add_service(ImageStoreServer::new(image_store).max_encoding_message_size(MESSAGE_LIMIT))
+        .add_service(
+            CollectorServer::new(Collector::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT),
+        )
+        .add_service(FsckServer::new(Fsck::new(names, content)));
         context.serve(routes).await
     }
 }

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;
 
+use gantry_api::ingest::Owner;
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_rpc::{Coded, chain, data, status};
 use gantry_types::Namespace;
@@ -82,7 +83,9 @@ impl Archives {
 
     async fn answer(self, mut stream: UnixStream) -> Result<(), Error> {
         let broke = |op: &'static str| move |source: io::Error| Error::Stream { op, source };
-        let Some(request) = data::receive::<pb::DataRequest>(&mut stream).await.map_err(broke("asked for"))? else {
+        let Some(request) =
+            data::receive::<pb::DataRequest>(&mut stream).await.map_err(broke("asked for"))?
+        else {
             return Ok(());
         };
         let parsed = request.namespace.parse::<Namespace>().map_err(Error::from);
@@ -102,7 +105,9 @@ impl Archives {
                 let planned = save::plan(&self, &namespace, &save).await;
                 let plan = match planned {
                     Ok(plan) => plan,
-                    Err(error) => return data::reject(&mut stream, &status(error)).await.map_err(broke("answered")),
+                    Err(error) => {
+                        return data::reject(&mut stream, &status(error)).await.map_err(broke("answered"));
+                    }
                 };
                 data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
                 self.desk(namespace, stream)?.run(move |desk| save::write(desk, &plan)).await
@@ -115,7 +120,9 @@ impl Archives {
                 let parsed = import::Order::parse(&import);
                 let order = match parsed {
                     Ok(order) => order,
-                    Err(error) => return data::reject(&mut stream, &status(error)).await.map_err(broke("answered")),
+                    Err(error) => {
+                        return data::reject(&mut stream, &status(error)).await.map_err(broke("answered"));
+                    }
                 };
                 data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
                 self.desk(namespace, stream)?.run(move |desk| desk.report(import::import(desk, &order))).await
@@ -139,6 +146,20 @@ impl Desk {
         tokio::task::spawn_blocking(move || work(&self)).await.map_err(|_| Error::Cancelled)?
     }
 
+    /// Works under a lease, which ends with the work: an archive is not resumed, so a failure leaves nothing behind.
+    fn leased(&self, purpose: &str, work: impl FnOnce(&Owner) -> Result<(), Error>) -> Result<(), Error> {
+        let lease = self.wait(self.archives.leases.begin(&self.namespace, purpose))?;
+        let result = work(lease.owner());
+        let finished = match self.wait(lease.finish()) {
+            Ok(()) if result.is_err() => self.wait(self.archives.names.collect(&self.namespace)).map(drop),
+            finished => finished,
+        };
+        if let Err(error) = finished {
+            tracing::warn!(purpose, error = %chain(&error), "what an archive left stays until its lease expires");
+        }
+        result
+    }
+
     /// Waits for a peer.
     fn wait<T>(&self, call: impl Future<Output = T>) -> T {
         self.runtime.block_on(call)
@@ -157,7 +178,10 @@ impl Desk {
     fn report(&self, result: Result<(), Error>) -> Result<(), Error> {
         let Err(error) = result else { return Ok(()) };
         let code = tonic::Code::from(error.code()) as i32;
-        self.tell(pb::archive_progress::Event::Failed(pb::archive_progress::Failed { code, message: chain(&error) }))?;
+        self.tell(pb::archive_progress::Event::Failed(pb::archive_progress::Failed {
+            code,
+            message: chain(&error),
+        }))?;
         // What the client still sends is taken, so that it gets to read the answer.
         let _ = io::copy(&mut io::Read::take(&self.stream, 64 << 20), &mut io::sink());
         Err(error)

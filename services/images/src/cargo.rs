@@ -37,7 +37,12 @@ pub enum Gaps {
 
 impl Cargo {
     /// Spreads `target` out; none when it is not complete.
-    pub async fn gather(content: &Content, namespace: &Namespace, target: &Descriptor, gaps: Gaps) -> Result<Option<Self>, Error> {
+    pub async fn gather(
+        content: &Content,
+        namespace: &Namespace,
+        target: &Descriptor,
+        gaps: Gaps,
+    ) -> Result<Option<Self>, Error> {
         let mut cargo = Self::default();
         Ok(cargo.add(content, namespace, target, gaps, 0).await?.then_some(cargo))
     }

@@ -129,7 +129,11 @@ impl Catalog {
         let records = self.store.list(namespace)?;
         let targets: BTreeSet<&Digest> = records.iter().map(|record| &record.target.digest).collect();
         let first = |digest: &Digest| records.iter().find(|record| record.target.digest == *digest);
-        Ok(targets.into_iter().filter_map(first).map(|record| gather(&records, record.target.clone(), None)).collect())
+        Ok(targets
+            .into_iter()
+            .filter_map(first)
+            .map(|record| gather(&records, record.target.clone(), None))
+            .collect())
     }
 
     /// Reads the documents of `target` for `wanted`, or for the host, or for what is there.
@@ -199,15 +203,18 @@ impl Catalog {
             if depth == MAX_DEPTH {
                 continue;
             }
-            let Some(bytes) = self.content.read(namespace, &descriptor.digest, MANIFEST_LIMIT as u64).await? else {
+            let Some(bytes) = self.content.read(namespace, &descriptor.digest, MANIFEST_LIMIT as u64).await?
+            else {
                 match depth {
                     0 => return Err(missing(&descriptor.digest, &target.digest)),
                     _ => continue,
                 }
             };
             let index = document::index(&descriptor, &bytes)?;
-            let ranked: Vec<Descriptor> =
-                document::ranked(&index, platform).into_iter().map(|entry| entry.descriptor.clone()).collect();
+            let ranked: Vec<Descriptor> = document::ranked(&index, platform)
+                .into_iter()
+                .map(|entry| entry.descriptor.clone())
+                .collect();
             let others = index.manifests.iter().filter(|entry| any && !entry.is_attestation());
             let others = others.map(|entry| entry.descriptor.clone()).filter(|entry| !ranked.contains(entry));
             let ordered: Vec<Descriptor> = ranked.iter().cloned().chain(others).collect();
@@ -244,8 +251,10 @@ impl Catalog {
 
     /// Whether a stack is unpacked.
     pub async fn exists(&self, namespace: &Namespace, chain_id: &ChainId) -> Result<bool, Error> {
-        let request =
-            snapshots::StatSnapshotRequest { snapshotter: self.snapshotter.to_string(), key: chain_id.to_string() };
+        let request = snapshots::StatSnapshotRequest {
+            snapshotter: self.snapshotter.to_string(),
+            key: chain_id.to_string(),
+        };
         match self.peers().snapshots().stat(context::with_namespace(request, namespace)).await {
             Ok(_) => Ok(true),
             Err(status) if status.code() == tonic::Code::NotFound => Ok(false),
@@ -258,7 +267,8 @@ impl Catalog {
         if let Some(known) = self.known(|known| known.usage.get(&key).copied()) {
             return Ok(Some(known));
         }
-        let request = snapshots::UsageRequest { snapshotter: self.snapshotter.to_string(), key: chain_id.to_string() };
+        let request =
+            snapshots::UsageRequest { snapshotter: self.snapshotter.to_string(), key: chain_id.to_string() };
         match self.peers().snapshots().usage(context::with_namespace(request, namespace)).await {
             Ok(response) => {
                 let size = u64::try_from(response.into_inner().size).unwrap_or(0);
@@ -298,7 +308,11 @@ fn by_reference<'a>(records: &'a [Record], reference: &Reference) -> Option<&'a 
 /// Ids may be shortened to four digits.
 fn by_id(records: &[Record], digits: &str, text: &str) -> Result<Found, Error> {
     let targets: BTreeSet<&Digest> = match is_hex(digits) && (4..=64).contains(&digits.len()) {
-        true => records.iter().map(|record| &record.target.digest).filter(|digest| digest.hex().starts_with(digits)).collect(),
+        true => records
+            .iter()
+            .map(|record| &record.target.digest)
+            .filter(|digest| digest.hex().starts_with(digits))
+            .collect(),
         false => BTreeSet::new(),
     };
     let mut targets = targets.into_iter();
@@ -325,13 +339,18 @@ fn gather(records: &[Record], target: Descriptor, by_name: Option<Record>) -> Fo
 impl Found {
     /// The canonical names with tags.
     pub fn names(&self) -> Vec<String> {
-        self.references().filter(|reference| reference.tag().is_some()).map(|reference| reference.to_string()).collect()
+        self.references()
+            .filter(|reference| reference.tag().is_some())
+            .map(|reference| reference.to_string())
+            .collect()
     }
 
     /// `repository@digest` for each repository that it is known in.
     pub fn digests(&self) -> Vec<String> {
-        let digests: BTreeSet<String> =
-            self.references().map(|reference| reference.with_digest(self.target.digest.clone()).to_string()).collect();
+        let digests: BTreeSet<String> = self
+            .references()
+            .map(|reference| reference.with_digest(self.target.digest.clone()).to_string())
+            .collect();
         digests.into_iter().collect()
     }
 
@@ -355,13 +374,28 @@ mod tests {
         let directory = tempfile::tempdir_in("/dev/shm").expect("a directory");
         let store = Store::open(directory.path()).expect("a store");
         let moby: Namespace = "moby".parse().expect("an identifier");
-        for (name, content) in [("docker.io/library/a:latest", "1"), ("host:5000/b:2", "1"), ("docker.io/u/c:1", "2"), ("odd name", "3")] {
+        for (name, content) in [
+            ("docker.io/library/a:latest", "1"),
+            ("host:5000/b:2", "1"),
+            ("docker.io/u/c:1", "2"),
+            ("odd name", "3"),
+        ] {
             store.create(&moby, record(name, content)).await.expect("free");
         }
         let catalog = Catalog::new(store, Content::new(Peers::new(directory.path())), "overlayfs");
         let (one, three) = (Digest::sha256(b"1"), Digest::sha256(b"3"));
         let id = |text: &str| catalog.find(&moby, text).map(|found| found.target.digest);
-        for text in ["a", "a:latest", "docker.io/library/a", "host:5000/b:2", one.as_str(), one.hex(), one.short(), &format!("a@{one}"), &format!("host:5000/b:9@{one}")] {
+        for text in [
+            "a",
+            "a:latest",
+            "docker.io/library/a",
+            "host:5000/b:2",
+            one.as_str(),
+            one.hex(),
+            one.short(),
+            &format!("a@{one}"),
+            &format!("host:5000/b:9@{one}"),
+        ] {
             assert_eq!(id(text).expect(text), one, "{text}");
         }
         assert_eq!(id("odd name").expect("by its raw name"), three);

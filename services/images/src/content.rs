@@ -44,7 +44,12 @@ impl Content {
     }
 
     /// Sets some labels of a blob, and leaves the others.
-    pub async fn label(&self, owner: &Owner, digest: &Digest, labels: HashMap<String, String>) -> Result<(), Error> {
+    pub async fn label(
+        &self,
+        owner: &Owner,
+        digest: &Digest,
+        labels: HashMap<String, String>,
+    ) -> Result<(), Error> {
         if labels.is_empty() {
             return Ok(());
         }
@@ -68,7 +73,12 @@ impl Content {
     }
 
     /// Reads a whole blob of at most `limit` bytes; none when it is not in the namespace.
-    pub async fn read(&self, namespace: &Namespace, digest: &Digest, limit: u64) -> Result<Option<Bytes>, Error> {
+    pub async fn read(
+        &self,
+        namespace: &Namespace,
+        digest: &Digest,
+        limit: u64,
+    ) -> Result<Option<Bytes>, Error> {
         let Some((file, size)) = self.open(namespace, digest).await? else { return Ok(None) };
         if size > limit {
             let cause = format!("it has {size} bytes, more than {limit} are not accepted");
@@ -95,9 +105,13 @@ impl Content {
         let mut writer = loop {
             match Writer::open(&self.peers, owner, reference, size, Some(digest)).await {
                 Ok(writer) => break writer,
-                Err(status) if status.code() == Code::AlreadyExists => return self.label(owner, digest, labels).await,
+                Err(status) if status.code() == Code::AlreadyExists => {
+                    return self.label(owner, digest, labels).await;
+                }
                 // Small blobs are written in an instant: whoever holds the ref is done soon.
-                Err(status) if status.code() == Code::Unavailable && self.is_locked(owner, reference).await => {
+                Err(status)
+                    if status.code() == Code::Unavailable && self.is_locked(owner, reference).await =>
+                {
                     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 }
                 Err(status) => return Err(Error::peer("content", "begin a blob")(status)),
@@ -119,7 +133,8 @@ impl Content {
     /// Tells a ref that another writer holds from a content service that is away.
     pub async fn is_locked(&self, owner: &Owner, reference: &str) -> bool {
         let request = pb::StatusRequest { r#ref: reference.to_owned() };
-        let answer: Result<_, Status> = self.peers.content().status(context::with_namespace(request, &owner.namespace)).await;
+        let answer: Result<_, Status> =
+            self.peers.content().status(context::with_namespace(request, &owner.namespace)).await;
         match answer {
             Ok(_) => true,
             // Ended in this moment.

@@ -79,7 +79,10 @@ impl Entry {
 
     /// Whether it is a statement about another entry, and no image.
     pub fn is_attestation(&self) -> bool {
-        self.descriptor.annotations.get("vnd.docker.reference.type").is_some_and(|kind| kind == "attestation-manifest")
+        self.descriptor
+            .annotations
+            .get("vnd.docker.reference.type")
+            .is_some_and(|kind| kind == "attestation-manifest")
             || self.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
     }
 }
@@ -148,12 +151,16 @@ pub fn index(descriptor: &Descriptor, bytes: &[u8]) -> Result<Index, Error> {
 /// Reads a manifest, whose layers have to be layers.
 pub fn manifest(descriptor: &Descriptor, bytes: &[u8]) -> Result<Manifest, Error> {
     let manifest: Manifest = parse("manifest", &descriptor.digest, bytes)?;
-    let refuse = |cause: String| Err(Error::Document { what: "manifest", digest: descriptor.digest.clone(), cause });
+    let refuse =
+        |cause: String| Err(Error::Document { what: "manifest", digest: descriptor.digest.clone(), cause });
     if !media_type::is_config(&manifest.config.media_type) {
         return refuse(format!("it is no container image: its config is a {:?}", manifest.config.media_type));
     }
     if manifest.config.size > CONFIG_LIMIT {
-        return refuse(format!("its config has {} bytes, more than {CONFIG_LIMIT} are not accepted", manifest.config.size));
+        return refuse(format!(
+            "its config has {} bytes, more than {CONFIG_LIMIT} are not accepted",
+            manifest.config.size
+        ));
     }
     if let Some(odd) = manifest.layers.iter().find(|layer| !media_type::is_layer(&layer.media_type)) {
         return refuse(format!("layer {} has the unsupported media type {:?}", odd.digest, odd.media_type));
@@ -199,8 +206,11 @@ pub fn media_type_of(bytes: &[u8]) -> Option<String> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(what: &'static str, digest: &Digest, bytes: &'a [u8]) -> Result<T, Error> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Error::Document { what, digest: digest.clone(), cause: error.to_string() })
+    serde_json::from_slice(bytes).map_err(|error| Error::Document {
+        what,
+        digest: digest.clone(),
+        cause: error.to_string(),
+    })
 }
 
 /// The entries of an index that `wanted` can run, the best first.
@@ -229,8 +239,16 @@ mod tests {
 
     fn entry(architecture: &str, variant: &str, os: &str) -> Entry {
         Entry {
-            descriptor: Descriptor::new(media_type::OCI_MANIFEST, Digest::sha256(format!("{architecture}{variant}").as_bytes()), 2),
-            platform: Some(EntryPlatform { architecture: architecture.into(), os: os.into(), variant: variant.into() }),
+            descriptor: Descriptor::new(
+                media_type::OCI_MANIFEST,
+                Digest::sha256(format!("{architecture}{variant}").as_bytes()),
+                2,
+            ),
+            platform: Some(EntryPlatform {
+                architecture: architecture.into(),
+                os: os.into(),
+                variant: variant.into(),
+            }),
         }
     }
 
@@ -239,16 +257,29 @@ mod tests {
         let index = Index {
             schema_version: 2,
             media_type: None,
-            manifests: vec![entry("386", "", "linux"), entry("arm64", "v8", "linux"), entry("amd64", "", "linux"), entry("unknown", "", "unknown")],
+            manifests: vec![
+                entry("386", "", "linux"),
+                entry("arm64", "v8", "linux"),
+                entry("amd64", "", "linux"),
+                entry("unknown", "", "unknown"),
+            ],
         };
         let ranked = ranked(&index, &Platform::new("linux", "amd64", ""));
-        assert_eq!(ranked.iter().map(|e| e.platform().expect("stated").architecture().to_owned()).collect::<Vec<_>>(), ["amd64", "386"]);
+        assert_eq!(
+            ranked
+                .iter()
+                .map(|e| e.platform().expect("stated").architecture().to_owned())
+                .collect::<Vec<_>>(),
+            ["amd64", "386"]
+        );
     }
 
     #[test]
     fn an_entry_reads_its_descriptor_and_platform() {
         let digest = Digest::sha256(b"x");
-        let text = format!(r#"{{"mediaType":"m","size":3,"digest":"{digest}","platform":{{"os":"linux","architecture":"arm","variant":"v7","os.version":"1"}}}}"#);
+        let text = format!(
+            r#"{{"mediaType":"m","size":3,"digest":"{digest}","platform":{{"os":"linux","architecture":"arm","variant":"v7","os.version":"1"}}}}"#
+        );
         let entry: Entry = serde_json::from_str(&text).expect("valid");
         assert_eq!((entry.descriptor.digest.clone(), entry.descriptor.size), (digest, 3));
         assert_eq!(entry.platform(), Some(Platform::new("linux", "arm", "v7")));
@@ -263,9 +294,16 @@ mod tests {
                 r#"{{"schemaVersion":2,"config":{{"mediaType":"{config}","size":2,"digest":"{digest}"}},"layers":[{{"mediaType":"{layer}","size":2,"digest":"{digest}"}}]}}"#
             )
         };
-        assert!(manifest(&descriptor, text(media_type::OCI_CONFIG, media_type::OCI_LAYER_ZSTD).as_bytes()).is_ok());
-        assert!(manifest(&descriptor, text(media_type::OCI_EMPTY, media_type::OCI_LAYER).as_bytes()).is_err());
+        assert!(
+            manifest(&descriptor, text(media_type::OCI_CONFIG, media_type::OCI_LAYER_ZSTD).as_bytes())
+                .is_ok()
+        );
+        assert!(
+            manifest(&descriptor, text(media_type::OCI_EMPTY, media_type::OCI_LAYER).as_bytes()).is_err()
+        );
         assert!(manifest(&descriptor, text(media_type::OCI_CONFIG, "text/plain").as_bytes()).is_err());
-        assert!(manifest(&descriptor, br#"{"schemaVersion":2,"config":{"mediaType":"x","size":-1}}"#).is_err());
+        assert!(
+            manifest(&descriptor, br#"{"schemaVersion":2,"config":{"mediaType":"x","size":-1}}"#).is_err()
+        );
     }
 }

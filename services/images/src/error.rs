@@ -36,7 +36,9 @@ pub enum Error {
     #[error("image id {0} is ambiguous: more digits are needed")]
     AmbiguousId(String),
     /// The image is there, but not for this platform.
-    #[error("image with reference {reference} was found but does not match the specified platform: wanted {wanted}")]
+    #[error(
+        "image with reference {reference} was found but does not match the specified platform: wanted {wanted}"
+    )]
     OtherPlatform { reference: String, wanted: Platform },
     /// The index has nothing for the platform.
     #[error("no matching manifest for {wanted} in the manifest list entries of {reference}")]
@@ -52,7 +54,9 @@ pub enum Error {
         failure: Failure,
     },
     /// The registry does not let us.
-    #[error("{action} access denied for {repository}, repository does not exist or may require 'docker login'")]
+    #[error(
+        "{action} access denied for {repository}, repository does not exist or may require 'docker login'"
+    )]
     AccessDenied {
         action: &'static str,
         repository: String,
@@ -82,7 +86,11 @@ pub enum Error {
     Archive(String),
     /// The archive or its reader went away.
     #[error("the archive's stream broke while it was {op}")]
-    Stream { op: &'static str, #[source] source: io::Error },
+    Stream {
+        op: &'static str,
+        #[source]
+        source: io::Error,
+    },
     /// A blob that an image needs is not in the store.
     #[error("blob {digest} of {image} is not here: pull the image again")]
     Missing { digest: Digest, image: String },
@@ -103,16 +111,33 @@ pub enum Error {
     Certificate { path: PathBuf, cause: String },
     /// The HTTP client cannot be made.
     #[error("no HTTP client for {host}")]
-    HttpClient { host: String, #[source] source: reqwest::Error },
+    HttpClient {
+        host: String,
+        #[source]
+        source: reqwest::Error,
+    },
     /// The local disk.
     #[error("cannot {op} {}", path.display())]
-    Io { op: &'static str, path: PathBuf, #[source] source: io::Error },
+    Io {
+        op: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     /// The disk has no room for it.
     #[error("no space left for a {what}")]
-    Full { what: &'static str, #[source] source: io::Error },
+    Full {
+        what: &'static str,
+        #[source]
+        source: io::Error,
+    },
     /// The records' database.
     #[error("the image records cannot be {op}")]
-    Disk { op: &'static str, #[source] source: gantry_disk::Error },
+    Disk {
+        op: &'static str,
+        #[source]
+        source: gantry_disk::Error,
+    },
     /// Another service refused or is away.
     #[error("{service} cannot {op}: {}", status.message())]
     Peer { service: &'static str, op: &'static str, status: Box<tonic::Status> },
@@ -173,7 +198,9 @@ impl Coded for Error {
             Self::Full { .. } => Code::ResourceExhausted,
             Self::Io { source, .. } if is_full(source) => Code::ResourceExhausted,
             Self::Disk { source, .. } if source.is_disk_full() => Code::ResourceExhausted,
-            Self::Certificate { .. } | Self::HttpClient { .. } | Self::Io { .. } | Self::Disk { .. } => Code::Internal,
+            Self::Certificate { .. } | Self::HttpClient { .. } | Self::Io { .. } | Self::Disk { .. } => {
+                Code::Internal
+            }
         }
     }
 }
@@ -185,7 +212,11 @@ pub fn is_full(error: &io::Error) -> bool {
 
 fn code_of(reason: &Reason) -> Code {
     match reason {
-        Reason::Connect(_) | Reason::Broken(_) | Reason::Silent(_) | Reason::Overloaded { .. } => Code::Unavailable,
+        Reason::Connect(_)
+        | Reason::Untrusted(_)
+        | Reason::Broken(_)
+        | Reason::Silent(_)
+        | Reason::Overloaded { .. } => Code::Unavailable,
         Reason::NotFound(_) => Code::NotFound,
         Reason::Unauthorized(_) => Code::Unauthenticated,
         Reason::Denied(_) => Code::PermissionDenied,

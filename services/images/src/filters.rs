@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn unknown_keys_and_odd_values_are_refused() {
         let parse = |key: &'static str, value: &str| {
-            Filters::parse([(key, [value.to_owned()].as_slice())].into_iter(), &["dangling", "until"]).map(drop)
+            Filters::parse([(key, [value.to_owned()].as_slice())].into_iter(), &["dangling", "until"])
+                .map(drop)
         };
         assert!(matches!(parse("x", "1"), Err(Error::Filter(_))));
         assert!(matches!(parse("dangling", "maybe"), Err(Error::FilterValue { .. })));

@@ -49,7 +49,8 @@ impl Leases {
     pub async fn begin(&self, namespace: &Namespace, purpose: &str) -> Result<Lease, Error> {
         let id = format!("images-{:032x}", rand::rng().random::<u128>());
         let expires = (Utc::now() + LIFE).to_rfc3339_opts(SecondsFormat::Secs, true);
-        let labels = HashMap::from([(gc::EXPIRE.to_owned(), expires), (PURPOSE.to_owned(), purpose.to_owned())]);
+        let labels =
+            HashMap::from([(gc::EXPIRE.to_owned(), expires), (PURPOSE.to_owned(), purpose.to_owned())]);
         self.active.lock().expect("no holder of this lock panics").insert(id.clone());
         let owner = Owner { namespace: namespace.clone(), lease: Some(id.clone()) };
         let lease = Lease { leases: self.clone(), owner, id: id.clone(), purpose: purpose.to_owned() };

@@ -39,7 +39,12 @@ impl Names {
     }
 
     /// Changes what `mask` names of a record.
-    pub async fn update(&self, namespace: &Namespace, update: Record, mask: &[String]) -> Result<Record, Error> {
+    pub async fn update(
+        &self,
+        namespace: &Namespace,
+        update: Record,
+        mask: &[String],
+    ) -> Result<Record, Error> {
         let put = self.store.update(namespace, update, mask).await?;
         self.hold(namespace, put).await.map(|put| put.record)
     }
@@ -60,7 +65,12 @@ impl Names {
     }
 
     /// Removes a record.
-    pub async fn delete(&self, namespace: &Namespace, name: &str, expected: Option<&Digest>) -> Result<Record, Error> {
+    pub async fn delete(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        expected: Option<&Digest>,
+    ) -> Result<Record, Error> {
         let record = self.store.delete(namespace, name, expected).await?;
         self.events.publish(namespace, "/images/delete", &ImageDelete { name: name.to_owned() });
         Ok(record)
@@ -95,7 +105,8 @@ impl Names {
     /// Collects garbage now; returns the bytes that it freed.
     pub async fn collect(&self, namespace: &Namespace) -> Result<u64, Error> {
         let request = CollectRequest { namespace: namespace.to_string() };
-        let answer = self.peers.gc().collect(request).await.map_err(Error::peer("control", "collect garbage"))?;
+        let answer =
+            self.peers.gc().collect(request).await.map_err(Error::peer("control", "collect garbage"))?;
         Ok(answer.into_inner().freed_bytes)
     }
 

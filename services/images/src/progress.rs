@@ -81,7 +81,13 @@ impl Progress {
     /// Says that a layer is left alone for a while.
     pub fn retrying(&self, digest: &Digest, retry: Duration) {
         if retry >= Duration::from_secs(1) {
-            let _ = self.sender.try_send(Event::Layer { digest: digest.clone(), state: State::Retrying, current: 0, total: 0, retry });
+            let _ = self.sender.try_send(Event::Layer {
+                digest: digest.clone(),
+                state: State::Retrying,
+                current: 0,
+                total: 0,
+                retry,
+            });
         }
     }
 
@@ -95,7 +101,13 @@ impl Progress {
             }
             layer.told = Instant::now();
         }
-        let _ = self.sender.try_send(Event::Layer { digest: digest.clone(), state, current, total, retry: Duration::ZERO });
+        let _ = self.sender.try_send(Event::Layer {
+            digest: digest.clone(),
+            state,
+            current,
+            total,
+            retry: Duration::ZERO,
+        });
     }
 
     /// Whether a layer may enter a state: no state is entered twice, none after the end, and no extraction
@@ -109,7 +121,8 @@ impl Progress {
         };
         let allowed = match (layer.state, state) {
             (State::Complete | State::Exists, _) => false,
-            (State::Downloaded, State::Extracting | State::Complete) | (State::Extracting, State::Complete) => true,
+            (State::Downloaded, State::Extracting | State::Complete)
+            | (State::Extracting, State::Complete) => true,
             (State::Downloaded | State::Extracting, _) | (_, State::Extracting | State::Complete) => false,
             (from, to) => from != to,
         };
@@ -128,7 +141,18 @@ mod tests {
     async fn extraction_is_not_told_before_the_download() {
         let (progress, mut events) = Progress::channel();
         let digest = Digest::sha256(b"x");
-        for state in [State::Pulling, State::Downloading, State::Extracting, State::Complete, State::Downloading, State::Downloaded, State::Extracting, State::Downloading, State::Complete, State::Exists] {
+        for state in [
+            State::Pulling,
+            State::Downloading,
+            State::Extracting,
+            State::Complete,
+            State::Downloading,
+            State::Downloaded,
+            State::Extracting,
+            State::Downloading,
+            State::Complete,
+            State::Exists,
+        ] {
             progress.enter(&digest, state, 0, 0).await.expect("listening");
         }
         drop(progress);
@@ -136,7 +160,10 @@ mod tests {
         while let Some(Event::Layer { state, .. }) = events.recv().await {
             told.push(state);
         }
-        assert_eq!(told, [State::Pulling, State::Downloading, State::Downloaded, State::Extracting, State::Complete]);
+        assert_eq!(
+            told,
+            [State::Pulling, State::Downloading, State::Downloaded, State::Extracting, State::Complete]
+        );
     }
 
     #[tokio::test]

@@ -14,13 +14,15 @@ mod transfer;
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use gantry_api::ingest::Owner;
+use gantry_rpc::{Code, Coded};
 use gantry_types::{ChainId, Descriptor, Digest, Namespace, Platform, Reference};
 
 use crate::catalog::Catalog;
 use crate::content::Content;
 use crate::error::Error;
-use crate::lease::Leases;
+use crate::lease::{Lease, Leases};
 use crate::names::Names;
 use crate::progress::{Event, Progress, State};
 use crate::record::Record;
@@ -73,8 +75,12 @@ impl Puller {
     /// Pulls, and tells how it goes. Dropping the future stops it; what arrived is kept.
     pub async fn pull(&self, namespace: &Namespace, order: Order, progress: Progress) -> Result<(), Error> {
         let reference = &order.reference;
-        let repository =
-            self.remote.repository(reference.domain(), reference.path(), order.credentials.clone(), Access::Pull)?;
+        let repository = self.remote.repository(
+            reference.domain(),
+            reference.path(),
+            order.credentials.clone(),
+            Access::Pull,
+        )?;
         if !order.all_tags {
             let reference = reference.clone().with_default_tag();
             return self.pull_one(namespace, &order, &repository, &reference, &progress).await;
@@ -106,7 +112,6 @@ impl Puller {
         progress.tell(Event::Resolving { repository: reference.path().to_owned(), tag: wanted }).await?;
 
         let name = record_name(reference);
-        let snapshotter = order.snapshotter.as_deref().unwrap_or(self.catalog.snapshotter());
         let digest = target.digest.clone();
         let known = self.names.store().find(namespace, &name)?;
         let up_to_date = known.is_some_and(|record| record.target.digest == digest)
@@ -114,25 +119,54 @@ impl Puller {
         if !up_to_date {
             let lease = self.leases.begin(namespace, &format!("pull {name}")).await?;
             let sources = Sources { owner: lease.owner(), ..sources };
-            let platform = order.platform.clone().unwrap_or_else(Platform::host);
-            let plan = sources.plan(target, bytes, &platform, &reference.familiar()).await;
-            let plan = plan.map_err(|error| about(error, reference))?;
-            if let Some(wanted) = &order.platform
-                && wanted.rank(&plan.config.platform()).is_none()
-            {
-                return Err(Error::OtherPlatform { reference: reference.familiar(), wanted: wanted.clone() });
+            let brought = self.bring(sources, order, reference, (target, bytes), progress).await;
+            // What was interrupted is kept for the next pull. What is wrong would be wrong again: it may go.
+            let resumable = brought.as_ref().err().is_some_and(is_interruption);
+            if !resumable {
+                self.finish(namespace, lease, &name, brought.is_err()).await;
             }
-            plan.store(sources).await?;
-            self.bring_layers(sources, &plan, snapshotter, progress).await?;
-            unpack::keep(&self.content, lease.owner(), snapshotter, &plan.document, &plan.config).await?;
-            self.names.point(namespace, Record::new(name.clone(), plan.target.clone())).await?;
-            self.catalog.forget(namespace, &digest);
-            if let Err(error) = lease.finish().await {
-                tracing::warn!(image = name, %error, "a pull's lease stays until it expires");
-            }
+            brought?;
         }
         tracing::info!(image = name, %digest, up_to_date, "pulled");
         progress.tell(Event::Pulled { reference: reference.to_string(), digest, up_to_date }).await
+    }
+
+    /// Brings everything, and writes the name.
+    async fn bring(
+        &self,
+        sources: Sources<'_>,
+        order: &Order,
+        reference: &Reference,
+        (target, bytes): (Descriptor, Option<Bytes>),
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        let namespace = &sources.owner.namespace;
+        let snapshotter = order.snapshotter.as_deref().unwrap_or(self.catalog.snapshotter());
+        let platform = order.platform.clone().unwrap_or_else(Platform::host);
+        let plan = sources.plan(target, bytes, &platform, &reference.familiar()).await;
+        let plan = plan.map_err(|error| about(error, reference))?;
+        if let Some(wanted) = &order.platform
+            && wanted.rank(&plan.config.platform()).is_none()
+        {
+            return Err(Error::OtherPlatform { reference: reference.familiar(), wanted: wanted.clone() });
+        }
+        plan.store(sources).await?;
+        self.bring_layers(sources, &plan, snapshotter, progress).await?;
+        unpack::keep(&self.content, sources.owner, snapshotter, &plan.document, &plan.config).await?;
+        self.names.point(namespace, Record::new(record_name(reference), plan.target.clone())).await?;
+        self.catalog.forget(namespace, &plan.target.digest);
+        Ok(())
+    }
+
+    /// Ends a pull's lease; after a failure what it kept is freed. Neither can make the pull fail.
+    async fn finish(&self, namespace: &Namespace, lease: Lease, name: &str, failed: bool) {
+        let finished = match lease.finish().await {
+            Ok(()) if failed => self.names.collect(namespace).await.map(drop),
+            finished => finished,
+        };
+        if let Err(error) = finished {
+            tracing::warn!(image = name, %error, "what a pull kept stays until its lease expires");
+        }
     }
 
     /// Fetches and unpacks the layers, both at once.
@@ -146,20 +180,26 @@ impl Puller {
         let layers = &plan.document.layers;
         let diff_ids = &plan.config.rootfs.diff_ids;
         let chain = ChainId::all(diff_ids);
-        let mut transfers = Vec::new();
         let mut seen: HashSet<&Digest> = HashSet::new();
-        for (layer, chain_id) in layers.iter().zip(&chain) {
-            if !seen.insert(&layer.digest) {
-                continue;
-            }
-            let transfer = Transfer::open(sources, layer.clone()).await?;
-            let exists = transfer.is_present() && self.catalog.exists(&sources.owner.namespace, chain_id).await?;
+        let distinct: Vec<_> =
+            layers.iter().zip(&chain).filter(|(layer, _)| seen.insert(&layer.digest)).collect();
+        let transfers = distinct.iter().map(|(layer, _)| Transfer::open(sources, (*layer).clone()));
+        let transfers = futures::future::try_join_all(transfers).await?;
+        for ((layer, chain_id), transfer) in distinct.into_iter().zip(&transfers) {
+            let exists =
+                transfer.is_present() && self.catalog.exists(&sources.owner.namespace, chain_id).await?;
             let state = if exists { State::Exists } else { State::Pulling };
             progress.enter(&layer.digest, state, 0, layer.size).await?;
-            transfers.push(transfer);
         }
         let fetched = transfer::run_all(sources, transfers, self.remote.settings().connections, progress);
-        let unpacking = unpack::unpack(self.content.peers(), sources.owner, snapshotter, layers, diff_ids, Some(progress));
+        let unpacking = unpack::unpack(
+            self.content.peers(),
+            sources.owner,
+            snapshotter,
+            layers,
+            diff_ids,
+            Some(progress),
+        );
         tokio::pin!(fetched, unpacking);
         let early = tokio::select! {
             // Unpacking ends before the last byte is committed only when it fails.
@@ -172,14 +212,30 @@ impl Puller {
                 Ok(()) => {}
                 // Bytes that it had followed were thrown away and fetched anew: now they are all here.
                 Err(error) if is_aborted(&error) => {
-                    unpack::unpack(self.content.peers(), sources.owner, snapshotter, layers, diff_ids, Some(progress)).await?;
+                    unpack::unpack(
+                        self.content.peers(),
+                        sources.owner,
+                        snapshotter,
+                        layers,
+                        diff_ids,
+                        Some(progress),
+                    )
+                    .await?;
                 }
                 Err(error) => return Err(error),
             },
             Some(Ok(())) => fetched.await?,
             Some(Err(error)) if is_aborted(&error) => {
                 fetched.await?;
-                unpack::unpack(self.content.peers(), sources.owner, snapshotter, layers, diff_ids, Some(progress)).await?;
+                unpack::unpack(
+                    self.content.peers(),
+                    sources.owner,
+                    snapshotter,
+                    layers,
+                    diff_ids,
+                    Some(progress),
+                )
+                .await?;
             }
             Some(Err(error)) => return Err(error),
         }
@@ -187,10 +243,17 @@ impl Puller {
     }
 
     /// Whether everything of an image is here and unpacked.
-    async fn is_complete(&self, namespace: &Namespace, target: &Descriptor, wanted: Option<&Platform>) -> Result<bool, Error> {
+    async fn is_complete(
+        &self,
+        namespace: &Namespace,
+        target: &Descriptor,
+        wanted: Option<&Platform>,
+    ) -> Result<bool, Error> {
         let details = match self.catalog.details(namespace, target, wanted).await {
             Ok(details) => details,
-            Err(Error::Missing { .. } | Error::OtherPlatform { .. } | Error::NoPlatform { .. }) => return Ok(false),
+            Err(Error::Missing { .. } | Error::OtherPlatform { .. } | Error::NoPlatform { .. }) => {
+                return Ok(false);
+            }
             Err(error) => return Err(error),
         };
         let platform = wanted.cloned().unwrap_or_else(Platform::host);
@@ -216,6 +279,19 @@ fn record_name(reference: &Reference) -> String {
 
 fn about(error: Error, reference: &Reference) -> Error {
     error.of_image("pull", &reference.without_tag_or_digest().familiar(), &reference.familiar())
+}
+
+/// Whether a failure says nothing about the image: a registry or peer that went away, or a caller.
+fn is_interruption(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Code::Unavailable
+            | Code::Cancelled
+            | Code::DeadlineExceeded
+            | Code::Aborted
+            | Code::Internal
+            | Code::Unauthenticated
+    )
 }
 
 fn is_aborted(error: &Error) -> bool {

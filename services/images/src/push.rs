@@ -71,11 +71,20 @@ impl Pusher {
     }
 
     /// Pushes, and tells how it goes. Dropping the future stops it.
-    pub async fn push(&self, namespace: &Namespace, order: Order, events: mpsc::Sender<Event>) -> Result<(), Error> {
+    pub async fn push(
+        &self,
+        namespace: &Namespace,
+        order: Order,
+        events: mpsc::Sender<Event>,
+    ) -> Result<(), Error> {
         let reference = &order.reference;
         let tags = self.tags(namespace, reference)?;
-        let repository =
-            self.remote.repository(reference.domain(), reference.path(), order.credentials.clone(), Access::Push)?;
+        let repository = self.remote.repository(
+            reference.domain(),
+            reference.path(),
+            order.credentials.clone(),
+            Access::Push,
+        )?;
         let mut prepared = Vec::new();
         for (tag, target) in tags {
             prepared.push((tag, self.spread(namespace, &target, order.platform.as_ref()).await?));
@@ -115,7 +124,12 @@ impl Pusher {
     }
 
     /// All that belongs to `target`. An index of which not everything is here shrinks to one platform's manifest.
-    async fn spread(&self, namespace: &Namespace, target: &Descriptor, wanted: Option<&Platform>) -> Result<Cargo, Error> {
+    async fn spread(
+        &self,
+        namespace: &Namespace,
+        target: &Descriptor,
+        wanted: Option<&Platform>,
+    ) -> Result<Cargo, Error> {
         if wanted.is_none()
             && let Some(cargo) = Cargo::gather(&self.content, namespace, target, Gaps::Refuse).await?
         {
@@ -123,7 +137,10 @@ impl Pusher {
         }
         let manifest = self.catalog.details(namespace, target, wanted).await?.manifest.clone();
         let cargo = Cargo::gather(&self.content, namespace, &manifest, Gaps::Refuse).await?;
-        cargo.ok_or_else(|| Error::Missing { digest: manifest.digest.clone(), image: target.digest.to_string() })
+        cargo.ok_or_else(|| Error::Missing {
+            digest: manifest.digest.clone(),
+            image: target.digest.to_string(),
+        })
     }
 
     async fn ship(
@@ -134,9 +151,14 @@ impl Pusher {
         cargo: Cargo,
         events: &mpsc::Sender<Event>,
     ) -> Result<(), Error> {
-        let layers: HashSet<&Digest> =
-            cargo.blobs.iter().filter(|blob| media_type::is_layer(&blob.media_type)).map(|blob| &blob.digest).collect();
-        let voice = |digest: &Digest| Voice { events, digest: digest.clone(), silent: !layers.contains(digest) };
+        let layers: HashSet<&Digest> = cargo
+            .blobs
+            .iter()
+            .filter(|blob| media_type::is_layer(&blob.media_type))
+            .map(|blob| &blob.digest)
+            .collect();
+        let voice =
+            |digest: &Digest| Voice { events, digest: digest.clone(), silent: !layers.contains(digest) };
         for blob in &cargo.blobs {
             voice(&blob.digest).say(State::Preparing, 0, blob.size, "").await?;
         }
@@ -181,7 +203,10 @@ impl Pusher {
         let info = self.content.info(namespace, digest).await?.ok_or_else(missing)?;
         let (label, _) = origin_label(repository);
         for source in info.labels.get(&label).map(String::as_str).unwrap_or_default().split(',') {
-            if !source.is_empty() && source != repository.path() && repository.mount(digest, source).await? == Mounted::Yes {
+            if !source.is_empty()
+                && source != repository.path()
+                && repository.mount(digest, source).await? == Mounted::Yes
+            {
                 self.remember(namespace, repository, digest).await;
                 return voice.say(State::Mounted, size, size, source).await;
             }
@@ -239,7 +264,13 @@ impl Voice<'_> {
         if self.silent {
             return Ok(());
         }
-        let event = Event::Layer { digest: self.digest.clone(), state, current, total, mounted_from: from.to_owned() };
+        let event = Event::Layer {
+            digest: self.digest.clone(),
+            state,
+            current,
+            total,
+            mounted_from: from.to_owned(),
+        };
         tell(self.events, event).await
     }
 }

@@ -70,7 +70,9 @@ impl Fields for Record {
             ("target", [field]) if field == "digest" => Some(Cow::Borrowed(self.target.digest.as_str())),
             ("target", [field]) if field == "mediatype" => Some(Cow::Borrowed(&self.target.media_type)),
             ("labels", _) => filter::label(&self.labels, rest),
-            ("annotations", _) => self.target.annotations.get(&rest.join(".")).map(|value| Cow::Borrowed(value.as_str())),
+            ("annotations", _) => {
+                self.target.annotations.get(&rest.join(".")).map(|value| Cow::Borrowed(value.as_str()))
+            }
             _ => None,
         }
     }
@@ -92,7 +94,9 @@ impl TryFrom<pb::Image> for Record {
     type Error = Error;
 
     fn try_from(image: pb::Image) -> Result<Self, Error> {
-        let target = image.target.ok_or_else(|| Error::Request(format!("image {:?}: a target is required", image.name)))?;
+        let target = image
+            .target
+            .ok_or_else(|| Error::Request(format!("image {:?}: a target is required", image.name)))?;
         Ok(Self {
             name: image.name,
             target: read_descriptor(target)?,
@@ -120,8 +124,9 @@ pub fn descriptor(descriptor: &Descriptor) -> types::Descriptor {
 
 /// A descriptor off the wire.
 pub fn read_descriptor(descriptor: types::Descriptor) -> Result<Descriptor, Error> {
-    let size = u64::try_from(descriptor.size)
-        .map_err(|_| Error::Request(format!("{} has the impossible size {}", descriptor.digest, descriptor.size)))?;
+    let size = u64::try_from(descriptor.size).map_err(|_| {
+        Error::Request(format!("{} has the impossible size {}", descriptor.digest, descriptor.size))
+    })?;
     Ok(Descriptor {
         media_type: descriptor.media_type,
         digest: descriptor.digest.parse()?,

@@ -136,6 +136,11 @@ impl Repository {
         Self { also_read: Some(path.to_owned()), ..self.clone() }
     }
 
+    /// The same repository with a retry budget of its own: what one blob suffers is not to cost another's chances.
+    fn afresh(&self) -> Self {
+        Self { budget: Budget::new(self.settings.retries), ..self.clone() }
+    }
+
     fn scopes(&self) -> Vec<String> {
         let mut scopes = vec![format!("repository:{}:{}", self.path, self.access.actions())];
         scopes.extend(self.also_read.iter().map(|path| format!("repository:{path}:pull")));

@@ -56,11 +56,18 @@ impl Remover {
     }
 
     /// Removes what `text` names.
-    pub async fn remove(&self, namespace: &Namespace, text: &str, force: Force, uses: &[Use]) -> Result<Removed, Error> {
+    pub async fn remove(
+        &self,
+        namespace: &Namespace,
+        text: &str,
+        force: Force,
+        uses: &[Use],
+    ) -> Result<Removed, Error> {
         let found = self.catalog.find(namespace, text)?;
         let mut removed = match &found.by_name {
             Some(record) => {
-                let others = found.records.iter().any(|other| other.name != record.name && !other.is_dangling());
+                let others =
+                    found.records.iter().any(|other| other.name != record.name && !other.is_dangling());
                 match others {
                     true => self.untag(namespace, &found, &[record.name.clone()], false, false).await?,
                     false => {
@@ -84,7 +91,12 @@ impl Remover {
     }
 
     /// Removes all images that no container uses and that pass the filters; by default those without a name.
-    pub async fn prune(&self, namespace: &Namespace, mut filters: Filters, uses: &[Use]) -> Result<Removed, Error> {
+    pub async fn prune(
+        &self,
+        namespace: &Namespace,
+        mut filters: Filters,
+        uses: &[Use],
+    ) -> Result<Removed, Error> {
         // `dangling=false` means: those with a name, too.
         let only_dangling = filters.dangling.take().unwrap_or(true);
         filters.dangling = only_dangling.then_some(true);
@@ -95,7 +107,8 @@ impl Remover {
             }
             let details = self.catalog.details(namespace, &found.target, None).await.ok();
             let labels = details.as_ref().map(|details| details.config.labels()).unwrap_or_default();
-            let created = details.as_ref().and_then(|details| moments::created(details.config.created.as_deref()));
+            let created =
+                details.as_ref().and_then(|details| moments::created(details.config.created.as_deref()));
             if !filters.pass(&Subject { found: &found, labels: &labels, created }) {
                 continue;
             }
@@ -122,7 +135,10 @@ impl Remover {
         let mut removed = Removed::default();
         if used {
             // Before the names go: at no moment is the image without a root.
-            let kept = crate::record::Record::new(crate::record::Record::dangling_name(&found.target), found.target.clone());
+            let kept = crate::record::Record::new(
+                crate::record::Record::dangling_name(&found.target),
+                found.target.clone(),
+            );
             match self.names.create(namespace, kept).await {
                 Ok(_) | Err(Error::RecordExists(_)) => {}
                 Err(error) => return Err(error),
@@ -167,7 +183,9 @@ fn familiar(name: &str) -> String {
 /// The containers that use an image.
 fn using<'a>(found: &Found, uses: &'a [Use]) -> Vec<&'a Use> {
     let digest = found.target.digest.as_str();
-    uses.iter().filter(|used| used.image == digest || (used.image.is_empty() && used.reference.contains(digest))).collect()
+    uses.iter()
+        .filter(|used| used.image == digest || (used.image.is_empty() && used.reference.contains(digest)))
+        .collect()
 }
 
 fn refuse_name(found: &Found, name: &str, force: Force, using: &[&Use]) -> Result<(), Error> {
@@ -196,14 +214,16 @@ fn refuse_id(found: &Found, force: Force, using: &[&Use]) -> Result<(), Error> {
     if force == Force::Yes {
         return Ok(());
     }
-    let repositories: std::collections::BTreeSet<String> = found.references().map(|reference| reference.name()).collect();
+    let repositories: std::collections::BTreeSet<String> =
+        found.references().map(|reference| reference.name()).collect();
     if repositories.len() > 1 {
         return refuse("(must be forced) - image is referenced in multiple repositories".into());
     }
     match using.first() {
-        Some(stopped) => {
-            refuse(format!("(must be forced) - image is being used by stopped container {}", short(&stopped.container)))
-        }
+        Some(stopped) => refuse(format!(
+            "(must be forced) - image is being used by stopped container {}",
+            short(&stopped.container)
+        )),
         None => Ok(()),
     }
 }

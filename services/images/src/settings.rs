@@ -35,7 +35,8 @@ impl Settings {
     /// The registry client's part, checked; certificates are also looked for in `own`.
     pub fn remote(&self, own: &Path) -> Result<remote::Settings, Error> {
         let defaults = remote::Settings::default();
-        let mut certificate_directories = self.certificates.clone().unwrap_or(defaults.certificate_directories);
+        let mut certificate_directories =
+            self.certificates.clone().unwrap_or(defaults.certificate_directories);
         certificate_directories.push(own.join("certs.d"));
         let seconds = |what, value: Option<u64>, default| match value {
             None => Ok(default),

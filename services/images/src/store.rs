@@ -136,7 +136,12 @@ impl Store {
     }
 
     /// Removes a record; when `expected` is given, only if it points there.
-    pub async fn delete(&self, namespace: &Namespace, name: &str, expected: Option<&Digest>) -> Result<Record, Error> {
+    pub async fn delete(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        expected: Option<&Digest>,
+    ) -> Result<Record, Error> {
         let guard = self.lock(namespace, name).await;
         let record = self.get(namespace, name)?;
         if let Some(expected) = expected
@@ -157,7 +162,8 @@ impl Store {
     /// Whether a record was created, changed or touched after `mark`. Everything was, before this process knew.
     pub fn touched_since(&self, namespace: &Namespace, name: &str, mark: u64) -> bool {
         let stamps = self.stamps.lock().expect("no holder of this lock panics");
-        mark <= self.started || stamps.get(&(namespace.clone(), name.to_owned())).is_some_and(|stamp| *stamp >= mark)
+        mark <= self.started
+            || stamps.get(&(namespace.clone(), name.to_owned())).is_some_and(|stamp| *stamp >= mark)
     }
 
     /// A mark of now, for [`Store::touched_since`].
@@ -175,7 +181,12 @@ impl Store {
         self.locks.lock((namespace.clone(), name.to_owned())).await
     }
 
-    async fn write(&self, namespace: &Namespace, record: Record, _guard: &KeyedGuard<Key>) -> Result<Record, Error> {
+    async fn write(
+        &self,
+        namespace: &Namespace,
+        record: Record,
+        _guard: &KeyedGuard<Key>,
+    ) -> Result<Record, Error> {
         self.stamp(namespace, &record.name);
         let mut batch = self.database.batch();
         batch.put(&self.images, &(namespace.clone(), record.name.clone()), &record.clone().into());
@@ -203,7 +214,10 @@ fn apply(record: &mut Record, update: &Record, path: &str) -> Result<(), Error> 
         "annotations" => record.target.annotations = update.target.annotations.clone(),
         _ => {
             let Some(key) = path.strip_prefix("annotations.") else {
-                return Err(Error::Request(format!("cannot update field {path:?} of image {:?}", record.name)));
+                return Err(Error::Request(format!(
+                    "cannot update field {path:?} of image {:?}",
+                    record.name
+                )));
             };
             let mut annotations = Labels::from(std::mem::take(&mut record.target.annotations));
             annotations.apply_path(&update.target.annotations.clone().into(), &format!("labels.{key}"));
@@ -250,7 +264,10 @@ mod tests {
         store.create(&moby, first).await.expect("free");
         let mut update = record("a", "2");
         update.labels = [("x", "9")].into();
-        let put = store.update(&moby, update.clone(), &["labels.x".into(), "labels.y".into()]).await.expect("there");
+        let put = store
+            .update(&moby, update.clone(), &["labels.x".into(), "labels.y".into()])
+            .await
+            .expect("there");
         assert_eq!(put.record.labels, [("x", "9")].into());
         assert_eq!(put.record.target, record("a", "1").target);
         let put = store.update(&moby, update.clone(), &["target".into()]).await.expect("there");

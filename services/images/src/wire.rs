@@ -35,9 +35,15 @@ pub fn platform_message(platform: &Platform) -> types::Platform {
 /// The credentials of a request, the most specific first.
 pub fn credentials(auth: Option<pb::Auth>) -> Credentials {
     match auth.unwrap_or_default() {
-        pb::Auth { registry_token, .. } if !registry_token.is_empty() => Credentials::RegistryToken(registry_token),
-        pb::Auth { identity_token, .. } if !identity_token.is_empty() => Credentials::IdentityToken(identity_token),
-        pb::Auth { username, password, .. } if !username.is_empty() => Credentials::Basic { username, password },
+        pb::Auth { registry_token, .. } if !registry_token.is_empty() => {
+            Credentials::RegistryToken(registry_token)
+        }
+        pb::Auth { identity_token, .. } if !identity_token.is_empty() => {
+            Credentials::IdentityToken(identity_token)
+        }
+        pb::Auth { username, password, .. } if !username.is_empty() => {
+            Credentials::Basic { username, password }
+        }
         _ => Credentials::Anonymous,
     }
 }
@@ -57,7 +63,8 @@ pub fn image(found: &Found, details: &Details, unpacked: &Unpacked) -> pb::Image
     let unpacked_size: u64 = unpacked.sizes.iter().flatten().sum();
     let arrived = found.records.iter().map(|record| record.created).min();
     let created = moments::created(config.created.as_deref()).or(arrived).unwrap_or(SystemTime::UNIX_EPOCH);
-    let tagged = found.records.iter().filter(|record| !record.is_dangling()).map(|record| record.updated).max();
+    let tagged =
+        found.records.iter().filter(|record| !record.is_dangling()).map(|record| record.updated).max();
     pb::Image {
         id: found.target.digest.to_string(),
         target: Some(record::descriptor(&found.target)),

@@ -87,7 +87,12 @@ fn tie(desk: &Desk, owner: &Owner, descriptor: &Descriptor, depth: usize) -> Res
 }
 
 /// Unpacks the layers, and tells how far each is.
-fn extract(desk: &Desk, owner: &Owner, layers: &[Descriptor], diff_ids: &[gantry_types::DiffId]) -> Result<(), Error> {
+fn extract(
+    desk: &Desk,
+    owner: &Owner,
+    layers: &[Descriptor],
+    diff_ids: &[gantry_types::DiffId],
+) -> Result<(), Error> {
     let catalog = &desk.archives.catalog;
     let mut fresh = HashSet::new();
     for (layer, chain_id) in layers.iter().zip(ChainId::all(diff_ids)) {
@@ -103,7 +108,8 @@ fn extract(desk: &Desk, owner: &Owner, layers: &[Descriptor], diff_ids: &[gantry
             }
         }
         let peers = desk.archives.content.peers();
-        let result = unpack::unpack(peers, owner, catalog.snapshotter(), layers, diff_ids, Some(&progress)).await;
+        let result =
+            unpack::unpack(peers, owner, catalog.snapshotter(), layers, diff_ids, Some(&progress)).await;
         drop(progress);
         result
     };

@@ -126,7 +126,10 @@ fn pairs(text: &str) -> Option<Vec<(String, String)>> {
         let (key, value) = text.split_once(char::is_whitespace)?;
         return Some(vec![(key.to_owned(), value.trim().to_owned())]);
     }
-    words.into_iter().map(|word| word.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))).collect()
+    words
+        .into_iter()
+        .map(|word| word.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .collect()
 }
 
 /// Splits at blanks outside of quotes, and takes quotes and backslashes away.
@@ -184,7 +187,10 @@ mod tests {
                 "WorkingDir": "/srv/app", "StopSignal": "SIGQUIT",
             })
         );
-        assert_eq!(applied(&["ENTRYPOINT run this"]).expect("valid"), json!({"Entrypoint": ["/bin/sh", "-c", "run this"]}));
+        assert_eq!(
+            applied(&["ENTRYPOINT run this"]).expect("valid"),
+            json!({"Entrypoint": ["/bin/sh", "-c", "run this"]})
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io::{self, BufReader, Read};
 use std::sync::mpsc;
 
 use chrono::{SecondsFormat, Utc};
+use gantry_api::ingest::Owner;
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{Algorithm, Descriptor, DiffId, Digest, Platform, Reference, media_type};
 use serde_json::{Map, Value, json};
@@ -43,9 +44,11 @@ impl Order {
 /// Reads the tar off the socket, stores it as it comes, and makes the image.
 pub fn import(desk: &Desk, order: &Order) -> Result<(), Error> {
     let purpose = format!("import {}", order.reference.as_ref().map(ToString::to_string).unwrap_or_default());
-    let lease = desk.wait(desk.archives.leases.begin(&desk.namespace, &purpose))?;
-    let (layer, diff_id) = receive(desk, lease.owner())?;
+    desk.leased(&purpose, |owner| make(desk, owner, order))
+}
 
+fn make(desk: &Desk, owner: &Owner, order: &Order) -> Result<(), Error> {
+    let (layer, diff_id) = receive(desk, owner)?;
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Nanos, true);
     let comment = if order.message.is_empty() { "Imported from -" } else { &order.message };
     let mut config = json!({
@@ -64,18 +67,22 @@ pub fn import(desk: &Desk, order: &Order) -> Result<(), Error> {
     let config = Descriptor::new(media_type::OCI_CONFIG, digest.clone(), bytes.len() as u64);
     let content = &desk.archives.content;
     let reference = format!("config-{digest}");
-    desk.wait(content.write(lease.owner(), &reference, &digest, bytes.into(), Default::default()))?;
+    desk.wait(content.write(owner, &reference, &digest, bytes.into(), Default::default()))?;
 
-    let manifest =
-        Manifest { schema_version: 2, media_type: Some(media_type::OCI_MANIFEST.into()), config, layers: vec![layer] };
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: Some(media_type::OCI_MANIFEST.into()),
+        config,
+        layers: vec![layer],
+    };
     let bytes = serde_json::to_vec(&manifest).expect("a manifest of our own serialises");
     let digest = Digest::sha256(&bytes);
     let target = Descriptor::new(media_type::OCI_MANIFEST, digest.clone(), bytes.len() as u64);
     let reference = format!("manifest-{digest}");
-    desk.wait(content.write(lease.owner(), &reference, &digest, bytes.into(), Default::default()))?;
+    desk.wait(content.write(owner, &reference, &digest, bytes.into(), Default::default()))?;
 
     let adopted = Adopted { target, name: order.reference.as_ref().map(ToString::to_string) };
-    adopt(desk, lease.owner(), &adopted, None)?;
+    adopt(desk, owner, &adopted, None)?;
     desk.tell(match &order.reference {
         Some(reference) => pb::archive_progress::Event::Loaded(reference.familiar()),
         None => pb::archive_progress::Event::LoadedId(digest.to_string()),
@@ -84,11 +91,11 @@ pub fn import(desk: &Desk, order: &Order) -> Result<(), Error> {
     if order.reference.is_some() {
         desk.tell(pb::archive_progress::Event::LoadedId(digest.to_string()))?;
     }
-    desk.wait(lease.finish())
+    Ok(())
 }
 
 /// Stores the layer as it is sent, and computes beside it what it is uncompressed.
-fn receive(desk: &Desk, owner: &gantry_api::ingest::Owner) -> Result<(Descriptor, DiffId), Error> {
+fn receive(desk: &Desk, owner: &Owner) -> Result<(Descriptor, DiffId), Error> {
     let mut reader = input::buffered(&desk.stream);
     let start = io::BufRead::fill_buf(&mut reader).map_err(|source| Error::Stream { op: "read", source })?;
     if start.is_empty() {
@@ -105,7 +112,8 @@ fn receive(desk: &Desk, owner: &gantry_api::ingest::Owner) -> Result<(Descriptor
         Form::Gzip | Form::Zstd => std::thread::scope(|scope| {
             // A second thread decompresses what the first one stores.
             let (sender, receiver) = mpsc::sync_channel::<Vec<u8>>(8);
-            let hashing = scope.spawn(move || diff_id_of(form, Chunks { receiver, chunk: Vec::new(), at: 0 }));
+            let hashing =
+                scope.spawn(move || diff_id_of(form, Chunks { receiver, chunk: Vec::new(), at: 0 }));
             let stored = desk.store(owner, &reference, 0, None, &mut Tee { reader: &mut reader, sender });
             let diff_id = hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             Ok::<_, Error>((stored?, diff_id?))

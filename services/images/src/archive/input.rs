@@ -26,7 +26,9 @@ impl Form {
         match start {
             [0x1f, 0x8b, ..] => Ok(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Self::Zstd),
-            [b'B', b'Z', b'h', ..] => Err(Error::Archive("bzip2 is not supported; use gzip, zstd or none".into())),
+            [b'B', b'Z', b'h', ..] => {
+                Err(Error::Archive("bzip2 is not supported; use gzip, zstd or none".into()))
+            }
             [0xfd, b'7', b'z', b'X', b'Z', ..] => {
                 Err(Error::Archive("xz is not supported; use gzip, zstd or none".into()))
             }
@@ -54,9 +56,10 @@ pub fn decoder<'a, R: BufRead + 'a>(form: Form, reader: R) -> Result<Box<dyn Rea
     Ok(match form {
         Form::Plain => Box::new(reader),
         Form::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
-        Form::Zstd => {
-            Box::new(zstd::stream::read::Decoder::with_buffer(reader).map_err(|source| Error::Stream { op: "read", source })?)
-        }
+        Form::Zstd => Box::new(
+            zstd::stream::read::Decoder::with_buffer(reader)
+                .map_err(|source| Error::Stream { op: "read", source })?,
+        ),
     })
 }
 
@@ -87,7 +90,10 @@ impl Desk {
                     return Ok(Stored { digest, size });
                 }
                 // Another load has the same blob: it is done soon.
-                Err(status) if status.code() == Code::Unavailable && self.wait(self.archives.content.is_locked(owner, reference)) => {
+                Err(status)
+                    if status.code() == Code::Unavailable
+                        && self.wait(self.archives.content.is_locked(owner, reference)) =>
+                {
                     std::thread::sleep(std::time::Duration::from_millis(50));
                 }
                 Err(status) => return Err(Error::peer("content", "begin a blob")(status)),
@@ -106,7 +112,12 @@ impl Desk {
         }
     }
 
-    fn fill(&self, writer: &mut Writer, expected: Option<&Digest>, reader: &mut dyn Read) -> Result<Stored, Error> {
+    fn fill(
+        &self,
+        writer: &mut Writer,
+        expected: Option<&Digest>,
+        reader: &mut dyn Read,
+    ) -> Result<Stored, Error> {
         let mut hasher = expected.is_none().then(|| Algorithm::Sha256.hasher());
         let mut buffer = vec![0; PORTION];
         let mut offset = 0;

@@ -50,20 +50,23 @@ struct DockerManifest {
 /// Reads an archive off the socket and makes images of it.
 pub fn load(desk: &Desk, request: &pb::data_request::Load) -> Result<(), Error> {
     let wanted = wire::platform(&request.platform)?;
-    let lease = desk.wait(desk.archives.leases.begin(&desk.namespace, "load"))?;
-    let contents = receive(desk, lease.owner())?;
-    let images = contents.images(desk, lease.owner())?;
-    if images.is_empty() {
-        return Err(Error::Archive("it holds no image: neither index.json nor manifest.json names one".into()));
-    }
-    for image in &images {
-        adopt(desk, lease.owner(), image, wanted.as_ref().filter(|wanted| **wanted != Platform::host()))?;
-        desk.tell(match &image.name {
-            Some(name) => pb::archive_progress::Event::Loaded(familiar(name)),
-            None => pb::archive_progress::Event::LoadedId(image.target.digest.to_string()),
-        })?;
-    }
-    desk.wait(lease.finish())
+    desk.leased("load", |owner| {
+        let contents = receive(desk, owner)?;
+        let images = contents.images(desk, owner)?;
+        if images.is_empty() {
+            return Err(Error::Archive(
+                "it holds no image: neither index.json nor manifest.json names one".into(),
+            ));
+        }
+        for image in &images {
+            adopt(desk, owner, image, wanted.as_ref().filter(|wanted| **wanted != Platform::host()))?;
+            desk.tell(match &image.name {
+                Some(name) => pb::archive_progress::Event::Loaded(familiar(name)),
+                None => pb::archive_progress::Event::LoadedId(image.target.digest.to_string()),
+            })?;
+        }
+        Ok(())
+    })
 }
 
 fn familiar(name: &str) -> String {
@@ -122,7 +125,9 @@ impl Contents {
         };
         if let Some(document) = document {
             if size > MAX_DOCUMENT {
-                return Err(Error::Archive(format!("{name} has {size} bytes, more than {MAX_DOCUMENT} are not accepted")));
+                return Err(Error::Archive(format!(
+                    "{name} has {size} bytes, more than {MAX_DOCUMENT} are not accepted"
+                )));
             }
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).map_err(|source| Error::Stream { op: "read", source })?;
@@ -165,7 +170,8 @@ impl Contents {
             }
             return Ok(images);
         };
-        let index: Index = serde_json::from_slice(bytes).map_err(|error| Error::Archive(format!("index.json: {error}")))?;
+        let index: Index =
+            serde_json::from_slice(bytes).map_err(|error| Error::Archive(format!("index.json: {error}")))?;
         let mut images: Vec<Adopted> = Vec::new();
         for entry in index.manifests.into_iter().filter(|entry| !entry.is_attestation()) {
             let mut target = entry.descriptor;
@@ -186,29 +192,39 @@ impl Contents {
     fn docker_manifests(&self) -> Result<Vec<DockerManifest>, Error> {
         match &self.manifest {
             None => Ok(Vec::new()),
-            Some(bytes) => {
-                serde_json::from_slice(bytes).map_err(|error| Error::Archive(format!("manifest.json: {error}")))
-            }
+            Some(bytes) => serde_json::from_slice(bytes)
+                .map_err(|error| Error::Archive(format!("manifest.json: {error}"))),
         }
     }
 
     /// The names that manifest.json gives to the image whose config is that of `target`.
-    fn names_by_config(&self, desk: &Desk, target: &Descriptor, docker: &[DockerManifest]) -> Result<Vec<String>, Error> {
+    fn names_by_config(
+        &self,
+        desk: &Desk,
+        target: &Descriptor,
+        docker: &[DockerManifest],
+    ) -> Result<Vec<String>, Error> {
         if docker.is_empty() || media_type::is_index(&target.media_type) {
             return Ok(Vec::new());
         }
         let content = &desk.archives.content;
-        let bytes = desk.wait(content.read(&desk.namespace, &target.digest, crate::remote::MANIFEST_LIMIT as u64))?;
+        let bytes =
+            desk.wait(content.read(&desk.namespace, &target.digest, crate::remote::MANIFEST_LIMIT as u64))?;
         let Some(bytes) = bytes else { return Ok(Vec::new()) };
         let config = document::any_manifest(target, &bytes)?.config.digest;
-        let same = docker.iter().filter(|manifest| blob_digest(&clean(manifest.config.as_bytes())).as_ref() == Some(&config));
+        let same = docker
+            .iter()
+            .filter(|manifest| blob_digest(&clean(manifest.config.as_bytes())).as_ref() == Some(&config));
         same.flat_map(|manifest| manifest.repo_tags.iter().flatten()).map(|tag| canonical(tag)).collect()
     }
 
     /// Makes an OCI manifest of an image in Docker's old form.
     fn convert(&self, desk: &Desk, owner: &Owner, docker: &DockerManifest) -> Result<Vec<Adopted>, Error> {
         if docker.layers.len() > MAX_LAYERS {
-            return Err(Error::Archive(format!("an image in it has {} layers, more than {MAX_LAYERS}", docker.layers.len())));
+            return Err(Error::Archive(format!(
+                "an image in it has {} layers, more than {MAX_LAYERS}",
+                docker.layers.len()
+            )));
         }
         let config = self.file(&docker.config)?;
         let mut layers = Vec::new();
@@ -228,7 +244,8 @@ impl Contents {
         let content = &desk.archives.content;
         let reference = format!("manifest-{digest}");
         desk.wait(content.write(owner, &reference, &digest, bytes.into(), Default::default()))?;
-        let names = docker.repo_tags.iter().flatten().map(|tag| canonical(tag)).collect::<Result<Vec<_>, _>>()?;
+        let names =
+            docker.repo_tags.iter().flatten().map(|tag| canonical(tag)).collect::<Result<Vec<_>, _>>()?;
         if names.is_empty() {
             return Ok(vec![Adopted { target, name: None }]);
         }
@@ -242,7 +259,8 @@ fn layer_type(desk: &Desk, layer: &Stored) -> Result<&'static str, Error> {
     let missing = || Error::Missing { digest: layer.digest.clone(), image: "the archive".into() };
     let (mut file, _) = opened.ok_or_else(missing)?;
     let mut start = [0; 6];
-    let length = file.read(&mut start).map_err(|source| crate::content::local("read", &layer.digest, source))?;
+    let length =
+        file.read(&mut start).map_err(|source| crate::content::local("read", &layer.digest, source))?;
     Ok(match Form::of(&start[..length])? {
         Form::Plain => media_type::OCI_LAYER,
         Form::Gzip => media_type::OCI_LAYER_GZIP,
@@ -299,15 +317,24 @@ mod tests {
         assert_eq!(clean(b"./blobs//sha256/x"), "blobs/sha256/x");
         assert_eq!(clean(b"../../etc/passwd"), "etc/passwd");
         assert_eq!(clean(b"/a/./b/../c"), "a/c");
-        assert_eq!(clean(&[parent("a/layer.tar").as_bytes(), b"/", b"../b/layer.tar"].concat()), "b/layer.tar");
+        assert_eq!(
+            clean(&[parent("a/layer.tar").as_bytes(), b"/", b"../b/layer.tar"].concat()),
+            "b/layer.tar"
+        );
     }
 
     #[test]
     fn only_whole_names_are_names() {
         let annotations = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
         let name = |key: &str, value: &str| name_of(&annotations(key, value));
-        assert_eq!(name("io.containerd.image.name", "docker.io/library/a:1").as_deref(), Some("docker.io/library/a:1"));
-        assert_eq!(name("org.opencontainers.image.ref.name", "a:1").as_deref(), Some("docker.io/library/a:1"));
+        assert_eq!(
+            name("io.containerd.image.name", "docker.io/library/a:1").as_deref(),
+            Some("docker.io/library/a:1")
+        );
+        assert_eq!(
+            name("org.opencontainers.image.ref.name", "a:1").as_deref(),
+            Some("docker.io/library/a:1")
+        );
         assert_eq!(name("org.opencontainers.image.ref.name", "latest"), None);
     }
 }

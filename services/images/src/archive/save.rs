@@ -39,7 +39,11 @@ struct DockerManifest {
 }
 
 /// Finds all that the archive will hold.
-pub async fn plan(archives: &Archives, namespace: &Namespace, request: &pb::data_request::Save) -> Result<Plan, Error> {
+pub async fn plan(
+    archives: &Archives,
+    namespace: &Namespace,
+    request: &pb::data_request::Save,
+) -> Result<Plan, Error> {
     let wanted = wire::platform(&request.platform)?;
     if request.references.is_empty() {
         return Err(Error::Request("at least one image has to be named".into()));
@@ -47,24 +51,32 @@ pub async fn plan(archives: &Archives, namespace: &Namespace, request: &pb::data
     let mut images: Vec<(Descriptor, BTreeSet<String>)> = Vec::new();
     for text in &request.references {
         for (target, name) in named(archives, namespace, text)? {
-            let at = images.iter().position(|(known, _)| known.digest == target.digest).unwrap_or_else(|| {
-                images.push((target, BTreeSet::new()));
-                images.len() - 1
-            });
+            let at =
+                images.iter().position(|(known, _)| known.digest == target.digest).unwrap_or_else(|| {
+                    images.push((target, BTreeSet::new()));
+                    images.len() - 1
+                });
             images[at].1.extend(name);
         }
     }
     let mut plan = Plan {
         documents: BTreeMap::new(),
         blobs: BTreeMap::new(),
-        index: Index { schema_version: 2, media_type: Some(media_type::OCI_INDEX.to_owned()), manifests: Vec::new() },
+        index: Index {
+            schema_version: 2,
+            media_type: Some(media_type::OCI_INDEX.to_owned()),
+            manifests: Vec::new(),
+        },
         manifests: Vec::new(),
     };
     for (target, names) in images {
         let details = archives.catalog.details(namespace, &target, wanted.as_ref()).await?;
         let root = if wanted.is_some() { &details.manifest } else { &target };
         let cargo = Cargo::gather(&archives.content, namespace, root, Gaps::Allow).await?;
-        let cargo = cargo.ok_or_else(|| Error::Missing { digest: root.digest.clone(), image: target.digest.to_string() })?;
+        let cargo = cargo.ok_or_else(|| Error::Missing {
+            digest: root.digest.clone(),
+            image: target.digest.to_string(),
+        })?;
         for document in cargo.documents {
             plan.documents.insert(document.descriptor.digest, document.bytes);
         }
@@ -72,7 +84,10 @@ pub async fn plan(archives: &Archives, namespace: &Namespace, request: &pb::data
         plan.index.manifests.extend(entries(root, &names));
         plan.manifests.push(DockerManifest {
             config: path(&details.document.config.digest),
-            repo_tags: names.iter().filter_map(|name| Some(name.parse::<Reference>().ok()?.familiar())).collect(),
+            repo_tags: names
+                .iter()
+                .filter_map(|name| Some(name.parse::<Reference>().ok()?.familiar()))
+                .collect(),
             layers: details.document.layers.iter().map(|layer| path(&layer.digest)).collect(),
         });
     }
@@ -80,7 +95,11 @@ pub async fn plan(archives: &Archives, namespace: &Namespace, request: &pb::data
 }
 
 /// The image that `text` names, and the name to save it under; a repository without a tag means all its tags.
-fn named(archives: &Archives, namespace: &Namespace, text: &str) -> Result<Vec<(Descriptor, Option<String>)>, Error> {
+fn named(
+    archives: &Archives,
+    namespace: &Namespace,
+    text: &str,
+) -> Result<Vec<(Descriptor, Option<String>)>, Error> {
     let found = archives.catalog.find(namespace, text);
     if let Ok(reference) = Reference::parse_normalized(text)
         && reference.tag().is_none()
@@ -99,20 +118,23 @@ fn named(archives: &Archives, namespace: &Namespace, text: &str) -> Result<Vec<(
     }
     let found = found?;
     let name = found.by_name.filter(|record| {
-        Reference::parse_normalized(&record.name).is_ok_and(|name| name.tag().is_some() && name.digest().is_none())
+        Reference::parse_normalized(&record.name)
+            .is_ok_and(|name| name.tag().is_some() && name.digest().is_none())
     });
     Ok(vec![(found.target, name.map(|record| record.name))])
 }
 
 /// The image's entries in the index: one per name, or one without.
 fn entries(target: &Descriptor, names: &BTreeSet<String>) -> Vec<Entry> {
-    let plain = Entry { descriptor: Descriptor { annotations: BTreeMap::new(), ..target.clone() }, platform: None };
+    let plain =
+        Entry { descriptor: Descriptor { annotations: BTreeMap::new(), ..target.clone() }, platform: None };
     if names.is_empty() {
         return vec![plain];
     }
     let entry = |name: &String| {
         let mut entry = plain.clone();
-        let tag = name.parse::<Reference>().ok().and_then(|name| name.tag().map(str::to_owned)).unwrap_or_default();
+        let tag =
+            name.parse::<Reference>().ok().and_then(|name| name.tag().map(str::to_owned)).unwrap_or_default();
         entry.descriptor.annotations.insert("io.containerd.image.name".into(), name.clone());
         entry.descriptor.annotations.insert("org.opencontainers.image.ref.name".into(), tag);
         entry
@@ -127,7 +149,8 @@ fn path(digest: &Digest) -> String {
 /// Writes the archive. An error in the middle leaves it without its end, which the reader notices.
 pub fn write(desk: &Desk, plan: &Plan) -> Result<(), Error> {
     let broke = |source: io::Error| Error::Stream { op: "written", source };
-    let json = |value: &dyn Fn() -> serde_json::Result<Vec<u8>>| value().map_err(io::Error::other).map_err(broke);
+    let json =
+        |value: &dyn Fn() -> serde_json::Result<Vec<u8>>| value().map_err(io::Error::other).map_err(broke);
     for (digest, bytes) in &plan.documents {
         put(desk, &path(digest), bytes).map_err(broke)?;
     }

@@ -83,8 +83,8 @@ impl Sources<'_> {
             }
             let index = document::index(&current.descriptor, &current.bytes)?;
             let entry = document::ranked(&index, wanted).first().map(|entry| entry.descriptor.clone());
-            let entry =
-                entry.ok_or_else(|| Error::NoPlatform { reference: name.to_owned(), wanted: wanted.clone() })?;
+            let entry = entry
+                .ok_or_else(|| Error::NoPlatform { reference: name.to_owned(), wanted: wanted.clone() })?;
             let at = index.manifests.iter().position(|known| known.descriptor == entry).unwrap_or_default();
             current.labels.insert(format!("containerd.io/gc.ref.content.m.{at}"), entry.digest.to_string());
             indexes.push(current);
@@ -92,7 +92,9 @@ impl Sources<'_> {
         }
         let mut manifest = current;
         let document = document::manifest(&manifest.descriptor, &manifest.bytes)?;
-        manifest.labels.insert("containerd.io/gc.ref.content.config".into(), document.config.digest.to_string());
+        manifest
+            .labels
+            .insert("containerd.io/gc.ref.content.config".into(), document.config.digest.to_string());
         for (at, layer) in document.layers.iter().enumerate() {
             manifest.labels.insert(format!("containerd.io/gc.ref.content.l.{at}"), layer.digest.to_string());
         }
@@ -114,7 +116,11 @@ impl Sources<'_> {
         };
         // A HEAD without a length resolves to size 0: the bytes know better, their digest is proved.
         if descriptor.size != bytes.len() as u64 && descriptor.size != 0 {
-            return Err(Error::WrongSize { digest: digest.clone(), expected: descriptor.size, found: bytes.len() as u64 });
+            return Err(Error::WrongSize {
+                digest: digest.clone(),
+                expected: descriptor.size,
+                found: bytes.len() as u64,
+            });
         }
         let descriptor = Descriptor { size: bytes.len() as u64, ..descriptor.clone() };
         Ok(Document { descriptor, bytes, labels: HashMap::new() })
@@ -132,7 +138,11 @@ impl Sources<'_> {
         }
         let found = Digest::sha256(&bytes);
         if found != descriptor.digest {
-            return Err(Error::WrongDigest { what: "config".into(), expected: descriptor.digest.clone(), found });
+            return Err(Error::WrongDigest {
+                what: "config".into(),
+                expected: descriptor.digest.clone(),
+                found,
+            });
         }
         Ok(bytes.into())
     }
@@ -147,7 +157,8 @@ impl Plan {
         content.write(owner, &format!("config-{config}"), config, self.config_json.clone(), origin()).await?;
         for document in std::iter::once(&self.manifest).chain(self.indexes.iter().rev()) {
             let digest = &document.descriptor.digest;
-            let kind = if media_type::is_index(&document.descriptor.media_type) { "index" } else { "manifest" };
+            let kind =
+                if media_type::is_index(&document.descriptor.media_type) { "index" } else { "manifest" };
             let labels = document.labels.clone().into_iter().chain(origin()).collect();
             content.write(owner, &format!("{kind}-{digest}"), digest, document.bytes.clone(), labels).await?;
         }

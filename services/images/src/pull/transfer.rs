@@ -40,6 +40,8 @@ enum Opened {
 
 /// Bytes are written, and told of, in portions of this size.
 const PORTION: usize = 1 << 20;
+/// Smaller portions are written when nothing comes for that long.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long a follower hears nothing before it looks whether the writer is gone.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -92,7 +94,8 @@ pub async fn run_all(
 async fn open(sources: Sources<'_>, descriptor: &Descriptor) -> Result<Opened, Error> {
     let Sources { content, owner, .. } = sources;
     let reference = layer_ref(&descriptor.digest);
-    let opened = Writer::open(content.peers(), owner, &reference, descriptor.size, Some(&descriptor.digest)).await;
+    let opened =
+        Writer::open(content.peers(), owner, &reference, descriptor.size, Some(&descriptor.digest)).await;
     match opened {
         Ok(writer) => Ok(Opened::Mine(writer)),
         Err(status) if status.code() == Code::AlreadyExists => Ok(Opened::Present),
@@ -178,7 +181,20 @@ async fn copy(
     let mut portion = Vec::new();
     let mut length = 0;
     loop {
-        let piece = body.next_with(&mut |pause| progress.retrying(digest, pause)).await;
+        let piece = {
+            let mut waited = |pause| progress.retrying(digest, pause);
+            let mut next = std::pin::pin!(body.next_with(&mut waited));
+            loop {
+                tokio::select! {
+                    piece = &mut next => break piece,
+                    // A registry that pauses does not keep from the disk what it sent before.
+                    () = tokio::time::sleep(PAUSE), if length > 0 => {
+                        write(writer, digest, std::mem::take(&mut portion)).await?;
+                        length = 0;
+                    }
+                }
+            }
+        };
         // What arrived before a failure is kept: the next pull goes on from there.
         let ended = !matches!(piece, Ok(Some(_)));
         if let Ok(Some(bytes)) = &piece {
@@ -213,7 +229,11 @@ async fn write(writer: &mut Writer, digest: &Digest, portion: Vec<Bytes>) -> Res
 }
 
 /// Says of each blob what it is uncompressed, once that is proved.
-pub async fn label_diff_ids(sources: Sources<'_>, layers: &[Descriptor], diff_ids: &[DiffId]) -> Result<(), Error> {
+pub async fn label_diff_ids(
+    sources: Sources<'_>,
+    layers: &[Descriptor],
+    diff_ids: &[DiffId],
+) -> Result<(), Error> {
     let labelled: FuturesUnordered<_> = layers
         .iter()
         .zip(diff_ids)

@@ -156,7 +156,10 @@ impl Authorisation {
             true => endpoint.client.clone(),
             false => {
                 let insecure = endpoint.remote.settings().may_be_insecure(&authority);
-                endpoint.remote.client(&authority, insecure).map_err(|error| Reason::Protocol(error.to_string()))?
+                endpoint
+                    .remote
+                    .client(&authority, insecure)
+                    .map_err(|error| Reason::Protocol(error.to_string()))?
             }
         };
         let wanted = wanted_scopes(asked, scopes);
@@ -181,7 +184,10 @@ impl Authorisation {
 impl State {
     fn valid(&self, scopes: &[String]) -> Option<&Token> {
         let now = Instant::now();
-        self.tokens.iter().find(|(known, token)| known == scopes && token.expires > now).map(|(_, token)| token)
+        self.tokens
+            .iter()
+            .find(|(known, token)| known == scopes && token.expires > now)
+            .map(|(_, token)| token)
     }
 }
 
@@ -252,7 +258,10 @@ async fn read_token(request: RequestBuilder) -> Result<Token, Reason> {
     let token = if answer.token.is_empty() { answer.access_token } else { answer.token };
     let header = secret(format!("Bearer {token}")).filter(|_| !token.is_empty());
     let header = header.ok_or_else(|| Reason::Protocol("the token server gave no token".into()))?;
-    let life = answer.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs).clamp(DEFAULT_LIFE, Duration::from_secs(86_400));
+    let life = answer
+        .expires_in
+        .map_or(DEFAULT_LIFE, Duration::from_secs)
+        .clamp(DEFAULT_LIFE, Duration::from_secs(86_400));
     Ok(Token { header, expires: asked + life - MARGIN })
 }
 
@@ -304,6 +313,9 @@ mod tests {
     fn queries_are_encoded() {
         let url = Url::parse("https://t/token?x=1").expect("an address");
         let url = get_url(url, Some("a b"), &["repository:a/b:pull,push".into()], Some("me&you"));
-        assert_eq!(url.as_str(), "https://t/token?x=1&scope=repository%3Aa%2Fb%3Apull%2Cpush&service=a+b&account=me%26you");
+        assert_eq!(
+            url.as_str(),
+            "https://t/token?x=1&scope=repository%3Aa%2Fb%3Apull%2Cpush&service=a+b&account=me%26you"
+        );
     }
 }

@@ -7,9 +7,9 @@ use gantry_types::Digest;
 use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 
+use super::Repository;
 use super::failure::Reason;
 use super::send::Ask;
-use super::Repository;
 use crate::error::Error;
 
 /// A blob on its way: yields its bytes from an offset to its end, across broken connections.
@@ -26,7 +26,6 @@ pub struct BlobBody {
     since_refill: u64,
 }
 
-
 /// Progress that buys one failure back.
 const REFILL: u64 = 4 << 20;
 
@@ -34,7 +33,7 @@ impl Repository {
     /// Reads the blob `digest`, which is `size` bytes long, from `offset` on. Connects at the first read.
     pub fn blob(&self, digest: &Digest, size: u64, offset: u64) -> BlobBody {
         BlobBody {
-            repository: self.clone(),
+            repository: self.afresh(),
             digest: digest.clone(),
             size,
             offset,
@@ -71,7 +70,10 @@ impl BlobBody {
     }
 
     /// As [`next`](Self::next), and tells `on_wait` of pauses.
-    pub async fn next_with(&mut self, on_wait: &mut (dyn FnMut(Duration) + Send)) -> Result<Option<Bytes>, Error> {
+    pub async fn next_with(
+        &mut self,
+        on_wait: &mut (dyn FnMut(Duration) + Send),
+    ) -> Result<Option<Bytes>, Error> {
         loop {
             if self.offset == self.size {
                 return self.end().await;
@@ -88,7 +90,11 @@ impl BlobBody {
                     None => continue,
                 },
                 Ok(Ok(None)) => {
-                    return Err(Error::WrongSize { digest: self.digest.clone(), expected: self.size, found: self.offset });
+                    return Err(Error::WrongSize {
+                        digest: self.digest.clone(),
+                        expected: self.size,
+                        found: self.offset,
+                    });
                 }
                 Ok(Err(error)) => Reason::transport(error),
                 Err(_) => Reason::Silent(idle),
@@ -146,7 +152,8 @@ impl BlobBody {
         let path = format!("/v2/{}/blobs/{}", self.repository.path, self.digest);
         let mut ask = Ask::new(Method::GET, path, self.action());
         if self.offset > 0 {
-            let range = HeaderValue::try_from(format!("bytes={}-", self.offset)).expect("digits are a header value");
+            let range =
+                HeaderValue::try_from(format!("bytes={}-", self.offset)).expect("digits are a header value");
             ask.headers.insert(RANGE, range);
         }
         let (response, host) = self.repository.send(&ask, on_wait).await?;
@@ -154,8 +161,12 @@ impl BlobBody {
         self.skip = match response.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
-                let start = range.and_then(range_start).ok_or_else(|| protocol("a partial answer without a range".into()))?;
-                self.offset.checked_sub(start).ok_or_else(|| protocol(format!("asked from {}, answered from {start}", self.offset)))?
+                let start = range
+                    .and_then(range_start)
+                    .ok_or_else(|| protocol("a partial answer without a range".into()))?;
+                self.offset
+                    .checked_sub(start)
+                    .ok_or_else(|| protocol(format!("asked from {}, answered from {start}", self.offset)))?
             }
             StatusCode::OK => self.offset,
             other => return Err(protocol(format!("a blob answered with {other}")).into()),

@@ -15,12 +15,19 @@ impl Challenge {
         let mut basic = None;
         for (scheme, parameters) in headers.flat_map(parse) {
             let parameter = |name: &str| {
-                parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
+                parameters
+                    .iter()
+                    .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                    .map(|(_, value)| value.clone())
             };
             if scheme.eq_ignore_ascii_case("bearer")
                 && let Some(realm) = parameter("realm")
             {
-                return Some(Self::Bearer { realm, service: parameter("service"), scope: parameter("scope") });
+                return Some(Self::Bearer {
+                    realm,
+                    service: parameter("service"),
+                    scope: parameter("scope"),
+                });
             }
             if scheme.eq_ignore_ascii_case("basic") {
                 basic = Some(Self::Basic);
@@ -100,7 +107,10 @@ mod tests {
         let lines = ["Basic realm=\"x y\"", "bearer realm=https://t"];
         assert!(matches!(Challenge::pick(lines.into_iter()), Some(Challenge::Bearer { .. })));
         let one = r#"Basic realm="x, y", Bearer realm="https://t", service=s"#;
-        assert!(matches!(Challenge::pick([one].into_iter()), Some(Challenge::Bearer { service: Some(_), .. })));
+        assert!(matches!(
+            Challenge::pick([one].into_iter()),
+            Some(Challenge::Bearer { service: Some(_), .. })
+        ));
     }
 
     #[test]

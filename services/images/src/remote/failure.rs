@@ -25,6 +25,9 @@ pub enum Reason {
     /// No connection: refused, unreachable, no such host, TLS not agreed.
     #[error("cannot connect")]
     Connect(#[source] reqwest::Error),
+    /// Somebody speaks TLS there, whom we do not trust or who does not trust us.
+    #[error("TLS is not agreed")]
+    Untrusted(#[source] reqwest::Error),
     /// The connection broke.
     #[error("the connection broke")]
     Broken(#[source] reqwest::Error),
@@ -60,6 +63,17 @@ pub enum Reason {
     Local(#[source] std::io::Error),
 }
 
+/// Whether a connection failed within TLS, and not because there is none: garbage instead of a handshake is what a
+/// server sends that speaks plain HTTP.
+fn speaks_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return !matches!(tls, rustls::Error::InvalidMessage(_));
+    }
+    // An I/O error does not name what it wraps as its source, but that one's source.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    wrapped.is_some_and(|wrapped| speaks_tls(wrapped)) || error.source().is_some_and(speaks_tls)
+}
+
 fn detail(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {message}") }
 }
@@ -72,6 +86,7 @@ impl Reason {
             Self::Connect(_) => Some(2),
             Self::Silent(_) => Some(3),
             Self::NotFound(_)
+            | Self::Untrusted(_)
             | Self::Unauthorized(_)
             | Self::Denied(_)
             | Self::Refused { .. }
@@ -93,7 +108,11 @@ impl Reason {
     /// Sorts an error of the HTTP client.
     pub(super) fn transport(error: reqwest::Error) -> Self {
         let error = error.without_url();
-        if error.is_connect() { Self::Connect(error) } else { Self::Broken(error) }
+        match error.is_connect() {
+            true if speaks_tls(&error) => Self::Untrusted(error),
+            true => Self::Connect(error),
+            false => Self::Broken(error),
+        }
     }
 
     /// Sorts an answer that is not a success; `body` is the beginning of it.
@@ -159,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_registrys_words_are_kept() {
-        let body = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{"Tag":"x"}}]}"#;
+        let body =
+            br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown","detail":{"Tag":"x"}}]}"#;
         let reason = Reason::status(StatusCode::NOT_FOUND, &HeaderMap::new(), body);
         assert_eq!(reason.to_string(), "not found: manifest_unknown: manifest unknown");
         assert_eq!(reason.cost(), None);

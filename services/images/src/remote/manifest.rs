@@ -52,7 +52,9 @@ impl Repository {
         let ask = self.manifest_ask(Method::HEAD, reference, "resolve");
         let response = match self.send(&ask, &mut |_| {}).await {
             Ok((response, _)) => response,
-            Err(Failure { reason: Reason::Refused { status: StatusCode::METHOD_NOT_ALLOWED, .. }, .. }) => return Ok(None),
+            Err(Failure {
+                reason: Reason::Refused { status: StatusCode::METHOD_NOT_ALLOWED, .. }, ..
+            }) => return Ok(None),
             Err(failure) => return Err(failure.into()),
         };
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -78,7 +80,11 @@ impl Repository {
             if response.content_length().is_some_and(|length| length > MANIFEST_LIMIT as u64) {
                 return Err(self.too_large(reference));
             }
-            let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let kind = response
+                .headers()
+                .get(CONTENT_TYPE)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default();
             let kind = strip_parameters(kind).to_owned();
             let idle = self.settings.idle_timeout;
             let body = tokio::time::timeout(idle, read_limited(&mut response, MANIFEST_LIMIT)).await;
@@ -101,7 +107,12 @@ impl Repository {
         }
         let media_type = self.media_type(&kind, &bytes, reference)?;
         Ok(Manifest {
-            descriptor: Descriptor { media_type, digest: found, size: bytes.len() as u64, annotations: Default::default() },
+            descriptor: Descriptor {
+                media_type,
+                digest: found,
+                size: bytes.len() as u64,
+                annotations: Default::default(),
+            },
             bytes,
         })
     }
@@ -157,13 +168,19 @@ impl Repository {
     }
 
     fn too_large(&self, reference: &str) -> Error {
-        Error::ManifestTooLarge { repository: self.path.clone(), reference: reference.to_owned(), limit: MANIFEST_LIMIT }
+        Error::ManifestTooLarge {
+            repository: self.path.clone(),
+            reference: reference.to_owned(),
+            limit: MANIFEST_LIMIT,
+        }
     }
 
     /// The kind of document: what it says of itself, what the header says, or what it looks like, in that order.
     fn media_type(&self, header: &str, bytes: &[u8], reference: &str) -> Result<String, Error> {
-        let unusable = |cause: String| Error::Document { what: "manifest", digest: Digest::sha256(bytes), cause };
-        let document: MediaType = serde_json::from_slice(bytes).map_err(|error| unusable(error.to_string()))?;
+        let unusable =
+            |cause: String| Error::Document { what: "manifest", digest: Digest::sha256(bytes), cause };
+        let document: MediaType =
+            serde_json::from_slice(bytes).map_err(|error| unusable(error.to_string()))?;
         if document.schema_version != 2 {
             return Err(unusable(format!(
                 "schema version {} of {}:{reference} is not supported; the image has to be built or pushed anew",
@@ -197,7 +214,10 @@ mod tests {
 
     #[test]
     fn next_pages_are_found() {
-        assert_eq!(next_page("</v2/a/tags/list?last=x&n=2>; rel=\"next\"").as_deref(), Some("/v2/a/tags/list?last=x&n=2"));
+        assert_eq!(
+            next_page("</v2/a/tags/list?last=x&n=2>; rel=\"next\"").as_deref(),
+            Some("/v2/a/tags/list?last=x&n=2")
+        );
         assert_eq!(next_page("<x>; rel=prev"), None);
         assert_eq!(next_page("nonsense"), None);
     }

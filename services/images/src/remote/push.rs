@@ -41,14 +41,21 @@ const CHUNK: usize = 256 << 10;
 
 impl Payload {
     /// Adds the body to a request. The second result tells when it stopped moving.
-    pub(super) fn attach(&self, request: RequestBuilder, idle: Duration) -> io::Result<(RequestBuilder, Stalls)> {
+    pub(super) fn attach(
+        &self,
+        request: RequestBuilder,
+        idle: Duration,
+    ) -> io::Result<(RequestBuilder, Stalls)> {
         Ok(match self {
             Self::Empty => (request, Stalls { idle, sent: None }),
             Self::Bytes(bytes) => (request.body(bytes.clone()), Stalls { idle, sent: None }),
             Self::File { file, size, sent } => {
                 sent.store(0, Ordering::Relaxed);
                 let body = Body::wrap_stream(read_file(Arc::clone(file), *size, Arc::clone(sent)));
-                (request.header(CONTENT_LENGTH, *size).body(body), Stalls { idle, sent: Some(Arc::clone(sent)) })
+                (
+                    request.header(CONTENT_LENGTH, *size).body(body),
+                    Stalls { idle, sent: Some(Arc::clone(sent)) },
+                )
             }
         })
     }
@@ -108,21 +115,30 @@ impl Repository {
             Ok((response, _)) if response.status() == StatusCode::CREATED => Ok(Mounted::Yes),
             // 202: an upload was begun instead; the registry forgets it.
             Ok(_) => Ok(Mounted::No),
-            Err(Failure { reason: Reason::NotFound(_) | Reason::Unauthorized(_) | Reason::Denied(_) | Reason::Refused { .. }, .. }) => {
-                Ok(Mounted::No)
-            }
+            Err(Failure {
+                reason:
+                    Reason::NotFound(_) | Reason::Unauthorized(_) | Reason::Denied(_) | Reason::Refused { .. },
+                ..
+            }) => Ok(Mounted::No),
             Err(failure) => Err(failure.into()),
         }
     }
 
     /// Uploads `size` bytes of `file` as the blob `digest`. `sent` follows the bytes; it may fall back to 0 when the
     /// upload has to begin again.
-    pub async fn upload(&self, digest: &Digest, file: Arc<File>, size: u64, sent: Arc<AtomicU64>) -> Result<(), Error> {
+    pub async fn upload(
+        &self,
+        digest: &Digest,
+        file: Arc<File>,
+        size: u64,
+        sent: Arc<AtomicU64>,
+    ) -> Result<(), Error> {
         let action = format!("push blob {digest} to {}", self.path);
+        let repository = self.afresh();
         let mut attempt = 0;
         loop {
             let payload = Payload::File { file: Arc::clone(&file), size, sent: Arc::clone(&sent) };
-            let failure = match self.upload_once(digest, payload, &action).await {
+            let failure = match repository.upload_once(digest, payload, &action).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
@@ -130,7 +146,7 @@ impl Repository {
             // An upload whose address is gone begins anew, as one whose connection broke does.
             let pause = match failure.reason {
                 Reason::NotFound(_) if attempt == 1 => Some(retry::pause(attempt)),
-                ref reason => self.worth_waiting(reason, attempt),
+                ref reason => repository.worth_waiting(reason, attempt),
             };
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -144,8 +160,9 @@ impl Repository {
         let (response, host) = self.send(&begin, &mut |_| {}).await?;
         let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
         let address = location.and_then(|location| response.url().join(location).ok());
-        let mut address =
-            address.ok_or_else(|| self.failure(host, action, Reason::Protocol("an upload without an address".into())))?;
+        let mut address = address.ok_or_else(|| {
+            self.failure(host, action, Reason::Protocol("an upload without an address".into()))
+        })?;
         address.query_pairs_mut().append_pair("digest", &digest.to_string());
         let mut put = Ask::new(Method::PUT, String::new(), action.to_owned());
         put.target = Target::Address(address);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
-/// The failures that one operation still forgives, shared by all its requests.
+/// The failures that one operation (a blob, or all small requests together) still forgives.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     left: Arc<AtomicU32>,
@@ -26,13 +26,17 @@ impl Budget {
     /// Puts one back for honest progress.
     pub(super) fn refill(&self) {
         let full = self.full;
-        let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left < full).then_some(left + 1));
+        let _ = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| (left < full).then_some(left + 1));
     }
 }
 
 /// The pause before attempt `attempt` (from 1): doubles from 100 ms to 5 s, of which up to half is chance.
 pub(super) fn pause(attempt: u32) -> Duration {
-    let whole = Duration::from_millis(100).saturating_mul(1 << attempt.saturating_sub(1).min(6)).min(Duration::from_secs(5));
+    let whole = Duration::from_millis(100)
+        .saturating_mul(1 << attempt.saturating_sub(1).min(6))
+        .min(Duration::from_secs(5));
     whole.mul_f64(rand::rng().random_range(0.5..=1.0))
 }
 

@@ -34,7 +34,13 @@ pub(super) enum Target {
 
 impl Ask {
     pub(super) fn new(method: Method, path: String, action: String) -> Self {
-        Self { method, target: Target::Path(path), headers: HeaderMap::new(), payload: Payload::Empty, action }
+        Self {
+            method,
+            target: Target::Path(path),
+            headers: HeaderMap::new(),
+            payload: Payload::Empty,
+            action,
+        }
     }
 }
 
@@ -86,7 +92,11 @@ impl Repository {
                     tokio::time::sleep(pause).await;
                 }
                 None => {
-                    return Err(Failure { action: ask.action.clone(), host: endpoint.authority.clone(), reason });
+                    return Err(Failure {
+                        action: ask.action.clone(),
+                        host: endpoint.authority.clone(),
+                        reason,
+                    });
                 }
             }
         }
@@ -95,7 +105,8 @@ impl Repository {
     /// The pause before the next try, or none when there shall be no next try.
     pub(super) fn worth_waiting(&self, reason: &Reason, attempt: u32) -> Option<Duration> {
         let pause = reason.wait().unwrap_or_else(|| retry::pause(attempt));
-        (pause <= self.settings.patience && reason.cost().is_some_and(|cost| self.budget.take(cost))).then_some(pause)
+        (pause <= self.settings.patience && reason.cost().is_some_and(|cost| self.budget.take(cost)))
+            .then_some(pause)
     }
 
     /// One try: over each scheme that is in question, with at most one round of authorisation.
@@ -141,7 +152,8 @@ impl Repository {
             if let Some(header) = &header {
                 request = request.header(AUTHORIZATION, header.clone());
             }
-            let (request, mut stalls) = ask.payload.attach(request, self.settings.idle_timeout).map_err(Reason::Local)?;
+            let (request, mut stalls) =
+                ask.payload.attach(request, self.settings.idle_timeout).map_err(Reason::Local)?;
             let idle = self.settings.idle_timeout;
             let response = tokio::select! {
                 response = request.send() => response.map_err(Reason::transport)?,
@@ -172,7 +184,10 @@ impl Repository {
     async fn refusal(&self, mut response: Response) -> Reason {
         let status = response.status();
         let headers = response.headers().clone();
-        let body = tokio::time::timeout(self.settings.idle_timeout.min(Duration::from_secs(5)), read_limited(&mut response, ERROR_LIMIT));
+        let body = tokio::time::timeout(
+            self.settings.idle_timeout.min(Duration::from_secs(5)),
+            read_limited(&mut response, ERROR_LIMIT),
+        );
         let body = body.await.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_default();
         Reason::status(status, &headers, &body)
     }

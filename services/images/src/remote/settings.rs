@@ -33,7 +33,7 @@ impl Default for Settings {
             insecure: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
-            retries: 6,
+            retries: 8,
             patience: Duration::from_secs(60),
             connections: 5,
         }

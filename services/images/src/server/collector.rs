@@ -10,8 +10,8 @@ use gantry_proto::gantry::gc::v1 as pb;
 use gantry_proto::gantry::gc::v1::collector_server;
 use gantry_proto::gantry::gc::v1::fsck_server;
 use gantry_rpc::status;
-use gantry_types::gc::{self, Edge};
 use gantry_types::Namespace;
+use gantry_types::gc::{self, Edge};
 use tonic::{Request, Response, Status};
 
 use crate::content::Content;
@@ -65,9 +65,14 @@ fn node(record: &Record) -> pb::Node {
 
 #[tonic::async_trait]
 impl collector_server::Collector for Collector {
-    async fn namespaces(&self, _: Request<pb::NamespacesRequest>) -> Result<Response<pb::NamespacesResponse>, Status> {
+    async fn namespaces(
+        &self,
+        _: Request<pb::NamespacesRequest>,
+    ) -> Result<Response<pb::NamespacesResponse>, Status> {
         let namespaces = self.names.store().namespaces().map_err(status)?;
-        Ok(Response::new(pb::NamespacesResponse { namespaces: namespaces.iter().map(ToString::to_string).collect() }))
+        Ok(Response::new(pb::NamespacesResponse {
+            namespaces: namespaces.iter().map(ToString::to_string).collect(),
+        }))
     }
 
     async fn begin(&self, _: Request<pb::BeginRequest>) -> Result<Response<pb::BeginResponse>, Status> {
@@ -142,7 +147,8 @@ impl fsck_server::Fsck for Fsck {
                     continue;
                 }
                 let repaired = repair && self.names.delete(&namespace, &record.name, None).await.is_ok();
-                let detail = format!("namespace {namespace}: its target {} is not in the store", record.target.digest);
+                let detail =
+                    format!("namespace {namespace}: its target {} is not in the store", record.target.digest);
                 strays.push(pb::Stray { kind: "record".into(), name: record.name, detail, repaired });
             }
         }

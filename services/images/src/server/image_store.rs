@@ -64,12 +64,22 @@ fn stream<E: Send + 'static, T: Send + 'static>(
 
 impl ImageStore {
     /// All that is known of an image for one platform.
-    async fn describe(&self, namespace: &Namespace, found: &Found, details: &Details) -> Result<pb::Image, Error> {
+    async fn describe(
+        &self,
+        namespace: &Namespace,
+        found: &Found,
+        details: &Details,
+    ) -> Result<pb::Image, Error> {
         let unpacked = self.catalog.unpacked(namespace, details).await?;
         Ok(wire::image(found, details, &unpacked))
     }
 
-    async fn resolve_one(&self, namespace: &Namespace, text: &str, platform: &str) -> Result<pb::Image, Error> {
+    async fn resolve_one(
+        &self,
+        namespace: &Namespace,
+        text: &str,
+        platform: &str,
+    ) -> Result<pb::Image, Error> {
         let found = self.catalog.find(namespace, text)?;
         let wanted = wire::platform(platform)?;
         let details = self.catalog.details(namespace, &found.target, wanted.as_ref()).await;
@@ -77,8 +87,15 @@ impl ImageStore {
         self.describe(namespace, &found, &details).await
     }
 
-    async fn list_all(&self, namespace: &Namespace, request: pb::ListRequest) -> Result<Vec<pb::Image>, Error> {
-        let filters = parse(&request.filters, &["dangling", "label", "label!", "before", "since", "reference", "until"])?;
+    async fn list_all(
+        &self,
+        namespace: &Namespace,
+        request: pb::ListRequest,
+    ) -> Result<Vec<pb::Image>, Error> {
+        let filters = parse(
+            &request.filters,
+            &["dangling", "label", "label!", "before", "since", "reference", "until"],
+        )?;
         let created_of = |text: String| async move {
             let found = self.catalog.find(namespace, &text)?;
             let details = self.catalog.details(namespace, &found.target, None).await?;
@@ -130,7 +147,11 @@ impl ImageStore {
         self.resolve_one(namespace, &name, "").await
     }
 
-    async fn unpack_one(&self, namespace: &Namespace, request: &pb::EnsureUnpackedRequest) -> Result<pb::Image, Error> {
+    async fn unpack_one(
+        &self,
+        namespace: &Namespace,
+        request: &pb::EnsureUnpackedRequest,
+    ) -> Result<pb::Image, Error> {
         let found = self.catalog.find(namespace, &request.reference)?;
         let wanted = wire::platform(&request.platform)?;
         let details = self.catalog.details(namespace, &found.target, wanted.as_ref()).await;
@@ -145,17 +166,29 @@ impl ImageStore {
             let owner = Owner { namespace: namespace.clone(), lease: None };
             let content = self.catalog.content();
             let (document, config) = (&details.document, &details.config);
-            unpack::unpack(content.peers(), &owner, snapshotter, &document.layers, &config.rootfs.diff_ids, None).await?;
+            unpack::unpack(
+                content.peers(),
+                &owner,
+                snapshotter,
+                &document.layers,
+                &config.rootfs.diff_ids,
+                None,
+            )
+            .await?;
             unpack::keep(content, &owner, snapshotter, document, config).await?;
         }
         self.describe(namespace, &found, &details).await
     }
 
-    async fn ask_registry(&self, request: pb::DistributionRequest) -> Result<pb::DistributionResponse, Error> {
+    async fn ask_registry(
+        &self,
+        request: pb::DistributionRequest,
+    ) -> Result<pb::DistributionResponse, Error> {
         let reference = Reference::parse_normalized(&request.reference)?.with_default_tag();
         let remote: &Remote = self.puller.remote();
         let credentials = wire::credentials(request.auth);
-        let repository = remote.repository(reference.domain(), reference.path(), credentials, Access::Pull)?;
+        let repository =
+            remote.repository(reference.domain(), reference.path(), credentials, Access::Pull)?;
         let about = |error: Error| {
             error.of_image("pull", &reference.without_tag_or_digest().familiar(), &reference.familiar())
         };
@@ -201,7 +234,9 @@ impl ImageStore {
 /// When an image was made; when its config does not say, when it came.
 fn created(details: &Details, found: &Found) -> SystemTime {
     let stated = moments::created(details.config.created.as_deref());
-    stated.or_else(|| found.records.iter().map(|record| record.created).min()).unwrap_or(SystemTime::UNIX_EPOCH)
+    stated
+        .or_else(|| found.records.iter().map(|record| record.created).min())
+        .unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Says of a missing platform which image lacks it, in the words of whoever asked.
@@ -281,7 +316,8 @@ impl image_store_server::ImageStore for ImageStore {
     async fn resolve(&self, request: Request<pb::ResolveRequest>) -> Result<Response<pb::Image>, Status> {
         let namespace = context::namespace(&request)?;
         let request = request.get_ref();
-        let image = self.resolve_one(&namespace, &request.reference, &request.platform).await.map_err(status)?;
+        let image =
+            self.resolve_one(&namespace, &request.reference, &request.platform).await.map_err(status)?;
         Ok(Response::new(image))
     }
 
@@ -297,7 +333,10 @@ impl image_store_server::ImageStore for ImageStore {
         Ok(Response::new(pb::TagResponse { image: Some(image) }))
     }
 
-    async fn remove(&self, request: Request<pb::RemoveRequest>) -> Result<Response<pb::RemoveResponse>, Status> {
+    async fn remove(
+        &self,
+        request: Request<pb::RemoveRequest>,
+    ) -> Result<Response<pb::RemoveResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let request = request.into_inner();
         let force = if request.force { Force::Yes } else { Force::No };
@@ -305,7 +344,10 @@ impl image_store_server::ImageStore for ImageStore {
         Ok(Response::new(removed(result.map_err(status)?)))
     }
 
-    async fn prune(&self, request: Request<pb::PruneRequest>) -> Result<Response<pb::RemoveResponse>, Status> {
+    async fn prune(
+        &self,
+        request: Request<pb::PruneRequest>,
+    ) -> Result<Response<pb::RemoveResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let request = request.into_inner();
         let filters = parse(&request.filters, &["dangling", "label", "label!", "until"]).map_err(status)?;

@@ -1,7 +1,7 @@
 //! `containerd.services.images.v1.Images`.
 
-use gantry_proto::containerd::services::images::v1::images_server::Images;
 use gantry_proto::containerd::services::images::v1 as pb;
+use gantry_proto::containerd::services::images::v1::images_server::Images;
 use gantry_rpc::{context, status};
 use gantry_types::filter::FilterSet;
 use tonic::{Request, Response, Status};
@@ -31,17 +31,24 @@ fn stamped(image: Option<pb::Image>, epoch: Option<prost_types::Timestamp>) -> R
 
 #[tonic::async_trait]
 impl Images for Records {
-    async fn get(&self, request: Request<pb::GetImageRequest>) -> Result<Response<pb::GetImageResponse>, Status> {
+    async fn get(
+        &self,
+        request: Request<pb::GetImageRequest>,
+    ) -> Result<Response<pb::GetImageResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let record = self.names.store().get(&namespace, &request.get_ref().name).map_err(status)?;
         Ok(Response::new(pb::GetImageResponse { image: Some(record.into()) }))
     }
 
-    async fn list(&self, request: Request<pb::ListImagesRequest>) -> Result<Response<pb::ListImagesResponse>, Status> {
+    async fn list(
+        &self,
+        request: Request<pb::ListImagesRequest>,
+    ) -> Result<Response<pb::ListImagesResponse>, Status> {
         let namespace = context::namespace(&request)?;
         let filters = FilterSet::parse(&request.get_ref().filters).map_err(Error::from).map_err(status)?;
         let records = self.names.store().list(&namespace).map_err(status)?;
-        let images = records.into_iter().filter(|record| filters.matches(record)).map(pb::Image::from).collect();
+        let images =
+            records.into_iter().filter(|record| filters.matches(record)).map(pb::Image::from).collect();
         Ok(Response::new(pb::ListImagesResponse { images }))
     }
 

@@ -1,0 +1,148 @@
+//! Control, as far as images needs it: leases, holds, and somebody who listens to events.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use futures::Stream;
+use gantry_proto::containerd::services::events::v1 as events;
+use gantry_proto::containerd::services::leases::v1 as leases;
+use gantry_proto::containerd::types::Envelope;
+use gantry_proto::gantry::gc::v1 as gc;
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+use super::Content;
+
+#[derive(Clone)]
+pub struct Control {
+    content: Content,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    leases: BTreeMap<String, leases::Lease>,
+    topics: Vec<String>,
+    collections: usize,
+}
+
+impl Control {
+    pub fn new(content: Content) -> Self {
+        Self { content, state: Arc::default() }
+    }
+
+    pub fn routes(&self) -> Routes {
+        Routes::new(leases::leases_server::LeasesServer::new(self.clone()))
+            .add_service(events::events_server::EventsServer::new(self.clone()))
+            .add_service(gc::gc_server::GcServer::new(self.clone()))
+    }
+
+    fn state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().expect("not poisoned"))
+    }
+
+    pub fn leases(&self) -> usize {
+        self.state(|state| state.leases.len())
+    }
+
+    pub fn topics(&self) -> Vec<String> {
+        self.state(|state| state.topics.clone())
+    }
+
+    pub fn collections(&self) -> usize {
+        self.state(|state| state.collections)
+    }
+}
+
+#[tonic::async_trait]
+impl leases::leases_server::Leases for Control {
+    async fn create(
+        &self,
+        request: Request<leases::CreateRequest>,
+    ) -> Result<Response<leases::CreateResponse>, Status> {
+        let request = request.into_inner();
+        let lease = leases::Lease { id: request.id, labels: request.labels, created_at: None };
+        self.state(|state| state.leases.insert(lease.id.clone(), lease.clone()));
+        Ok(Response::new(leases::CreateResponse { lease: Some(lease) }))
+    }
+
+    async fn delete(&self, request: Request<leases::DeleteRequest>) -> Result<Response<()>, Status> {
+        let id = request.into_inner().id;
+        let found = self.state(|state| state.leases.remove(&id));
+        found.map(|_| Response::new(())).ok_or_else(|| Status::not_found(id))
+    }
+
+    async fn list(
+        &self,
+        request: Request<leases::ListRequest>,
+    ) -> Result<Response<leases::ListResponse>, Status> {
+        let filters = request.into_inner().filters;
+        let wanted = |lease: &leases::Lease| {
+            lease.labels.iter().any(|(key, value)| {
+                filters.iter().any(|filter| *filter == format!("labels.\"{key}\"=={value:?}"))
+            })
+        };
+        let leases =
+            self.state(|state| state.leases.values().filter(|lease| wanted(lease)).cloned().collect());
+        Ok(Response::new(leases::ListResponse { leases }))
+    }
+
+    async fn add_resource(&self, _: Request<leases::AddResourceRequest>) -> Result<Response<()>, Status> {
+        Err(Status::unimplemented("not in these tests"))
+    }
+
+    async fn delete_resource(
+        &self,
+        _: Request<leases::DeleteResourceRequest>,
+    ) -> Result<Response<()>, Status> {
+        Err(Status::unimplemented("not in these tests"))
+    }
+
+    async fn list_resources(
+        &self,
+        _: Request<leases::ListResourcesRequest>,
+    ) -> Result<Response<leases::ListResourcesResponse>, Status> {
+        Err(Status::unimplemented("not in these tests"))
+    }
+}
+
+#[tonic::async_trait]
+impl events::events_server::Events for Control {
+    async fn publish(&self, _: Request<events::PublishRequest>) -> Result<Response<()>, Status> {
+        Err(Status::unimplemented("not in these tests"))
+    }
+
+    async fn forward(&self, request: Request<events::ForwardRequest>) -> Result<Response<()>, Status> {
+        let envelope = request.into_inner().envelope.expect("an envelope");
+        self.state(|state| state.topics.push(envelope.topic));
+        Ok(Response::new(()))
+    }
+
+    type SubscribeStream = Pin<Box<dyn Stream<Item = Result<Envelope, Status>> + Send>>;
+
+    async fn subscribe(
+        &self,
+        _: Request<events::SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        Err(Status::unimplemented("not in these tests"))
+    }
+}
+
+#[tonic::async_trait]
+impl gc::gc_server::Gc for Control {
+    async fn collect(&self, _: Request<gc::CollectRequest>) -> Result<Response<gc::CollectResponse>, Status> {
+        self.state(|state| state.collections += 1);
+        Ok(Response::new(gc::CollectResponse { removed: Vec::new(), freed_bytes: 7 }))
+    }
+
+    async fn hold(&self, request: Request<gc::HoldRequest>) -> Result<Response<gc::HoldResponse>, Status> {
+        for resource in request.into_inner().resources {
+            let digest = resource.key.parse().expect("a digest");
+            if !self.content.has(&digest) {
+                return Err(Status::not_found(format!("{digest} is gone")));
+            }
+        }
+        Ok(Response::new(gc::HoldResponse {}))
+    }
+}
