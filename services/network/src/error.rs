@@ -190,9 +190,9 @@ impl Error {
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {
-            Error::Invalid(_)
-            | Error::NetworkAmbiguous(_)
-            | Error::AddressOutside { .. } => Code::InvalidArgument,
+            Error::Invalid(_) | Error::NetworkAmbiguous(_) | Error::AddressOutside { .. } => {
+                Code::InvalidArgument
+            }
             Error::NetworkNotFound(_)
             | Error::SandboxNotFound(_)
             | Error::NotConnected { .. }

@@ -109,7 +109,8 @@ impl Firewall {
     /// Removes and adds entries, all or none, in one transaction. Entries that are there already, or not there, are no error.
     pub fn change(&self, remove: &BTreeSet<Entry>, add: &BTreeSet<Entry>) -> Result<()> {
         let mut inner = self.inner.lock();
-        let gone: Vec<Entry> = remove.difference(add).filter(|entry| inner.content.contains(entry)).cloned().collect();
+        let gone: Vec<Entry> =
+            remove.difference(add).filter(|entry| inner.content.contains(entry)).cloned().collect();
         let new: Vec<Entry> = add.iter().filter(|entry| !inner.content.contains(entry)).cloned().collect();
         if gone.is_empty() && new.is_empty() {
             return Ok(());
@@ -171,7 +172,10 @@ impl Firewall {
                 };
                 let (missing, extra) = (wanted.difference(&there).count(), there.difference(&wanted).count());
                 if missing + extra > 0 {
-                    found.push(format!("nf_tables set {} {set}: {missing} missing, {extra} unknown", self.table));
+                    found.push(format!(
+                        "nf_tables set {} {set}: {missing} missing, {extra} unknown",
+                        self.table
+                    ));
                 }
             }
         }
@@ -207,7 +211,13 @@ impl Inner {
 type Verb = for<'a> fn(&'a mut Batch, Family, &str, &str, &[Element]) -> &'a mut Batch;
 
 /// Adds the entries to a batch, one request per set.
-fn fill<'a>(batch: &mut Batch, family: Family, table: &str, entries: impl Iterator<Item = &'a Entry>, verb: Verb) {
+fn fill<'a>(
+    batch: &mut Batch,
+    family: Family,
+    table: &str,
+    entries: impl Iterator<Item = &'a Entry>,
+    verb: Verb,
+) {
     let mut by_set: std::collections::BTreeMap<&'static str, Vec<Element>> = Default::default();
     for (set, elements) in entries.filter_map(|entry| entry.elements(family)) {
         by_set.entry(set).or_default().extend(elements);

@@ -72,7 +72,9 @@ impl Pool {
 
     fn address(&self, number: u128) -> IpAddr {
         match self.subnet {
-            IpNet::V4(_) => IpAddr::V4(u32::try_from(number).expect("numbers of a v4 pool come from v4 addresses").into()),
+            IpNet::V4(_) => {
+                IpAddr::V4(u32::try_from(number).expect("numbers of a v4 pool come from v4 addresses").into())
+            }
             IpNet::V6(_) => IpAddr::V6(number.into()),
         }
     }
@@ -144,7 +146,10 @@ mod tests {
     #[test]
     fn ranges_and_ends_are_kept() {
         let mut small = pool("10.0.0.0/30", None);
-        assert_eq!((small.take_any().is_some(), small.take_any().is_some(), small.take_any()), (true, true, None));
+        assert_eq!(
+            (small.take_any().is_some(), small.take_any().is_some(), small.take_any()),
+            (true, true, None)
+        );
         let mut ranged = pool("10.0.0.0/16", Some("10.0.5.0/31"));
         assert_eq!(ranged.take_any().unwrap().to_string(), "10.0.5.0");
         assert_eq!(ranged.take_any().unwrap().to_string(), "10.0.5.1");
@@ -157,7 +162,10 @@ mod tests {
     #[test]
     fn defaults_are_dockers() {
         let all: Vec<_> = default_v4().collect();
-        assert_eq!((all[0].to_string(), all[15].to_string(), all.len()), ("172.17.0.0/16".into(), "192.168.0.0/20".into(), 31));
+        assert_eq!(
+            (all[0].to_string(), all[15].to_string(), all.len()),
+            ("172.17.0.0/16".into(), "192.168.0.0/20".into(), 31)
+        );
         assert_eq!(first_host(all[0]).to_string(), "172.17.0.1");
     }
 

@@ -56,8 +56,11 @@ impl gantry_daemon::Service for Service {
     const NAME: &'static str = "network";
     const ABOUT: &'static str = "Networks, endpoints, addresses, published ports, names";
     /// Namespaces and pins need CAP_SYS_ADMIN, links and rules CAP_NET_ADMIN, the test for low ports CAP_NET_BIND_SERVICE.
-    const PRIVILEGES: Privileges =
-        Privileges::Only(&[Capability::CAP_NET_ADMIN, Capability::CAP_SYS_ADMIN, Capability::CAP_NET_BIND_SERVICE]);
+    const PRIVILEGES: Privileges = Privileges::Only(&[
+        Capability::CAP_NET_ADMIN,
+        Capability::CAP_SYS_ADMIN,
+        Capability::CAP_NET_BIND_SERVICE,
+    ]);
 
     async fn run(context: Context) -> Result<(), BoxError> {
         let board = Switchboard::open(&context).await?;

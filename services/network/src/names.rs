@@ -46,7 +46,9 @@ impl Names {
 
     /// Whether the sandbox ought to have a server.
     pub fn wanted(sandbox: &Sandbox, networks: &Networks) -> bool {
-        let on = |endpoint: &crate::record::Endpoint| networks.get(&endpoint.network).is_some_and(|it| it.name_service());
+        let on = |endpoint: &crate::record::Endpoint| {
+            networks.get(&endpoint.network).is_some_and(|it| it.name_service())
+        };
         sandbox.endpoints.iter().any(on)
     }
 

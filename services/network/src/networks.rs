@@ -51,7 +51,12 @@ impl Switchboard {
         match self.build(&record).await {
             Ok(()) => {
                 self.0.book.lock().network_is_ready(&record.id);
-                tracing::info!(network = record.name, id = record.id, bridge = record.bridge, "network created");
+                tracing::info!(
+                    network = record.name,
+                    id = record.id,
+                    bridge = record.bridge,
+                    "network created"
+                );
                 Ok(record)
             }
             Err(error) => {
@@ -145,7 +150,8 @@ impl Switchboard {
 /// Subnets that the host reaches or has, other than by default.
 pub fn host_nets(route: &mut Route) -> Result<Vec<IpNet>> {
     let failed = || Error::kernel("look at the host's routes");
-    let mut nets: Vec<IpNet> = route.routes().map_err(failed())?.into_iter().map(|entry| entry.destination).collect();
+    let mut nets: Vec<IpNet> =
+        route.routes().map_err(failed())?.into_iter().map(|entry| entry.destination).collect();
     nets.extend(route.addresses().map_err(failed())?.into_iter().map(|address| address.net.trunc()));
     nets.retain(|net| net.prefix_len() > 0);
     Ok(nets)
@@ -169,7 +175,8 @@ pub fn complete(record: &mut Network, ours: &[IpNet], busy: &[IpNet], seed: [u8;
             let range: Option<IpNet> = subnet.ip_range.parse().ok();
             // Docker takes the gateway from the range, when there is one.
             let within = range.filter(|range| range.network() != net.network());
-            subnet.gateway = within.map_or_else(|| ipam::first_host(net), |range| range.network()).to_string();
+            subnet.gateway =
+                within.map_or_else(|| ipam::first_host(net), |range| range.network()).to_string();
         }
     }
     Ok(())
@@ -187,7 +194,10 @@ fn check(wish: &NetworkWish) -> Result<()> {
     let mut letters = wish.name.chars();
     let first = letters.next().is_some_and(|c| c.is_ascii_alphanumeric());
     if !first || !letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')) {
-        return Err(invalid("network name: want letters, digits, '_', '.', '-', the first a letter or digit, not", &wish.name));
+        return Err(invalid(
+            "network name: want letters, digits, '_', '.', '-', the first a letter or digit, not",
+            &wish.name,
+        ));
     }
     if PREDEFINED.iter().any(|(name, _)| *name == wish.name) || wish.name == "default" {
         return Err(Error::Predefined(wish.name.clone()));
@@ -199,7 +209,10 @@ fn check(wish: &NetworkWish) -> Result<()> {
         other => return Err(Error::DriverUnknown(other.to_owned())),
     }
     if !matches!(wish.ipam_driver.as_str(), "" | "default") {
-        return Err(Error::Invalid(format!("IPAM driver {:?} is not implemented: use default", wish.ipam_driver)));
+        return Err(Error::Invalid(format!(
+            "IPAM driver {:?} is not implemented: use default",
+            wish.ipam_driver
+        )));
     }
     if !wish.ipv4 && !wish.ipv6 {
         return Err(Error::Invalid("IPv4 or IPv6 must be enabled".to_owned()));
@@ -210,7 +223,9 @@ fn check(wish: &NetworkWish) -> Result<()> {
         let net = check_subnet(subnet)?;
         let enabled = if net.addr().is_ipv4() { wish.ipv4 } else { wish.ipv6 };
         if !enabled {
-            return Err(Error::Invalid(format!("subnet {net} is of a family that is not enabled on the network")));
+            return Err(Error::Invalid(format!(
+                "subnet {net} is of a family that is not enabled on the network"
+            )));
         }
         if let Some(other) = nets.iter().find(|other| ipam::overlap(&net, other)) {
             return Err(Error::Invalid(format!("subnets {net} and {other} of the network overlap")));
@@ -228,7 +243,9 @@ fn check_options(options: &HashMap<String, String>) -> Result<()> {
         if let Some(value) = options.get(flag)
             && !matches!(value.to_ascii_lowercase().as_str(), "true" | "false" | "1" | "0" | "t" | "f")
         {
-            return Err(Error::Invalid(format!("invalid value {value:?} of option {flag}: want true or false")));
+            return Err(Error::Invalid(format!(
+                "invalid value {value:?} of option {flag}: want true or false"
+            )));
         }
     }
     if let Some(value) = options.get(option::MTU)
@@ -255,7 +272,8 @@ fn check_subnet(subnet: &Subnet) -> Result<IpNet> {
             return Err(Error::Invalid(format!("ip-range {range} is not within subnet {net}")));
         }
     }
-    for text in [&subnet.gateway].into_iter().chain(subnet.auxiliary.values()).filter(|text| !text.is_empty()) {
+    for text in [&subnet.gateway].into_iter().chain(subnet.auxiliary.values()).filter(|text| !text.is_empty())
+    {
         let address: IpAddr = text.parse().map_err(|_| invalid("address", text))?;
         if !net.contains(&address) {
             return Err(Error::Invalid(format!("address {address} is not within subnet {net}")));
@@ -276,11 +294,20 @@ mod tests {
     fn refusals_say_what_and_why() {
         assert!(matches!(check(&wish("host")), Err(Error::Predefined(_))));
         assert!(matches!(check(&wish("-x")), Err(Error::Invalid(_))));
-        assert!(matches!(check(&NetworkWish { driver: "macvlan".into(), ..wish("m") }), Err(Error::DriverNotBuilt(_))));
-        assert!(matches!(check(&NetworkWish { driver: "weave".into(), ..wish("m") }), Err(Error::DriverUnknown(_))));
+        assert!(matches!(
+            check(&NetworkWish { driver: "macvlan".into(), ..wish("m") }),
+            Err(Error::DriverNotBuilt(_))
+        ));
+        assert!(matches!(
+            check(&NetworkWish { driver: "weave".into(), ..wish("m") }),
+            Err(Error::DriverUnknown(_))
+        ));
         let subnet = |text: &str| Subnet { subnet: text.into(), ..Subnet::default() };
         let bad = NetworkWish { subnets: vec![subnet("10.0.0.1/24")], ..wish("m") };
-        assert_eq!(check(&bad).unwrap_err().to_string(), "invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24");
+        assert_eq!(
+            check(&bad).unwrap_err().to_string(),
+            "invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24"
+        );
         let six = NetworkWish { subnets: vec![subnet("fd00::/64")], ..wish("m") };
         assert!(check(&six).is_err());
     }

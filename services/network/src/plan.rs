@@ -105,7 +105,8 @@ mod tests {
     use super::*;
 
     fn world() -> (Sandbox, Networks) {
-        let network = |id: &str, internal| Network { id: id.into(), name: id.into(), internal, ..Network::default() };
+        let network =
+            |id: &str, internal| Network { id: id.into(), name: id.into(), internal, ..Network::default() };
         let endpoint = |network: &str, last: u8| Endpoint {
             network: network.into(),
             ipv4: format!("10.0.{last}.2/24"),
@@ -114,7 +115,8 @@ mod tests {
             ..Endpoint::default()
         };
         let networks = [network("b", false), network("a", false), network("0", true)];
-        let port = Port { protocol: "tcp".into(), container_port: 80, host_ip: "0.0.0.0".into(), host_port: 8080 };
+        let port =
+            Port { protocol: "tcp".into(), container_port: 80, host_ip: "0.0.0.0".into(), host_port: 8080 };
         let sandbox = Sandbox {
             endpoints: vec![endpoint("b", 0), endpoint("a", 1), endpoint("0", 2)],
             ports: vec![port.clone(), Port { host_ip: "::".into(), ..port }],

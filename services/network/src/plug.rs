@@ -26,7 +26,9 @@ pub fn ensure(
         .map(|endpoint| endpoint.interface.as_str())
         .collect();
     for endpoint in &sandbox.endpoints {
-        let network = networks.get(&endpoint.network).ok_or_else(|| Error::NetworkNotFound(endpoint.network.clone()))?;
+        let network = networks
+            .get(&endpoint.network)
+            .ok_or_else(|| Error::NetworkNotFound(endpoint.network.clone()))?;
         connect(host, namespace, endpoint, network)?;
     }
     if !v6.is_empty() || !sandbox.sysctls.is_empty() {
@@ -72,7 +74,8 @@ pub fn reroute(inside: &mut Route, sandbox: &Sandbox, networks: &Networks) -> Re
 
 fn connect(host: &Mutex<Route>, namespace: &Namespace, endpoint: &Endpoint, network: &Network) -> Result<()> {
     let failed = || Error::kernel(format!("endpoint {} on network {}", endpoint.id, network.name));
-    let mac: Mac = endpoint.mac.parse().map_err(|_| Error::Invalid(format!("endpoint {}: bad MAC", endpoint.id)))?;
+    let mac: Mac =
+        endpoint.mac.parse().map_err(|_| Error::Invalid(format!("endpoint {}: bad MAC", endpoint.id)))?;
     let mut host = host.lock();
     let bridge = host.index(&network.bridge).map_err(failed())?;
     let veth = Veth {

@@ -134,7 +134,8 @@ impl Ports {
                 return Err(Error::PortAllocated { host: *host, port });
             }
         }
-        let take = |host: &IpAddr| Ok(Taken { host: *host, _socket: hold(protocol, SocketAddr::new(*host, port))? });
+        let take =
+            |host: &IpAddr| Ok(Taken { host: *host, _socket: hold(protocol, SocketAddr::new(*host, port))? });
         let taken: Vec<Taken> = hosts.iter().map(take).collect::<Result<_>>()?;
         self.taken.entry((protocol, port)).or_default().extend(taken);
         Ok(())
@@ -161,7 +162,8 @@ impl Ports {
     fn clashes(&self, protocol: Protocol, port: u16, host: IpAddr) -> bool {
         let clash = |taken: &Taken| {
             let taken = taken.host;
-            taken.is_ipv4() == host.is_ipv4() && (taken == host || taken.is_unspecified() || host.is_unspecified())
+            taken.is_ipv4() == host.is_ipv4()
+                && (taken == host || taken.is_unspecified() || host.is_unspecified())
         };
         self.taken.get(&(protocol, port)).is_some_and(|hosts| hosts.iter().any(clash))
     }
@@ -182,7 +184,8 @@ fn ephemeral() -> (u16, u16) {
 
 /// Takes a port from the kernel by binding a socket to it.
 pub fn hold(protocol: Protocol, at: SocketAddr) -> Result<Held> {
-    let io = |source: rustix::io::Errno| Error::Io { op: format!("bind host port {at}"), source: source.into() };
+    let io =
+        |source: rustix::io::Errno| Error::Io { op: format!("bind host port {at}"), source: source.into() };
     let family = if at.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let (kind, number) = match protocol {
         Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
@@ -280,6 +283,9 @@ mod tests {
         let held = hold(Protocol::Tcp, at).unwrap();
         assert!(std::net::TcpListener::bind(at).is_err(), "what is held is nobody else's");
         drop(held);
-        assert!(matches!(hold(Protocol::Udp, "203.0.113.9:99".parse().unwrap()), Err(Error::HostAddress { .. })));
+        assert!(matches!(
+            hold(Protocol::Udp, "203.0.113.9:99".parse().unwrap()),
+            Err(Error::HostAddress { .. })
+        ));
     }
 }

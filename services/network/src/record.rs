@@ -151,7 +151,9 @@ pub struct Port {
 impl Network {
     /// A boolean option of the bridge driver; these are true unless said otherwise.
     fn flag(&self, name: &str) -> bool {
-        self.options.get(name).is_none_or(|value| !matches!(value.as_str(), "false" | "0" | "f" | "F" | "False" | "FALSE"))
+        self.options
+            .get(name)
+            .is_none_or(|value| !matches!(value.as_str(), "false" | "0" | "f" | "F" | "False" | "FALSE"))
     }
 
     /// Containers reach each other.
@@ -171,7 +173,8 @@ impl Network {
 
     /// The host's address for ports that name none.
     pub fn host_binding(&self) -> Option<IpAddr> {
-        let named: Option<IpAddr> = self.options.get(option::HOST_BINDING).and_then(|value| value.parse().ok());
+        let named: Option<IpAddr> =
+            self.options.get(option::HOST_BINDING).and_then(|value| value.parse().ok());
         named.filter(|address| !address.is_unspecified())
     }
 

@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 
 use gantry_daemon::Context;
 use gantry_netlink::{Namespace, Route};
@@ -39,22 +40,30 @@ pub struct Stray {
     pub detail: String,
 }
 
+/// A name server to start: the sandbox, its namespace, the sockets bound in it.
+type Pending = (String, Namespace, Sockets);
+
 impl Switchboard {
     /// Opens the records and reconciles them with the kernel. Its sockets belong to the network namespace of the calling
     /// process from here on.
     pub async fn open(context: &Context) -> Result<Self> {
         let identity = Identity::new(context.roots());
         let state = context.state();
-        let opening = blocking(move || Self::reconcile(identity, state.join("db"))).await?;
-        let (board, work, servers) = opening;
+        let (reaper, work) = Reaper::new(Route::open().map_err(Error::kernel("open rtnetlink"))?);
         context.spawn("reaper", work);
+        let (board, servers) = blocking(move || Self::reconcile(identity, state.join("db"), reaper)).await?;
         for (sandbox, namespace, sockets) in servers {
             board.0.names.serve(&sandbox, namespace, sockets)?;
         }
         let this = board.clone();
         blocking(move || {
             for stray in this.check(true)? {
-                tracing::info!(kind = stray.kind, name = stray.name, detail = stray.detail, "stray found at start");
+                tracing::info!(
+                    kind = stray.kind,
+                    name = stray.name,
+                    detail = stray.detail,
+                    "stray found at start"
+                );
             }
             this.0.warm.refill();
             Ok(())
@@ -63,11 +72,7 @@ impl Switchboard {
         Ok(board)
     }
 
-    #[allow(clippy::type_complete)]
-    fn reconcile(
-        identity: Identity,
-        dir: std::path::PathBuf,
-    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static + use<>, Vec<(String, Namespace, Sockets)>)> {
+    fn reconcile(identity: Identity, dir: PathBuf, reaper: Reaper) -> Result<(Self, Vec<Pending>)> {
         make_directory(&identity)?;
         let store = Store::open(dir)?;
         let mut route = Route::open().map_err(Error::kernel("open rtnetlink"))?;
@@ -86,19 +91,17 @@ impl Switchboard {
             entries.extend(plan::sandbox_entries(sandbox, &book.networks_of(sandbox)));
         }
         let firewall = Firewall::open(identity.table(), entries)?;
-        let reaping = Route::open().map_err(Error::kernel("open rtnetlink"))?;
-        let (reaper, work) = Reaper::new(reaping);
         let names = Names::default();
         let sandboxes = gantry_disk::KeyedLocks::new();
         let (book, route, warm) = (Mutex::new(book), Mutex::new(route), Warm::default());
         let inner = Inner { book, store, route, firewall, warm, reaper, names, identity, sandboxes };
         let board = Switchboard(std::sync::Arc::new(inner));
         let servers = board.complete_sandboxes();
-        Ok((board, work, servers))
+        Ok((board, servers))
     }
 
     /// Completes the sandboxes' interfaces; one that cannot be does not keep the others.
-    fn complete_sandboxes(&self) -> Vec<(String, Namespace, Sockets)> {
+    fn complete_sandboxes(&self) -> Vec<Pending> {
         let mut servers = Vec::new();
         for (sandbox, networks) in self.sandboxes() {
             let complete = || {
@@ -142,7 +145,8 @@ impl Switchboard {
         let unknown = || "no record knows it".to_owned();
         let namespaces = namespaces.into_iter().map(|name| Stray { kind: "netns", name, detail: unknown() });
         let links = links.into_iter().map(|name| Stray { kind: "link", name, detail: unknown() });
-        let rules = rules.into_iter().map(|detail| Stray { kind: "nft", name: self.0.identity.table(), detail });
+        let rules =
+            rules.into_iter().map(|detail| Stray { kind: "nft", name: self.0.identity.table(), detail });
         Ok(namespaces.chain(links).chain(rules).chain(self.unplugged()?).collect())
     }
 
@@ -160,7 +164,11 @@ impl Switchboard {
                 (false, _) => "its network namespace is gone",
                 (true, false) => "an interface of it is gone",
             };
-            found.push(Stray { kind: "record", name: format!("sandbox {}", sandbox.id), detail: detail.to_owned() });
+            found.push(Stray {
+                kind: "record",
+                name: format!("sandbox {}", sandbox.id),
+                detail: detail.to_owned(),
+            });
         }
         Ok(found)
     }
@@ -248,4 +256,3 @@ fn default_options(bridge: &str) -> std::collections::HashMap<String, String> {
     ];
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
-

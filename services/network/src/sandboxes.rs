@@ -115,7 +115,8 @@ impl Switchboard {
     fn wire(&self, sandbox: &Sandbox, networks: &Networks) -> Result<(Namespace, Option<Sockets>)> {
         let mut space = self.0.warm.take()?;
         let pin = self.0.identity.pin(&sandbox.id);
-        let namespace = space.namespace.pin(&pin).map_err(Error::kernel(format!("sandbox {}", sandbox.id)))?;
+        let namespace =
+            space.namespace.pin(&pin).map_err(Error::kernel(format!("sandbox {}", sandbox.id)))?;
         plug::ensure(&self.0.route, &namespace, &mut space.route, sandbox, networks)?;
         let sockets = match Names::wanted(sandbox, networks) {
             true => Some(Sockets::bind(&namespace)?),
@@ -231,13 +232,20 @@ impl Switchboard {
         Ok(())
     }
 
-    fn rewire_kernel(&self, old: &Sandbox, new: &Sandbox, networks: &Networks) -> Result<Option<(Namespace, Sockets)>> {
+    fn rewire_kernel(
+        &self,
+        old: &Sandbox,
+        new: &Sandbox,
+        networks: &Networks,
+    ) -> Result<Option<(Namespace, Sockets)>> {
         let failed = || Error::kernel(format!("sandbox {}", new.id));
         let namespace = Namespace::open(&self.0.identity.pin(&new.id)).map_err(failed())?;
         let mut inside = namespace.run(Route::open).map_err(failed())?.map_err(failed())?;
         plug::ensure(&self.0.route, &namespace, &mut inside, new, networks)?;
         plug::reroute(&mut inside, new, networks)?;
-        self.0.firewall.change(&plan::sandbox_entries(old, networks), &plan::sandbox_entries(new, networks))?;
+        self.0
+            .firewall
+            .change(&plan::sandbox_entries(old, networks), &plan::sandbox_entries(new, networks))?;
         forget_flows(new);
         let gone = old.endpoints.iter().filter(|endpoint| !new.endpoints.contains(endpoint));
         let gone: Vec<&str> = gone.map(|endpoint| endpoint.veth.as_str()).collect();

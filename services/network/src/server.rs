@@ -4,8 +4,8 @@
 
 mod convert;
 
-use gantry_proto::gantry::network::v1 as pb;
 use gantry_proto::gantry::gc::v1 as gc;
+use gantry_proto::gantry::network::v1 as pb;
 use gc::fsck_server::{Fsck, FsckServer};
 use pb::networks_server::{Networks, NetworksServer};
 use pb::sandboxes_server::{Sandboxes, SandboxesServer};
@@ -38,19 +38,28 @@ async fn to_the_end<T: Send + 'static>(
 
 #[tonic::async_trait]
 impl Networks for Server {
-    async fn create(&self, request: Request<pb::CreateRequest>) -> std::result::Result<Response<pb::Network>, Status> {
+    async fn create(
+        &self,
+        request: Request<pb::CreateRequest>,
+    ) -> std::result::Result<Response<pb::Network>, Status> {
         let wish = convert::network_wish(request.into_inner());
         let board = self.0.clone();
         let network = to_the_end(async move { board.create_network(wish).await }).await?;
         Ok(Response::new(convert::network(&network, Vec::new())))
     }
 
-    async fn get(&self, request: Request<pb::GetRequest>) -> std::result::Result<Response<pb::Network>, Status> {
+    async fn get(
+        &self,
+        request: Request<pb::GetRequest>,
+    ) -> std::result::Result<Response<pb::Network>, Status> {
         let found = self.0.describe(&request.get_ref().network).map_err(gantry_rpc::status)?;
         Ok(Response::new(found))
     }
 
-    async fn list(&self, _: Request<pb::ListRequest>) -> std::result::Result<Response<pb::ListResponse>, Status> {
+    async fn list(
+        &self,
+        _: Request<pb::ListRequest>,
+    ) -> std::result::Result<Response<pb::ListResponse>, Status> {
         Ok(Response::new(pb::ListResponse { networks: self.0.describe_all() }))
     }
 
@@ -66,7 +75,10 @@ impl Networks for Server {
 
 #[tonic::async_trait]
 impl Sandboxes for Server {
-    async fn attach(&self, request: Request<pb::AttachRequest>) -> std::result::Result<Response<pb::Sandbox>, Status> {
+    async fn attach(
+        &self,
+        request: Request<pb::AttachRequest>,
+    ) -> std::result::Result<Response<pb::Sandbox>, Status> {
         let wish = convert::sandbox_wish(request.into_inner()).map_err(gantry_rpc::status)?;
         let board = self.0.clone();
         let found = to_the_end(async move { board.attach(wish).await }).await?;
@@ -82,9 +94,13 @@ impl Sandboxes for Server {
         Ok(Response::new(pb::DetachResponse {}))
     }
 
-    async fn connect(&self, request: Request<pb::ConnectRequest>) -> std::result::Result<Response<pb::Sandbox>, Status> {
+    async fn connect(
+        &self,
+        request: Request<pb::ConnectRequest>,
+    ) -> std::result::Result<Response<pb::Sandbox>, Status> {
         let request = request.into_inner();
-        let wish = convert::endpoint_wish(request.endpoint.unwrap_or_default()).map_err(gantry_rpc::status)?;
+        let wish =
+            convert::endpoint_wish(request.endpoint.unwrap_or_default()).map_err(gantry_rpc::status)?;
         let (board, id) = (self.0.clone(), request.sandbox);
         let found = to_the_end(async move { board.connect(&id, wish).await }).await?;
         Ok(Response::new(self.0.describe_sandbox(&found)))
@@ -96,11 +112,15 @@ impl Sandboxes for Server {
     ) -> std::result::Result<Response<pb::Sandbox>, Status> {
         let request = request.into_inner();
         let board = self.0.clone();
-        let found = to_the_end(async move { board.disconnect(&request.sandbox, &request.network).await }).await?;
+        let found =
+            to_the_end(async move { board.disconnect(&request.sandbox, &request.network).await }).await?;
         Ok(Response::new(self.0.describe_sandbox(&found)))
     }
 
-    async fn get(&self, request: Request<pb::GetSandboxRequest>) -> std::result::Result<Response<pb::Sandbox>, Status> {
+    async fn get(
+        &self,
+        request: Request<pb::GetSandboxRequest>,
+    ) -> std::result::Result<Response<pb::Sandbox>, Status> {
         let found = self.0.sandbox(&request.get_ref().sandbox).map_err(gantry_rpc::status)?;
         Ok(Response::new(self.0.describe_sandbox(&found)))
     }
@@ -113,7 +133,10 @@ impl Sandboxes for Server {
         Ok(Response::new(pb::ListSandboxesResponse { sandboxes }))
     }
 
-    async fn rename(&self, request: Request<pb::RenameRequest>) -> std::result::Result<Response<pb::Sandbox>, Status> {
+    async fn rename(
+        &self,
+        request: Request<pb::RenameRequest>,
+    ) -> std::result::Result<Response<pb::Sandbox>, Status> {
         let request = request.into_inner();
         let board = self.0.clone();
         let found = to_the_end(async move { board.rename(&request.sandbox, request.name).await }).await?;
@@ -123,7 +146,10 @@ impl Sandboxes for Server {
 
 #[tonic::async_trait]
 impl Fsck for Server {
-    async fn check(&self, request: Request<gc::FsckRequest>) -> std::result::Result<Response<gc::FsckResponse>, Status> {
+    async fn check(
+        &self,
+        request: Request<gc::FsckRequest>,
+    ) -> std::result::Result<Response<gc::FsckResponse>, Status> {
         let (board, repair) = (self.0.clone(), request.get_ref().repair);
         let found = blocking(move || board.check(repair)).await.map_err(gantry_rpc::status)?;
         let stray = |stray: crate::recover::Stray| gc::Stray {

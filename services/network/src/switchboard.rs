@@ -52,7 +52,8 @@ const SANDBOXES: &str = "sandboxes";
 
 impl Store {
     pub(crate) fn open(dir: PathBuf) -> Result<Self> {
-        let database = Database::open(dir, &[NETWORKS, SANDBOXES]).map_err(Error::disk("the network service"))?;
+        let database =
+            Database::open(dir, &[NETWORKS, SANDBOXES]).map_err(Error::disk("the network service"))?;
         let (networks, sandboxes) = (database.table(NETWORKS), database.table(SANDBOXES));
         Ok(Store { database, networks, sandboxes })
     }
@@ -144,7 +145,9 @@ impl Identity {
 }
 
 /// Runs work that blocks for a while.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_) => Error::ShuttingDown,

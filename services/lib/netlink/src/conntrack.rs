@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use crate::abi;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::message::{Attributes, Message, address};
 use crate::socket::Socket;
 
@@ -48,7 +48,8 @@ impl Conntrack {
                 let Some(original) = flow.attributes(4).find_kind(CTA_TUPLE_ORIG) else { continue };
                 let reply = flow.attributes(4).find_kind(CTA_TUPLE_REPLY).map(tuple);
                 let there = tuple(original);
-                let moved = reply.and_then(|reply| reply.source).is_some_and(|from| translated_to.contains(&from));
+                let moved =
+                    reply.and_then(|reply| reply.source).is_some_and(|from| translated_to.contains(&from));
                 if there.protocol != protocol || !(ports.contains(&there.destination_port) || moved) {
                     continue;
                 }
@@ -56,7 +57,7 @@ impl Conntrack {
                 delete.bytes(CTA_TUPLE_ORIG | 0x8000, original);
                 match self.socket.transact(vec![(delete, "forget a tracked flow".to_owned())]) {
                     Ok(()) => gone += 1,
-                    Err(error) if Error::is_missing(&error) => {}
+                    Err(error) if error.is_missing() => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -66,15 +67,17 @@ impl Conntrack {
 }
 
 fn message(kind: u16, family: u8) -> Message {
-    Message::new(abi::NFNL_SUBSYS_CTNETLINK << 8 | kind, 0, &[family, 0, 0, 0])
+    Message::new((abi::NFNL_SUBSYS_CTNETLINK << 8) | kind, 0, &[family, 0, 0, 0])
 }
 
 fn tuple(raw: &[u8]) -> Tuple {
     let ip = Attributes::of(raw).find_kind(CTA_TUPLE_IP).unwrap_or_default();
     let proto = Attributes::of(raw).find_kind(CTA_TUPLE_PROTO).unwrap_or_default();
     // CTA_IP_V4_SRC = 1, CTA_IP_V6_SRC = 3; CTA_PROTO_NUM = 1, CTA_PROTO_DST_PORT = 3.
-    let source = Attributes::of(ip).find(|(kind, _)| matches!(kind, 1 | 3)).and_then(|(_, value)| address(value));
-    let port = Attributes::of(proto).find_kind(3).and_then(|raw| raw.try_into().ok()).map_or(0, u16::from_be_bytes);
+    let source =
+        Attributes::of(ip).find(|(kind, _)| matches!(kind, 1 | 3)).and_then(|(_, value)| address(value));
+    let port =
+        Attributes::of(proto).find_kind(3).and_then(|raw| raw.try_into().ok()).map_or(0, u16::from_be_bytes);
     let protocol = Attributes::of(proto).find_kind(1).and_then(|raw| raw.first().copied()).unwrap_or(0);
     Tuple { source, protocol, destination_port: port }
 }

@@ -32,7 +32,8 @@ impl Message {
     /// Appends an attribute with these bytes.
     pub fn bytes(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.pad();
-        let length = u16::try_from(value.len() + 4).expect("attributes are chunked below 64 KiB by their callers");
+        let length =
+            u16::try_from(value.len() + 4).expect("attributes are chunked below 64 KiB by their callers");
         self.bytes.extend_from_slice(&length.to_ne_bytes());
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
         self.bytes.extend_from_slice(value);
@@ -76,7 +77,8 @@ impl Message {
         self.bytes.extend_from_slice(&(kind | NESTED).to_ne_bytes());
         fill(self);
         self.pad();
-        let length = u16::try_from(self.bytes.len() - start).expect("nests are chunked below 64 KiB by their callers");
+        let length =
+            u16::try_from(self.bytes.len() - start).expect("nests are chunked below 64 KiB by their callers");
         self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
         self
     }
@@ -186,8 +188,8 @@ impl<'a> Attributes<'a> {
     }
 
     /// The value of the first attribute of this kind.
-    pub fn find_kind(self, kind: u16) -> Option<&'a [u8]> {
-        self.into_iter().find(|(found, _)| *found == kind).map(|(_, value)| value)
+    pub fn find_kind(mut self, kind: u16) -> Option<&'a [u8]> {
+        self.find(|(found, _)| *found == kind).map(|(_, value)| value)
     }
 }
 

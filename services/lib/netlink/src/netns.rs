@@ -86,7 +86,9 @@ impl Namespace {
             }
         }
         match fs::remove_file(path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed("remove the pin's file")(source)),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(failed("remove the pin's file")(source))
+            }
             _ => Ok(()),
         }
     }
@@ -104,10 +106,12 @@ impl Namespace {
     /// Runs a closure inside the namespace, on a thread of its own, and waits for it (about 50 µs more than the closure).
     pub fn run<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> Result<T> {
         on_thread(|| {
-            move_into_link_name_space(self.fd.as_fd(), Some(LinkNameSpaceType::Network)).map_err(|errno| {
-                let path = self.path.clone().unwrap_or_else(|| PathBuf::from("(anonymous)"));
-                Error::Netns { op: "enter", path, source: errno.into() }
-            })?;
+            move_into_link_name_space(self.fd.as_fd(), Some(LinkNameSpaceType::Network)).map_err(
+                |errno| {
+                    let path = self.path.clone().unwrap_or_else(|| PathBuf::from("(anonymous)"));
+                    Error::Netns { op: "enter", path, source: errno.into() }
+                },
+            )?;
             Ok(inside())
         })
     }
@@ -168,7 +172,8 @@ mod tests {
     fn pin_open_and_unpin() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("one");
-        let (made, names) = Namespace::create(|| fs::read_to_string("/proc/thread-self/net/dev").unwrap()).unwrap();
+        let (made, names) =
+            Namespace::create(|| fs::read_to_string("/proc/thread-self/net/dev").unwrap()).unwrap();
         assert!(names.contains("lo:") && !names.contains("eth0:"));
         made.pin(&path).unwrap();
         made.pin(&path).unwrap();

@@ -15,7 +15,8 @@ use crate::socket::{Socket, refusal};
 
 pub use batch::{Batch, Chain, Hook, HookPoint, Policy};
 pub use expression::{
-    Comparison, ConntrackKey, DESTINATION_TRANSLATED, ESTABLISHED_OR_RELATED, Expression, MetaKey, Register, Verdict, accept, drop, equals, ifname, matches,
+    Comparison, ConntrackKey, DESTINATION_TRANSLATED, ESTABLISHED_OR_RELATED, Expression, MetaKey, Register,
+    Verdict, accept, drop, equals, ifname, matches,
 };
 pub use set::{Element, Set, Type};
 
@@ -112,7 +113,8 @@ impl Nft {
     pub fn elements(&mut self, family: Family, table: &str, set: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut request = get(NFT_MSG_GETSETELEM, family);
         request.text(1, table).text(2, set);
-        let replies = self.socket.query(request, abi::NLM_F_DUMP, &format!("list elements of {table} {set}"))?;
+        let replies =
+            self.socket.query(request, abi::NLM_F_DUMP, &format!("list elements of {table} {set}"))?;
         let mut found = Vec::new();
         for reply in &replies {
             let Some(list) = reply.attributes(4).find_kind(3) else { continue };
@@ -121,7 +123,8 @@ impl Nft {
                     let nest = Attributes::of(element).find_kind(kind)?;
                     Attributes::of(nest).find_kind(1).map(<[u8]>::to_vec)
                 };
-                let flags = Attributes::of(element).find_kind(3).and_then(|raw| raw.get(3).copied()).unwrap_or(0);
+                let flags =
+                    Attributes::of(element).find_kind(3).and_then(|raw| raw.get(3).copied()).unwrap_or(0);
                 if flags & 1 == 0
                     && let Some(key) = part(1)
                 {
@@ -145,7 +148,7 @@ pub(crate) const NFT_MSG_DELSETELEM: u16 = 14;
 
 /// `struct nfgenmsg`: family, version 0, resource id in network order.
 pub(crate) fn request(kind: u16, flags: u16, family: Family) -> Message {
-    Message::new(abi::NFNL_SUBSYS_NFTABLES << 8 | kind, flags, &[family.number(), 0, 0, 0])
+    Message::new((abi::NFNL_SUBSYS_NFTABLES << 8) | kind, flags, &[family.number(), 0, 0, 0])
 }
 
 fn get(kind: u16, family: Family) -> Message {

@@ -34,7 +34,8 @@ impl Socket {
     /// Lets a batch of this many bytes through, and its acknowledgements back.
     pub(crate) fn reserve(&self, bytes: usize) -> Result<()> {
         use std::os::fd::AsFd;
-        let failed = |source: rustix::io::Errno| Error::Socket { op: "size the buffers", source: source.into() };
+        let failed =
+            |source: rustix::io::Errno| Error::Socket { op: "size the buffers", source: source.into() };
         let wanted = bytes.max(212_992);
         sockopt::set_socket_send_buffer_size_force(self.inner.as_fd(), wanted).map_err(failed)?;
         sockopt::set_socket_recv_buffer_size_force(self.inner.as_fd(), wanted * 2).map_err(failed)

@@ -11,7 +11,8 @@ pub fn write(name: &str, value: &str) -> Result<()> {
 
 /// Reads a setting, without its final newline.
 pub fn read(name: &str) -> Result<String> {
-    let text = fs::read_to_string(path(name)?).map_err(|source| Error::Sysctl { name: name.to_owned(), source })?;
+    let text =
+        fs::read_to_string(path(name)?).map_err(|source| Error::Sysctl { name: name.to_owned(), source })?;
     Ok(text.trim_end().to_owned())
 }
 
@@ -25,7 +26,8 @@ pub fn ensure(name: &str, value: &str) -> Result<bool> {
 }
 
 fn path(name: &str) -> Result<String> {
-    if name.is_empty() || name.starts_with('/') || name.split('/').any(|part| part == ".." || part.is_empty()) {
+    if name.is_empty() || name.starts_with('/') || name.split('/').any(|part| part == ".." || part.is_empty())
+    {
         let source = std::io::Error::from(std::io::ErrorKind::InvalidInput);
         return Err(Error::Sysctl { name: name.to_owned(), source });
     }

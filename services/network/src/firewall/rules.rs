@@ -15,8 +15,8 @@
 //! ```
 
 use gantry_netlink::nft::{
-    Batch, Chain, Comparison, ConntrackKey, DESTINATION_TRANSLATED, ESTABLISHED_OR_RELATED, Expression, Family, Hook,
-    HookPoint, MetaKey, Policy, Register, Set, Type, accept, drop, equals, matches,
+    Batch, Chain, Comparison, ConntrackKey, DESTINATION_TRANSLATED, ESTABLISHED_OR_RELATED, Expression,
+    Family, Hook, HookPoint, MetaKey, Policy, Register, Set, Type, accept, drop, equals, matches,
 };
 
 /// Our bridges.
@@ -85,7 +85,10 @@ pub(super) fn table(batch: &mut Batch, family: Family, table: &str) {
     let translated = || matches(ConntrackKey::Status, DESTINATION_TRANSLATED).to_vec();
     let hairpin = [translated(), towards(BRIDGES), source_in(family, SUBNETS), vec![Expression::Masquerade]];
     add("postrouting", hairpin.concat());
-    add("postrouting", [source_in(family, MASQUERADE), not_towards(BRIDGES), vec![Expression::Masquerade]].concat());
+    add(
+        "postrouting",
+        [source_in(family, MASQUERADE), not_towards(BRIDGES), vec![Expression::Masquerade]].concat(),
+    );
 
     add("forward", [matches(ConntrackKey::State, ESTABLISHED_OR_RELATED).to_vec(), vec![accept()]].concat());
     let both = vec![

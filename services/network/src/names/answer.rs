@@ -116,7 +116,8 @@ mod tests {
 
     fn names(count: u8) -> Names {
         let names = Names::default();
-        let network = Network { id: "n".into(), name: "net".into(), driver: "bridge".into(), ..Network::default() };
+        let network =
+            Network { id: "n".into(), name: "net".into(), driver: "bridge".into(), ..Network::default() };
         let networks: Networks = [("n".to_owned(), network)].into();
         for last in 2..2 + count {
             let endpoint = Endpoint {
@@ -125,7 +126,12 @@ mod tests {
                 aliases: vec!["all".into()],
                 ..Endpoint::default()
             };
-            let sandbox = Sandbox { id: format!("s{last}"), name: format!("c{last}"), endpoints: vec![endpoint], ..Sandbox::default() };
+            let sandbox = Sandbox {
+                id: format!("s{last}"),
+                name: format!("c{last}"),
+                endpoints: vec![endpoint],
+                ..Sandbox::default()
+            };
             names.put(&sandbox, &networks);
         }
         names

@@ -119,7 +119,12 @@ impl Server {
 }
 
 impl Shared {
-    async fn forward(&self, query: &hickory_proto::op::Message, bytes: &[u8], transport: Transport) -> Vec<u8> {
+    async fn forward(
+        &self,
+        query: &hickory_proto::op::Message,
+        bytes: &[u8],
+        transport: Transport,
+    ) -> Vec<u8> {
         let forwarding = self.names.forwarding(&self.sandbox);
         match self.names.upstream().ask(bytes, transport, &forwarding, &self.namespace).await {
             Some(reply) => reply,

@@ -62,7 +62,10 @@ impl Zone {
         self.remove(&sandbox.id);
         let mut asker = Asker { forwarding: forwarding(sandbox, networks), ..Asker::default() };
         for endpoint in &sandbox.endpoints {
-            let Some(network) = networks.get(&endpoint.network).filter(|network| network.name_service()) else { continue };
+            let Some(network) = networks.get(&endpoint.network).filter(|network| network.name_service())
+            else {
+                continue;
+            };
             asker.networks.push(network.id.clone());
             for link in &endpoint.links {
                 let (target, alias) = link.split_once(':').unwrap_or((link, link));
@@ -145,7 +148,10 @@ fn addresses(hosts: &[Host]) -> Addresses {
 }
 
 fn forwarding(sandbox: &Sandbox, networks: &Networks) -> Forwarding {
-    let out = sandbox.endpoints.iter().any(|endpoint| networks.get(&endpoint.network).is_some_and(|it| !it.internal));
+    let out = sandbox
+        .endpoints
+        .iter()
+        .any(|endpoint| networks.get(&endpoint.network).is_some_and(|it| !it.internal));
     if !out {
         return Forwarding::Nowhere;
     }

@@ -74,7 +74,10 @@ pub(super) fn endpoint_wish(spec: pb::EndpointSpec) -> Result<EndpointWish> {
     };
     let mac = match spec.mac_address.as_str() {
         "" => None,
-        text => Some(text.parse().map_err(|error: gantry_netlink::mac::ParseMacError| Error::Invalid(error.to_string()))?),
+        text => Some(
+            text.parse()
+                .map_err(|error: gantry_netlink::mac::ParseMacError| Error::Invalid(error.to_string()))?,
+        ),
     };
     Ok(EndpointWish {
         ipv4: address(&spec.ipv4_address, true)?,
@@ -89,7 +92,8 @@ pub(super) fn endpoint_wish(spec: pb::EndpointSpec) -> Result<EndpointWish> {
 }
 
 fn port_wish(mapping: &pb::PortMapping) -> Result<PortWish> {
-    let number = |value: u32| u16::try_from(value).map_err(|_| Error::Invalid(format!("invalid port {value}")));
+    let number =
+        |value: u32| u16::try_from(value).map_err(|_| Error::Invalid(format!("invalid port {value}")));
     let (first, last) = (number(mapping.host_port_first)?, number(mapping.host_port_last)?);
     let range = match (first, last) {
         (0, 0) => None,
@@ -105,7 +109,11 @@ fn port_wish(mapping: &pb::PortMapping) -> Result<PortWish> {
     if container_port == 0 {
         return Err(Error::Invalid("invalid container port 0".to_owned()));
     }
-    Ok(PortWish { container_port, host, wanted: Wanted { protocol: Protocol::parse(&mapping.protocol)?, range } })
+    Ok(PortWish {
+        container_port,
+        host,
+        wanted: Wanted { protocol: Protocol::parse(&mapping.protocol)?, range },
+    })
 }
 
 pub(super) fn network(network: &Network, endpoints: Vec<pb::Endpoint>) -> pb::Network {
@@ -164,7 +172,8 @@ fn endpoint(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> pb::En
         Some(net) => (net.addr().to_string(), u32::from(net.prefix_len())),
         None => (String::new(), 0),
     };
-    let ((ipv4_address, ipv4_prefix), (ipv6_address, ipv6_prefix)) = (split(endpoint.ipv4()), split(endpoint.ipv6()));
+    let ((ipv4_address, ipv4_prefix), (ipv6_address, ipv6_prefix)) =
+        (split(endpoint.ipv4()), split(endpoint.ipv6()));
     pb::Endpoint {
         id: endpoint.id.clone(),
         network_id: network.id.clone(),
@@ -203,7 +212,8 @@ impl Switchboard {
     pub(super) fn describe_all(&self) -> Vec<pb::Network> {
         let book = self.0.book.lock();
         let one = |found: &Network| {
-            let endpoints = book.endpoints_of(&found.id).map(|(owner, it)| endpoint(owner, it, found)).collect();
+            let endpoints =
+                book.endpoints_of(&found.id).map(|(owner, it)| endpoint(owner, it, found)).collect();
             network(found, endpoints)
         };
         book.list().iter().map(one).collect()

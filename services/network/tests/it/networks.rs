@@ -85,7 +85,10 @@ fn options_and_requested_addresses_are_kept() {
     assert_eq!(world.attach(wish.clone()).unwrap(), fixed, "attaching again answers the same");
     wish.sandbox = id('c');
     assert_eq!(world.attach(wish).unwrap_err().code(), Code::FailedPrecondition);
-    let dev = world.pin(&fixed.id).run(|| gantry_netlink::Route::open().unwrap().link("eth0").unwrap().unwrap()).unwrap();
+    let dev = world
+        .pin(&fixed.id)
+        .run(|| gantry_netlink::Route::open().unwrap().link("eth0").unwrap().unwrap())
+        .unwrap();
     assert_eq!((dev.mtu, dev.mac.unwrap().to_string().as_str()), (1400, "02:42:0a:4d:09:09"));
 }
 
@@ -131,7 +134,8 @@ fn live_sandboxes_are_connected_and_disconnected() {
     assert!(seen(&inside, OUTSIDE, 9000).is_some());
 
     let request = pb::DisconnectRequest { sandbox: a.id.clone(), network: "one".into() };
-    let left = world.runtime.block_on(async { client.disconnect(request.clone()).await }).unwrap().into_inner();
+    let left =
+        world.runtime.block_on(async { client.disconnect(request.clone()).await }).unwrap().into_inner();
     assert_eq!(left.endpoints.len(), 1);
     let again = world.runtime.block_on(async { client.disconnect(request).await }).unwrap_err();
     assert_eq!(again.code(), Code::NotFound);
@@ -145,7 +149,10 @@ fn a_sandbox_without_networks_has_only_lo() {
     let world = World::new();
     let alone = world.attach(sandbox('a', "alone", &[], &[])).unwrap();
     let links = world.pin(&alone.id).run(|| gantry_netlink::Route::open().unwrap().links().unwrap()).unwrap();
-    assert_eq!(links.iter().filter(|link| link.up).map(|link| link.name.as_str()).collect::<Vec<_>>(), ["lo"]);
+    assert_eq!(
+        links.iter().filter(|link| link.up).map(|link| link.name.as_str()).collect::<Vec<_>>(),
+        ["lo"]
+    );
     world.detach(&alone.id);
     world.detach(&alone.id);
 }
@@ -171,13 +178,22 @@ fn attaching_is_quick_and_nothing_leaks() {
     }
     attach.sort();
     detach.sort();
-    println!("attach median {:?} min {:?}; detach median {:?} min {:?}", attach[10], attach[0], detach[10], detach[0]);
+    println!(
+        "attach median {:?} min {:?}; detach median {:?} min {:?}",
+        attach[10], attach[0], detach[10], detach[0]
+    );
     wait("veths to go", || world.links() == before);
     assert_eq!(std::fs::read_dir(world.roots().run.join("netns")).unwrap().count(), 0);
-    let table = world.host.run(|| gantry_netlink::nft::Nft::open().unwrap().tables(gantry_netlink::nft::Family::Ip)).unwrap();
+    let table = world
+        .host
+        .run(|| gantry_netlink::nft::Nft::open().unwrap().tables(gantry_netlink::nft::Family::Ip))
+        .unwrap();
     let table = table.unwrap().remove(0);
     let left = world.host.run(|| {
-        gantry_netlink::nft::Nft::open().unwrap().elements(gantry_netlink::nft::Family::Ip, &table, "ports_any").unwrap()
+        gantry_netlink::nft::Nft::open()
+            .unwrap()
+            .elements(gantry_netlink::nft::Family::Ip, &table, "ports_any")
+            .unwrap()
     });
     assert!(left.unwrap().is_empty());
 }

@@ -74,21 +74,29 @@ fn refusals_leave_nothing_behind() {
     let world = World::new();
     world.attach(sandbox('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
     let links = world.links().len();
-    let refused = world.attach(sandbox('b', "two", &["bridge"], &[tcp("", 8082, 80), tcp("", 8080, 80)])).unwrap_err();
+    let refused =
+        world.attach(sandbox('b', "two", &["bridge"], &[tcp("", 8082, 80), tcp("", 8080, 80)])).unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("port is already allocated"), "{refused}");
     let listener = world.host.run(|| TcpListener::bind("0.0.0.0:8083").unwrap()).unwrap();
     let refused = world.attach(sandbox('b', "two", &["bridge"], &[tcp("", 8083, 80)])).unwrap_err();
     assert!(refused.message().contains("address already in use"), "{refused}");
     drop(listener);
-    assert!(world.host.run(|| TcpListener::bind("0.0.0.0:8080").is_err()).unwrap(), "a published port is nobody else's");
+    assert!(
+        world.host.run(|| TcpListener::bind("0.0.0.0:8080").is_err()).unwrap(),
+        "a published port is nobody else's"
+    );
     let refused = world.attach(sandbox('b', "two", &["bridge", "nowhere"], &[])).unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
     assert_eq!(world.links().len(), links);
     assert!(!exists(&world.roots().run.join("netns").join(id('b'))));
 
-    let two = world.attach(sandbox('b', "two", &["bridge"], &[tcp("", 8082, 80), tcp("", 8083, 80)])).unwrap();
-    assert!(two.endpoints[0].ipv4_address.ends_with(".0.3"), "addresses of refused attachments are free again");
+    let two =
+        world.attach(sandbox('b', "two", &["bridge"], &[tcp("", 8082, 80), tcp("", 8083, 80)])).unwrap();
+    assert!(
+        two.endpoints[0].ipv4_address.ends_with(".0.3"),
+        "addresses of refused attachments are free again"
+    );
     world.detach(&id('a'));
     let again = world.attach(sandbox('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
     assert!(again.endpoints[0].ipv4_address.ends_with(".0.2"));
@@ -99,7 +107,8 @@ fn ephemeral_ports_and_ranges() {
     let world = World::new();
     let mut range = tcp("", 9000, 80);
     range.host_port_last = 9002;
-    let web = world.attach(sandbox('a', "web", &["bridge"], &[tcp("", 0, 80), range.clone(), range])).unwrap();
+    let web =
+        world.attach(sandbox('a', "web", &["bridge"], &[tcp("", 0, 80), range.clone(), range])).unwrap();
     let ports: Vec<u32> = web.ports.iter().map(|port| port.host_port).collect();
     assert!((32768..=60999).contains(&ports[0]), "{ports:?}");
     assert_eq!(ports[1..], [9000, 9001]);

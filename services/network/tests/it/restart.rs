@@ -22,7 +22,8 @@ fn traffic_flows_while_the_service_is_away_and_while_it_comes_back() {
     let (stop, made) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let failed = Arc::new(AtomicU32::new(0));
     let client = {
-        let (stop, made, failed, outside) = (stop.clone(), made.clone(), failed.clone(), world.outside.clone());
+        let (stop, made, failed, outside) =
+            (stop.clone(), made.clone(), failed.clone(), world.outside.clone());
         std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 match seen(&outside, HOST, 8080) {
@@ -73,7 +74,15 @@ fn strays_are_removed_and_lost_namespaces_forgotten() {
     let name = format!("{}ffffffff", &veth[..7]);
     let make = || {
         let mac = gantry_netlink::Mac::random();
-        let veth = gantry_netlink::Veth { name: &name, master: None, peer: "eth9", namespace: &stray, mac, mtu: 0, port: Default::default() };
+        let veth = gantry_netlink::Veth {
+            name: &name,
+            master: None,
+            peer: "eth9",
+            namespace: &stray,
+            mac,
+            mtu: 0,
+            port: Default::default(),
+        };
         gantry_netlink::Route::open().unwrap().add_veth(&veth).unwrap();
         // And somebody flushed the rules.
         let mut nft = gantry_netlink::nft::Nft::open().unwrap();
@@ -88,7 +97,11 @@ fn strays_are_removed_and_lost_namespaces_forgotten() {
     assert!(!world.links().contains(&name));
     assert!(!pins.join(id('f')).exists());
     let mut sandboxes = world.peers.sandboxes();
-    let all = world.runtime.block_on(async { sandboxes.list(pb::ListSandboxesRequest {}).await }).unwrap().into_inner();
+    let all = world
+        .runtime
+        .block_on(async { sandboxes.list(pb::ListSandboxesRequest {}).await })
+        .unwrap()
+        .into_inner();
     assert_eq!(all.sandboxes.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), [kept.id.as_str()]);
     let again = world.attach(sandbox('c', "again", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
     serve(&world.pin(&again.id), 80);

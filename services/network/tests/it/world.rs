@@ -37,8 +37,15 @@ impl World {
         };
         let (outside, mut far) = Namespace::create(up).unwrap();
         let (host, mut near) = Namespace::create(up).unwrap();
-        let veth =
-            Veth { name: "up0", master: None, peer: "out0", namespace: &outside, mac: Mac::random(), mtu: 1500, port: Default::default() };
+        let veth = Veth {
+            name: "up0",
+            master: None,
+            peer: "out0",
+            namespace: &outside,
+            mac: Mac::random(),
+            mtu: 1500,
+            port: Default::default(),
+        };
         near.add_veth(&veth).unwrap();
         let gateway = Some(OUTSIDE.parse().unwrap());
         let index = near.index("up0").unwrap();
@@ -58,7 +65,8 @@ impl World {
 
     fn on(root: tempfile::TempDir, host: Namespace, outside: Namespace) -> Self {
         let roots = Roots { state: root.path().join("state"), run: root.path().join("run") };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let peers = {
             let _inside = runtime.enter();
             Peers::new(&roots.run)
@@ -85,7 +93,8 @@ impl World {
         let thread = std::thread::spawn(move || {
             let _claim = claim;
             host.enter().unwrap();
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async { gantry_network::Service::run(context).await.unwrap() });
             runtime.shutdown_timeout(Duration::from_millis(100));
         });

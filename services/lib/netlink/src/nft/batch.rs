@@ -130,12 +130,24 @@ impl Batch {
     /// Adds elements to a set or map.
     ///
     /// An element that is there with the same data is left as it is; one with other data fails the batch (`is_exists`).
-    pub fn add_elements(&mut self, family: Family, table: &str, set: &str, elements: &[Element]) -> &mut Self {
+    pub fn add_elements(
+        &mut self,
+        family: Family,
+        table: &str,
+        set: &str,
+        elements: &[Element],
+    ) -> &mut Self {
         self.elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, "add elements to", family, table, set, elements)
     }
 
     /// Deletes elements. One that is not there fails the batch (`is_missing`).
-    pub fn delete_elements(&mut self, family: Family, table: &str, set: &str, elements: &[Element]) -> &mut Self {
+    pub fn delete_elements(
+        &mut self,
+        family: Family,
+        table: &str,
+        set: &str,
+        elements: &[Element],
+    ) -> &mut Self {
         self.elements(NFT_MSG_DELSETELEM, 0, "delete elements of", family, table, set, elements)
     }
 

@@ -203,8 +203,12 @@ impl Expression {
                     nest.bytes(1, value);
                 });
             }),
-            Expression::Snat { family, address, port } => put("nat", &|data| nat(data, 0, *family, *address, *port)),
-            Expression::Dnat { family, address, port } => put("nat", &|data| nat(data, 1, *family, *address, *port)),
+            Expression::Snat { family, address, port } => {
+                put("nat", &|data| nat(data, 0, *family, *address, *port))
+            }
+            Expression::Dnat { family, address, port } => {
+                put("nat", &|data| nat(data, 1, *family, *address, *port))
+            }
             Expression::Masquerade => put("masq", &|_| {}),
             Expression::Counter => put("counter", &|_| {}),
             Expression::Verdict(verdict) => put("immediate", &|data| {

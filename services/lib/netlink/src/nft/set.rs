@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use super::Family;
 use crate::message::{Message, octets};
 
+/// A note to the `nft` tool, which the kernel only keeps: the key is in the machine's byte order (type 0, four bytes, 1).
+/// Without it the tool prints interfaces' names backwards.
+const HOST_ORDER: [u8; 6] = [0, 4, 1, 0, 0, 0];
 const INTERVAL: u32 = 4;
 const MAP: u32 = 8;
 
@@ -51,7 +54,7 @@ impl Type {
 }
 
 fn type_number(parts: &[Type]) -> u32 {
-    parts.iter().fold(0, |number, part| number << 6 | *part as u32)
+    parts.iter().fold(0, |number, part| (number << 6) | *part as u32)
 }
 
 fn length(parts: &[Type]) -> u32 {
@@ -89,6 +92,9 @@ impl Set<'_> {
             message.be32(6, type_number(self.data)).be32(7, length(self.data));
         }
         message.be32(10, id);
+        if self.key == [Type::Interface] {
+            message.bytes(13, &HOST_ORDER);
+        }
     }
 }
 

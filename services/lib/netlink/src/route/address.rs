@@ -30,8 +30,9 @@ impl Route {
 
     /// Removes addresses from a link in one system call.
     pub fn delete_addresses(&mut self, link: u32, nets: &[IpNet]) -> Result<()> {
-        let request =
-            |net: &IpNet| (request(RTM_DELADDR, 0, link, *net), format!("remove address {net} from link {link}"));
+        let request = |net: &IpNet| {
+            (request(RTM_DELADDR, 0, link, *net), format!("remove address {net} from link {link}"))
+        };
         self.send(nets.iter().map(request).collect())
     }
 
@@ -44,7 +45,8 @@ impl Route {
             let link = u32_of(reply.body.get(4..)?)?;
             // A peer-to-peer v4 address has its own end in IFA_LOCAL; v6 only has IFA_ADDRESS.
             let attributes = reply.attributes(8);
-            let raw = attributes.clone().find_kind(IFA_LOCAL).or_else(|| attributes.find_kind(IFA_ADDRESS))?;
+            let raw =
+                attributes.clone().find_kind(IFA_LOCAL).or_else(|| attributes.find_kind(IFA_ADDRESS))?;
             Some(Address { link, net: IpNet::new(address(raw)?, prefix).ok()? })
         };
         Ok(replies.iter().filter_map(parse).collect())

@@ -134,7 +134,8 @@ impl Route {
         if let Some(master) = veth.master {
             message.u32(IFLA_MASTER, master);
         }
-        let namespace = u32::try_from(veth.namespace.as_fd().as_raw_fd()).expect("an open descriptor is not negative");
+        let namespace =
+            u32::try_from(veth.namespace.as_fd().as_raw_fd()).expect("an open descriptor is not negative");
         message.nest(IFLA_LINKINFO, |info| {
             info.text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
                 data.nest(VETH_INFO_PEER, |peer| {
@@ -262,7 +263,8 @@ fn port(name: &str, mode: Port) -> Described {
     let mut message = Message::new(RTM_NEWLINK, 0, &ifinfomsg(0, 0, 0));
     message.text(IFLA_IFNAME, name).nest(IFLA_LINKINFO, |info| {
         info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, |data| {
-            data.u8(IFLA_BRPORT_MODE, u8::from(mode.hairpin)).u8(IFLA_BRPORT_ISOLATED, u8::from(mode.isolated));
+            data.u8(IFLA_BRPORT_MODE, u8::from(mode.hairpin))
+                .u8(IFLA_BRPORT_ISOLATED, u8::from(mode.isolated));
         });
     });
     (message, format!("set port {name}"))

@@ -43,7 +43,9 @@ impl Route {
             let attributes = reply.attributes(12);
             let table = attributes.clone().find_kind(RTA_TABLE).and_then(u32_of);
             let kind = *reply.body.get(7)?;
-            if table.unwrap_or(u32::from(*reply.body.get(4)?)) != u32::from(RT_TABLE_MAIN) || kind != RTN_UNICAST {
+            if table.unwrap_or(u32::from(*reply.body.get(4)?)) != u32::from(RT_TABLE_MAIN)
+                || kind != RTN_UNICAST
+            {
                 return None;
             }
             let any = || match family {

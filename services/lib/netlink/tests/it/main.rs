@@ -21,7 +21,10 @@ fn links_addresses_and_routes() {
         route.add_bridge("br-test", mac, 1400).unwrap();
         assert!(route.add_bridge("br-test", mac, 1400).unwrap_err().is_exists());
         let bridge = route.link("br-test").unwrap().unwrap();
-        assert_eq!((bridge.kind.as_str(), bridge.mac, bridge.up, bridge.mtu), ("bridge", Some(mac), true, 1400));
+        assert_eq!(
+            (bridge.kind.as_str(), bridge.mac, bridge.up, bridge.mtu),
+            ("bridge", Some(mac), true, 1400)
+        );
         assert!(route.link("nothing").unwrap().is_none());
         let nets = ["10.9.0.1/24".parse().unwrap(), "fd09::1/64".parse().unwrap()];
         route.add_addresses(bridge.index, &nets).unwrap();
@@ -34,8 +37,15 @@ fn links_addresses_and_routes() {
         let (space, mut far) = Namespace::create(|| Route::open().unwrap()).unwrap();
         let made = begun.elapsed();
         let mac = Mac::random();
-        let veth =
-            Veth { name: "veth0", master: Some(bridge.index), peer: "eth0", namespace: &space, mac, mtu: 1400, port: Port::default() };
+        let veth = Veth {
+            name: "veth0",
+            master: Some(bridge.index),
+            peer: "eth0",
+            namespace: &space,
+            mac,
+            mtu: 1400,
+            port: Port::default(),
+        };
         route.add_veth(&veth).unwrap();
         let plugged = begun.elapsed() - made;
         let near = route.link("veth0").unwrap().unwrap();
@@ -93,7 +103,8 @@ fn a_batch_is_all_or_nothing() {
         assert_eq!(nft.tables(Family::Ip).unwrap(), ["gantry-test"]);
 
         let to: IpAddr = "10.0.0.2".parse().unwrap();
-        let many: Vec<Element> = (1..=2000).map(|port| Element::new().protocol(6).port(port).to(to, port)).collect();
+        let many: Vec<Element> =
+            (1..=2000).map(|port| Element::new().protocol(6).port(port).to(to, port)).collect();
         let mut batch = Batch::new();
         batch.add_elements(Family::Ip, "gantry-test", "ports", &many);
         batch.add_elements(Family::Ip, "gantry-test", "nets", &Element::range("10.0.0.0/8".parse().unwrap()));

@@ -1,0 +1,142 @@
+//! The networks in the book: found, reserved, removed.
+
+use ipnet::IpNet;
+
+use super::{Book, Entry, Phase};
+use crate::error::{Error, Result};
+use crate::ipam::{Pool, overlap};
+use crate::record::{Endpoint, Network, Networks, Sandbox};
+
+impl Book {
+    /// Finds a network by id, name or unique beginning of an id.
+    pub fn network(&self, reference: &str) -> Result<&Network> {
+        let ready =
+            || self.networks.values().filter(|entry| entry.phase == Phase::Ready).map(|entry| &entry.record);
+        if let Some(entry) = self.networks.get(reference).filter(|entry| entry.phase == Phase::Ready) {
+            return Ok(&entry.record);
+        }
+        if let Some(found) = ready().find(|network| network.name == reference) {
+            return Ok(found);
+        }
+        let mut beginning =
+            ready().filter(|network| !reference.is_empty() && network.id.starts_with(reference));
+        match (beginning.next(), beginning.next()) {
+            (Some(one), None) => Ok(one),
+            (Some(_), Some(_)) => Err(Error::NetworkAmbiguous(reference.to_owned())),
+            (None, _) => Err(Error::NetworkNotFound(reference.to_owned())),
+        }
+    }
+
+    /// All networks that are there, by name.
+    pub fn list(&self) -> Vec<Network> {
+        let mut all: Vec<Network> = self
+            .networks
+            .values()
+            .filter(|entry| entry.phase == Phase::Ready)
+            .map(|entry| entry.record.clone())
+            .collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// The subnets of all networks, also of those that are just being made or removed.
+    pub fn nets(&self) -> Vec<IpNet> {
+        self.networks.values().flat_map(|entry| entry.record.nets()).collect()
+    }
+
+    /// Reserves a network's name, subnets and interface, while it is being made.
+    pub fn reserve_network(&mut self, record: Network) -> Result<()> {
+        for known in self.networks.values().map(|entry| &entry.record) {
+            if known.name == record.name {
+                return Err(Error::NetworkExists(record.name));
+            }
+            if !record.bridge.is_empty() && known.bridge == record.bridge {
+                let owner = format!("network {}", known.name);
+                return Err(Error::InterfaceTaken { network: record.name, interface: record.bridge, owner });
+            }
+            for net in record.nets() {
+                if let Some(other) = known.nets().find(|other| overlap(&net, other)) {
+                    return Err(Error::PoolOverlaps(net, other));
+                }
+            }
+        }
+        self.insert(record, Phase::Creating)
+    }
+
+    /// Notes a network that a record says is there.
+    pub fn restore_network(&mut self, record: Network) -> Result<()> {
+        self.insert(record, Phase::Ready)
+    }
+
+    fn insert(&mut self, record: Network, phase: Phase) -> Result<()> {
+        let mut pools = Vec::new();
+        for subnet in &record.subnets {
+            let bad = |what: &str, text: &str| {
+                Error::Invalid(format!("invalid {what} {text:?} of network {}", record.name))
+            };
+            let net: IpNet = subnet.subnet.parse().map_err(|_| bad("subnet", &subnet.subnet))?;
+            let range = match subnet.ip_range.as_str() {
+                "" => None,
+                text => Some(text.parse().map_err(|_| bad("ip-range", text))?),
+            };
+            let mut pool = Pool::new(net.trunc(), range);
+            for text in
+                [&subnet.gateway].into_iter().chain(subnet.auxiliary.values()).filter(|text| !text.is_empty())
+            {
+                pool.take(text.parse().map_err(|_| bad("address", text))?);
+            }
+            pools.push(pool);
+        }
+        self.networks.insert(record.id.clone(), Entry { record, pools, phase });
+        Ok(())
+    }
+
+    /// The network is made: it can be found from now on.
+    pub fn network_is_ready(&mut self, id: &str) {
+        if let Some(entry) = self.networks.get_mut(id) {
+            entry.phase = Phase::Ready;
+        }
+    }
+
+    /// Begins to remove a network: nobody finds it any more.
+    pub fn begin_removal(&mut self, reference: &str) -> Result<Network> {
+        let network = self.network(reference)?.clone();
+        if network.predefined {
+            return Err(Error::Predefined(network.name));
+        }
+        let endpoints: Vec<String> = self
+            .endpoints_of(&network.id)
+            .map(|(sandbox, endpoint)| format!("name:\"{}\" id:\"{}\"", sandbox.name, short(&endpoint.id)))
+            .collect();
+        if !endpoints.is_empty() {
+            return Err(Error::ActiveEndpoints { name: network.name, endpoints });
+        }
+        let entry = self.networks.get_mut(&network.id).expect("it was just found");
+        entry.phase = Phase::Removing;
+        Ok(network)
+    }
+
+    /// Forgets a network.
+    pub fn forget_network(&mut self, id: &str) {
+        self.networks.remove(id);
+    }
+
+    /// The endpoints on a network, with their sandboxes.
+    pub fn endpoints_of<'a>(&'a self, network: &'a str) -> impl Iterator<Item = (&'a Sandbox, &'a Endpoint)> {
+        let on = move |sandbox: &'a Sandbox| sandbox.endpoint_on(network).map(|endpoint| (sandbox, endpoint));
+        self.sandboxes.values().filter_map(on)
+    }
+
+    /// The networks that a sandbox's endpoints are on.
+    pub fn networks_of(&self, sandbox: &Sandbox) -> Networks {
+        let one = |endpoint: &Endpoint| {
+            let entry = self.networks.get(&endpoint.network)?;
+            Some((endpoint.network.clone(), entry.record.clone()))
+        };
+        sandbox.endpoints.iter().filter_map(one).collect()
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
