@@ -34,10 +34,13 @@ pub async fn wait(call: &Call, id: &str) -> Result<Reply, Error> {
     // The headers leave now: a client starts the container only after it has seen them.
     let result = stream::once(async move {
         let reply = match waiting.exit().await {
-            Ok(exit) => WaitReply {
-                error: (!exit.error.is_empty()).then_some(WaitError { message: exit.error }),
-                status_code: exit.status_code,
-            },
+            Ok(exit) => {
+                // A failed start is told by its own answer; here clients would take the words for a failed wait.
+                let failed_start = (126..=128).contains(&exit.status_code);
+                let error =
+                    (!exit.error.is_empty() && !failed_start).then_some(WaitError { message: exit.error });
+                WaitReply { error, status_code: exit.status_code }
+            }
             Err(status) => {
                 let message = Error::from_peer(ENGINE, &status).to_string();
                 WaitReply { error: Some(WaitError { message }), status_code: -1 }
