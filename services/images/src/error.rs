@@ -51,7 +51,7 @@ pub enum Error {
     NoManifest {
         reference: String,
         #[source]
-        failure: Failure,
+        failure: Box<Failure>,
     },
     /// The registry does not let us.
     #[error(
@@ -61,11 +61,11 @@ pub enum Error {
         action: &'static str,
         repository: String,
         #[source]
-        failure: Failure,
+        failure: Box<Failure>,
     },
     /// Any other failure at a registry.
     #[error("cannot {0}")]
-    Registry(#[from] Failure),
+    Registry(#[source] Box<Failure>),
     /// Bytes that are not what their name says.
     #[error("{what} is corrupt: expected {expected}, got {found}")]
     WrongDigest { what: String, expected: Digest, found: Digest },
@@ -162,6 +162,12 @@ impl Error {
             }
             _ => Self::Registry(failure),
         }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Registry(Box::new(failure))
     }
 }
 

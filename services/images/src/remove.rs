@@ -69,11 +69,21 @@ impl Remover {
                 let others =
                     found.records.iter().any(|other| other.name != record.name && !other.is_dangling());
                 match others {
-                    true => self.untag(namespace, &found, &[record.name.clone()], false, false).await?,
+                    true => {
+                        self.untag(namespace, &found, std::slice::from_ref(&record.name), false, false)
+                            .await?
+                    }
                     false => {
                         let using = using(&found, uses);
                         refuse_name(&found, &record.name, force, &using)?;
-                        self.untag(namespace, &found, &[record.name.clone()], true, !using.is_empty()).await?
+                        self.untag(
+                            namespace,
+                            &found,
+                            std::slice::from_ref(&record.name),
+                            true,
+                            !using.is_empty(),
+                        )
+                        .await?
                     }
                 }
             }

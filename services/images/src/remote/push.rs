@@ -163,7 +163,7 @@ impl Repository {
         let mut address = address.ok_or_else(|| {
             self.failure(host, action, Reason::Protocol("an upload without an address".into()))
         })?;
-        address.query_pairs_mut().append_pair("digest", &digest.to_string());
+        address.query_pairs_mut().append_pair("digest", digest.as_str());
         let mut put = Ask::new(Method::PUT, String::new(), action.to_owned());
         put.target = Target::Address(address);
         put.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));

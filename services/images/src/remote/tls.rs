@@ -22,13 +22,16 @@ use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use super::settings::{Settings, is_loopback};
 use crate::error::Error;
 
+/// A file's path and its bytes.
+type PemFile = (PathBuf, Vec<u8>);
+
 /// What was found on disk for one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trust {
     /// PEM files with certificates to trust.
-    roots: Vec<(PathBuf, Vec<u8>)>,
+    roots: Vec<PemFile>,
     /// PEM files of the client's certificate and key.
-    identity: Option<((PathBuf, Vec<u8>), (PathBuf, Vec<u8>))>,
+    identity: Option<(PemFile, PemFile)>,
     /// No certificate is demanded: an insecure host without one of its own on disk.
     anyone: bool,
 }

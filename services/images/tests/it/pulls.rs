@@ -123,7 +123,7 @@ async fn a_pull_brings_a_whole_image_and_a_push_takes_it_back() {
 async fn an_index_gives_the_hosts_image_by_tag_and_by_digest() {
     let world = World::start().await;
     let bundle = Bundle::new(2, 1000);
-    let liar = Liar::start(honest(&[bundle.clone()])).await;
+    let liar = Liar::start(honest(std::slice::from_ref(&bundle))).await;
     let index = bundle.index().digest();
     for reference in [name(&liar.domain(), ":index0"), name(&liar.domain(), &format!("@{index}"))] {
         let told = world.pull(request(&reference)).await.expect("pulled");
@@ -153,7 +153,7 @@ async fn an_index_gives_the_hosts_image_by_tag_and_by_digest() {
 async fn a_cut_pull_goes_on_after_a_restart() {
     let mut world = World::start().await;
     let bundle = Bundle::new(3, 3_000_000);
-    let honest = honest(&[bundle.clone()]);
+    let honest = honest(std::slice::from_ref(&bundle));
     let slow = Arc::new(AtomicBool::new(true));
     let (flag, first) = (Arc::clone(&slow), bundle.layers[0].digest().to_string());
     let liar = Liar::start(move |asked| {
@@ -179,7 +179,9 @@ async fn a_cut_pull_goes_on_after_a_restart() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     world.restart().await;
-    assert!(stream.message().await.is_err() || stream.message().await.is_err(), "the call broke");
+    while let Ok(told) = stream.message().await {
+        assert!(told.is_some(), "the call broke, and did not end well");
+    }
     slow.store(false, Ordering::Relaxed);
     let told = world.pull(request(&reference)).await.expect("pulled");
     assert_eq!(pulled(&told).0, bundle.manifest.digest().to_string());
@@ -197,7 +199,7 @@ async fn a_cut_pull_goes_on_after_a_restart() {
 async fn two_pulls_fetch_a_layer_once() {
     let world = World::start().await;
     let bundle = Bundle::new(4, 2_000_000);
-    let liar = Liar::start(honest(&[bundle.clone()])).await;
+    let liar = Liar::start(honest(std::slice::from_ref(&bundle))).await;
     let (one, two) = (name(&liar.domain(), ":0"), format!("{}/team/other:0", liar.domain()));
     let (one, two) = tokio::join!(world.pull(request(&one)), world.pull(request(&two)));
     assert_eq!(pulled(&one.expect("pulled")).0, pulled(&two.expect("pulled")).0);
@@ -211,7 +213,7 @@ async fn two_pulls_fetch_a_layer_once() {
 async fn wrong_bytes_leave_nothing_behind() {
     let world = World::start().await;
     let bundle = Bundle::new(5, 100_000);
-    let honest_one = honest(&[bundle.clone()]);
+    let honest_one = honest(std::slice::from_ref(&bundle));
     let mode = Arc::new(AtomicUsize::new(0));
     let (script, layer) = (Arc::clone(&mode), bundle.layers[1].digest().to_string());
     let liar = Liar::start(move |asked| {

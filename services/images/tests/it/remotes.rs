@@ -122,7 +122,7 @@ async fn a_private_ca_is_trusted_when_it_is_put_there() {
 #[tokio::test]
 async fn broken_bodies_go_on_from_the_last_byte() {
     let bundle = Bundle::new(4, 50_000);
-    let honest = honest(&[bundle.clone()]);
+    let honest = honest(std::slice::from_ref(&bundle));
     let mut times = 0;
     let liar = Liar::start(move |asked| {
         let answer = honest(asked);
@@ -213,7 +213,7 @@ async fn a_manifest_without_end_is_refused() {
 #[tokio::test]
 async fn a_token_is_fetched_once_and_renewed_when_refused() {
     let bundle = Bundle::new(6, 1000);
-    let honest = honest(&[bundle.clone()]);
+    let honest = honest(std::slice::from_ref(&bundle));
     let mut tokens = 0;
     let liar = Liar::start(move |asked| {
         let port = asked.headers.get("host").cloned().unwrap_or_default();
@@ -254,7 +254,7 @@ async fn a_token_is_fetched_once_and_renewed_when_refused() {
 #[tokio::test]
 async fn a_mirror_is_asked_first_and_forgiven() {
     let bundle = Bundle::new(7, 1000);
-    let registry = Liar::start(honest(&[bundle.clone()])).await;
+    let registry = Liar::start(honest(std::slice::from_ref(&bundle))).await;
     let mirror = Liar::start(|_| unknown("NAME_UNKNOWN")).await;
     let mut settings = settings();
     settings.mirrors.insert(registry.domain(), vec![format!("http://{}/cache", mirror.domain())]);
