@@ -20,7 +20,9 @@ pub enum Error {
     #[error("Invalid container name ({0}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")]
     InvalidName(String),
     /// A name that another container has.
-    #[error("Conflict. The container name \"/{name}\" is already in use by container \"{id}\". You have to remove (or rename) that container to be able to reuse that name.")]
+    #[error(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{id}\". You have to remove (or rename) that container to be able to reuse that name."
+    )]
     NameInUse {
         /// The name without its slash.
         name: String,
@@ -202,7 +204,11 @@ impl Coded for Error {
             Error::NotBuilt(_) => Code::Unimplemented,
             Error::Forbidden(_) => Code::PermissionDenied,
             Error::Peer { status, .. } => peer_code(status.code()),
-            Error::NotPaused(_) | Error::BrokenLine | Error::Kernel { .. } | Error::Io { .. } | Error::Database { .. } => Code::Internal,
+            Error::NotPaused(_)
+            | Error::BrokenLine
+            | Error::Kernel { .. }
+            | Error::Io { .. }
+            | Error::Database { .. } => Code::Internal,
         }
     }
 }

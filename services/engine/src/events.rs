@@ -46,13 +46,7 @@ impl Default for Events {
 
 impl Events {
     /// Adds an event, giving it the time of now.
-    pub fn publish(
-        &self,
-        kind: &str,
-        action: &str,
-        actor: &str,
-        attributes: BTreeMap<String, String>,
-    ) {
+    pub fn publish(&self, kind: &str, action: &str, actor: &str, attributes: BTreeMap<String, String>) {
         let mut ring = self.ring.lock();
         let now = crate::time::now();
         let time = ring.back().map_or(now, |last| now.max(last.time + 1));
@@ -72,10 +66,7 @@ impl Events {
     }
 
     /// What is kept from `since` on (nothing without it), and all that follows, without gap or overlap.
-    pub fn subscribe(
-        &self,
-        since: Option<i64>,
-    ) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
+    pub fn subscribe(&self, since: Option<i64>) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
         let ring = self.ring.lock();
         let past = match since {
             Some(since) => ring.iter().filter(|event| event.time >= since).cloned().collect(),
@@ -98,8 +89,7 @@ impl Event {
         };
         filters.any_of("type", |value| self.kind == value)
             && filters.any_of("event", |value| {
-                self.action == value
-                    || self.action.split_once(':').is_some_and(|(verb, _)| verb == value)
+                self.action == value || self.action.split_once(':').is_some_and(|(verb, _)| verb == value)
             })
             && named("container", "container")
             && named("network", "network")
@@ -121,9 +111,9 @@ impl Event {
         };
         image == value
             || (self.kind == "image" && self.actor == value)
-            || image.rsplit_once(':').is_some_and(|(repository, tag)| {
-                !tag.contains('/') && repository == value
-            })
+            || image
+                .rsplit_once(':')
+                .is_some_and(|(repository, tag)| !tag.contains('/') && repository == value)
     }
 }
 

@@ -42,7 +42,12 @@ impl Engine {
                 continue;
             }
             if !records.contains(container.id()) {
-                strays.push(stray("record", container.id().to_owned(), "tasks has no record of this container", false));
+                strays.push(stray(
+                    "record",
+                    container.id().to_owned(),
+                    "tasks has no record of this container",
+                    false,
+                ));
             }
         }
         Ok(strays)
@@ -60,7 +65,8 @@ impl Engine {
         })
         .await?;
         // Asked after the directories were listed: what is just being made has its record, or its turn, by then.
-        let name = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let name =
+            |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         let strays = in_containers.into_iter().filter(|path| self.index.find(&name(path)).is_err());
         let volumes = in_volumes.into_iter().filter(|path| self.volumes.get(&name(path)).is_err());
         Ok(strays.chain(volumes).collect())

@@ -168,7 +168,15 @@ mod tests {
     #[test]
     fn shell_tests_run_in_a_shell() {
         assert_eq!(check(0).command, ["/bin/sh", "-c", "true"]);
-        let none = Check::parse(&["NONE".to_owned()], &[], Duration::ZERO, Duration::ZERO, Duration::ZERO, Duration::ZERO, 0);
+        let none = Check::parse(
+            &["NONE".to_owned()],
+            &[],
+            Duration::ZERO,
+            Duration::ZERO,
+            Duration::ZERO,
+            Duration::ZERO,
+            0,
+        );
         assert_eq!(none, None);
     }
 

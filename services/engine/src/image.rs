@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn what_is_left_out_comes_from_the_image() {
-        let config = image().merge(pb::ContainerConfig { env: vec!["A=own".to_owned()], ..Default::default() });
+        let config =
+            image().merge(pb::ContainerConfig { env: vec!["A=own".to_owned()], ..Default::default() });
         assert_eq!(config.env, ["A=own", "B=image"]);
         assert_eq!(config.entrypoint, list(&["/entry"]));
         assert_eq!(config.cmd, list(&["serve"]));
@@ -167,9 +168,14 @@ mod tests {
     fn a_command_keeps_the_entrypoint_and_an_entrypoint_drops_the_command() {
         let with_cmd = image().merge(pb::ContainerConfig { cmd: list(&["once"]), ..Default::default() });
         assert_eq!((with_cmd.entrypoint, with_cmd.cmd), (list(&["/entry"]), list(&["once"])));
-        let with_entry = image().merge(pb::ContainerConfig { entrypoint: list(&["/own"]), ..Default::default() });
+        let with_entry =
+            image().merge(pb::ContainerConfig { entrypoint: list(&["/own"]), ..Default::default() });
         assert_eq!((with_entry.entrypoint, with_entry.cmd), (list(&["/own"]), None));
-        let reset = image().merge(pb::ContainerConfig { entrypoint: list(&[""]), cmd: list(&["sh"]), ..Default::default() });
+        let reset = image().merge(pb::ContainerConfig {
+            entrypoint: list(&[""]),
+            cmd: list(&["sh"]),
+            ..Default::default()
+        });
         assert_eq!((reset.entrypoint, reset.cmd), (None, list(&["sh"])));
     }
 

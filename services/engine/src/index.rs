@@ -90,10 +90,7 @@ impl Index {
         if !names::is_id_prefix(prefix) {
             return Err(missing());
         }
-        let mut matching = maps
-            .by_id
-            .range(prefix.to_owned()..)
-            .take_while(|(id, _)| id.starts_with(prefix));
+        let mut matching = maps.by_id.range(prefix.to_owned()..).take_while(|(id, _)| id.starts_with(prefix));
         match (matching.next(), matching.next()) {
             (Some((_, container)), None) => Ok(Arc::clone(container)),
             (Some(_), Some(_)) => Err(Error::AmbiguousPrefix(text.to_owned())),

@@ -115,7 +115,13 @@ impl Engine {
     }
 
     /// A container that runs is watched again.
-    async fn adopt(&self, container: &Arc<Container>, record: &Record, pid: u32, status: Status) -> Result<()> {
+    async fn adopt(
+        &self,
+        container: &Arc<Container>,
+        record: &Record,
+        pid: u32,
+        status: Status,
+    ) -> Result<()> {
         let sandbox = self.peers.sandbox(container.id()).await?;
         let before = container.live().state.clone();
         container.change(|live| {

@@ -28,7 +28,9 @@ pub enum Policy {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PolicyError {
     /// A name that is no policy.
-    #[error("invalid restart policy: unknown policy '{0}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'")]
+    #[error(
+        "invalid restart policy: unknown policy '{0}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+    )]
     Unknown(String),
     /// A count where none belongs.
     #[error("invalid restart policy: maximum retry count can only be used with 'on-failure'")]

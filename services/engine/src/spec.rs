@@ -17,8 +17,7 @@ use std::path::{Path, PathBuf};
 
 use gantry_proto::gantry::engine::v1 as pb;
 use oci_spec::runtime::{
-    Linux, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, RootBuilder, Spec,
-    SpecBuilder,
+    Linux, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, RootBuilder, Spec, SpecBuilder,
 };
 
 pub use capabilities::normalise as normalise_capability;
@@ -75,8 +74,7 @@ impl HostFacts {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         HostFacts {
             cgroup_v2,
-            swap_limit: cgroup_v2
-                || Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists(),
+            swap_limit: cgroup_v2 || Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists(),
             apparmor: read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
             seccomp: Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
             hostname: read("/proc/sys/kernel/hostname").trim().to_owned(),
@@ -125,11 +123,8 @@ pub fn build(record: &Record, around: &Surroundings<'_>) -> Result<Spec, Error> 
     });
     linux.set_rootfs_propagation(mounts::rootfs_propagation(record));
 
-    let root = RootBuilder::default()
-        .path("rootfs")
-        .readonly(host.readonly_rootfs)
-        .build()
-        .map_err(incomplete)?;
+    let root =
+        RootBuilder::default().path("rootfs").readonly(host.readonly_rootfs).build().map_err(incomplete)?;
     let mut spec = SpecBuilder::default()
         .version("1.0.2")
         .root(root)
@@ -160,9 +155,18 @@ pub fn cgroups_path(record: &Record) -> PathBuf {
 /// Paths that are hidden unless the user says otherwise.
 pub fn default_masked_paths() -> Vec<String> {
     let mut paths: Vec<String> = [
-        "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys",
-        "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
-        "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
+        "/proc/asound",
+        "/proc/acpi",
+        "/proc/interrupts",
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/latency_stats",
+        "/proc/timer_list",
+        "/proc/timer_stats",
+        "/proc/sched_debug",
+        "/proc/scsi",
+        "/sys/firmware",
+        "/sys/devices/virtual/powercap",
     ]
     .map(str::to_owned)
     .to_vec();
@@ -177,9 +181,7 @@ pub fn default_masked_paths() -> Vec<String> {
 
 /// Paths that cannot be written unless the user says otherwise.
 pub fn default_readonly_paths() -> Vec<String> {
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
-        .map(str::to_owned)
-        .to_vec()
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"].map(str::to_owned).to_vec()
 }
 
 /// The kernel parameters of the network namespace: the user's, over Docker's two.

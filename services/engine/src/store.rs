@@ -34,9 +34,8 @@ const IDENTITY: &str = "id";
 impl Store {
     /// Opens the database in a directory, making it where there is none.
     pub fn open(directory: &Path) -> Result<Store> {
-        let database =
-            Database::open(directory, &["containers", "states", "volumes", "execs", "engine"])
-                .map_err(|source| Error::Database { doing: "open", source })?;
+        let database = Database::open(directory, &["containers", "states", "volumes", "execs", "engine"])
+            .map_err(|source| Error::Database { doing: "open", source })?;
         Ok(Store {
             containers: database.table("containers"),
             states: database.table("states"),
@@ -52,9 +51,7 @@ impl Store {
         let records = self.containers.scan_all().map_err(reading)?;
         records
             .into_iter()
-            .map(|(id, record)| {
-                Ok((record, self.states.get(&id).map_err(reading)?.unwrap_or_default()))
-            })
+            .map(|(id, record)| Ok((record, self.states.get(&id).map_err(reading)?.unwrap_or_default())))
             .collect()
     }
 

@@ -28,9 +28,7 @@ pub fn timestamp(nanoseconds: i64) -> Option<prost_types::Timestamp> {
 
 /// From protobuf's form; 0 for "never".
 pub fn from_timestamp(time: Option<&prost_types::Timestamp>) -> i64 {
-    time.map_or(0, |time| {
-        time.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(time.nanos))
-    })
+    time.map_or(0, |time| time.seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(time.nanos)))
 }
 
 #[cfg(test)]

@@ -109,7 +109,10 @@ impl Volumes {
                 && wanted.options.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<BTreeMap<_, _>>()
                     != existing.options;
             if differs {
-                return Err(Error::VolumeDriver { name, driver: format!("{} and other options", existing.driver) });
+                return Err(Error::VolumeDriver {
+                    name,
+                    driver: format!("{} and other options", existing.driver),
+                });
             }
             return Ok((existing, false));
         }

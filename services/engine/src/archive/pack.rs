@@ -124,7 +124,13 @@ impl<W: Write> Packer<W> {
         result.map_err(|error| write(name.display(), error))
     }
 
-    fn append_link(&mut self, stat: &FileStat, name: &Path, kind: tar::EntryType, target: &Path) -> Result<()> {
+    fn append_link(
+        &mut self,
+        stat: &FileStat,
+        name: &Path,
+        kind: tar::EntryType,
+        target: &Path,
+    ) -> Result<()> {
         let mut header = header(stat);
         header.set_entry_type(kind);
         header.set_size(0);
@@ -150,7 +156,8 @@ impl<W: Write> Packer<W> {
         header.set_mode(0o644);
         header.set_mtime(0);
         header.set_cksum();
-        self.tar.append_data(&mut header, "PaxHeaders.0/attributes", records.as_slice())
+        self.tar
+            .append_data(&mut header, "PaxHeaders.0/attributes", records.as_slice())
             .map_err(|error| write(name.display(), error))
     }
 }

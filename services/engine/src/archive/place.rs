@@ -56,7 +56,8 @@ impl Engine {
 
 /// The same file system for reading only, so that a second mount beside the container's own does no harm.
 fn read_only_overlay(options: &mut Vec<String>) {
-    let Some(upper) = options.iter().find_map(|option| option.strip_prefix("upperdir=").map(str::to_owned)) else {
+    let Some(upper) = options.iter().find_map(|option| option.strip_prefix("upperdir=").map(str::to_owned))
+    else {
         return;
     };
     options.retain(|option| !option.starts_with("upperdir=") && !option.starts_with("workdir="));

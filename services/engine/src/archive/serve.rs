@@ -87,7 +87,8 @@ impl Engine {
 /// Sends a tar of what was found.
 pub async fn send(getting: Getting, stream: UnixStream) -> Result<()> {
     let stream = to_blocking(stream)?;
-    blocking(move || pack::pack(&getting.place, &getting.found, BufWriter::with_capacity(256 * 1024, stream))).await
+    blocking(move || pack::pack(&getting.place, &getting.found, BufWriter::with_capacity(256 * 1024, stream)))
+        .await
 }
 
 /// Sends a tar of everything in a directory.
@@ -136,7 +137,9 @@ fn owner_of(place: &Place, user: &str) -> Result<Option<(u32, u32)>> {
         None => name.parse().ok(),
     };
     let Some(uid) = uid else {
-        return Err(Error::Invalid(format!("unable to find user {name}: no matching entries in passwd file")));
+        return Err(Error::Invalid(format!(
+            "unable to find user {name}: no matching entries in passwd file"
+        )));
     };
     let gid = if group.is_empty() {
         account.and_then(|fields| fields[3].parse().ok()).unwrap_or(0)

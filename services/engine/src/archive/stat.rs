@@ -21,10 +21,7 @@ pub struct Found {
 pub fn find(place: &Place, container: &str, path: &str) -> Result<Found> {
     let missing = |error: gantry_host::Error| {
         let not_there = error.io().is_some_and(|error| {
-            matches!(
-                error.kind(),
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
-            )
+            matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
         });
         if not_there {
             Error::NoSuchFile { container: container.to_owned(), path: path.to_owned() }
@@ -34,17 +31,10 @@ pub fn find(place: &Place, container: &str, path: &str) -> Result<Found> {
     };
     let text = place.path.as_os_str().to_string_lossy().into_owned();
     let directory = text.ends_with("/.") || text == "/";
-    let stat = if directory {
-        place.root.stat_followed(&place.path)
-    } else {
-        place.root.stat(&place.path)
-    };
+    let stat = if directory { place.root.stat_followed(&place.path) } else { place.root.stat(&place.path) };
     let stat = FileStat::from_raw(&stat.map_err(missing)?);
-    let name = if text == "/" {
-        "/".to_owned()
-    } else {
-        text.rsplit('/').next().unwrap_or_default().to_owned()
-    };
+    let name =
+        if text == "/" { "/".to_owned() } else { text.rsplit('/').next().unwrap_or_default().to_owned() };
     Ok(Found { stat, name })
 }
 

@@ -50,7 +50,9 @@ pub fn unpack(place: &Place, input: impl Read, manner: Manner) -> Result<()> {
         return unpack_plain(place, decoder, manner);
     }
     if head.starts_with(b"BZh") || head.starts_with(&[0xfd, b'7', b'z', b'X', b'Z']) {
-        return Err(Error::NotBuilt("archives compressed with bzip2 or xz are not supported: use gzip or zstd".to_owned()));
+        return Err(Error::NotBuilt(
+            "archives compressed with bzip2 or xz are not supported: use gzip or zstd".to_owned(),
+        ));
     }
     unpack_plain(place, input, manner)
 }
@@ -58,7 +60,8 @@ pub fn unpack(place: &Place, input: impl Read, manner: Manner) -> Result<()> {
 fn unpack_plain(place: &Place, mut input: impl Read, manner: Manner) -> Result<()> {
     let mut archive = tar::Archive::new(&mut input);
     let base = place.root.open_dir(&place.path).map_err(kernel)?;
-    let mut unpacker = Unpacker { root: &place.root, base: base.into(), place: &place.path, manner, times: Vec::new() };
+    let mut unpacker =
+        Unpacker { root: &place.root, base: base.into(), place: &place.path, manner, times: Vec::new() };
     for entry in archive.entries().map_err(reading)? {
         unpacker.entry(entry.map_err(reading)?)?;
     }
@@ -95,10 +98,16 @@ impl Unpacker<'_> {
         match existing {
             Some(EntryKind::Directory) if is_dir => {}
             Some(EntryKind::Directory) if self.manner.keep_kinds => {
-                return Err(Error::Invalid(format!("cannot overwrite directory {:?} with non-directory", name)));
+                return Err(Error::Invalid(format!(
+                    "cannot overwrite directory {:?} with non-directory",
+                    name
+                )));
             }
             Some(other) if is_dir && self.manner.keep_kinds && other != EntryKind::Directory => {
-                return Err(Error::Invalid(format!("cannot overwrite non-directory {:?} with directory", name)));
+                return Err(Error::Invalid(format!(
+                    "cannot overwrite non-directory {:?} with directory",
+                    name
+                )));
             }
             Some(_) => parent.remove(&last).map_err(writing)?,
             None => {}
@@ -138,7 +147,8 @@ impl Unpacker<'_> {
                     header.device_major().map_err(reading)?.unwrap_or(0),
                     header.device_minor().map_err(reading)?.unwrap_or(0),
                 );
-                let kind = if kind == tar::EntryType::Char { EntryKind::CharDevice } else { EntryKind::BlockDevice };
+                let kind =
+                    if kind == tar::EntryType::Char { EntryKind::CharDevice } else { EntryKind::BlockDevice };
                 parent.mknod(&last, kind, 0o600, device).map_err(writing)?;
             }
             other => return Err(Error::Archive(format!("entry {name:?} has the unknown type {other:?}"))),
@@ -275,7 +285,8 @@ mod tests {
     #[test]
     fn files_arrive_with_their_directories() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let tar = tar_of(&[("a/b/c", tar::EntryType::Regular, "hello"), ("a/l", tar::EntryType::Symlink, "b/c")]);
+        let tar =
+            tar_of(&[("a/b/c", tar::EntryType::Regular, "hello"), ("a/l", tar::EntryType::Symlink, "b/c")]);
         unpack(&place(dir.path()), tar.as_slice(), here()).expect("unpacked");
         assert_eq!(std::fs::read_to_string(dir.path().join("a/l")).expect("read"), "hello");
     }
@@ -287,7 +298,8 @@ mod tests {
         let away = outside.path().display().to_string();
         let dotted = tar_of(&[("../x", tar::EntryType::Regular, "out")]);
         assert!(unpack(&place(dir.path()), dotted.as_slice(), here()).is_err());
-        let through = tar_of(&[("link", tar::EntryType::Symlink, &away), ("link/x", tar::EntryType::Regular, "out")]);
+        let through =
+            tar_of(&[("link", tar::EntryType::Symlink, &away), ("link/x", tar::EntryType::Regular, "out")]);
         let _ = unpack(&place(dir.path()), through.as_slice(), here());
         assert_eq!(std::fs::read_dir(outside.path()).expect("listed").count(), 0);
         let linked = tar_of(&[("pw", tar::EntryType::Link, "../../../../etc/passwd")]);

@@ -49,7 +49,10 @@ pub struct Attachment {
 
 impl Engine {
     /// Announces a caller; the first value is what it has to know at once.
-    pub fn attach(&self, open: &pb::attach_request::Open) -> Result<(pb::attach_response::Opened, Attachment)> {
+    pub fn attach(
+        &self,
+        open: &pb::attach_request::Open,
+    ) -> Result<(pb::attach_response::Opened, Attachment)> {
         let container = self.index.find(&open.container)?;
         match container.status() {
             pb::Status::Paused => {

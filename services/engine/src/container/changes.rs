@@ -24,6 +24,21 @@ impl Engine {
     }
 }
 
+/// What a runtime makes in an empty root so that it can mount something there; no change of the container's own.
+const MOUNT_POINTS: [&str; 11] = [
+    "/.dockerenv",
+    "/dev",
+    "/dev/console",
+    "/dev/pts",
+    "/dev/shm",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/mtab",
+    "/etc/resolv.conf",
+    "/proc",
+    "/sys",
+];
+
 struct Layers {
     upper: PathBuf,
     lower: Vec<PathBuf>,
@@ -33,7 +48,9 @@ impl Layers {
     fn of(mounts: &[Mount]) -> Result<Layers> {
         let option = |name: &str| {
             let all = mounts.iter().flat_map(|mount| &mount.options);
-            all.filter_map(|option| option.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+            all.filter_map(|option| option.split_once('='))
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value)
         };
         match (option("upperdir"), option("lowerdir"), mounts) {
             (Some(upper), Some(lower), _) => Ok(Layers {
@@ -63,6 +80,10 @@ impl Layers {
         for entry in entries.flatten() {
             let below = path.join(entry.file_name());
             let Ok(metadata) = entry.metadata() else { continue };
+            let empty = metadata.is_dir() || metadata.len() == 0;
+            if empty && MOUNT_POINTS.iter().any(|point| below == Path::new(point)) {
+                continue;
+            }
             let existed = lower.iter().any(|layer| layer.stat(&below).is_ok());
             let whiteout = metadata.file_type().is_char_device() && metadata.rdev() == 0;
             let kind = match (whiteout, existed) {

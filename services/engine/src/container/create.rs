@@ -41,8 +41,9 @@ impl Engine {
         let image = image?;
         let image_config = ImageConfig::parse(&image.config_json)?;
         let id = names::new_id();
-        let config = self.merge(asked, &image_config, &host, &id);
+        let config = image_config.merge(asked);
         let mut warnings = super::validate::check(&config, &host)?;
+        let config = self.with_hostname(config, &host, &id);
         self.fill_defaults(&mut host, &mut warnings)?;
         let networks = networks?;
         let command = command_of(&config)?;
@@ -149,10 +150,8 @@ impl Engine {
     ) -> Result<Vec<Mount>> {
         for _ in 1..ATTEMPTS {
             let rootfs = self.peers.prepare(&record.snapshotter, &record.id, &record.chain_id).await?;
-            let kept = self
-                .peers
-                .create_record(&record.id, image, labels.clone(), &record.snapshotter, spec)
-                .await;
+            let kept =
+                self.peers.create_record(&record.id, image, labels.clone(), &record.snapshotter, spec).await;
             match kept {
                 Ok(()) => return Ok(rootfs),
                 Err(error) if error.peer_code() == Some(tonic::Code::NotFound) => {
@@ -167,11 +166,7 @@ impl Engine {
     }
 
     /// Copies the image's content into empty volumes.
-    async fn fill_volumes(
-        &self,
-        rootfs: Vec<Mount>,
-        mounts: &[crate::record::MountRecord],
-    ) -> Result<()> {
+    async fn fill_volumes(&self, rootfs: Vec<Mount>, mounts: &[crate::record::MountRecord]) -> Result<()> {
         let targets = crate::volumes::copy_up::candidates(mounts)?;
         if targets.is_empty() {
             return Ok(());
@@ -183,16 +178,19 @@ impl Engine {
         .await
     }
 
-    /// What the user asked for over what the image says.
-    fn merge(
+    /// Gives a container without a hostname one: its short id, the host's, or the one of whose network it shares.
+    fn with_hostname(
         &self,
-        asked: pb::ContainerConfig,
-        image: &ImageConfig,
+        mut config: pb::ContainerConfig,
         host: &pb::HostConfig,
         id: &str,
     ) -> pb::ContainerConfig {
-        let mut config = image.merge(asked);
-        if config.hostname.is_empty() && spec::of_container(&host.network_mode).is_none() {
+        if let Some(other) = spec::of_container(&host.network_mode) {
+            // Whether the other one exists is checked elsewhere.
+            if let Ok(other) = self.index.find(other) {
+                config.hostname.clone_from(&other.record().config.hostname);
+            }
+        } else if config.hostname.is_empty() {
             config.hostname = if host.network_mode == "host" || spec::is_host(&host.uts_mode) {
                 self.facts.hostname.clone()
             } else {
@@ -203,11 +201,7 @@ impl Engine {
     }
 
     /// Writes into the request what Docker shows for what was left out.
-    fn fill_defaults(
-        &self,
-        host: &mut pb::HostConfig,
-        warnings: &mut Vec<String>,
-    ) -> Result<()> {
+    fn fill_defaults(&self, host: &mut pb::HostConfig, warnings: &mut Vec<String>) -> Result<()> {
         // By id from here on: the other container may be renamed.
         for mode in [&mut host.pid_mode, &mut host.ipc_mode, &mut host.network_mode] {
             if let Some(other) = spec::of_container(mode) {

@@ -133,13 +133,10 @@ fn resolv_conf(record: &Record, sandbox: Option<&Sandbox>, host: &str) -> String
     } else {
         own.dns_search.iter().filter(|domain| *domain != ".").cloned().collect()
     };
-    let mut options: Vec<String> = if own.dns_options.is_empty() {
-        words(host, "options").concat()
-    } else {
-        own.dns_options.clone()
-    };
-    let name_service = sandbox
-        .is_some_and(|sandbox| sandbox.endpoints.iter().any(|endpoint| endpoint.name_service));
+    let mut options: Vec<String> =
+        if own.dns_options.is_empty() { words(host, "options").concat() } else { own.dns_options.clone() };
+    let name_service =
+        sandbox.is_some_and(|sandbox| sandbox.endpoints.iter().any(|endpoint| endpoint.name_service));
     let servers = if name_service {
         if !options.iter().any(|option| option.starts_with("ndots:")) {
             options.push("ndots:0".to_owned());
@@ -152,11 +149,7 @@ fn resolv_conf(record: &Record, sandbox: Option<&Sandbox>, host: &str) -> String
         if sandbox.is_some() {
             reachable.retain(|server| !server.starts_with("127.") && server != "::1");
         }
-        if reachable.is_empty() {
-            PUBLIC_SERVERS.map(str::to_owned).to_vec()
-        } else {
-            reachable
-        }
+        if reachable.is_empty() { PUBLIC_SERVERS.map(str::to_owned).to_vec() } else { reachable }
     };
     let mut text = String::new();
     for server in servers {

@@ -90,7 +90,8 @@ impl Engine {
             ..Default::default()
         };
         let exec = self.make_exec(container, request, crate::exec::Kept::InMemory).await?;
-        let output = match tokio::time::timeout(check.timeout, self.run_captured(&exec, OUTPUT_LENGTH)).await {
+        let output = match tokio::time::timeout(check.timeout, self.run_captured(&exec, OUTPUT_LENGTH)).await
+        {
             Ok(output) => output.map(Some),
             Err(_) => {
                 // What does not end in time is ended.

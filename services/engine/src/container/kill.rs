@@ -69,7 +69,10 @@ impl Engine {
             return Ok(());
         }
         if !container.live().state.has_process() {
-            return Err(Error::Conflict(format!("cannot kill container: {name}: container {} is not running", container.id())));
+            return Err(Error::Conflict(format!(
+                "cannot kill container: {name}: container {} is not running",
+                container.id()
+            )));
         }
         if number == SIGKILL && container.status() == pb::Status::Paused {
             self.thaw(&container).await?;
@@ -87,15 +90,9 @@ impl Engine {
     }
 
     async fn stop_found(&self, container: &Arc<Container>, request: &pb::StopRequest) -> Result<bool> {
-        let signal = if request.signal.is_empty() {
-            stop_signal(container)
-        } else {
-            signal_number(&request.signal)?
-        };
-        let patience = request
-            .timeout
-            .or(container.record().config.stop_timeout)
-            .unwrap_or(PATIENCE);
+        let signal =
+            if request.signal.is_empty() { stop_signal(container) } else { signal_number(&request.signal)? };
+        let patience = request.timeout.or(container.record().config.stop_timeout).unwrap_or(PATIENCE);
         let run = {
             let _turn = container.operate().await;
             if container.status() == pb::Status::Restarting {
@@ -127,7 +124,10 @@ impl Engine {
             }
         }
         if !ended_within(container, run, Some(KILL_PATIENCE)).await {
-            return Err(Error::Conflict(format!("container {} did not end after it was killed", container.id())));
+            return Err(Error::Conflict(format!(
+                "container {} did not end after it was killed",
+                container.id()
+            )));
         }
         self.publish_container(container, "stop", BTreeMap::new());
         Ok(true)
@@ -212,9 +212,15 @@ mod tests {
 
     #[test]
     fn signals_have_names_and_numbers() {
-        for (text, number) in
-            [("KILL", 9), ("sigterm", 15), ("15", 15), ("SIGSYS", 31), ("RTMIN+3", 37), ("SIGRTMAX-1", 63), ("SIGRTMIN", 34)]
-        {
+        for (text, number) in [
+            ("KILL", 9),
+            ("sigterm", 15),
+            ("15", 15),
+            ("SIGSYS", 31),
+            ("RTMIN+3", 37),
+            ("SIGRTMAX-1", 63),
+            ("SIGRTMIN", 34),
+        ] {
             assert_eq!(signal_number(text).ok(), Some(number), "{text}");
         }
         for text in ["", "0", "65", "SIGNAL", "RTMIN+99"] {

@@ -14,8 +14,23 @@ use crate::filters::Filters;
 use crate::record::{Phase, Record};
 
 const KNOWN: [&str; 17] = [
-    "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "label!", "name",
-    "network", "publish", "since", "status", "volume", "until",
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "label!",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
+    "until",
 ];
 
 impl Engine {
@@ -84,7 +99,9 @@ impl Engine {
         for name in filters.values("ancestor") {
             match self.peers.resolve_image(name, "").await {
                 Ok(image) => ids.push(image.id),
-                Err(error) => tracing::debug!(image = name, error = %gantry_rpc::chain(&error), "ancestor not found"),
+                Err(error) => {
+                    tracing::debug!(image = name, error = %gantry_rpc::chain(&error), "ancestor not found")
+                }
             }
         }
         ids
@@ -130,9 +147,8 @@ fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
         && filters.any_of("expose", |value| {
             record.config.exposed_ports.iter().any(|port| port_matches(port, value))
         })
-        && filters.any_of("publish", |value| {
-            record.host.port_bindings.keys().any(|port| port_matches(port, value))
-        })
+        && filters
+            .any_of("publish", |value| record.host.port_bindings.keys().any(|port| port_matches(port, value)))
         && filters.any_of("is-task", |value| matches!(value, "false" | "0"))
         && filters.any_of("isolation", |value| value == record.host.isolation || value == "default")
 }

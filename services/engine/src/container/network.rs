@@ -42,9 +42,7 @@ impl Engine {
             "none" => "none".to_owned(),
             name => self.peers.network(name).await.map_err(missing_network(name))?.name,
         };
-        if !networks.contains_key(&main) {
-            networks.insert(main, pb::EndpointSettings::default());
-        }
+        networks.entry(main).or_default();
         Ok(networks)
     }
 
@@ -55,15 +53,12 @@ impl Engine {
         container.refuse_if_removing()?;
         let record = container.record();
         refuse_foreign_namespace(&record)?;
-        let found =
-            self.peers.network(&request.network).await.map_err(missing_network(&request.network))?;
+        let found = self.peers.network(&request.network).await.map_err(missing_network(&request.network))?;
         if matches!(found.name.as_str(), "host" | "none") {
             return Err(Error::Invalid(format!("container cannot be connected to network {}", found.name)));
         }
-        let settings = pb::EndpointSettings {
-            network_id: found.id.clone(),
-            ..request.settings.unwrap_or_default()
-        };
+        let settings =
+            pb::EndpointSettings { network_id: found.id.clone(), ..request.settings.unwrap_or_default() };
         check_addresses(&found, &settings)?;
         if record.networks.contains_key(&found.name) && container.live().state.has_process() {
             return Err(Error::Forbidden(format!(
@@ -230,9 +225,10 @@ fn ports(record: &Record) -> Result<Vec<network::PortMapping>> {
     if record.host.publish_all_ports {
         for text in &record.config.exposed_ports {
             let (container_port, protocol) = port_of(text)?;
-            let bound = record.host.port_bindings.keys().any(|known| {
-                port_of(known).is_ok_and(|known| known == (container_port, protocol.clone()))
-            });
+            let bound =
+                record.host.port_bindings.keys().any(|known| {
+                    port_of(known).is_ok_and(|known| known == (container_port, protocol.clone()))
+                });
             if !bound {
                 ports.push(network::PortMapping { protocol, container_port, ..Default::default() });
             }
@@ -261,7 +257,10 @@ fn check_addresses(network: &network::Network, settings: &pb::EndpointSettings) 
 fn refuse_foreign_namespace(record: &Record) -> Result<()> {
     let mode = record.host.network_mode.as_str();
     if mode == "host" {
-        return Err(Error::Invalid("container sharing network namespace with host cannot be connected to any other network".to_owned()));
+        return Err(Error::Invalid(
+            "container sharing network namespace with host cannot be connected to any other network"
+                .to_owned(),
+        ));
     }
     if spec::of_container(mode).is_some() {
         return Err(Error::Invalid("container sharing network namespace with another container or host cannot be connected to any other network".to_owned()));
@@ -295,7 +294,8 @@ mod tests {
         let binding = pb::PortBinding { host_ip: String::new(), host_port: "8080".to_owned() };
         record.host.port_bindings.insert("80/tcp".to_owned(), pb::PortBindings { bindings: vec![binding] });
         let ports = ports(&record).expect("valid");
-        let seen: Vec<(u32, u32)> = ports.iter().map(|port| (port.container_port, port.host_port_first)).collect();
+        let seen: Vec<(u32, u32)> =
+            ports.iter().map(|port| (port.container_port, port.host_port_first)).collect();
         assert_eq!(seen, [(80, 8080), (81, 0)]);
     }
 

@@ -26,7 +26,9 @@ impl Engine {
     /// Removes a container at a user's request.
     pub async fn remove(&self, request: &pb::RemoveRequest) -> Result<()> {
         if request.link {
-            return Err(Error::NotBuilt("removing a link is not supported: links are part of their container".to_owned()));
+            return Err(Error::NotBuilt(
+                "removing a link is not supported: links are part of their container".to_owned(),
+            ));
         }
         let container = self.index.find(&request.container)?;
         let volumes = if request.volumes { Volumes::Anonymous } else { Volumes::Keep };

@@ -19,7 +19,9 @@ impl Engine {
             return Err(Error::Invalid("Neither old nor new names may be empty".to_owned()));
         }
         if wanted == record.name {
-            return Err(Error::Invalid("Renaming a container with the same name as its current name".to_owned()));
+            return Err(Error::Invalid(
+                "Renaming a container with the same name as its current name".to_owned(),
+            ));
         }
         let new = self.index.reserve(wanted, container.id())?;
         let changed = Record { name: new.clone(), ..Record::clone(&record) };

@@ -202,11 +202,17 @@ impl Engine {
             let Some(other) = spec::of_container(mode) else { return Ok(None) };
             let other = self.index.find(other)?;
             let pid = other.running_pid().map_err(|_| {
-                Error::Conflict(format!("cannot join {kind} namespace of a non running container: {}", other.id()))
+                Error::Conflict(format!(
+                    "cannot join {kind} namespace of a non running container: {}",
+                    other.id()
+                ))
             })?;
             Ok(Some(PathBuf::from(format!("/proc/{pid}/ns/{kind}"))))
         };
-        Ok(spec::Shared { pid: path(&record.host.pid_mode, "pid")?, ipc: path(&record.host.ipc_mode, "ipc")? })
+        Ok(spec::Shared {
+            pid: path(&record.host.pid_mode, "pid")?,
+            ipc: path(&record.host.ipc_mode, "ipc")?,
+        })
     }
 
     /// Sources may have gone since the container was made; those of `-v` are made again.

@@ -108,7 +108,9 @@ fn system_cpu(stat: &str) -> (u64, u32) {
         .sum();
     let processors = stat
         .lines()
-        .filter(|line| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())))
+        .filter(|line| {
+            line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        })
         .count();
     (total * (1_000_000_000 / TICKS), u32::try_from(processors).unwrap_or(1))
 }

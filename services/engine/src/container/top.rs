@@ -58,7 +58,11 @@ fn columns(arguments: &str) -> Result<Vec<Column>> {
         // `o` may end a group of letters (`-eo`, `axo`), and its list may follow at once.
         let group = words[at].strip_prefix('-').unwrap_or(words[at]);
         let list = match group.split_once('o') {
-            Some((letters, _)) if !letters.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'A') => "",
+            Some((letters, _))
+                if !letters.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'A') =>
+            {
+                ""
+            }
             Some((_, "")) => {
                 at += 1;
                 words.get(at).copied().unwrap_or_default()
@@ -153,7 +157,9 @@ impl System {
             .collect();
         let memory = read("/proc/meminfo")
             .lines()
-            .find_map(|line| line.strip_prefix("MemTotal:")?.trim().trim_end_matches("kB").trim().parse().ok())
+            .find_map(|line| {
+                line.strip_prefix("MemTotal:")?.trim().trim_end_matches("kB").trim().parse().ok()
+            })
             .unwrap_or(1);
         let uptime = read("/proc/uptime")
             .split_whitespace()

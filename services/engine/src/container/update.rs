@@ -27,7 +27,10 @@ impl Engine {
             changed.host.restart_policy = Some(policy);
             let policy = validate::policy_of(&changed.host)?;
             if changed.host.auto_remove && policy != crate::restart::Policy::No {
-                return Err(Error::Invalid("Restart policy cannot be updated because AutoRemove is enabled for the container".to_owned()));
+                return Err(Error::Invalid(
+                    "Restart policy cannot be updated because AutoRemove is enabled for the container"
+                        .to_owned(),
+                ));
             }
         }
         if request.resources.is_some() && container.live().state.has_process() {

@@ -10,7 +10,15 @@ use crate::spec;
 const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
 /// Options of the json-file log.
 const LOG_OPTIONS: [&str; 10] = [
-    "max-size", "max-file", "compress", "labels", "labels-regex", "env", "env-regex", "tag", "mode",
+    "max-size",
+    "max-file",
+    "compress",
+    "labels",
+    "labels-regex",
+    "env",
+    "env-regex",
+    "tag",
+    "mode",
     "max-buffer-size",
 ];
 /// Health checks are not made more often than this, nanoseconds.
@@ -41,7 +49,9 @@ pub fn check(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<Vec<
         return Err(invalid("SHM size can not be less than 0"));
     }
     if !host.storage_opt.is_empty() {
-        return Err(Error::NotBuilt("storage-opt is not supported: the root file system has no size of its own".to_owned()));
+        return Err(Error::NotBuilt(
+            "storage-opt is not supported: the root file system has no size of its own".to_owned(),
+        ));
     }
     if let Some(request) = resources.device_requests.first() {
         let capabilities: Vec<String> =
@@ -151,7 +161,10 @@ pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Resul
     {
         return Err(invalid(format!("Invalid value: {swappiness}, valid memory swappiness range is 0-100")));
     }
-    if resources.memory_reservation > 0 && resources.memory > 0 && resources.memory < resources.memory_reservation {
+    if resources.memory_reservation > 0
+        && resources.memory > 0
+        && resources.memory < resources.memory_reservation
+    {
         return Err(invalid("Minimum memory limit can not be less than memory reservation limit, see usage"));
     }
     if resources.nano_cpus > 0 && (resources.cpu_period > 0 || resources.cpu_quota > 0) {
@@ -166,7 +179,9 @@ pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Resul
         )));
     }
     if resources.cpu_period != 0 && !(1000..=1_000_000).contains(&resources.cpu_period) {
-        return Err(invalid("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"));
+        return Err(invalid(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+        ));
     }
     if resources.cpu_quota > 0 && resources.cpu_quota < 1000 {
         return Err(invalid("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
@@ -213,9 +228,7 @@ fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()>
         return Err(invalid(format!("invalid isolation '{}' on linux", host.isolation)));
     }
     if spec::of_container(&host.network_mode).is_some() {
-        let clash = |what: &str| {
-            Err(invalid(format!("conflicting options: {what} and the network mode")))
-        };
+        let clash = |what: &str| Err(invalid(format!("conflicting options: {what} and the network mode")));
         if !config.hostname.is_empty() {
             return clash("hostname");
         }
@@ -255,8 +268,7 @@ fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()>
     for entry in &host.extra_hosts {
         let valid = entry.split_once([':', '=']).is_some_and(|(name, address)| {
             let address = address.trim_start_matches('[').trim_end_matches(']');
-            !name.is_empty()
-                && (address == "host-gateway" || address.parse::<std::net::IpAddr>().is_ok())
+            !name.is_empty() && (address == "host-gateway" || address.parse::<std::net::IpAddr>().is_ok())
         });
         if !valid {
             return Err(invalid(format!("bad format for add-host: {entry:?}")));
@@ -289,13 +301,21 @@ pub fn host_ports(text: &str) -> Result<(u32, u32)> {
 
 fn sysctls(host: &pb::HostConfig) -> Result<()> {
     const IPC: [&str; 8] = [
-        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
-        "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
     ];
     for name in host.sysctls.keys() {
         if name.starts_with("net.") {
             if host.network_mode == "host" {
-                return Err(invalid(format!("sysctl '{name}' cannot be set in the host's network namespace")));
+                return Err(invalid(format!(
+                    "sysctl '{name}' cannot be set in the host's network namespace"
+                )));
             }
         } else if !(IPC.contains(&name.as_str())
             || name.starts_with("fs.mqueue.")
@@ -369,7 +389,8 @@ mod tests {
     fn auto_remove_does_not_restart() {
         let refused = checked(|_, host| {
             host.auto_remove = true;
-            host.restart_policy = Some(pb::RestartPolicy { name: "always".to_owned(), maximum_retry_count: 0 });
+            host.restart_policy =
+                Some(pb::RestartPolicy { name: "always".to_owned(), maximum_retry_count: 0 });
         });
         assert!(refused.is_err());
     }

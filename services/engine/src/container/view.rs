@@ -142,8 +142,8 @@ fn networks(record: &Record, sandbox: Option<&Sandbox>) -> HashMap<String, pb::E
         .iter()
         .map(|(name, asked)| {
             let mut settings = asked.clone();
-            let endpoint = sandbox
-                .and_then(|sandbox| sandbox.endpoints.iter().find(|one| one.network_name == *name));
+            let endpoint =
+                sandbox.and_then(|sandbox| sandbox.endpoints.iter().find(|one| one.network_name == *name));
             if let Some(endpoint) = endpoint {
                 take_endpoint(&mut settings, endpoint);
             }

@@ -33,7 +33,8 @@ impl Waiting {
             live.removed
                 || match condition {
                     Condition::NotRunning => {
-                        !live.state.has_process() && live.state.status() != pb::Status::Restarting
+                        !live.state.has_process()
+                            && live.state.status() != pb::Status::Restarting
                             && (live.state.status() != pb::Status::Removing || live.exits > exits)
                     }
                     Condition::NextExit => live.exits > exits,

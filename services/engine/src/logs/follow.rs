@@ -50,8 +50,16 @@ impl Engine {
             timestamps: request.timestamps,
             details: request.details,
             raw: record.config.tty,
-            since: request.since.as_ref().map(|since| time::from_timestamp(Some(since))).filter(|since| *since > 0),
-            until: request.until.as_ref().map(|until| time::from_timestamp(Some(until))).filter(|until| *until > 0),
+            since: request
+                .since
+                .as_ref()
+                .map(|since| time::from_timestamp(Some(since)))
+                .filter(|since| *since > 0),
+            until: request
+                .until
+                .as_ref()
+                .map(|until| time::from_timestamp(Some(until)))
+                .filter(|until| *until > 0),
         };
         let lines = u64::try_from(request.tail).ok();
         let path = self.paths.log(container.id());
@@ -107,11 +115,7 @@ impl Sending {
     }
 }
 
-async fn read_batch(
-    mut reader: Reader,
-    mut out: Vec<u8>,
-    format: Format,
-) -> Result<(Reader, Vec<u8>, Step)> {
+async fn read_batch(mut reader: Reader, mut out: Vec<u8>, format: Format) -> Result<(Reader, Vec<u8>, Step)> {
     blocking(move || {
         loop {
             let step = reader.step(&format, &mut out)?;

@@ -136,7 +136,15 @@ mod tests {
     use super::*;
 
     fn all() -> Format {
-        Format { stdout: true, stderr: true, timestamps: false, details: false, raw: false, since: None, until: None }
+        Format {
+            stdout: true,
+            stderr: true,
+            timestamps: false,
+            details: false,
+            raw: false,
+            since: None,
+            until: None,
+        }
     }
 
     fn line() -> Line<'static> {

@@ -64,10 +64,8 @@ impl Reader {
                 .next();
             return Ok(if self.current.is_some() { Step::More } else { Step::CaughtUp });
         };
-        let read = current
-            .file
-            .read_at(&mut self.chunk, self.offset)
-            .map_err(|source| self.io("read", source))?;
+        let read =
+            current.file.read_at(&mut self.chunk, self.offset).map_err(|source| self.io("read", source))?;
         if read == 0 {
             return self.next_generation();
         }
@@ -111,15 +109,15 @@ impl Reader {
             return Ok(Step::CaughtUp);
         }
         // It may have grown between our last read and its renaming; nothing is written to it afterwards.
-        let length =
-            current.file.metadata().map_err(|source| self.io("stat", source))?.len();
+        let length = current.file.metadata().map_err(|source| self.io("stat", source))?.len();
         if length > self.offset {
             return Ok(Step::More);
         }
         let next = match self.pending.pop_front() {
             Some(next) => Some(next),
-            None => generations::after(&self.path, current.inode)
-                .map_err(|source| self.io("open", source))?,
+            None => {
+                generations::after(&self.path, current.inode).map_err(|source| self.io("open", source))?
+            }
         };
         let Some(next) = next else { return Ok(Step::CaughtUp) };
         self.current = Some(next);
@@ -148,7 +146,15 @@ mod tests {
     use super::*;
 
     fn raw() -> Format {
-        Format { stdout: true, stderr: true, timestamps: false, details: false, raw: true, since: None, until: None }
+        Format {
+            stdout: true,
+            stderr: true,
+            timestamps: false,
+            details: false,
+            raw: true,
+            since: None,
+            until: None,
+        }
     }
 
     fn entry(text: &str) -> String {

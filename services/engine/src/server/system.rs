@@ -16,8 +16,20 @@ use crate::time;
 type Reply<T> = Result<Response<T>, Status>;
 
 const KNOWN: [&str; 14] = [
-    "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret", "service",
-    "type", "volume", "config",
+    "container",
+    "daemon",
+    "event",
+    "image",
+    "label",
+    "network",
+    "node",
+    "plugin",
+    "scope",
+    "secret",
+    "service",
+    "type",
+    "volume",
+    "config",
 ];
 
 #[tonic::async_trait]

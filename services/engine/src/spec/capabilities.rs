@@ -8,18 +8,65 @@ use super::Error;
 
 /// What a container holds unless told otherwise.
 const DEFAULT: [&str; 14] = [
-    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
-    "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
 ];
 
 /// Every capability by its number, as `capabilities(7)` counts them.
 const ALL: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID",
-    "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW",
-    "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT",
-    "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD",
-    "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG",
-    "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
 ];
 
 /// Checks a name as the user wrote it and returns it with its prefix: `net_admin` → `CAP_NET_ADMIN`; `ALL` stays.
@@ -38,11 +85,7 @@ pub fn normalise(name: &str) -> Result<String, Error> {
 
 /// The names a container ends up with: defaults, plus `add`, minus `drop` (what is dropped by name wins over what is
 /// added by `ALL`), cut to what this host can give at all.
-pub fn resolve(
-    add: &[String],
-    drop: &[String],
-    privileged: bool,
-) -> Result<BTreeSet<String>, Error> {
+pub fn resolve(add: &[String], drop: &[String], privileged: bool) -> Result<BTreeSet<String>, Error> {
     let available = available();
     if privileged {
         return Ok(available);
@@ -73,9 +116,8 @@ pub fn resolve(
 
 /// What the host's kernel and this process's bounding set leave: nobody can give a container more.
 pub fn available() -> BTreeSet<String> {
-    let bounding = std::fs::read_to_string("/proc/1/status")
-        .ok()
-        .and_then(|status| mask_of(&status, "CapBnd:"));
+    let bounding =
+        std::fs::read_to_string("/proc/1/status").ok().and_then(|status| mask_of(&status, "CapBnd:"));
     let mask = bounding.unwrap_or(u64::MAX);
     ALL.iter()
         .enumerate()

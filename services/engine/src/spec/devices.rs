@@ -42,11 +42,7 @@ pub fn nodes(resources: &pb::Resources, privileged: bool) -> Result<Vec<LinuxDev
 }
 
 fn target_of(mapping: &pb::DeviceMapping) -> &str {
-    if mapping.path_in_container.is_empty() {
-        &mapping.path_on_host
-    } else {
-        &mapping.path_in_container
-    }
+    if mapping.path_in_container.is_empty() { &mapping.path_on_host } else { &mapping.path_in_container }
 }
 
 /// Adds the device at a path, or every device below a directory.
@@ -99,17 +95,13 @@ pub fn rules(resources: &pb::Resources, privileged: bool) -> Result<Vec<LinuxDev
     );
     rules.push(rule(false, LinuxDeviceType::C, Some(FUSE.0), Some(FUSE.1), "rwm"));
     for mapping in &resources.devices {
-        let access = if mapping.cgroup_permissions.is_empty() {
-            "rwm"
-        } else {
-            &mapping.cgroup_permissions
-        };
+        let access = if mapping.cgroup_permissions.is_empty() { "rwm" } else { &mapping.cgroup_permissions };
         check_access(access)?;
         let mut found = Vec::new();
         walk(Path::new(&mapping.path_on_host), Path::new("/"), false, &mut found);
-        rules.extend(found.iter().map(|node| {
-            rule(true, node.typ(), Some(node.major()), Some(node.minor()), access)
-        }));
+        rules.extend(
+            found.iter().map(|node| rule(true, node.typ(), Some(node.major()), Some(node.minor()), access)),
+        );
     }
     for text in &resources.device_cgroup_rules {
         rules.push(parse_rule(text)?);
@@ -141,7 +133,8 @@ pub fn parse_rule(text: &str) -> Result<LinuxDeviceCgroup, Error> {
 }
 
 fn check_access(access: &str) -> Result<(), Error> {
-    let valid = !access.is_empty() && access.len() <= 3 && access.bytes().all(|letter| b"rwm".contains(&letter));
+    let valid =
+        !access.is_empty() && access.len() <= 3 && access.bytes().all(|letter| b"rwm".contains(&letter));
     if valid { Ok(()) } else { Err(Error::Invalid(format!("invalid device mode: {access}"))) }
 }
 
@@ -192,7 +185,11 @@ mod tests {
 
     #[test]
     fn a_host_device_is_found() {
-        let mapping = pb::DeviceMapping { path_on_host: "/dev/null".to_owned(), path_in_container: "/dev/nought".to_owned(), cgroup_permissions: String::new() };
+        let mapping = pb::DeviceMapping {
+            path_on_host: "/dev/null".to_owned(),
+            path_in_container: "/dev/nought".to_owned(),
+            cgroup_permissions: String::new(),
+        };
         let resources = pb::Resources { devices: vec![mapping], ..Default::default() };
         let nodes = nodes(&resources, false).expect("found");
         assert_eq!((nodes[0].major(), nodes[0].minor()), (1, 3));

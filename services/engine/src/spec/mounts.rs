@@ -69,14 +69,29 @@ fn system(record: &Record, security: &Security) -> Vec<Mount> {
         mount("cgroup", Path::new("cgroup"), "/sys/fs/cgroup", &[cgroup, "nosuid", "noexec", "nodev"]),
     ];
     if is_host(&host.ipc_mode) {
-        mounts.push(mount("bind", Path::new("/dev/mqueue"), "/dev/mqueue", &["rbind", "nosuid", "noexec", "nodev"]));
-        mounts.push(mount("bind", Path::new("/dev/shm"), "/dev/shm", &["rbind", "nosuid", "noexec", "nodev"]));
+        mounts.push(mount(
+            "bind",
+            Path::new("/dev/mqueue"),
+            "/dev/mqueue",
+            &["rbind", "nosuid", "noexec", "nodev"],
+        ));
+        mounts.push(mount(
+            "bind",
+            Path::new("/dev/shm"),
+            "/dev/shm",
+            &["rbind", "nosuid", "noexec", "nodev"],
+        ));
     } else {
         mounts.push(mount("mqueue", Path::new("mqueue"), "/dev/mqueue", &["nosuid", "noexec", "nodev"]));
         if host.ipc_mode != "none" {
             let size = if host.shm_size > 0 { host.shm_size } else { DEFAULT_SHM };
             let size = format!("size={size}");
-            mounts.push(mount("tmpfs", Path::new("shm"), "/dev/shm", &["nosuid", "noexec", "nodev", "mode=1777", &size]));
+            mounts.push(mount(
+                "tmpfs",
+                Path::new("shm"),
+                "/dev/shm",
+                &["nosuid", "noexec", "nodev", "mode=1777", &size],
+            ));
         }
     }
     if is_host(&host.pid_mode) {
@@ -112,8 +127,8 @@ fn user_mount(own: &MountRecord, recursive_read_only: bool) -> Mount {
         options.push("rw");
     } else {
         options.push("ro");
-        let recursive = own.read_only_force_recursive
-            || (recursive_read_only && !own.read_only_non_recursive);
+        let recursive =
+            own.read_only_force_recursive || (recursive_read_only && !own.read_only_non_recursive);
         if recursive && !own.non_recursive && point.r#type == "bind" {
             options.push("rro");
         }

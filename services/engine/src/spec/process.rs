@@ -53,8 +53,7 @@ pub fn exec_process(record: &Record, exec: &pb::ExecCreateRequest) -> Result<Pro
     let capabilities =
         capabilities::resolve(&host.cap_add, &host.cap_drop, host.privileged || exec.privileged)?;
     let env = environment(&config.env, &config.hostname, exec.tty);
-    let working_dir =
-        if exec.working_dir.is_empty() { &config.working_dir } else { &exec.working_dir };
+    let working_dir = if exec.working_dir.is_empty() { &config.working_dir } else { &exec.working_dir };
     let mut process = base(
         exec.cmd.clone(),
         merge_environment(env, &exec.env),
@@ -143,9 +142,8 @@ pub fn environment(own: &[String], hostname: &str, tty: bool) -> Vec<String> {
 pub fn merge_environment(mut base: Vec<String>, over: &[String]) -> Vec<String> {
     for variable in over {
         let name = variable.split('=').next().unwrap_or(variable);
-        let known = base.iter().position(|old| {
-            old.strip_prefix(name).is_some_and(|rest| rest.starts_with('='))
-        });
+        let known =
+            base.iter().position(|old| old.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')));
         match (variable.contains('='), known) {
             (true, Some(at)) => base[at].clone_from(variable),
             (true, None) => base.push(variable.clone()),

@@ -26,9 +26,7 @@ pub fn linux_resources(
     linux.set_memory(memory(resources, facts));
     linux.set_cpu(cpu(resources));
     if let Some(limit) = resources.pids_limit.filter(|limit| *limit > 0) {
-        linux.set_pids(Some(
-            LinuxPidsBuilder::default().limit(limit).build().expect("the limit is set"),
-        ));
+        linux.set_pids(Some(LinuxPidsBuilder::default().limit(limit).build().expect("the limit is set")));
     }
     linux.set_block_io(block_io(resources)?);
     Ok(linux)
@@ -180,7 +178,13 @@ mod tests {
     use super::*;
 
     fn facts() -> HostFacts {
-        HostFacts { cgroup_v2: false, swap_limit: true, apparmor: false, seccomp: true, hostname: "h".to_owned() }
+        HostFacts {
+            cgroup_v2: false,
+            swap_limit: true,
+            apparmor: false,
+            seccomp: true,
+            hostname: "h".to_owned(),
+        }
     }
 
     #[test]

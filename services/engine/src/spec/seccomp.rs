@@ -7,13 +7,13 @@
 use std::collections::BTreeSet;
 
 use oci_spec::runtime::{
-    Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder,
-    LinuxSeccompBuilder, LinuxSeccompOperator, LinuxSyscall, LinuxSyscallBuilder,
+    Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder, LinuxSeccompBuilder,
+    LinuxSeccompOperator, LinuxSyscall, LinuxSyscallBuilder,
 };
 use serde::Deserialize;
 
-use super::syscalls::ALLOWED;
 use super::Error;
+use super::syscalls::ALLOWED;
 
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
@@ -28,10 +28,29 @@ const GATED: &[(&str, &[&str])] = &[
     (
         "SYS_ADMIN",
         &[
-            "bpf", "clone", "clone3", "fanotify_init", "fsconfig", "fsmount", "fsopen", "fspick",
-            "lookup_dcookie", "mount", "mount_setattr", "move_mount", "open_tree",
-            "perf_event_open", "quotactl", "quotactl_fd", "setdomainname", "sethostname", "setns",
-            "syslog", "umount", "umount2", "unshare",
+            "bpf",
+            "clone",
+            "clone3",
+            "fanotify_init",
+            "fsconfig",
+            "fsmount",
+            "fsopen",
+            "fspick",
+            "lookup_dcookie",
+            "mount",
+            "mount_setattr",
+            "move_mount",
+            "open_tree",
+            "perf_event_open",
+            "quotactl",
+            "quotactl_fd",
+            "setdomainname",
+            "sethostname",
+            "setns",
+            "syslog",
+            "umount",
+            "umount2",
+            "unshare",
         ],
     ),
     ("SYS_BOOT", &["reboot"]),
@@ -61,13 +80,22 @@ pub fn default_profile(capabilities: &BTreeSet<String>) -> LinuxSeccomp {
         allow(&["ptrace", "process_vm_readv", "process_vm_writev"]),
         allow_when(&["socket"], arg(0, LinuxSeccompOperator::ScmpCmpNe, AF_VSOCK, None)),
     ];
-    rules.extend(PERSONALITIES.iter().map(|domain| {
-        allow_when(&["personality"], arg(0, LinuxSeccompOperator::ScmpCmpEq, *domain, None))
-    }));
+    rules.extend(
+        PERSONALITIES.iter().map(|domain| {
+            allow_when(&["personality"], arg(0, LinuxSeccompOperator::ScmpCmpEq, *domain, None))
+        }),
+    );
     if cfg!(any(target_arch = "x86_64", target_arch = "x86")) {
         rules.push(allow(&["arch_prctl", "modify_ldt"]));
     } else if cfg!(target_arch = "aarch64") {
-        rules.push(allow(&["arm_fadvise64_64", "arm_sync_file_range", "breakpoint", "cacheflush", "set_tls", "sync_file_range2"]));
+        rules.push(allow(&[
+            "arm_fadvise64_64",
+            "arm_sync_file_range",
+            "breakpoint",
+            "cacheflush",
+            "set_tls",
+            "sync_file_range2",
+        ]));
     }
     for (capability, calls) in GATED {
         if has(capability) {
@@ -100,8 +128,7 @@ pub fn default_profile(capabilities: &BTreeSet<String>) -> LinuxSeccomp {
 
 /// Parses a profile given inline: Docker's format, which adds `archMap` and capability conditions to the OCI one.
 pub fn parse(json: &str, capabilities: &BTreeSet<String>) -> Result<LinuxSeccomp, Error> {
-    let profile: Profile =
-        serde_json::from_str(json).map_err(|source| Error::SeccompProfile { source })?;
+    let profile: Profile = serde_json::from_str(json).map_err(|source| Error::SeccompProfile { source })?;
     profile.resolve(capabilities)
 }
 
@@ -116,9 +143,7 @@ fn architectures() -> Vec<Arch> {
 }
 
 fn rule(names: Vec<String>, args: Vec<LinuxSeccompArg>) -> LinuxSyscall {
-    let builder = LinuxSyscallBuilder::default()
-        .names(names)
-        .action(LinuxSeccompAction::ScmpActAllow);
+    let builder = LinuxSyscallBuilder::default().names(names).action(LinuxSeccompAction::ScmpActAllow);
     let builder = if args.is_empty() { builder } else { builder.args(args) };
     builder.build().expect("every field of the rule is set")
 }
@@ -200,9 +225,7 @@ struct Condition {
 impl Profile {
     fn resolve(self, capabilities: &BTreeSet<String>) -> Result<LinuxSeccomp, Error> {
         if !self.architectures.is_empty() && !self.arch_map.is_empty() {
-            return Err(Error::Invalid(
-                "seccomp profile has both architectures and archMap".to_owned(),
-            ));
+            return Err(Error::Invalid("seccomp profile has both architectures and archMap".to_owned()));
         }
         let native = architectures()[0];
         let mut arches = self.architectures;
@@ -215,8 +238,7 @@ impl Profile {
             if !entry.includes.included(capabilities) || entry.excludes.excluded(capabilities) {
                 continue;
             }
-            let names: Vec<String> =
-                entry.name.into_iter().chain(entry.names.unwrap_or_default()).collect();
+            let names: Vec<String> = entry.name.into_iter().chain(entry.names.unwrap_or_default()).collect();
             if names.is_empty() {
                 continue;
             }
@@ -275,9 +297,7 @@ fn kernel_at_least(wanted: &str) -> bool {
 }
 
 fn version_pair(text: &str) -> (u32, u32) {
-    let mut numbers = text
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|part| part.parse().unwrap_or(0));
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 

@@ -6,7 +6,13 @@ use super::*;
 use crate::record::{MountRecord, Record};
 
 fn facts() -> HostFacts {
-    HostFacts { cgroup_v2: false, swap_limit: true, apparmor: false, seccomp: true, hostname: "machine".to_owned() }
+    HostFacts {
+        cgroup_v2: false,
+        swap_limit: true,
+        apparmor: false,
+        seccomp: true,
+        hostname: "machine".to_owned(),
+    }
 }
 
 fn record() -> Record {
@@ -14,7 +20,11 @@ fn record() -> Record {
         id: "f".repeat(64),
         name: "web".to_owned(),
         command: vec!["/bin/sh".to_owned(), "-c".to_owned(), "true".to_owned()],
-        config: pb::ContainerConfig { hostname: "web".to_owned(), env: vec!["A=1".to_owned()], ..Default::default() },
+        config: pb::ContainerConfig {
+            hostname: "web".to_owned(),
+            env: vec!["A=1".to_owned()],
+            ..Default::default()
+        },
         host: pb::HostConfig {
             masked_paths: Some(pb::StringList { values: default_masked_paths() }),
             readonly_paths: Some(pb::StringList { values: default_readonly_paths() }),
@@ -30,7 +40,11 @@ fn made(record: &Record) -> Spec {
         host: &facts,
         netns: Netns::Path(PathBuf::from("/run/gantry/netns/x")),
         shared: Shared::default(),
-        files: Some(RuntimeFiles { hosts: "/c/hosts".into(), hostname: "/c/hostname".into(), resolv_conf: "/c/resolv.conf".into() }),
+        files: Some(RuntimeFiles {
+            hosts: "/c/hosts".into(),
+            hostname: "/c/hostname".into(),
+            resolv_conf: "/c/resolv.conf".into(),
+        }),
         init: Path::new("/usr/bin/shim"),
     };
     build(record, &around).expect("a valid record")
@@ -47,8 +61,16 @@ fn a_plain_container_has_dockers_defaults() {
     assert_eq!(
         destinations(&spec),
         [
-            "/proc", "/dev", "/dev/pts", "/sys", "/sys/fs/cgroup", "/dev/mqueue", "/dev/shm",
-            "/etc/resolv.conf", "/etc/hostname", "/etc/hosts",
+            "/proc",
+            "/dev",
+            "/dev/pts",
+            "/sys",
+            "/sys/fs/cgroup",
+            "/dev/mqueue",
+            "/dev/shm",
+            "/etc/resolv.conf",
+            "/etc/hostname",
+            "/etc/hosts",
         ]
     );
     let process = spec.process().clone().expect("a process");
@@ -65,7 +87,10 @@ fn a_plain_container_has_dockers_defaults() {
     assert_eq!(linux.cgroups_path().clone(), Some(Path::new("/docker").join("f".repeat(64))));
     assert!(linux.seccomp().is_some());
     assert_eq!(linux.readonly_paths().clone().map(|paths| paths.len()), Some(5));
-    assert_eq!(spec.annotations().clone().unwrap_or_default().get(USER_ANNOTATION).map(String::as_str), Some("0"));
+    assert_eq!(
+        spec.annotations().clone().unwrap_or_default().get(USER_ANNOTATION).map(String::as_str),
+        Some("0")
+    );
 }
 
 #[test]

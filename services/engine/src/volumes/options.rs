@@ -65,12 +65,18 @@ mod tests {
         assert_eq!(parse(&[]).expect("valid"), Source::Directory);
         let bind = parse(&[("type", "none"), ("o", "bind"), ("device", "/srv")]);
         assert_eq!(bind.expect("valid"), Source::Bind("/srv".to_owned()));
-        assert!(matches!(parse(&[("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=1m")]), Ok(Source::Tmpfs(_))));
+        assert!(matches!(
+            parse(&[("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=1m")]),
+            Ok(Source::Tmpfs(_))
+        ));
     }
 
     #[test]
     fn what_is_not_built_says_so() {
-        assert!(matches!(parse(&[("type", "nfs"), ("o", "addr=h"), ("device", ":/x")]), Err(Error::NotBuilt(_))));
+        assert!(matches!(
+            parse(&[("type", "nfs"), ("o", "addr=h"), ("device", ":/x")]),
+            Err(Error::NotBuilt(_))
+        ));
         assert!(matches!(parse(&[("colour", "blue")]), Err(Error::Invalid(_))));
     }
 }

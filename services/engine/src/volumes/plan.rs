@@ -134,7 +134,8 @@ fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
 }
 
 fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
-    let config = |text: String| Error::Invalid(format!("invalid mount config for type {:?}: {text}", asked.r#type));
+    let config =
+        |text: String| Error::Invalid(format!("invalid mount config for type {:?}: {text}", asked.r#type));
     if asked.target.is_empty() {
         return Err(config("field Target must not be empty".to_owned()));
     }
@@ -154,7 +155,10 @@ fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
                 return Err(config("field Source must not be empty".to_owned()));
             }
             if !asked.source.starts_with('/') {
-                return Err(config(format!("invalid mount path: '{}' mount path must be absolute", asked.source)));
+                return Err(config(format!(
+                    "invalid mount path: '{}' mount path must be absolute",
+                    asked.source
+                )));
             }
             let options = asked.bind_options.clone().unwrap_or_default();
             mount.point.source = cleaned(&asked.source).display().to_string();
@@ -211,9 +215,31 @@ fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
 /// Reads a destination and mount(8) options over Docker's defaults.
 fn parse_tmpfs(destination: &str, text: &str) -> Result<MountRecord> {
     const KNOWN: [&str; 25] = [
-        "exec", "noexec", "suid", "nosuid", "dev", "nodev", "rw", "ro", "sync", "async", "atime", "noatime",
-        "diratime", "nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "size", "mode", "uid",
-        "gid", "nr_inodes", "nr_blocks", "mpol",
+        "exec",
+        "noexec",
+        "suid",
+        "nosuid",
+        "dev",
+        "nodev",
+        "rw",
+        "ro",
+        "sync",
+        "async",
+        "atime",
+        "noatime",
+        "diratime",
+        "nodiratime",
+        "relatime",
+        "norelatime",
+        "strictatime",
+        "nostrictatime",
+        "size",
+        "mode",
+        "uid",
+        "gid",
+        "nr_inodes",
+        "nr_blocks",
+        "mpol",
     ];
     let destination = checked_destination(destination)?;
     let mut options = tmpfs_defaults();

@@ -274,9 +274,17 @@ async fn a_followed_log_ends_with_its_container() {
     let id = stage.create(|_| {}).await.expect("created");
     stage.start(&id).await.expect("started");
     let log = PathBuf::from(stage.get(&id).await.expect("it exists").log_path);
-    let line = |text: &str| format!("{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-02T03:04:05Z\"}}\n");
+    let line = |text: &str| {
+        format!("{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-02T03:04:05Z\"}}\n")
+    };
     std::fs::write(&log, line("one")).expect("written");
-    let logs = pb::data_request::Logs { container: id.clone(), follow: true, stdout: true, tail: -1, ..Default::default() };
+    let logs = pb::data_request::Logs {
+        container: id.clone(),
+        follow: true,
+        stdout: true,
+        tail: -1,
+        ..Default::default()
+    };
     let request = pb::DataRequest { action: Some(pb::data_request::Action::Logs(logs)) };
     let socket = stage.peers.data_socket("engine");
     let (mut stream, _, _) = gantry_rpc::data::call(&socket, &request).await.expect("accepted");
@@ -297,11 +305,8 @@ async fn events_tell_a_life_in_order() {
     stage.start(&id).await.expect("started");
     stage.remove(&id, true).await.expect("removed");
     let filter = pb::Filter { key: "type".to_owned(), values: vec!["container".to_owned()] };
-    let request = pb::EventsRequest {
-        since: None,
-        until: Some(gantry_api::time::now()),
-        filters: vec![filter],
-    };
+    let request =
+        pb::EventsRequest { since: None, until: Some(gantry_api::time::now()), filters: vec![filter] };
     let mut events = stage.peers.system().events(request).await.expect("answered").into_inner();
     let mut actions = Vec::new();
     while let Some(event) = in_time(events.message()).await.expect("in time").expect("an event") {

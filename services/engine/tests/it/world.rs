@@ -8,7 +8,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use containers::containers_server::{Containers, ContainersServer};
-use gantry_proto::containerd::services::{containers::v1 as containers, snapshots::v1 as snapshots, tasks::v1 as tasks};
+use gantry_proto::containerd::services::{
+    containers::v1 as containers, snapshots::v1 as snapshots, tasks::v1 as tasks,
+};
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::containerd::v1::types as task;
 use gantry_proto::gantry::{images::v1 as images, network::v1 as network};
@@ -140,7 +142,6 @@ fn image() -> images::Image {
 
 #[tonic::async_trait]
 impl ImageStore for World {
-
     type PullStream = Answers<images::PullProgress>;
 
     type PushStream = Answers<images::PushProgress>;
@@ -176,26 +177,33 @@ impl ImageStore for World {
         Err(unused())
     }
 
-    async fn ensure_unpacked(&self, _: Request<images::EnsureUnpackedRequest>) -> Reply<images::EnsureUnpackedResponse> {
+    async fn ensure_unpacked(
+        &self,
+        _: Request<images::EnsureUnpackedRequest>,
+    ) -> Reply<images::EnsureUnpackedResponse> {
         Err(unused())
     }
 
-    async fn distribution(&self, _: Request<images::DistributionRequest>) -> Reply<images::DistributionResponse> {
+    async fn distribution(
+        &self,
+        _: Request<images::DistributionRequest>,
+    ) -> Reply<images::DistributionResponse> {
         Err(unused())
     }
 
     async fn login(&self, _: Request<images::LoginRequest>) -> Reply<images::LoginResponse> {
         Err(unused())
     }
-
 }
 
 #[tonic::async_trait]
 impl Snapshots for World {
-
     type ListStream = Answers<snapshots::ListSnapshotsResponse>;
 
-    async fn prepare(&self, request: Request<snapshots::PrepareSnapshotRequest>) -> Reply<snapshots::PrepareSnapshotResponse> {
+    async fn prepare(
+        &self,
+        request: Request<snapshots::PrepareSnapshotRequest>,
+    ) -> Reply<snapshots::PrepareSnapshotResponse> {
         if let Some(reason) = self.things().refuse_prepare.take() {
             return Err(Status::internal(reason));
         }
@@ -205,7 +213,10 @@ impl Snapshots for World {
         Ok(Response::new(snapshots::PrepareSnapshotResponse { mounts: self.mounts() }))
     }
 
-    async fn view(&self, _: Request<snapshots::ViewSnapshotRequest>) -> Reply<snapshots::ViewSnapshotResponse> {
+    async fn view(
+        &self,
+        _: Request<snapshots::ViewSnapshotRequest>,
+    ) -> Reply<snapshots::ViewSnapshotResponse> {
         Err(unused())
     }
 
@@ -228,11 +239,17 @@ impl Snapshots for World {
         }
     }
 
-    async fn stat(&self, _: Request<snapshots::StatSnapshotRequest>) -> Reply<snapshots::StatSnapshotResponse> {
+    async fn stat(
+        &self,
+        _: Request<snapshots::StatSnapshotRequest>,
+    ) -> Reply<snapshots::StatSnapshotResponse> {
         Err(unused())
     }
 
-    async fn update(&self, _: Request<snapshots::UpdateSnapshotRequest>) -> Reply<snapshots::UpdateSnapshotResponse> {
+    async fn update(
+        &self,
+        _: Request<snapshots::UpdateSnapshotRequest>,
+    ) -> Reply<snapshots::UpdateSnapshotResponse> {
         Err(unused())
     }
 
@@ -248,35 +265,48 @@ impl Snapshots for World {
     async fn cleanup(&self, _: Request<snapshots::CleanupRequest>) -> Reply<()> {
         Err(unused())
     }
-
 }
 
 #[tonic::async_trait]
 impl Containers for World {
-
     type ListStreamStream = Answers<containers::ListContainerMessage>;
 
-    async fn get(&self, _: Request<containers::GetContainerRequest>) -> Reply<containers::GetContainerResponse> {
+    async fn get(
+        &self,
+        _: Request<containers::GetContainerRequest>,
+    ) -> Reply<containers::GetContainerResponse> {
         Err(unused())
     }
 
-    async fn list(&self, request: Request<containers::ListContainersRequest>) -> Reply<containers::ListContainersResponse> {
+    async fn list(
+        &self,
+        request: Request<containers::ListContainersRequest>,
+    ) -> Reply<containers::ListContainersResponse> {
         let _ = request;
         let containers = self.things().records.values().cloned().collect();
         Ok(Response::new(containers::ListContainersResponse { containers }))
     }
 
-    async fn list_stream(&self, _: Request<containers::ListContainersRequest>) -> Reply<Self::ListStreamStream> {
+    async fn list_stream(
+        &self,
+        _: Request<containers::ListContainersRequest>,
+    ) -> Reply<Self::ListStreamStream> {
         Err(unused())
     }
 
-    async fn create(&self, request: Request<containers::CreateContainerRequest>) -> Reply<containers::CreateContainerResponse> {
+    async fn create(
+        &self,
+        request: Request<containers::CreateContainerRequest>,
+    ) -> Reply<containers::CreateContainerResponse> {
         let container = request.into_inner().container.unwrap_or_default();
         self.things().records.insert(container.id.clone(), container.clone());
         Ok(Response::new(containers::CreateContainerResponse { container: Some(container) }))
     }
 
-    async fn update(&self, request: Request<containers::UpdateContainerRequest>) -> Reply<containers::UpdateContainerResponse> {
+    async fn update(
+        &self,
+        request: Request<containers::UpdateContainerRequest>,
+    ) -> Reply<containers::UpdateContainerResponse> {
         let container = request.into_inner().container.unwrap_or_default();
         let mut things = self.things();
         let record = things.records.get_mut(&container.id).ok_or_else(|| missing("container"))?;
@@ -290,12 +320,10 @@ impl Containers for World {
             None => Err(missing("container")),
         }
     }
-
 }
 
 #[tonic::async_trait]
 impl Tasks for World {
-
     async fn create(&self, request: Request<tasks::CreateTaskRequest>) -> Reply<tasks::CreateTaskResponse> {
         let id = request.into_inner().container_id;
         let process = Process { status: task::Status::Created, ended: watch::channel(None).0, polite: true };
@@ -349,7 +377,8 @@ impl Tasks for World {
     async fn list(&self, request: Request<tasks::ListTasksRequest>) -> Reply<tasks::ListTasksResponse> {
         let _ = request;
         let things = self.things();
-        let tasks = things.processes.keys().map(|(id, _)| task::Process { id: id.clone(), ..Default::default() });
+        let tasks =
+            things.processes.keys().map(|(id, _)| task::Process { id: id.clone(), ..Default::default() });
         Ok(Response::new(tasks::ListTasksResponse { tasks: tasks.collect() }))
     }
 
@@ -388,7 +417,10 @@ impl Tasks for World {
         Err(unused())
     }
 
-    async fn checkpoint(&self, _: Request<tasks::CheckpointTaskRequest>) -> Reply<tasks::CheckpointTaskResponse> {
+    async fn checkpoint(
+        &self,
+        _: Request<tasks::CheckpointTaskRequest>,
+    ) -> Reply<tasks::CheckpointTaskResponse> {
         Err(unused())
     }
 
@@ -411,12 +443,10 @@ impl Tasks for World {
         let code = ended.wait_for(Option::is_some).await.map_err(|_| missing("process"))?.unwrap_or(0);
         Ok(Response::new(tasks::WaitResponse { exit_status: code, exited_at: None }))
     }
-
 }
 
 #[tonic::async_trait]
 impl Sandboxes for World {
-
     async fn attach(&self, request: Request<network::AttachRequest>) -> Reply<network::Sandbox> {
         let request = request.into_inner();
         let endpoints = request.endpoints.iter().map(|asked| network::Endpoint {
@@ -424,7 +454,11 @@ impl Sandboxes for World {
             ipv4_address: "172.17.0.2".to_owned(),
             ..Default::default()
         });
-        let sandbox = network::Sandbox { id: request.sandbox.clone(), endpoints: endpoints.collect(), ..Default::default() };
+        let sandbox = network::Sandbox {
+            id: request.sandbox.clone(),
+            endpoints: endpoints.collect(),
+            ..Default::default()
+        };
         self.things().sandboxes.insert(request.sandbox, sandbox.clone());
         Ok(Response::new(sandbox))
     }
@@ -447,7 +481,10 @@ impl Sandboxes for World {
         sandbox.map(Response::new).ok_or_else(|| missing("sandbox"))
     }
 
-    async fn list(&self, request: Request<network::ListSandboxesRequest>) -> Reply<network::ListSandboxesResponse> {
+    async fn list(
+        &self,
+        request: Request<network::ListSandboxesRequest>,
+    ) -> Reply<network::ListSandboxesResponse> {
         let _ = request;
         let sandboxes = self.things().sandboxes.values().cloned().collect();
         Ok(Response::new(network::ListSandboxesResponse { sandboxes }))
@@ -456,19 +493,19 @@ impl Sandboxes for World {
     async fn rename(&self, _: Request<network::RenameRequest>) -> Reply<network::Sandbox> {
         Err(unused())
     }
-
 }
 
 #[tonic::async_trait]
 impl Networks for World {
-
     async fn create(&self, _: Request<network::CreateRequest>) -> Reply<network::Network> {
         Err(unused())
     }
 
     async fn get(&self, request: Request<network::GetRequest>) -> Reply<network::Network> {
         match request.get_ref().network.as_str() {
-            "bridge" => Ok(Response::new(network::Network { name: "bridge".to_owned(), ..Default::default() })),
+            "bridge" => {
+                Ok(Response::new(network::Network { name: "bridge".to_owned(), ..Default::default() }))
+            }
             other => Err(missing(other)),
         }
     }
@@ -480,5 +517,4 @@ impl Networks for World {
     async fn remove(&self, _: Request<network::RemoveRequest>) -> Reply<network::RemoveResponse> {
         Err(unused())
     }
-
 }

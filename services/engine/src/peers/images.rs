@@ -1,0 +1,37 @@
+//! Images, found by name and unpacked.
+
+use gantry_proto::gantry::images::v1 as images;
+
+use super::{DEADLINE, LONG_DEADLINE, Peers, call, empty, with_tag};
+use crate::error::{Error, Result};
+
+impl Peers {
+    /// Finds an image.
+    pub async fn resolve_image(&self, reference: &str, platform: &str) -> Result<images::Image> {
+        let request =
+            images::ResolveRequest { reference: reference.to_owned(), platform: platform.to_owned() };
+        let answer = call(DEADLINE, self.peers.images().resolve(self.request(request))).await;
+        answer.map_err(|status| match status.code() {
+            tonic::Code::NotFound if platform.is_empty() => Error::NoSuchImage(with_tag(reference)),
+            tonic::Code::NotFound => Error::NoSuchPlatform(status.message().to_owned()),
+            _ => Error::peer(format!("resolve image {reference}"), status),
+        })
+    }
+
+    /// Makes sure that an image's layers are unpacked.
+    pub async fn ensure_unpacked(
+        &self,
+        reference: &str,
+        platform: &str,
+        snapshotter: &str,
+    ) -> Result<images::Image> {
+        let request = images::EnsureUnpackedRequest {
+            reference: reference.to_owned(),
+            platform: platform.to_owned(),
+            snapshotter: snapshotter.to_owned(),
+        };
+        let answer = call(LONG_DEADLINE, self.peers.images().ensure_unpacked(self.request(request))).await;
+        let answer = answer.map_err(|status| Error::peer(format!("unpack image {reference}"), status))?;
+        answer.image.ok_or_else(|| empty("unpack image", reference))
+    }
+}
