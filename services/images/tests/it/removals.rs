@@ -114,11 +114,15 @@ async fn a_tag_that_moves_leaves_a_dangling_image() {
     // Named again, it is not dangling any more.
     tag(&world, bundles[0].manifest.digest().short(), "again").await;
     assert!(list(&world, &[("dangling", "true")]).await.is_empty());
-    let topics = world.control.topics();
-    assert!(
-        topics.contains(&"/images/update".to_owned()) && topics.contains(&"/images/delete".to_owned()),
-        "{topics:?}"
-    );
+    // Events are sent behind the answers.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while !["/images/update", "/images/delete"]
+        .iter()
+        .all(|topic| world.control.topics().iter().any(|told| told == topic))
+    {
+        assert!(std::time::Instant::now() < deadline, "{:?}", world.control.topics());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
