@@ -41,9 +41,11 @@ test: setup-test test-unit test-e2e ## Runs every test, as root
 test-unit: ## Runs the tests that need no client
 	cargo test --workspace --exclude gantry-tests --locked
 
-test-e2e: ## Runs the end-to-end, fault and architecture tests with real clients
+test-e2e: shim ## Runs the end-to-end, fault and architecture tests with real clients
 	cargo build --locked --workspace
-	GANTRY_BIN=$(CARGO_TARGET_DIR)/debug cargo test --locked -p gantry-tests -- --test-threads=2
+	mkdir -p $(CARGO_TARGET_DIR)/e2e
+	install $(CARGO_TARGET_DIR)/debug/gantry $(CARGO_TARGET_DIR)/debug/gantryd $(BIN)/containerd-shim-gantry-v2 $(CARGO_TARGET_DIR)/e2e
+	GANTRY_BIN=$(CARGO_TARGET_DIR)/e2e cargo test --locked -p gantry-tests -- --test-threads=2
 
 lint: ## Refuses unformatted code and warnings
 	cargo fmt --all --check

@@ -23,10 +23,10 @@ fn names_come_and_go() {
 #[test]
 fn an_image_in_use_stays() {
     let node = Node::start();
-    node.docker(&["run", "-d", "--name", "c", "busybox", "sleep", "1000"]).ok();
+    node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
     let complaint = node.docker(&["rmi", "busybox"]).fails(1);
     assert!(complaint.contains("is using"), "{complaint}");
-    node.docker(&["rm", "-f", "c"]).ok();
+    node.docker(&["rm", "-f", "box"]).ok();
     node.docker(&["rmi", "busybox"]).ok();
 }
 

@@ -93,9 +93,8 @@ fn a_layer_is_fetched_once_for_two_pulls() {
     });
     let fetched = |digest: &String| {
         let log = registry.log();
-        log.lines()
-            .filter(|line| line.contains("\"GET ") && line.contains(&format!("/blobs/{digest}")))
-            .count()
+        let answered = log.lines().filter(|line| line.contains("msg=\"response completed\""));
+        answered.filter(|line| line.contains("method=GET") && line.contains(&format!("/blobs/{digest}"))).count()
     };
     for layer in &image.layers {
         assert_eq!(fetched(layer), 1, "{layer}: {}", registry.log());

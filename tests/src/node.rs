@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -49,7 +49,9 @@ impl Node {
 
     /// Starts the supervisor, and returns when it says `ready`.
     pub fn up(&mut self) {
-        let mut command = self.inside(&binary("gantry"));
+        // By ip-netns(8), whose mount namespace without cgroups Gantry has to leave.
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.netns]).arg(binary("gantry"));
         command.arg("up").arg("--root").arg(self.root()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("gantry starts");
         let mut output = std::io::BufReader::new(child.stdout.take().expect("piped"));
@@ -76,8 +78,8 @@ impl Node {
 
     /// A command inside the node's network namespace.
     pub fn inside(&self, program: &Path) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.netns]).arg(program);
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.netns)).arg(program);
         command
     }
 
@@ -199,7 +201,13 @@ impl Drop for Node {
         for container in &containers {
             self.docker(&["rm", "-fv", container]);
         }
-        let fsck = self.gantry(&["fsck"]);
+        // Bridges are deleted a little later, together.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut fsck = self.gantry(&["fsck"]);
+        while fsck.code != 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(100));
+            fsck = self.gantry(&["fsck"]);
+        }
         let down = self.gantry(&["down", "--all"]);
         if let Some(mut supervisor) = self.supervisor.take() {
             let _ = supervisor.kill();

@@ -65,16 +65,18 @@ impl Accounts {
                         ));
                     }
                 };
-                Ok(User { uid, gid, additional_gids: Vec::new() })
+                Ok(User { uid, gid, additional_gids: vec![gid] })
             }
             None => {
-                let additional_gids = groups
+                let members = groups
                     .filter(|fields| {
                         !name.is_empty()
                             && fields.get(3).is_some_and(|members| members.split(',').any(|m| m == name))
                     })
                     .filter_map(|fields| number(fields[2]).ok())
-                    .collect();
+                    .filter(|gid| *gid != own_gid);
+                // The primary group too: without it a process could leave it, and with it what it forbids.
+                let additional_gids = std::iter::once(own_gid).chain(members).collect();
                 Ok(User { uid, gid: own_gid, additional_gids })
             }
         }
@@ -141,11 +143,11 @@ mod tests {
     fn names_and_numbers_resolve_with_the_users_groups() {
         let user = |uid, gid, additional: &[u32]| Ok(User { uid, gid, additional_gids: additional.to_vec() });
         let accounts = accounts();
-        assert_eq!(accounts.resolve("web"), user(33, 44, &[55]));
-        assert_eq!(accounts.resolve("33"), user(33, 44, &[55]));
-        assert_eq!(accounts.resolve("web:root"), user(33, 0, &[]));
-        assert_eq!(accounts.resolve("1000"), user(1000, 0, &[]));
-        assert_eq!(accounts.resolve("1000:77"), user(1000, 77, &[]));
+        assert_eq!(accounts.resolve("web"), user(33, 44, &[44, 55]));
+        assert_eq!(accounts.resolve("33"), user(33, 44, &[44, 55]));
+        assert_eq!(accounts.resolve("web:root"), user(33, 0, &[0]));
+        assert_eq!(accounts.resolve("1000"), user(1000, 0, &[0]));
+        assert_eq!(accounts.resolve("1000:77"), user(1000, 77, &[77]));
         assert_eq!(accounts.resolve(""), user(0, 0, &[0]));
         assert_eq!(accounts.home(33), "/srv/www");
         assert_eq!(accounts.home(5), "/");

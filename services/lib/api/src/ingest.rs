@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use gantry_proto::gantry::content::v1 as pb;
 use gantry_rpc::data;
 use gantry_types::{Digest, Namespace};
 use prost::Message;
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tonic::{Code, Status};
 
@@ -26,8 +28,13 @@ pub struct Owner {
 /// An ingest opened for writing. Dropping it keeps what was written, for the next writer to go on.
 #[derive(Debug)]
 pub struct Writer {
+    peers: Peers,
+    owner: Owner,
+    request: pb::OpenIngest,
     stream: UnixStream,
-    file: File,
+    /// Closed before a commit: content hashes bytes that nobody can write any more, and would have to copy
+    /// them away from a writer that stays.
+    file: Option<File>,
     offset: u64,
 }
 
@@ -44,14 +51,13 @@ impl Writer {
         total: u64,
         expected: Option<&Digest>,
     ) -> Result<Self, Status> {
-        let action = pb::data_request::Action::OpenIngest(pb::OpenIngest {
+        let request = pb::OpenIngest {
             r#ref: reference.to_owned(),
             total: signed(total)?,
             expected: expected.map(ToString::to_string).unwrap_or_default(),
-        });
-        let (stream, detail, fd) = call(peers, owner, action).await?;
-        let state = pb::IngestState::decode(detail.as_slice()).map_err(garbled)?;
-        Ok(Self { stream, file: fd.into(), offset: u64::try_from(state.offset).unwrap_or(0) })
+        };
+        let (stream, file, offset) = open(peers, owner, &request).await?;
+        Ok(Self { peers: peers.clone(), owner: owner.clone(), request, stream, file: Some(file), offset })
     }
 
     /// How many bytes are there already: where to go on writing.
@@ -59,9 +65,13 @@ impl Writer {
         self.offset
     }
 
-    /// The file to write into, with pwrite(2).
+    /// The file to write into, with pwrite(2). Copies of it must be closed before a commit.
+    ///
+    /// # Panics
+    ///
+    /// After a commit that failed, until the ingest is truncated.
     pub fn file(&self) -> &File {
-        &self.file
+        self.file.as_ref().expect("a writer whose commit failed is truncated before it writes again")
     }
 
     /// Says that all bytes below `offset` are written.
@@ -82,8 +92,30 @@ impl Writer {
     /// As content answers.
     pub async fn truncate(&mut self) -> Result<(), Status> {
         self.send(pb::writer_message::Message::Truncate(true)).await?;
+        self.answer().await?;
         self.offset = 0;
-        self.answer().await.map(drop)
+        if self.file.is_none() {
+            self.reopen().await?;
+        }
+        Ok(())
+    }
+
+    /// Opens the ingest again after a commit that failed. Content frees the ref when it sees that the old
+    /// connection has ended, which may take a moment.
+    async fn reopen(&mut self) -> Result<(), Status> {
+        self.stream.shutdown().await.map_err(|error| gone(&error))?;
+        let mut tries = 0;
+        let (stream, file, offset) = loop {
+            match open(&self.peers, &self.owner, &self.request).await {
+                Err(status) if status.code() == Code::Unavailable && tries < 50 => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                result => break result?,
+            }
+        };
+        (self.stream, self.file, self.offset) = (stream, Some(file), offset);
+        Ok(())
     }
 
     /// Verifies and commits; the blob is durable when this returns.
@@ -103,6 +135,7 @@ impl Writer {
             expected: expected.map(ToString::to_string).unwrap_or_default(),
             labels,
         };
+        self.file = None;
         self.send(pb::writer_message::Message::Commit(commit)).await?;
         self.answer().await
     }
@@ -212,6 +245,17 @@ pub async fn open_blob(peers: &Peers, namespace: &Namespace, digest: &Digest) ->
     let (_, detail, fd) = call(peers, &owner, action).await?;
     let state = pb::BlobState::decode(detail.as_slice()).map_err(garbled)?;
     Ok((fd.into(), u64::try_from(state.size).unwrap_or(0)))
+}
+
+async fn open(
+    peers: &Peers,
+    owner: &Owner,
+    request: &pb::OpenIngest,
+) -> Result<(UnixStream, File, u64), Status> {
+    let action = pb::data_request::Action::OpenIngest(request.clone());
+    let (stream, detail, fd) = call(peers, owner, action).await?;
+    let state = pb::IngestState::decode(detail.as_slice()).map_err(garbled)?;
+    Ok((stream, fd.into(), u64::try_from(state.offset).unwrap_or(0)))
 }
 
 async fn call(

@@ -35,7 +35,7 @@ pub fn lease<T>(request: &Request<T>) -> Result<Option<String>, Status> {
 /// A request within a namespace.
 pub fn with_namespace<T>(message: T, namespace: &Namespace) -> Request<T> {
     let mut request = Request::new(message);
-    let value = ascii(&namespace.to_string()).expect("an identifier is ASCII");
+    let value = ascii(namespace.as_ref()).expect("an identifier is ASCII");
     request.metadata_mut().insert(NAMESPACE, value);
     request
 }
