@@ -1,22 +1,22 @@
 //! Terminals and standard input.
 
 use std::io::{Read, Write};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gantry_tests::{Node, Outcome, eventually};
 
-/// Runs the docker client on a terminal of its own (script(1)), with these keys typed into it.
-fn on_terminal(node: &Node, arguments: &[&str], keys: &[u8]) -> Outcome {
+/// The docker client on a terminal of its own (script(1)).
+fn terminal(node: &Node, arguments: &[&str]) -> Command {
     let docker = node.docker_command(&[]);
     let line = std::iter::once(docker.get_program().to_string_lossy().into_owned())
         .chain(arguments.iter().map(|argument| format!("'{argument}'")))
         .collect::<Vec<_>>()
         .join(" ");
-    let mut command = std::process::Command::new("script");
+    let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]);
     command.envs(docker.get_envs().filter_map(|(key, value)| Some((key, value?)))).env("TERM", "xterm");
-    Outcome::of(command, keys)
+    command
 }
 
 #[test]
@@ -31,19 +31,34 @@ fn input_ends_where_the_client_s_does() {
 fn a_terminal_is_a_terminal() {
     let node = Node::start();
     let output =
-        on_terminal(&node, &["run", "--rm", "-it", "busybox", "sh", "-c", "tty; stty size"], b"").ok();
+        Outcome::of(terminal(&node, &["run", "--rm", "-it", "busybox", "sh", "-c", "tty; stty size"]), b"")
+            .ok();
     assert!(output.contains("/dev/pts/0"), "{output}");
     let exec = node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]);
     exec.ok();
-    let output = on_terminal(&node, &["exec", "-it", "box", "tty"], b"").ok();
+    let output = Outcome::of(terminal(&node, &["exec", "-it", "box", "tty"]), b"").ok();
     assert!(output.contains("/dev/pts/"), "{output}");
 }
 
 #[test]
 fn detach_keys_leave_the_container_running() {
     let node = Node::start();
-    let outcome = on_terminal(&node, &["run", "-it", "--name", "box", "busybox", "sh"], b"\x10\x11");
-    assert_eq!(outcome.code, 0, "{outcome:#?}");
+    let mut client = terminal(&node, &["run", "-it", "--name", "box", "busybox", "sh"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script(1) starts");
+    // The shell's prompt: from here on the client's terminal is raw.
+    let mut output = client.stdout.take().expect("piped");
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !seen.ends_with(b"# ") {
+        assert_eq!(output.read(&mut byte).expect("readable"), 1, "{}", String::from_utf8_lossy(&seen));
+        seen.push(byte[0]);
+    }
+    let mut keys = client.stdin.take().expect("piped");
+    keys.write_all(b"\x10\x11").expect("typed");
+    assert_eq!(client.wait().expect("it ends").code(), Some(0));
     assert_eq!(node.docker(&["inspect", "-f", "{{.State.Running}}", "box"]).ok(), "true");
 }
 

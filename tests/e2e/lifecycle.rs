@@ -37,7 +37,7 @@ fn exit_codes_are_the_program_s_and_docker_s_own() {
     node.docker(&["run", "--rm", "busybox", "no-such-program"]).fails(127);
     node.docker(&["run", "--rm", "busybox", "/etc/passwd"]).fails(126);
     node.docker(&["run", "--rm", "--network", "no-such-network", "busybox", "true"]).fails(125);
-    node.docker(&["run", "--rm", "busybox", "sh", "-c", "sh -c 'kill -9 $$'"]).fails(137);
+    node.docker(&["run", "--rm", "busybox", "sh", "-c", "sh -c 'kill -9 $$'; exit $?"]).fails(137);
 }
 
 #[test]

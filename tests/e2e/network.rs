@@ -37,20 +37,17 @@ fn a_published_port_answers_from_everywhere() {
     });
 
     // And the other way: a container reaches the outside, masqueraded.
-    let outside = format!(
-        "ip netns exec {other} sh -c \"echo ok | timeout 5 nc -l -p 9000 -s 10.99.0.2\" & sleep 0.3; wait"
-    );
-    let server = std::thread::scope(|scope| {
-        let server = scope.spawn(|| node.exec(&["sh", "-c", &outside]));
-        let client = eventually("the outside is reached", limit, || {
-            let output =
-                node.docker(&["run", "--rm", "busybox", "nc", "-w", "2", "10.99.0.2", "9000"]).stdout;
-            if output.trim() == "ok" { Ok(()) } else { Err(output) }
+    let listen = [
+        "ip", "netns", "exec", &other, "timeout", "8", "busybox", "nc", "-ll", "-p", "9000", "-e", "echo",
+        "ok",
+    ];
+    std::thread::scope(|scope| {
+        scope.spawn(|| node.exec(&listen));
+        eventually("the outside is reached", limit, || {
+            let outcome = node.docker(&["run", "--rm", "busybox", "nc", "-w", "2", "10.99.0.2", "9000"]);
+            if outcome.stdout.trim() == "ok" { Ok(()) } else { Err(format!("{outcome:?}")) }
         });
-        let _ = client;
-        server.join().expect("no panic")
     });
-    drop(server);
     node.exec(&["ip", "netns", "del", &other]).ok();
 }
 

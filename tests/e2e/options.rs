@@ -17,6 +17,7 @@ fn environment_directory_user_and_hostname() {
         "uid=1000(alice) gid=1000(alice) groups=50(staff),1000(alice)"
     );
     assert_eq!(run(&node, &["-u", "1000:50"], "id -u; id -g; echo $HOME"), "1000\n50\n/home/alice");
+    assert_eq!(run(&node, &["--group-add", "staff", "--group-add", "77"], "id -G"), "0 50 77");
     assert_eq!(run(&node, &["--hostname", "h1"], "hostname; grep h1 /etc/hosts | cut -f2"), "h1\nh1");
     node.docker(&["run", "--rm", "-u", "nobody-here", "busybox", "true"]).fails(125);
 }

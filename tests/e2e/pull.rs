@@ -94,7 +94,9 @@ fn a_layer_is_fetched_once_for_two_pulls() {
     let fetched = |digest: &String| {
         let log = registry.log();
         let answered = log.lines().filter(|line| line.contains("msg=\"response completed\""));
-        answered.filter(|line| line.contains("method=GET") && line.contains(&format!("/blobs/{digest}"))).count()
+        answered
+            .filter(|line| line.contains("method=GET") && line.contains(&format!("/blobs/{digest}")))
+            .count()
     };
     for layer in &image.layers {
         assert_eq!(fetched(layer), 1, "{layer}: {}", registry.log());

@@ -17,6 +17,8 @@ use super::{Exec, Failure, Subject};
 
 /// The annotation that names the user, `name|uid[:group|gid]`.
 pub const USER_ANNOTATION: &str = "io.gantry.user";
+/// The annotation with further groups, names or numbers, separated by commas.
+pub const GROUPS_ANNOTATION: &str = "io.gantry.groups";
 
 /// What the helper needs to know of a spec that is ready.
 pub struct Prepared {
@@ -38,15 +40,17 @@ pub fn prepare(subject: &Subject) -> Result<Prepared, Failure> {
     let before = spec.clone();
 
     let root = subject.bundle.join(text(&spec, "/root/path").unwrap_or("rootfs"));
-    let wanted = spec
-        .get("annotations")
-        .and_then(|all| all.get(USER_ANNOTATION)?.as_str())
-        .or_else(|| text(&spec, "/process/user/username"))
-        .map(str::to_string);
+    let annotation = |name| spec.get("annotations").and_then(|all| all.get(name)?.as_str());
+    let wanted =
+        annotation(USER_ANNOTATION).or_else(|| text(&spec, "/process/user/username")).map(str::to_string);
+    let groups = annotation(GROUPS_ANNOTATION).map(str::to_string);
     let cwd = text(&spec, "/process/cwd").unwrap_or("/").to_string();
     let mounts = spec.get("mounts").cloned().unwrap_or_default();
     if let Some(process) = spec.get_mut("process").and_then(Value::as_object_mut) {
         settle_process(process, &root, wanted.as_deref())?;
+        if let Some(groups) = groups {
+            add_groups(process, &root, &groups)?;
+        }
     }
     make_directory(&root, &mounts, Path::new(&cwd));
 
@@ -105,6 +109,21 @@ pub fn cgroups_path(bundle: &Path) -> Result<String, Failure> {
     text(&spec, "/linux/cgroupsPath")
         .map(str::to_string)
         .ok_or_else(|| format!("{}: no cgroupsPath", bundle.display()))
+}
+
+/// Adds groups to the process's own; what is there already is not added twice.
+fn add_groups(process: &mut Map<String, Value>, root: &Path, groups: &str) -> Result<(), Failure> {
+    let accounts = Accounts::read(root)?;
+    let user = process.entry("user").or_insert_with(|| json!({}));
+    let mut gids: Vec<u32> = serde_json::from_value(user["additionalGids"].clone()).unwrap_or_default();
+    for group in groups.split(',').filter(|group| !group.is_empty()) {
+        let gid = accounts.group(group)?;
+        if !gids.contains(&gid) {
+            gids.push(gid);
+        }
+    }
+    user["additionalGids"] = json!(gids);
+    Ok(())
 }
 
 fn settle_process(
@@ -229,7 +248,7 @@ mod tests {
             settle_process(&mut process, &root, Some("web")).expect("settled");
             assert_eq!(
                 Value::Object(process.clone()),
-                json!({"env": ["A=1", "HOME=/srv"], "user": {"uid": 7, "gid": 8, "additionalGids": []}})
+                json!({"env": ["A=1", "HOME=/srv"], "user": {"uid": 7, "gid": 8, "additionalGids": [8]}})
             );
         }
         make_directory(&root, &json!([]), Path::new("/a/b/../c"));

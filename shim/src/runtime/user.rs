@@ -36,6 +36,16 @@ impl Accounts {
         Ok(Self { passwd: read_inside(&opened, "etc/passwd"), group: read_inside(&opened, "etc/group") })
     }
 
+    /// Resolves a group, by name or number.
+    pub fn group(&self, wanted: &str) -> Result<u32, Failure> {
+        let mut groups = entries(&self.group).filter(|fields| fields.len() >= 3);
+        match groups.find(|fields| fields[0] == wanted || fields[2] == wanted) {
+            Some(fields) => number(fields[2]),
+            None if is_number(wanted) => number(wanted),
+            None => Err(format!("unable to find group {wanted}: no matching entries in group file")),
+        }
+    }
+
     /// Resolves `user[:group]`, names or numbers, by Docker's rules. Empty is root.
     pub fn resolve(&self, wanted: &str) -> Result<User, Failure> {
         let (user, group) = match wanted.split_once(':') {
@@ -55,16 +65,7 @@ impl Accounts {
         let groups = entries(&self.group).filter(|fields| fields.len() >= 3);
         match group {
             Some(group) => {
-                let entry = groups.into_iter().find(|fields| fields[0] == group || fields[2] == group);
-                let gid = match entry {
-                    Some(fields) => number(fields[2])?,
-                    None if is_number(group) => number(group)?,
-                    None => {
-                        return Err(format!(
-                            "unable to find group {group}: no matching entries in group file"
-                        ));
-                    }
-                };
+                let gid = self.group(group)?;
                 Ok(User { uid, gid, additional_gids: vec![gid] })
             }
             None => {
