@@ -21,8 +21,10 @@ const SETTLED: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shim {
     pid: u32,
-    /// Its working directory, which is its bundle.
+    /// Its bundle.
     folder: PathBuf,
+    /// Where it listens, when its command line says so.
+    socket: Option<PathBuf>,
 }
 
 /// Our shims that work in a bundle under `root`.
@@ -33,12 +35,37 @@ fn shims(root: &Path) -> Vec<Shim> {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let link = |name: &str| fs::read_link(process.path().join(name)).ok().map(without_deleted);
         // A process may go while it is looked at.
-        let (Some(exe), Some(folder)) = (link("exe"), link("cwd")) else { continue };
-        if binary::is_ours(&exe) && folder.starts_with(root) {
-            found.push(Shim { pid, folder });
+        let (Some(exe), Some(cwd)) = (link("exe"), link("cwd")) else { continue };
+        if !binary::is_ours(&exe) {
+            continue;
+        }
+        let arguments = arguments(&process.path());
+        let socket = option(&arguments, "-socket").map(PathBuf::from);
+        // The working directory is the bundle; but once that is deleted under the shim's own mount of it,
+        // only the command line tells.
+        let folder =
+            if cwd.starts_with(root) { Some(cwd) } else { named_bundle(&arguments, socket.as_deref()) };
+        if let Some(folder) = folder.filter(|folder| folder.starts_with(root)) {
+            found.push(Shim { pid, folder, socket });
         }
     }
     found
+}
+
+/// The bundle of a shim by its namespace and id, beside the folder of its socket: `<run>/s/<name>`.
+fn named_bundle(arguments: &[String], socket: Option<&Path>) -> Option<PathBuf> {
+    let run = socket?.parent()?.parent()?;
+    Some(run.join("bundles").join(option(arguments, "-namespace")?).join(option(arguments, "-id")?))
+}
+
+fn arguments(process: &Path) -> Vec<String> {
+    let line = fs::read(process.join("cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
+}
+
+fn option<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
+    let at = arguments.iter().position(|argument| argument == name)?;
+    arguments.get(at + 1).map(String::as_str)
 }
 
 fn without_deleted(path: PathBuf) -> PathBuf {
@@ -70,8 +97,17 @@ pub async fn kill_shims_in(folder: &Path) {
 
 async fn stray_shims(tasks: &Tasks) -> Vec<Shim> {
     let mut found = shims_under(tasks.places().bundles.clone()).await;
-    let live: BTreeSet<PathBuf> = tasks.all().iter().map(|task| task.bundle().folder().to_owned()).collect();
-    found.retain(|shim| !live.contains(&shim.folder));
+    let live: BTreeSet<(PathBuf, PathBuf)> = tasks
+        .all()
+        .iter()
+        .map(|task| (task.bundle().folder().to_owned(), task.client().socket().to_owned()))
+        .collect();
+    // A bundle may have been made anew since the stray was started for it: then their sockets differ.
+    found.retain(|shim| {
+        !live.iter().any(|(folder, socket)| {
+            *folder == shim.folder && shim.socket.as_ref().is_none_or(|own| own == socket)
+        })
+    });
     found
 }
 
