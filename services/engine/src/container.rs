@@ -36,6 +36,7 @@ pub mod wait;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1::Status;
 use gantry_proto::gantry::network::v1::Sandbox;
 use parking_lot::{Mutex, RwLock};
@@ -61,6 +62,8 @@ pub struct Container {
     pub(crate) execs: Mutex<BTreeMap<String, Arc<Exec>>>,
     /// The delay of automatic restarts.
     pub(crate) backoff: Mutex<Backoff>,
+    /// How its root is mounted; asked once, for it never changes.
+    pub(crate) mounts: tokio::sync::OnceCell<Vec<Mount>>,
 }
 
 /// What can be seen and waited for.
@@ -99,6 +102,7 @@ impl Container {
             attaching: watch::channel(0).0,
             execs: Mutex::new(BTreeMap::new()),
             backoff: Mutex::new(Backoff::default()),
+            mounts: tokio::sync::OnceCell::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Making a container: all checks first, then the steps, each of which finds itself done when it is repeated.
 //!
 //! 1. the intent is written (phase `Creating`) under a reserved name;
-//! 2. the root is prepared, and tasks gets the container record, which keeps it;
+//! 2. tasks gets the container record, and the root that it keeps is prepared;
 //! 3. volumes are made and filled;
 //! 4. the record becomes `Ready`, and the id is answered.
 //!
@@ -20,9 +20,6 @@ use crate::error::{Error, Result};
 use crate::image::ImageConfig;
 use crate::record::{Phase, Record, State};
 use crate::{names, root, spec, time};
-
-/// How often a root that is collected before it is kept is made.
-const ATTEMPTS: usize = 3;
 
 impl Engine {
     /// Makes a container. Durable when it returns.
@@ -139,8 +136,8 @@ impl Engine {
         Ok(mounts)
     }
 
-    /// Prepares the root and has it kept by the container record. A collection of garbage that falls between the two may take
-    /// the root, or its parent, away: then the record is refused, and both are made again.
+    /// Makes the container record and then the root that it keeps: in this order no collection of garbage can
+    /// find the root without its keeper.
     async fn make_root(
         &self,
         record: &Record,
@@ -148,21 +145,8 @@ impl Engine {
         labels: HashMap<String, String>,
         spec: &oci_spec::runtime::Spec,
     ) -> Result<Vec<Mount>> {
-        for _ in 1..ATTEMPTS {
-            let rootfs = self.peers.prepare(&record.snapshotter, &record.id, &record.chain_id).await?;
-            let kept =
-                self.peers.create_record(&record.id, image, labels.clone(), &record.snapshotter, spec).await;
-            match kept {
-                Ok(()) => return Ok(rootfs),
-                Err(error) if error.peer_code() == Some(tonic::Code::NotFound) => {
-                    tracing::info!(container = %record.id, error = %gantry_rpc::chain(&error), "root was collected: made again");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let rootfs = self.peers.prepare(&record.snapshotter, &record.id, &record.chain_id).await?;
         self.peers.create_record(&record.id, image, labels, &record.snapshotter, spec).await?;
-        Ok(rootfs)
+        self.peers.prepare(&record.snapshotter, &record.id, &record.chain_id).await
     }
 
     /// Copies the image's content into empty volumes.

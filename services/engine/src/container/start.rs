@@ -78,7 +78,7 @@ impl Engine {
         let spec = spec::build(&record, &around)?;
         let (sandbox, rootfs, ()) = tokio::try_join!(
             self.attach_network(&record),
-            self.peers.mounts(&record.snapshotter, &record.id),
+            self.mounts_of(container),
             self.peers.update_spec(&record.id, &spec),
         )?;
         let own_files = spec::of_container(&record.host.network_mode).is_none();

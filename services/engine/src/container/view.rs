@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1::{Endpoint, Sandbox};
 
@@ -20,8 +21,7 @@ impl Engine {
         if size {
             self.measure(&mut view).await;
         }
-        let record = container.record();
-        if let Ok(mounts) = self.peers.mounts(&record.snapshotter, container.id()).await {
+        if let Ok(mounts) = self.mounts_of(&container).await {
             for option in mounts.iter().flat_map(|mount| &mount.options) {
                 let (key, value) = match option.split_once('=') {
                     Some(("upperdir", value)) => ("UpperDir", value),
@@ -33,6 +33,13 @@ impl Engine {
             }
         }
         Ok(view)
+    }
+
+    /// How the container's root is mounted.
+    pub(crate) async fn mounts_of(&self, container: &Container) -> Result<Vec<Mount>> {
+        let snapshotter = container.record().snapshotter.clone();
+        let ask = || self.peers.mounts(&snapshotter, container.id());
+        container.mounts.get_or_try_init(ask).await.cloned()
     }
 
     /// Adds the sizes; a container whose root cannot be measured has none.
