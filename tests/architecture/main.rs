@@ -9,7 +9,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-proto", &[]),
     ("gantry-host", &[]),
     ("gantry-netlink", &[]),
-    ("gantry-disk", &[]),
+    ("gantry-disk", &["gantry-types"]),
     ("gantry-rpc", &["gantry-types"]),
     ("gantry-daemon", &["gantry-proto", "gantry-rpc"]),
     ("gantry-api", &["gantry-proto", "gantry-rpc", "gantry-types"]),
