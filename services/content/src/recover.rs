@@ -9,6 +9,8 @@
 //! | an ingest with both                      |                                          | goes on at the end of its solid bytes |
 
 use std::collections::HashSet;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use gantry_disk::Batch;
@@ -19,6 +21,9 @@ use crate::ingest::{Ingest, IngestKey};
 use crate::layout::{self, IngestId, Layout};
 use crate::record::{IngestRecord, Records};
 use crate::{Error, Result};
+
+/// Of an ingest's bytes: their owner writes.
+const INGEST_MODE: u32 = 0o600;
 
 /// What belongs to nobody, or is missing.
 #[derive(Debug, PartialEq)]
@@ -134,6 +139,11 @@ fn resume(layout: &Layout, key: IngestKey, record: &IngestRecord) -> Result<Opti
         Err(error) => return Err(error),
     };
     let metadata = file.metadata().map_err(Error::io("look at", &path))?;
+    // A crash between seal and record left it as a blob is; the blob's name is gone by now.
+    if metadata.nlink() == 1 {
+        std::fs::set_permissions(&path, Permissions::from_mode(INGEST_MODE))
+            .map_err(Error::io("open up", &path))?;
+    }
     let written = solid_length(&file).map_err(Error::io("look for holes in", &path))?;
     if written < metadata.len() {
         layout::open_write(&path)?.set_len(written).map_err(Error::io("truncate", &path))?;

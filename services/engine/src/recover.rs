@@ -37,7 +37,9 @@ impl Engine {
             if let Err(error) = self.index.reserve(&record.name, &record.id) {
                 tracing::error!(container = %record.id, %error, "two containers have one name");
             }
+            let half_made = record.phase() != Phase::Ready;
             let container = Arc::new(Container::new(record, state));
+            container.change(|live| live.removing = half_made);
             self.index.insert(Arc::clone(&container));
             containers.push(container);
         }
@@ -87,10 +89,7 @@ impl Engine {
     async fn try_reconcile(&self, container: &Arc<Container>) -> Result<()> {
         let record = container.record();
         match record.phase() {
-            Phase::Creating | Phase::Removing => {
-                container.change(|live| live.removing = true);
-                return self.unmake(container, Volumes::Anonymous).await;
-            }
+            Phase::Creating | Phase::Removing => return self.unmake(container, Volumes::Anonymous).await,
             Phase::Ready => {}
         }
         match self.peers.task(container.id(), "").await? {

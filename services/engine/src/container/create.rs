@@ -21,6 +21,9 @@ use crate::image::ImageConfig;
 use crate::record::{Phase, Record, State};
 use crate::{names, root, spec, time};
 
+/// How long a name is waited for whose container is being unmade.
+const UNMADE: std::time::Duration = std::time::Duration::from_secs(5);
+
 impl Engine {
     /// Makes a container. Durable when it returns.
     pub async fn create(&self, request: pb::CreateRequest) -> Result<pb::CreateResponse> {
@@ -50,7 +53,7 @@ impl Engine {
 
         let manifest = image.manifest.clone().unwrap_or_default();
         let record = Record {
-            name: self.index.reserve(&request.name, &id)?,
+            name: self.take_name(&request.name, &id).await?,
             id: id.clone(),
             phase: Phase::Creating.into(),
             created_at: time::now(),
@@ -134,6 +137,25 @@ impl Engine {
         let mounts = self.volumes.provide(&record.mounts, &record.id).await?;
         self.fill_volumes(rootfs?, &mounts).await?;
         Ok(mounts)
+    }
+
+    /// Reserves a name. One whose container is just being unmade, as after a crash in the middle of its making,
+    /// is waited for: its user cannot see what is in the way.
+    async fn take_name(&self, wanted: &str, id: &str) -> Result<String> {
+        let taken = match self.index.reserve(wanted, id) {
+            Err(Error::NameInUse { name, id }) => Error::NameInUse { name, id },
+            result => return result,
+        };
+        let Error::NameInUse { id: owner, .. } = &taken else { return Err(taken) };
+        if let Ok(container) = self.index.find(owner) {
+            if !container.live().removing {
+                return Err(taken);
+            }
+            let mut live = container.watch();
+            // Whether it went in time is seen below.
+            let _ = tokio::time::timeout(UNMADE, live.wait_for(|live| live.removed)).await;
+        }
+        self.index.reserve(wanted, id)
     }
 
     /// Makes the container record and then the root that it keeps: in this order no collection of garbage can
