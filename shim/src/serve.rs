@@ -19,9 +19,12 @@ use crate::helper::{Helpers, dev_null};
 use crate::mounts;
 use crate::reaper::Reaper;
 use crate::server::{Shim, ttrpc};
+use crate::stdio::attach;
 
 /// How long open calls may take to end once the shim is told to.
 const GRACE: Duration = Duration::from_millis(500);
+/// How long the end waits for attached clients to take what was said last.
+const DRAIN: Duration = Duration::from_secs(10);
 /// How long a shim stays that nobody gives a container to.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -67,7 +70,9 @@ fn serve(words: &[String]) -> Result<()> {
         tokio::spawn(reaper.clone().run());
         let helpers = Helpers::new(binary, reaper.clone());
         let shim = Shim::new(Tools { namespace: flags.namespace, helpers, reaper });
-        listen(shim, listener).await
+        let served = listen(shim, listener).await;
+        attach::drained(DRAIN).await;
+        served
     });
     remove_own(&socket);
     served.map_err(Error::io("serve", socket))

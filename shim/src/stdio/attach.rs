@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use gantry_proto::gantry::rpc::v1::{Reply, Status};
@@ -15,6 +15,7 @@ use gantry_proto::gantry::shim::v1::{AttachReply, AttachRequest};
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 
 use super::hub::Client;
 use super::{Stdio, pump};
@@ -59,6 +60,33 @@ pub async fn serve(listener: UnixListener, processes: Arc<dyn Processes>) {
     }
 }
 
+/// How many clients are being sent output. One for the process: its end waits for all of them.
+static LISTENING: LazyLock<watch::Sender<usize>> = LazyLock::new(watch::Sender::default);
+
+/// Counts one client for as long as it lives.
+struct Listening;
+
+impl Listening {
+    fn begin() -> Self {
+        LISTENING.send_modify(|count| *count += 1);
+        Self
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        LISTENING.send_modify(|count| *count -= 1);
+    }
+}
+
+/// Waits until every client has been sent all that is queued for it, but not for
+/// those who do not read: after `patience` the rest is lost to them.
+pub async fn drained(patience: Duration) {
+    let mut listening = LISTENING.subscribe();
+    // The time being up is no error: see above.
+    let _ = tokio::time::timeout(patience, listening.wait_for(|count| *count == 0)).await;
+}
+
 async fn converse(mut stream: UnixStream, processes: &dyn Processes) -> std::io::Result<()> {
     let request = tokio::time::timeout(Duration::from_secs(10), read_request(&mut stream)).await??;
     let stdio = match processes.stdio(&request.exec_id) {
@@ -70,6 +98,7 @@ async fn converse(mut stream: UnixStream, processes: &dyn Processes) -> std::io:
         let message = "the process has ended";
         return refuse(&mut stream, tonic::Code::FailedPrecondition, message).await;
     };
+    let _listening = Listening::begin();
     let detail = AttachReply { terminal: stdio.is_terminal() };
     let reply = Reply { status: None, detail: detail.encode_to_vec().into() };
     let done = match write_reply(&mut stream, &reply).await {
