@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -30,6 +31,11 @@ pub enum Command {
     },
     /// Shows each service: pid, health, memory, uptime.
     Status,
+    /// Prints what the services count, as Prometheus reads it.
+    Metrics {
+        /// One service's alone.
+        service: Option<String>,
+    },
     /// Runs a container from an image.
     Run(Run),
     /// Lists containers.
@@ -131,8 +137,25 @@ pub struct Up {
     #[arg(short, long)]
     pub detach: bool,
     /// What the services log, as in `info,gantry_content=debug`.
-    #[arg(long, env = "GANTRY_LOG", default_value = "info")]
-    pub log: String,
+    #[arg(long)]
+    pub log: Option<String>,
+    /// The services' settings: DIR/SERVICE.toml, each optional [default: /etc/gantry].
+    #[arg(long, value_name = "DIR")]
+    pub config: Option<PathBuf>,
+}
+
+impl Up {
+    /// What the services are told of it; the rest they find in the environment.
+    pub fn options(&self) -> Vec<OsString> {
+        let mut options = Vec::new();
+        for (name, value) in [
+            ("--log", self.log.as_ref().map(OsString::from)),
+            ("--config", self.config.as_ref().map(OsString::from)),
+        ] {
+            options.extend(value.map(|value| [name.into(), value]).into_iter().flatten());
+        }
+        options
+    }
 }
 
 #[derive(Args)]

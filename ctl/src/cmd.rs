@@ -9,6 +9,7 @@ mod fsck;
 mod images;
 mod inspect;
 mod logs;
+mod metrics;
 mod net;
 mod pull;
 mod run;
@@ -58,6 +59,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Up(arguments) => up::run(&session, &arguments).await?,
         Command::Down { all } => down::run(&session, all).await?,
         Command::Status => return status::run(&session).await,
+        Command::Metrics { service } => metrics::run(&session, service.as_deref()).await?,
         Command::Run(arguments) => return run::run(&session, arguments).await,
         Command::Ps { all, quiet } => containers::list(&session, all, quiet).await?,
         Command::Logs { container, follow, tail, timestamps } => {

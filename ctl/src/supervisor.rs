@@ -11,6 +11,7 @@ mod lock;
 pub mod mounts;
 pub mod process;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,16 +24,14 @@ pub use lock::{holder, is_ready};
 
 use lock::Lock;
 
-/// The services, in the order in which others need them.
-pub const SERVICES: [&str; 8] =
-    ["control", "content", "snapshots", "images", "tasks", "network", "engine", "gateway"];
+pub use gantry_api::SERVICES;
 
 /// How long a service may take to end after SIGTERM.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs the services until SIGTERM or SIGINT. `ready` is called once, when all
+/// Runs the services with `options` until SIGTERM or SIGINT. `ready` is called once, when all
 /// answer their health check.
-pub async fn run(roots: &Roots, log: &str, ready: impl FnOnce()) -> Result<()> {
+pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> Result<()> {
     let mut lock = Lock::take(roots)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -45,8 +44,12 @@ pub async fn run(roots: &Roots, log: &str, ready: impl FnOnce()) -> Result<()> {
     let children: Vec<_> = SERVICES
         .iter()
         .map(|service| {
-            let child =
-                child::Child { binary: binary.clone(), service, roots: roots.clone(), log: log.to_owned() };
+            let child = child::Child {
+                binary: binary.clone(),
+                service,
+                roots: roots.clone(),
+                options: options.to_vec(),
+            };
             tokio::spawn(child.keep_running(stop.clone()))
         })
         .collect();

@@ -11,5 +11,6 @@ mod options;
 mod output;
 mod pull;
 mod python;
+mod telemetry;
 mod tool;
 mod volumes;

@@ -18,7 +18,7 @@ pub async fn run(session: &Session, arguments: &Up) -> Result<()> {
     if arguments.detach {
         return detach(session, arguments).await;
     }
-    supervisor::run(&session.roots, &arguments.log, || println!("ready")).await
+    supervisor::run(&session.roots, &arguments.options(), || println!("ready")).await
 }
 
 /// Starts a supervisor in a session of its own, and returns when the services answer.
@@ -33,7 +33,8 @@ async fn detach(session: &Session, arguments: &Up) -> Result<()> {
     let log = OpenOptions::new().create(true).append(true).open(&path)?;
     let mut child = Command::new("/proc/self/exe")
         .arg0("gantry")
-        .args(["up", "--log", &arguments.log])
+        .arg("up")
+        .args(arguments.options())
         .arg("--state")
         .arg(&roots.state)
         .arg("--run")

@@ -1,5 +1,6 @@
 //! One service's process: started, and started again.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -22,7 +23,8 @@ pub struct Child {
     pub binary: PathBuf,
     pub service: &'static str,
     pub roots: Roots,
-    pub log: String,
+    /// Further arguments.
+    pub options: Vec<OsString>,
 }
 
 impl Child {
@@ -72,7 +74,7 @@ impl Child {
             .arg(&self.roots.state)
             .arg("--run")
             .arg(&self.roots.run)
-            .args(["--log", &self.log])
+            .args(&self.options)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

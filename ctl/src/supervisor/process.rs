@@ -39,7 +39,7 @@ pub async fn end(pid: Pid, patience: Duration) -> Result<()> {
 /// Whether the service answers its health check with SERVING.
 pub async fn is_healthy(roots: &Roots, service: &'static str) -> bool {
     let check = async {
-        let mut client = HealthClient::new(gantry_rpc::socket::channel(service, roots.socket(service)));
+        let mut client = HealthClient::new(gantry_rpc::Channel::unix(service, roots.socket(service)));
         client.check(HealthCheckRequest::default()).await
     };
     match tokio::time::timeout(Duration::from_secs(2), check).await {

@@ -24,6 +24,8 @@ impl gantry_daemon::Service for Service {
     const ABOUT: &'static str = "Keeps blobs by digest";
     const PRIVILEGES: Privileges = Privileges::NONE;
 
+    type Settings = gantry_daemon::settings::None;
+
     async fn run(context: Context) -> Result<(), BoxError> {
         // See `gantry_disk::file::writers`: without a handler the signal would end the process.
         let _sigio = signal(SignalKind::io())?;

@@ -13,6 +13,7 @@ use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
 use gantry_types::Namespace;
 use tonic::Status;
 use tonic::service::Routes;
+use tracing::Instrument;
 
 use crate::store::Store;
 use crate::{Error, Result};
@@ -34,7 +35,7 @@ pub(crate) fn routes(store: Store) -> Routes {
 async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T, Status> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(work.in_current_span()).await {
         Ok(outcome) => outcome.map_err(gantry_rpc::status),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(Status::unavailable("the content service is ending")),

@@ -37,6 +37,8 @@ impl gantry_daemon::Service for Service {
     const ABOUT: &'static str = "namespaces, leases, events, garbage collection, the front socket";
     const PRIVILEGES: Privileges = Privileges::NONE;
 
+    type Settings = gantry_daemon::settings::None;
+
     async fn run(context: Context) -> Result<(), BoxError> {
         app::run(context).await
     }

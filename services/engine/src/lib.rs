@@ -70,6 +70,8 @@ impl gantry_daemon::Service for Service {
         Capability::CAP_SYS_PTRACE,
     ]);
 
+    type Settings = app::Settings;
+
     async fn run(context: Context) -> Result<(), BoxError> {
         app::run(context).await
     }

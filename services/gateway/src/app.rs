@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
+use tracing::{Instrument, field};
 
 use crate::call::Call;
 use crate::connection::{Busy, Connection, Phase, Socket};
@@ -27,7 +27,6 @@ use crate::peers::Peers;
 use crate::query::Query;
 use crate::reply::{self, Body, BodyError, Reply};
 use crate::routes;
-use crate::trace::{self, Trace};
 use crate::version::ApiVersion;
 
 /// How long a client may take to send the head of a request, or leave a connection unused.
@@ -114,9 +113,18 @@ impl App {
         let service = service_fn(move |request| {
             let (app, phase) = (Arc::clone(&self), phase.clone());
             let busy = phase.busy();
-            let trace = Trace::of(request.headers().get(trace::HEADER).and_then(|value| value.to_str().ok()));
-            let span = tracing::info_span!("request", method = %request.method(), path = request.uri().path(), trace = trace.id());
-            let answer = trace.scope(app.answer(request, phase)).instrument(span);
+            // At the level of errors, so that no choice of what to log loses the trace.
+            let span = tracing::error_span!(
+                "request",
+                method = %request.method(),
+                path = request.uri().path(),
+                trace = field::Empty,
+                code = field::Empty,
+                otel.name = field::Empty,
+                otel.kind = field::Empty
+            );
+            gantry_daemon::trace::join(&span, request.uri().path(), request.headers());
+            let answer = app.answer(request, phase).instrument(span);
             async move {
                 Ok::<_, Infallible>(
                     answer.await.map(|body| BodyExt::boxed_unsync(Held { body, _busy: busy })),

@@ -12,22 +12,29 @@ pub struct Config {
     pub socket_mode: u32,
     /// TCP addresses to listen on. Who may connect there is root: only loopback is accepted.
     pub tcp: Vec<SocketAddr>,
+    /// The TCP address where Prometheus finds the metrics of all services; loopback too.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { socket_mode: 0o660, tcp: Vec::new() }
+        Self { socket_mode: 0o660, tcp: Vec::new(), metrics: None }
     }
 }
 
 impl Config {
     /// Refuses what would be unsafe.
     pub fn validate(&self) -> Result<(), String> {
-        match self.tcp.iter().find(|address| !address.ip().is_loopback()) {
-            Some(address) => Err(format!(
+        if let Some(address) = self.tcp.iter().find(|address| !address.ip().is_loopback()) {
+            return Err(format!(
                 "tcp address {address} is not a loopback address: anyone who reaches it would be root"
-            )),
-            None => Ok(()),
+            ));
+        }
+        match self.metrics {
+            Some(address) if !address.ip().is_loopback() => {
+                Err(format!("metrics address {address} is not a loopback address"))
+            }
+            _ => Ok(()),
         }
     }
 }

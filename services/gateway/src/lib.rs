@@ -32,12 +32,12 @@ mod error;
 mod filters;
 mod hijack;
 mod host;
+mod metrics;
 mod moment;
 mod peers;
 mod query;
 mod reply;
 mod routes;
-mod trace;
 mod version;
 mod wire;
 
@@ -61,6 +61,8 @@ impl gantry_daemon::Service for Service {
     const ABOUT: &'static str = "Docker's Engine API over HTTP";
     const PRIVILEGES: Privileges = Privileges::NONE;
 
+    type Settings = Config;
+
     async fn run(context: Context) -> Result<(), BoxError> {
         let config: Config = context.config()?;
         config.validate()?;
@@ -70,6 +72,10 @@ impl gantry_daemon::Service for Service {
         for address in &config.tcp {
             let listener = tokio::net::TcpListener::bind(address).await?;
             context.spawn("tcp", Arc::clone(&app).serve(Listener::Tcp(listener)));
+        }
+        if let Some(address) = config.metrics {
+            let listener = tokio::net::TcpListener::bind(address).await?;
+            context.spawn("metrics", metrics::serve(listener, context.run().to_owned()));
         }
         // Health and reflection; the API itself is HTTP.
         context.serve(tonic::service::Routes::default()).await

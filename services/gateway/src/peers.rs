@@ -13,16 +13,13 @@ use gantry_proto::gantry::engine::v1::volumes_client::VolumesClient;
 use gantry_proto::gantry::images::v1 as images;
 use gantry_proto::gantry::images::v1::image_store_client::ImageStoreClient;
 use gantry_proto::gantry::network::v1::networks_client::NetworksClient;
-use gantry_rpc::{context, data, socket};
+use gantry_rpc::{Channel, context, data};
 use gantry_types::Namespace;
 use prost::Message;
 use tokio::net::UnixStream;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::error::Error;
-use crate::trace::Propagate;
 
 /// Docker's containers and images live here.
 const NAMESPACE: &str = "moby";
@@ -34,17 +31,14 @@ pub const ENGINE: &str = "engine";
 pub const IMAGES: &str = "images";
 pub const NETWORK: &str = "network";
 
-/// A channel whose calls carry the request's trace.
-type Traced = InterceptedService<Channel, Propagate>;
-
 /// Clients of the other services. Cheap to clone.
 #[derive(Clone)]
 pub struct Peers {
     run: PathBuf,
     namespace: Namespace,
-    engine: Traced,
-    images: Traced,
-    network: Traced,
+    engine: Channel,
+    images: Channel,
+    network: Channel,
 }
 
 impl std::fmt::Debug for Peers {
@@ -56,9 +50,7 @@ impl std::fmt::Debug for Peers {
 impl Peers {
     /// The peers whose sockets are (or will be) in `run`.
     pub fn new(run: &Path) -> Self {
-        let channel = |peer: &'static str| {
-            Traced::new(socket::channel(peer, run.join(format!("{peer}.sock"))), Propagate)
-        };
+        let channel = |peer: &'static str| Channel::unix(peer, run.join(format!("{peer}.sock")));
         Self {
             run: run.to_owned(),
             namespace: NAMESPACE.parse().expect("a constant identifier is valid"),
@@ -69,34 +61,34 @@ impl Peers {
     }
 
     /// Containers.
-    pub fn containers(&self) -> ContainersClient<Traced> {
+    pub fn containers(&self) -> ContainersClient<Channel> {
         ContainersClient::new(self.engine.clone())
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT)
     }
 
     /// Further processes in containers.
-    pub fn execs(&self) -> ExecsClient<Traced> {
+    pub fn execs(&self) -> ExecsClient<Channel> {
         ExecsClient::new(self.engine.clone())
     }
 
     /// Volumes.
-    pub fn volumes(&self) -> VolumesClient<Traced> {
+    pub fn volumes(&self) -> VolumesClient<Channel> {
         VolumesClient::new(self.engine.clone()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
     /// Events and figures of the engine.
-    pub fn system(&self) -> SystemClient<Traced> {
+    pub fn system(&self) -> SystemClient<Channel> {
         SystemClient::new(self.engine.clone()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
     /// Images. Requests need [`Self::within`].
-    pub fn images(&self) -> ImageStoreClient<Traced> {
+    pub fn images(&self) -> ImageStoreClient<Channel> {
         ImageStoreClient::new(self.images.clone()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
     /// Networks.
-    pub fn networks(&self) -> NetworksClient<Traced> {
+    pub fn networks(&self) -> NetworksClient<Channel> {
         NetworksClient::new(self.network.clone()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 

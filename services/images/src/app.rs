@@ -33,6 +33,8 @@ impl gantry_daemon::Service for Service {
     const ABOUT: &'static str = "image names, pulls, pushes, import and export";
     const PRIVILEGES: Privileges = Privileges::NONE;
 
+    type Settings = Settings;
+
     async fn run(context: Context) -> Result<(), BoxError> {
         let settings: Settings = context.config()?;
         let remote = Remote::new(settings.remote(&context.state())?);

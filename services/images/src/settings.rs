@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use gantry_daemon::settings::Duration;
 use serde::Deserialize;
 
 use crate::error::Error;
@@ -22,10 +23,10 @@ pub struct Settings {
     pub mirrors: BTreeMap<String, Vec<String>>,
     /// Hosts (`host[:port]`) that may be spoken to without TLS, or with any certificate.
     pub insecure: Vec<String>,
-    /// Seconds for a connection.
-    pub connect_seconds: Option<u64>,
-    /// Seconds that a request may go without a byte.
-    pub idle_seconds: Option<u64>,
+    /// How long connecting may take, as in `"10s"`.
+    pub connect_timeout: Option<Duration>,
+    /// How long a request may go without a byte.
+    pub idle_timeout: Option<Duration>,
 }
 
 /// The snapshotter that everybody has.
@@ -38,10 +39,10 @@ impl Settings {
         let mut certificate_directories =
             self.certificates.clone().unwrap_or(defaults.certificate_directories);
         certificate_directories.push(own.join("certs.d"));
-        let seconds = |what, value: Option<u64>, default| match value {
+        let span = |what, value: Option<Duration>, default| match value.map(std::time::Duration::from) {
             None => Ok(default),
-            Some(0) => Err(Error::Setting { what, value: "0".into() }),
-            Some(seconds) => Ok(std::time::Duration::from_secs(seconds)),
+            Some(std::time::Duration::ZERO) => Err(Error::Setting { what, value: "0".into() }),
+            Some(span) => Ok(span),
         };
         let connections = self.connections.unwrap_or(defaults.connections);
         if !(1..=64).contains(&connections) {
@@ -51,8 +52,8 @@ impl Settings {
             certificate_directories,
             mirrors: self.mirrors.clone(),
             insecure: self.insecure.clone(),
-            connect_timeout: seconds("connect_seconds", self.connect_seconds, defaults.connect_timeout)?,
-            idle_timeout: seconds("idle_seconds", self.idle_seconds, defaults.idle_timeout)?,
+            connect_timeout: span("connect_timeout", self.connect_timeout, defaults.connect_timeout)?,
+            idle_timeout: span("idle_timeout", self.idle_timeout, defaults.idle_timeout)?,
             connections,
             ..defaults
         })

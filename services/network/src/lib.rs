@@ -62,6 +62,8 @@ impl gantry_daemon::Service for Service {
         Capability::CAP_NET_BIND_SERVICE,
     ]);
 
+    type Settings = gantry_daemon::settings::None;
+
     async fn run(context: Context) -> Result<(), BoxError> {
         let board = Switchboard::open(&context).await?;
         let routes = server::routes(&board);

@@ -10,6 +10,7 @@ use gc::fsck_server::{Fsck, FsckServer};
 use pb::networks_server::{Networks, NetworksServer};
 use pb::sandboxes_server::{Sandboxes, SandboxesServer};
 use tonic::{Request, Response, Status};
+use tracing::Instrument;
 
 use crate::error::{Error, Result};
 use crate::switchboard::{Switchboard, blocking};
@@ -29,10 +30,11 @@ struct Server(Switchboard);
 async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> std::result::Result<T, Status> {
-    let done = tokio::spawn(work).await.unwrap_or_else(|error| match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(_) => Err(Error::ShuttingDown),
-    });
+    let done =
+        tokio::spawn(work.in_current_span()).await.unwrap_or_else(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::ShuttingDown),
+        });
     done.map_err(gantry_rpc::status)
 }
 

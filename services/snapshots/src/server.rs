@@ -20,6 +20,7 @@ use tonic::service::Routes;
 use crate::store::Store;
 use crate::unpack::Unpacker;
 use gantry_api::Peers;
+use tracing::Instrument;
 
 /// The longest message, each way: containerd's.
 const MESSAGE_LIMIT: usize = 16 << 20;
@@ -43,7 +44,7 @@ pub fn routes(store: Store, peers: &Peers, notes: &Notes) -> Routes {
 async fn whole<T: Send + 'static>(
     work: impl Future<Output = Result<T, Status>> + Send + 'static,
 ) -> Result<T, Status> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(work.in_current_span()).await {
         Ok(result) => result,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(Status::unavailable("service snapshots is ending")),

@@ -27,6 +27,8 @@ impl gantry_daemon::Service for Service {
         Capability::CAP_SETFCAP,
     ]);
 
+    type Settings = gantry_daemon::settings::None;
+
     async fn run(context: Context) -> Result<(), BoxError> {
         // Modes are an archive's, not ours to narrow.
         gantry_host::process::clear_umask();

@@ -35,6 +35,7 @@ use crate::server::Notes;
 use crate::store::{Store, blocking};
 use crate::{Error, Result};
 use gantry_host::root::Root;
+use tracing::Instrument;
 
 /// One layer as a call names it.
 #[derive(Debug, Clone)]
@@ -137,7 +138,7 @@ impl Unpacker {
                 progress: progress.clone(),
                 above,
             };
-            tasks.spawn(task.run(below));
+            tasks.spawn(task.run(below).in_current_span());
             below = next;
         }
         let mut failure: Option<Error> = None;
@@ -239,7 +240,7 @@ impl Task {
             }
             Ok(())
         };
-        tokio::spawn(work).await.unwrap_or(Err(Error::Cancelled))
+        tokio::spawn(work.in_current_span()).await.unwrap_or(Err(Error::Cancelled))
     }
 
     /// Waits until the layer below has its final directories.

@@ -10,12 +10,12 @@ use std::time::{Duration, SystemTime};
 use gantry_proto::containerd::services::events::v1::ForwardRequest;
 use gantry_proto::containerd::services::events::v1::events_client::EventsClient;
 use gantry_proto::containerd::types::Envelope;
+use gantry_rpc::Channel;
 use prost::Name;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
-use tonic::transport::Channel;
 
 use crate::bundle::Bundle;
 use crate::journal::{Journal, Step};

@@ -46,6 +46,8 @@ impl gantry_daemon::Service for Service {
     // It starts shims, which need everything.
     const PRIVILEGES: Privileges = Privileges::All;
 
+    type Settings = gantry_daemon::settings::None;
+
     async fn run(context: Context) -> Result<(), BoxError> {
         app::run(context, shim::binary::SearchPath::of_this_process()).await
     }

@@ -19,6 +19,7 @@ use gantry_types::Namespace;
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::containers::Containers;
 use crate::error::Error;
@@ -92,7 +93,7 @@ impl Tasks {
 
     /// Runs `work` to its end even when the caller goes away: a step half done is nobody's.
     pub async fn to_the_end<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
-        match self.tracker.spawn(work).await {
+        match self.tracker.spawn(work.in_current_span()).await {
             Ok(value) => value,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }

@@ -13,11 +13,10 @@ use gantry_proto::containerd::services::events::v1::{ForwardRequest, PublishRequ
 use gantry_proto::containerd::services::leases::v1 as leases;
 use gantry_proto::containerd::services::leases::v1::leases_server::{Leases, LeasesServer};
 use gantry_proto::containerd::types::Envelope;
-use gantry_rpc::context;
+use gantry_rpc::{Channel, context};
 use gantry_types::{Digest, Namespace};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 pub const LEASE: &str = "the-lease";

@@ -234,8 +234,8 @@ impl World {
     }
 
     /// A client's channel to the front socket.
-    pub fn front_channel(&self) -> tonic::transport::Channel {
-        gantry_rpc::socket::channel("front", self.front())
+    pub fn front_channel(&self) -> gantry_rpc::Channel {
+        gantry_rpc::Channel::unix("front", self.front())
     }
 
     pub fn request<T>(&self, message: T) -> Request<T> {

@@ -7,6 +7,7 @@ use gantry_rpc::status;
 use pb::containers_server::Containers;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
 
 use super::{Answers, Server, stream};
 use crate::container::Container;
@@ -25,14 +26,14 @@ impl Containers for Server {
         let request = request.into_inner();
         // A caller that goes away must not leave half a container: the steps run to their end without it.
         let engine = self.engine.clone();
-        let made = tokio::spawn(async move { engine.create(request).await });
+        let made = tokio::spawn(async move { engine.create(request).await }.in_current_span());
         made.await.map_err(ended_early)?.map(Response::new).map_err(status)
     }
 
     async fn start(&self, request: Request<pb::StartRequest>) -> Reply<pb::StartResponse> {
         let name = request.into_inner().container;
         let engine = self.engine.clone();
-        let started = tokio::spawn(async move { engine.start(&name).await });
+        let started = tokio::spawn(async move { engine.start(&name).await }.in_current_span());
         let fresh = started.await.map_err(ended_early)?.map_err(status)?;
         Ok(Response::new(pb::StartResponse { already_started: !fresh }))
     }
@@ -45,7 +46,7 @@ impl Containers for Server {
     async fn restart(&self, request: Request<pb::StopRequest>) -> Reply<pb::StopResponse> {
         let request = request.into_inner();
         let engine = self.engine.clone();
-        let restarted = tokio::spawn(async move { engine.restart(&request).await });
+        let restarted = tokio::spawn(async move { engine.restart(&request).await }.in_current_span());
         restarted.await.map_err(ended_early)?.map_err(status)?;
         Ok(Response::new(pb::StopResponse { already_stopped: false }))
     }
@@ -80,7 +81,7 @@ impl Containers for Server {
     async fn remove(&self, request: Request<pb::RemoveRequest>) -> Reply<pb::ContainerResponse> {
         let request = request.into_inner();
         let engine = self.engine.clone();
-        let removed = tokio::spawn(async move { engine.remove(&request).await });
+        let removed = tokio::spawn(async move { engine.remove(&request).await }.in_current_span());
         removed.await.map_err(ended_early)?.map_err(status)?;
         Ok(Response::new(DONE))
     }

@@ -7,6 +7,7 @@ use gantry_rpc::status;
 use pb::execs_server::Execs;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument;
 
 use super::{Answers, Server, stream};
 
@@ -44,7 +45,7 @@ impl Execs for Server {
         }
         // The channel has room: this does not wait.
         let _ = sender.send(said(Said::Point(engine.exec_point(&container, &exec)))).await;
-        tokio::spawn(async move {
+        let work = async move {
             let connected = async {
                 while let Ok(Some(message)) = requests.message().await {
                     if matches!(message.message, Some(Asked::Connected(_))) {
@@ -77,7 +78,8 @@ impl Execs for Server {
                     let _ = sender.send(Err(status(error))).await;
                 }
             }
-        });
+        };
+        tokio::spawn(work.in_current_span());
         Ok(Response::new(stream(receiver)))
     }
 

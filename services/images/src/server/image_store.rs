@@ -12,6 +12,7 @@ use gantry_types::{Namespace, Reference, media_type};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+use tracing::Instrument;
 
 use crate::catalog::{Catalog, Details, Found};
 use crate::document;
@@ -50,7 +51,7 @@ fn stream<E: Send + 'static, T: Send + 'static>(
     convert: fn(E) -> T,
 ) -> Events<T> {
     let mut task = tokio::task::JoinSet::new();
-    task.spawn(work);
+    task.spawn(work.in_current_span());
     let events = ReceiverStream::new(events).map(move |event| Ok(convert(event)));
     let end = futures::stream::once(async move {
         match task.join_next().await {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gantry_proto::containerd::services as containerd;
 use gantry_proto::gantry;
-use tonic::transport::Channel;
+use gantry_rpc::Channel;
 
 /// The longest message, each way: containerd's default.
 const MESSAGE_LIMIT: usize = 16 << 20;
@@ -84,8 +84,7 @@ clients! {
 impl Peers {
     /// The services whose sockets are in `run`. Connects to none of them yet.
     pub fn new(run: &Path) -> Self {
-        let channel =
-            |peer: &'static str| gantry_rpc::socket::channel(peer, run.join(format!("{peer}.sock")));
+        let channel = |peer: &'static str| Channel::unix(peer, run.join(format!("{peer}.sock")));
         Self(Arc::new(Inner {
             run: run.to_owned(),
             content: channel("content"),

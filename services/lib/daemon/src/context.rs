@@ -8,42 +8,35 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{BoxError, Registry, Roots, serve};
+use crate::{BoxError, Registry, Roots, Settings, serve};
 
 /// The surroundings of a service. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Context {
     name: &'static str,
     roots: Roots,
-    config: Option<PathBuf>,
+    settings: Settings,
     shutdown: CancellationToken,
     tasks: TaskTracker,
     metrics: Registry,
 }
 
 impl Context {
-    pub(crate) fn new(name: &'static str, roots: Roots, config: Option<&Path>) -> io::Result<Self> {
-        let context = Self {
-            name,
-            roots,
-            config: config.map(Path::to_owned),
-            shutdown: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            metrics: Registry::default(),
-        };
+    pub(crate) fn new(name: &'static str, roots: Roots, settings: Settings) -> io::Result<Self> {
+        let context = Self { settings, ..Self::for_test(name, roots) };
         serve::end_on_signals(context.shutdown.clone())?;
         Ok(context)
     }
 
-    /// A context for tests: no signals, no file of settings.
+    /// A context for tests: no signals, no settings.
     pub fn for_test(name: &'static str, roots: Roots) -> Self {
         Self {
             name,
             roots,
-            config: None,
+            settings: Settings::empty(name),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            metrics: Registry::default(),
+            metrics: Registry::new(name),
         }
     }
 
@@ -72,25 +65,13 @@ impl Context {
         &self.metrics
     }
 
-    /// The service's settings: `--config FILE`, else `/etc/gantry/<service>.toml`
-    /// when it is there, else the defaults. Unknown keys are for the type to refuse
-    /// (`#[serde(deny_unknown_fields)]`).
+    /// The service's settings, which were found to be valid before it was started.
     ///
     /// # Errors
     ///
-    /// A named file that cannot be read, or one that does not parse.
-    pub fn config<T: DeserializeOwned + Default>(&self) -> Result<T, BoxError> {
-        let default = PathBuf::from(format!("/etc/gantry/{}.toml", self.name));
-        let path = self.config.as_ref().unwrap_or(&default);
-        match std::fs::read_to_string(path) {
-            Ok(text) => {
-                toml::from_str(&text).map_err(|error| format!("settings {}: {error}", path.display()).into())
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.config.is_none() => {
-                Ok(T::default())
-            }
-            Err(error) => Err(format!("settings {}: {error}", path.display()).into()),
-        }
+    /// As [`Settings::parse`], for another type than the service's own.
+    pub fn config<T: DeserializeOwned>(&self) -> Result<T, BoxError> {
+        Ok(self.settings.parse()?)
     }
 
     /// Cancelled when the service is to end.

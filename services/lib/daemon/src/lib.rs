@@ -1,9 +1,9 @@
 //! What every service process needs, in the order in which it happens:
 //!
-//! 1. arguments: the two roots, the log level ([`Arguments`]);
+//! 1. arguments and settings are read and checked ([`Arguments`], [`settings`]);
 //! 2. the state directory is made and locked, so that no second process opens it ([`roots`]);
 //! 3. privileges are dropped to what the service's row in the design's table says ([`privileges`]);
-//! 4. telemetry starts ([`telemetry`]), then the runtime;
+//! 4. the runtime and telemetry start ([`telemetry`], [`trace`]);
 //! 5. [`Service::run`] opens its store, reconciles, and calls [`Context::serve`];
 //! 6. health turns to `SERVING`; SIGTERM or SIGINT ends it: calls in flight are
 //!    given a moment, long ones are cut.
@@ -12,18 +12,25 @@
 
 mod context;
 mod metrics;
+mod observe;
 pub mod privileges;
 pub mod roots;
 mod serve;
+pub mod settings;
 mod telemetry;
+pub mod trace;
 
 pub use context::Context;
 pub use gantry_rpc::BoxError;
 pub use metrics::Registry;
 pub use privileges::Privileges;
 pub use roots::Roots;
+pub use settings::Settings;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use serde::de::DeserializeOwned;
 
 /// A service: what `gantryd NAME` runs.
 pub trait Service: Send + 'static {
@@ -33,6 +40,9 @@ pub trait Service: Send + 'static {
     const ABOUT: &'static str;
     /// What the process keeps after it has started.
     const PRIVILEGES: Privileges;
+
+    /// The keys that its settings may have beside the common ones; [`settings::None`] for none.
+    type Settings: DeserializeOwned;
 
     /// Opens the store, reconciles it with the world, and serves until the
     /// context's shutdown. An error ends the process; the supervisor starts it again.
@@ -45,15 +55,36 @@ pub trait Service: Send + 'static {
 pub struct Arguments {
     #[command(flatten)]
     pub roots: roots::Arguments,
-    /// What to log, as in `info,gantry_content=debug`.
-    #[arg(long, env = "GANTRY_LOG", default_value = "info")]
-    pub log: String,
+    /// What to log, as in `info,gantry_content=debug` [default: info].
+    #[arg(long, env = "GANTRY_LOG")]
+    pub log: Option<String>,
     /// Logs as JSON, one object a line.
     #[arg(long, env = "GANTRY_LOG_JSON")]
     pub log_json: bool,
-    /// The service's settings.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<std::path::PathBuf>,
+    /// The OTLP collector (gRPC) that gets the traces.
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// The service's settings: a file, or a directory with SERVICE.toml [default: /etc/gantry].
+    #[arg(long, value_name = "PATH", env = "GANTRY_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// One setting, over that of the file.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl Arguments {
+    /// The settings of a service, and the common ones where these arguments win.
+    fn settings(&self, service: &'static str) -> Result<(Settings, settings::Common), settings::Error> {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let settings = Settings::load(service, self.config.as_deref(), environment, &self.set)?;
+        let mut common = settings.common()?;
+        common.log = self.log.clone().or(common.log);
+        common.log_json = self.log_json.then_some(true).or(common.log_json);
+        let named = |endpoint: &String| !endpoint.is_empty();
+        common.otlp_endpoint = self.otlp_endpoint.clone().or(common.otlp_endpoint).filter(named);
+        Ok((settings, common))
+    }
 }
 
 /// Runs a service to its end: the whole of its `main`.
@@ -70,9 +101,10 @@ pub fn main<S: Service>(arguments: Arguments) -> ExitCode {
 
 fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
     let roots = arguments.roots.resolve()?;
+    let (settings, common) = arguments.settings(S::NAME)?;
+    settings.parse::<S::Settings>()?;
     let lock = roots.claim(S::NAME)?;
     privileges::drop_to(&S::PRIVILEGES)?;
-    telemetry::start(S::NAME, &arguments)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8)))
@@ -80,13 +112,18 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
         .thread_name(S::NAME)
         .enable_all()
         .build()?;
+    let exporter = {
+        let _within = runtime.enter();
+        telemetry::start(S::NAME, &common)?
+    };
     let result = runtime.block_on(async {
-        let context = Context::new(S::NAME, roots, arguments.config.as_deref())?;
+        let context = Context::new(S::NAME, roots, settings)?;
         S::run(context).await
     });
     if let Err(error) = &result {
         tracing::error!(error = %gantry_rpc::chain(error.as_ref()), "service ended");
     }
+    exporter.finish();
     // Blocking work that does not end (a read from a dead disk) must not keep the process.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     drop(lock);

@@ -1,23 +1,28 @@
-//! gRPC over a unix socket, with what every service answers: health, reflection,
-//! one span and two metrics per call.
+//! gRPC over a unix socket, with what every service answers: health, reflection and `/metrics`.
 
+use std::convert::Infallible;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use http::header::CONTENT_TYPE;
+use http::{Request, Response, StatusCode};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tracing::Instrument;
 
-use crate::{BoxError, Registry};
+use crate::observe::Observed;
+use crate::{BoxError, Registry, metrics};
 
 /// Calls in flight get this long after shutdown began.
 const DRAIN: Duration = Duration::from_secs(1);
 /// A long poll per container goes over one connection: the protocol's usual 200 are too few.
 const STREAMS: u32 = 1 << 16;
+/// Where metrics are, over HTTP/1 or HTTP/2.
+pub(crate) const METRICS: &str = "/metrics";
 
 /// Cancels `shutdown` at SIGTERM or SIGINT.
 pub(crate) fn end_on_signals(shutdown: CancellationToken) -> io::Result<()> {
@@ -44,13 +49,21 @@ pub(crate) async fn serve(
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(gantry_proto::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let routes = routes.add_service(health_service).add_service(reflection);
+    let mut routes = routes.add_service(health_service).add_service(reflection);
+    let scraped = metrics.clone();
+    let scrape = tower::service_fn(move |_: Request<axum::body::Body>| {
+        let response = exposition(&scraped);
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let router = std::mem::take(routes.axum_router_mut());
+    *routes.axum_router_mut() = router.route_service(METRICS, scrape);
 
     let server = Server::builder()
+        .accept_http1(true)
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
-        .layer(tower::layer::layer_fn(move |inner| Observed { inner, metrics: metrics.clone() }))
+        .layer(tower::layer::layer_fn(move |inner| Observed::new(inner, metrics.clone())))
         .add_routes(routes)
         .serve_with_incoming_shutdown(UnixListenerStream::new(listener), shutdown.clone().cancelled_owned());
     tokio::pin!(server);
@@ -65,42 +78,14 @@ pub(crate) async fn serve(
     }
 }
 
-/// One span and two metrics per call.
-#[derive(Clone)]
-struct Observed<S> {
-    inner: S,
-    metrics: Registry,
-}
-
-impl<S, B> tower::Service<http::Request<B>> for Observed<S>
-where
-    S: tower::Service<http::Request<B>>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let path = request.uri().path().to_owned();
-        let trace =
-            request.headers().get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let span = tracing::info_span!("rpc", path, trace);
-        let started = Instant::now();
-        let metrics = self.metrics.clone();
-        let response = self.inner.call(request);
-        Box::pin(
-            async move {
-                let result = response.await;
-                metrics.observe_call(&path, started.elapsed());
-                tracing::debug!(micros = started.elapsed().as_micros() as u64, "answered");
-                result
-            }
-            .instrument(span),
-        )
-    }
+fn exposition(metrics: &Registry) -> Response<Body> {
+    let (status, text) = match metrics.text() {
+        Ok(text) => (StatusCode::OK, text),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    };
+    let mut response = Response::new(Body::new(text));
+    *response.status_mut() = status;
+    let kind = http::HeaderValue::from_static(metrics::CONTENT_TYPE);
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }

@@ -2,16 +2,21 @@
 //!
 //! - [`code`]: the closed set of error codes, and how an error becomes a status;
 //! - [`context`]: containerd namespace and lease in the metadata of a request;
-//! - [`socket`]: unix sockets to listen on, and lazily connected channels to peers;
+//! - [`socket`]: unix sockets to listen on;
+//! - [`channel`]: lazily connected channels to peers;
+//! - [`trace`]: W3C trace context, which every call carries on;
 //! - [`data`]: data sockets, which carry bulk bytes and file descriptors beside gRPC.
 //!
 //! This crate knows no service.
 
+pub mod channel;
 pub mod code;
 pub mod context;
 pub mod data;
 pub mod socket;
+pub mod trace;
 
+pub use channel::Channel;
 pub use code::{Code, Coded, chain, code_of, status};
 
 /// An error of a service's own, as it leaves `run`.

@@ -1,4 +1,4 @@
-//! Unix sockets: listeners, and channels to peers.
+//! Unix sockets: listeners and connections.
 //!
 //! A socket's path may be longer than the 108 bytes of `sun_path` (deep test
 //! roots are): then it is reached through its directory's descriptor,
@@ -8,10 +8,8 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use hyper_util::rt::TokioIo;
 use rustix::fs::{Mode, OFlags};
 use tokio::net::{UnixListener, UnixStream};
-use tonic::transport::{Channel, Endpoint, Uri};
 
 /// The longest path that fits into `sockaddr_un` with its terminator (unix(7)).
 const SUN_PATH: usize = 107;
@@ -41,26 +39,6 @@ pub fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
 pub async fn connect(path: &Path) -> io::Result<UnixStream> {
     let short = Short::of(path)?;
     UnixStream::connect(short.path()).await
-}
-
-/// A channel to the gRPC server at `path`. It connects when it is first used and
-/// again after the server was away; until then calls fail with `UNAVAILABLE`
-/// naming `peer`.
-pub fn channel(peer: &'static str, path: PathBuf) -> Channel {
-    Endpoint::from_static("http://localhost")
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20)
-        .connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
-            let path = path.clone();
-            async move {
-                connect(&path).await.map(TokioIo::new).map_err(|error| {
-                    io::Error::new(
-                        error.kind(),
-                        format!("service {peer} is away ({}: {error})", path.display()),
-                    )
-                })
-            }
-        }))
 }
 
 /// A path that fits into `sun_path`, and what keeps it valid.

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+use tracing::Instrument;
 
 use super::convert::{self, owner, scope};
 use crate::driver::DEFAULT;
@@ -42,7 +43,7 @@ impl pb::unpacker_server::Unpacker for Server {
         let (client, answer) = mpsc::channel(QUEUE);
         let (progress, mut told) = mpsc::channel(QUEUE);
         let unpacker = self.unpacker.clone();
-        tokio::spawn(async move {
+        let work = async move {
             let work = unpacker.unpack(owner, scope, layers, progress);
             tokio::pin!(work);
             let result = loop {
@@ -64,7 +65,8 @@ impl pb::unpacker_server::Unpacker for Server {
             if let Err(error) = result {
                 let _ = client.send(Err(status(error))).await;
             }
-        });
+        };
+        tokio::spawn(work.in_current_span());
         Ok(Response::new(Box::pin(ReceiverStream::new(answer))))
     }
 }

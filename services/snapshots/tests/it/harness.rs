@@ -11,10 +11,10 @@ use gantry_proto::containerd::services::snapshots::v1::snapshots_client::Snapsho
 use gantry_proto::containerd::services::snapshots::v1::*;
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::snapshots::v1::unpacker_client::UnpackerClient;
+use gantry_rpc::Channel;
 use gantry_rpc::context::with_namespace;
 use gantry_snapshots::Service;
 use tokio::task::JoinHandle;
-use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::content::Content;

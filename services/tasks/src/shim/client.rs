@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use gantry_proto::containerd::task::v3 as api;
 use gantry_proto::gantry::shim::v1::{InspectRequest, InspectResponse};
+use gantry_rpc::Channel;
 use prost::Message;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 use super::bootstrap::{Bootstrap, Protocol};
@@ -52,7 +52,7 @@ impl Client {
         let socket = PathBuf::from(bootstrap.socket());
         let transport = match bootstrap.protocol {
             Protocol::Ttrpc => Transport::Ttrpc(ttrpc::Client::new(socket.clone())),
-            Protocol::Grpc => Transport::Grpc(gantry_rpc::socket::channel("shim", socket.clone())),
+            Protocol::Grpc => Transport::Grpc(Channel::unix("shim", socket.clone())),
         };
         Client {
             id: id.to_owned(),

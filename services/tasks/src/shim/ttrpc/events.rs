@@ -86,7 +86,7 @@ mod tests {
     async fn shims_are_answered() {
         let folder = tempfile::tempdir_in("/dev/shm").unwrap();
         let socket = folder.path().join("s");
-        let control = gantry_rpc::socket::channel("control", folder.path().join("none"));
+        let control = gantry_rpc::Channel::unix("control", folder.path().join("none"));
         let (publisher, _courier) = crate::events::queue(control);
         tokio::spawn(serve(UnixListener::bind(&socket).unwrap(), publisher));
         let client = super::super::Client::new(socket);

@@ -1,0 +1,4 @@
+//! The binary as it is shipped.
+
+mod export;
+mod node;

@@ -1,0 +1,118 @@
+//! The metrics of all services as one text.
+//!
+//! Each service answers OpenMetrics at `/metrics` on its own socket, every sample labelled with the service's name. A
+//! text may declare a metric only once, so samples of the same metric are brought together.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use gantry_rpc::Channel;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::Request;
+use tonic::codegen::{Body as _, Service};
+
+/// The media type of the text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How long a service may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest text that is taken from a service, bytes.
+const LIMIT: usize = 4 << 20;
+
+/// Asks the services whose sockets are in `run`. One that does not answer is missing from the text; for each there is
+/// `gantry_up`, 1 or 0.
+pub async fn collect(run: &Path, services: &[&'static str]) -> String {
+    let mut texts = Vec::new();
+    let mut up = String::from("# HELP gantry_up Whether a service answers\n# TYPE gantry_up gauge\n");
+    for &service in services {
+        let answer = tokio::time::timeout(PATIENCE, scrape(run, service)).await;
+        let text = answer.ok().and_then(Result::ok);
+        up.push_str(&format!("gantry_up{{service=\"{service}\"}} {}\n", u8::from(text.is_some())));
+        texts.extend(text);
+    }
+    texts.push(up);
+    merge(&texts)
+}
+
+/// One service's text.
+///
+/// # Errors
+///
+/// `UNAVAILABLE` when it is away.
+pub async fn scrape(run: &Path, service: &'static str) -> Result<String, Status> {
+    let mut channel = Channel::unix(service, run.join(format!("{service}.sock")));
+    let away = |error: &dyn std::fmt::Display| Status::unavailable(format!("metrics of {service}: {error}"));
+    std::future::poll_fn(|cx| channel.poll_ready(cx)).await.map_err(|error| away(&error))?;
+    let request =
+        Request::get("http://localhost/metrics").body(Body::empty()).expect("a constant request is valid");
+    let response =
+        channel.call(request).await.map_err(|error| Status::unavailable(gantry_rpc::chain(&error)))?;
+    if !response.status().is_success() {
+        return Err(away(&response.status()));
+    }
+    let mut body = response.into_body();
+    let mut bytes = Vec::new();
+    while let Some(frame) = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await {
+        if let Some(data) = frame?.data_ref() {
+            bytes.extend_from_slice(data);
+        }
+        if bytes.len() > LIMIT {
+            return Err(away(&format_args!("longer than {LIMIT} bytes")));
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| away(&"not text"))
+}
+
+/// Joins texts so that each metric is declared once, with all of its samples.
+fn merge(texts: &[String]) -> String {
+    #[derive(Default)]
+    struct Family<'a> {
+        declared: Vec<&'a str>,
+        samples: Vec<&'a str>,
+    }
+    let mut families: BTreeMap<&str, Family<'_>> = BTreeMap::new();
+    for text in texts {
+        let mut name = "";
+        for line in text.lines() {
+            match line.strip_prefix("# ") {
+                Some("EOF") => {}
+                Some(declaration) => {
+                    name = declaration.split(' ').nth(1).unwrap_or_default();
+                    let family = families.entry(name).or_default();
+                    if !family.declared.contains(&line) {
+                        family.declared.push(line);
+                    }
+                }
+                None => families.entry(name).or_default().samples.push(line),
+            }
+        }
+    }
+    let mut merged = String::new();
+    for line in families.values().flat_map(|family| family.declared.iter().chain(&family.samples)) {
+        merged.push_str(line);
+        merged.push('\n');
+    }
+    merged.push_str("# EOF\n");
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_of_two_services_is_declared_once() {
+        let text = |service: &str| {
+            format!(
+                "# HELP a_calls Calls.\n# TYPE a_calls counter\na_calls_total{{service=\"{service}\"}} 1\n# HELP b B.\n# TYPE b gauge\nb{{service=\"{service}\"}} 2\n# EOF\n"
+            )
+        };
+        let merged = merge(&[text("x"), text("y")]);
+        assert_eq!(
+            merged,
+            "# HELP a_calls Calls.\n# TYPE a_calls counter\na_calls_total{service=\"x\"} 1\na_calls_total{service=\"y\"} 1\n\
+             # HELP b B.\n# TYPE b gauge\nb{service=\"x\"} 2\nb{service=\"y\"} 2\n# EOF\n"
+        );
+    }
+}
