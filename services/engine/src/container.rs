@@ -20,6 +20,7 @@ pub mod files;
 pub mod health;
 pub mod kill;
 pub mod list;
+pub mod log;
 pub mod network;
 pub mod pause;
 pub mod prune;

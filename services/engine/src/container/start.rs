@@ -87,7 +87,7 @@ impl Engine {
         }
         let sandbox = sandbox.map(Arc::new);
 
-        self.peers.create_task(&record.id, rootfs, &self.stdio(&record)).await?;
+        self.peers.create_task(&record.id, rootfs, &self.stdio(&record)?).await?;
         container.change(|live| {
             live.attachable = true;
             live.run += 1;
@@ -234,119 +234,11 @@ impl Engine {
         Ok(())
     }
 
-    fn stdio(&self, record: &Record) -> Stdio {
-        Stdio {
-            log: log_uri(record, &self.paths.log(&record.id)),
+    fn stdio(&self, record: &Record) -> Result<Stdio> {
+        Ok(Stdio {
+            log: super::log::uri(record, &self.paths.log(&record.id))?,
             stdin: record.config.open_stdin,
             terminal: record.config.tty,
-        }
-    }
-}
-
-/// The log's URI with its rotation and attributes.
-fn log_uri(record: &Record, path: &std::path::Path) -> String {
-    let log = record.host.log_config.clone().unwrap_or_default();
-    if log.r#type == "none" {
-        return "none:".to_owned();
-    }
-    let mut uri = format!("json-file://{}", escaped(&path.display().to_string()));
-    let mut separator = '?';
-    let mut add = |key: &str, value: &str| {
-        uri.push(separator);
-        separator = '&';
-        uri.push_str(key);
-        uri.push('=');
-        uri.push_str(&escaped(value));
-    };
-    if let Some(size) = log.config.get("max-size").filter(|size| *size != "-1") {
-        let bytes = super::validate::size_of(size).unwrap_or(0);
-        add("max-size", &bytes.to_string());
-        let files = log.config.get("max-file").map_or("1", String::as_str);
-        add("max-file", files);
-    }
-    let attributes = log_attributes(record, &log.config);
-    if !attributes.is_empty() {
-        add("attrs", &serde_json::to_string(&attributes).unwrap_or_default());
-    }
-    uri
-}
-
-/// Labels and variables that the user wants beside each line.
-fn log_attributes(
-    record: &Record,
-    options: &std::collections::HashMap<String, String>,
-) -> BTreeMap<String, String> {
-    let mut attributes = BTreeMap::new();
-    let named = |key: &str| -> Vec<String> {
-        let text = options.get(key).map(String::as_str).unwrap_or_default();
-        text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
-    };
-    let expression = |key: &str| options.get(key).and_then(|text| regex::Regex::new(text).ok());
-    let (labels, label_expression) = (named("labels"), expression("labels-regex"));
-    for (key, value) in &record.config.labels {
-        if labels.contains(key) || label_expression.as_ref().is_some_and(|all| all.is_match(key)) {
-            attributes.insert(key.clone(), value.clone());
-        }
-    }
-    let (variables, variable_expression) = (named("env"), expression("env-regex"));
-    for (key, value) in record.config.env.iter().filter_map(|variable| variable.split_once('=')) {
-        if variables.iter().any(|name| name == key)
-            || variable_expression.as_ref().is_some_and(|all| all.is_match(key))
-        {
-            attributes.insert(key.to_owned(), value.to_owned());
-        }
-    }
-    if let Some(tag) = options.get("tag") {
-        let tag = tag
-            .replace("{{.ID}}", crate::names::short(&record.id))
-            .replace("{{.FullID}}", &record.id)
-            .replace("{{.Name}}", &record.name)
-            .replace("{{.ImageName}}", &record.config.image);
-        attributes.insert("tag".to_owned(), tag);
-    }
-    attributes
-}
-
-/// Percent-encodes what a URI's parts may not contain.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                out.push(char::from(byte));
-            }
-            other => {
-                use std::fmt::Write;
-                let _ = write!(out, "%{other:02X}");
-            }
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_has_its_rotation_and_attributes() {
-        let mut record = Record::default();
-        record.config.labels.insert("team".to_owned(), "blue & green".to_owned());
-        let config = [("max-size", "10m"), ("max-file", "3"), ("labels", "team")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()));
-        record.host.log_config =
-            Some(pb::LogConfig { r#type: "json-file".to_owned(), config: config.into_iter().collect() });
-        let uri = log_uri(&record, std::path::Path::new("/a/x.log"));
-        assert_eq!(
-            uri,
-            "json-file:///a/x.log?max-size=10485760&max-file=3&attrs=%7B%22team%22%3A%22blue%20%26%20green%22%7D"
-        );
-    }
-
-    #[test]
-    fn no_log_is_no_log() {
-        let mut record = Record::default();
-        record.host.log_config = Some(pb::LogConfig { r#type: "none".to_owned(), ..Default::default() });
-        assert_eq!(log_uri(&record, std::path::Path::new("/a")), "none:");
+        })
     }
 }

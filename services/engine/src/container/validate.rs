@@ -8,19 +8,6 @@ use crate::spec;
 
 /// Less than this cannot hold a process.
 const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
-/// Options of the json-file log.
-const LOG_OPTIONS: [&str; 10] = [
-    "max-size",
-    "max-file",
-    "compress",
-    "labels",
-    "labels-regex",
-    "env",
-    "env-regex",
-    "tag",
-    "mode",
-    "max-buffer-size",
-];
 /// Health checks are not made more often than this, nanoseconds.
 const LEAST_INTERVAL: i64 = 1_000_000;
 
@@ -29,7 +16,8 @@ pub fn check(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<Vec<
     let mut warnings = Vec::new();
     process(config)?;
     restart(host)?;
-    log(host.log_config.as_ref())?;
+    let log = super::log::Log::parse(host.log_config.as_ref())?;
+    warnings.extend(log.and_then(|log| log.warning()));
     let resources = host.resources.clone().unwrap_or_default();
     self::resources(&resources, &mut warnings)?;
     namespaces(config, host)?;
@@ -100,49 +88,6 @@ pub fn policy_of(host: &pb::HostConfig) -> Result<Policy> {
     let policy = host.restart_policy.clone().unwrap_or_default();
     let count = i32::try_from(policy.maximum_retry_count).unwrap_or(i32::MAX);
     Ok(Policy::parse(&policy.name, count)?)
-}
-
-fn log(config: Option<&pb::LogConfig>) -> Result<()> {
-    let Some(config) = config else { return Ok(()) };
-    match config.r#type.as_str() {
-        "" | "json-file" | "local" => {}
-        "none" => return Ok(()),
-        other => {
-            return Err(invalid(format!("logger: no log driver named '{other}' is registered")));
-        }
-    }
-    if let Some(option) = config.config.keys().find(|option| !LOG_OPTIONS.contains(&option.as_str())) {
-        return Err(invalid(format!("unknown log opt '{option}' for json-file log driver")));
-    }
-    if let Some(size) = config.config.get("max-size") {
-        size_of(size).ok_or_else(|| invalid(format!("invalid size: '{size}'")))?;
-    }
-    if let Some(count) = config.config.get("max-file") {
-        match count.parse::<u32>() {
-            Ok(count) if count > 0 => {}
-            _ => return Err(invalid(format!("max-file cannot be less than 1: '{count}'"))),
-        }
-    }
-    Ok(())
-}
-
-/// Reads a size with a binary unit (`10m`); -1 is "no limit".
-pub fn size_of(text: &str) -> Option<i64> {
-    if text == "-1" {
-        return Some(-1);
-    }
-    let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
-    let number: f64 = lower[..digits].parse().ok()?;
-    let shift = match lower[digits..].trim().trim_end_matches("ib").trim_end_matches('b') {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        _ => return None,
-    };
-    Some((number * f64::from(1u32 << (shift % 32)) * if shift == 40 { 4_294_967_296.0 } else { 1.0 }) as i64)
 }
 
 /// Limits, alone and against each other.
@@ -402,13 +347,5 @@ mod tests {
         assert!(port_of("80/icmp").is_err());
         assert_eq!(host_ports("8000-8010").expect("valid"), (8000, 8010));
         assert!(host_ports("9-8").is_err());
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(size_of("10m"), Some(10 << 20));
-        assert_eq!(size_of("1.5k"), Some(1536));
-        assert_eq!(size_of("2g"), Some(2 << 30));
-        assert_eq!(size_of("ten"), None);
     }
 }

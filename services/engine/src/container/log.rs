@@ -1,0 +1,277 @@
+//! Where a container's output is kept: the log driver and its options, checked when the container is made and told to
+//! the shim as a URI when it starts.
+//!
+//! `json-file` is Docker's format. `local`, whose format Docker keeps to itself, is the same file here, with the
+//! rotation that Docker gives it. Rotated files are not compressed: who asks for that by name is warned.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+use std::path::Path;
+
+use gantry_proto::gantry::engine::v1 as pb;
+use regex::Regex;
+
+use crate::error::{Error, Result};
+use crate::record::Record;
+
+/// Options that every driver takes.
+const COMMON: [&str; 2] = ["mode", "max-buffer-size"];
+const ROTATION: [&str; 3] = ["max-size", "max-file", "compress"];
+/// Options that put something beside each line.
+const ATTRIBUTES: [&str; 5] = ["labels", "labels-regex", "env", "env-regex", "tag"];
+
+/// Docker's other drivers.
+const NOT_BUILT: [&str; 7] = ["awslogs", "fluentd", "gcplogs", "gelf", "journald", "splunk", "syslog"];
+
+/// A log that rotates, or not.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Bytes after which a file is set aside; none: never.
+    max_size: Option<u64>,
+    /// Files that are kept, the newest included.
+    max_files: u32,
+    /// Asked for by name.
+    compress: bool,
+}
+
+impl Log {
+    /// The log that a configuration asks for; none with the driver `none`.
+    pub fn parse(config: Option<&pb::LogConfig>) -> Result<Option<Log>> {
+        let no_options = HashMap::new();
+        let (driver, options) = config.map_or(("", &no_options), |all| (all.r#type.as_str(), &all.config));
+        let (attributes, size, files): (&[&str], _, _) = match driver {
+            "" | "json-file" => (&ATTRIBUTES, None, 1),
+            "local" => (&[], Some(20 << 20), 5),
+            "none" => return Ok(None),
+            other if NOT_BUILT.contains(&other) => {
+                return Err(Error::NotBuilt(format!(
+                    "log driver {other} is not supported: use json-file, local or none"
+                )));
+            }
+            other => {
+                return Err(invalid(format!(
+                    "error looking up logging plugin {other}: plugin {other:?} not found"
+                )));
+            }
+        };
+        let driver = if driver.is_empty() { "json-file" } else { driver };
+        let known =
+            |option: &str| [&COMMON[..], &ROTATION, attributes].iter().any(|some| some.contains(&option));
+        if let Some(option) = options.keys().find(|option| !known(option)) {
+            return Err(invalid(format!("unknown log opt '{option}' for {driver} log driver")));
+        }
+        delivery(options)?;
+        for key in ["labels-regex", "env-regex"] {
+            if let Some(text) = options.get(key) {
+                Regex::new(text).map_err(|error| invalid(format!("log opt {key}: {error}")))?;
+            }
+        }
+        let log = Log {
+            max_size: options.get("max-size").map_or(Ok(size), |text| size_of(text))?,
+            max_files: options.get("max-file").map_or(Ok(files), |text| count_of(text))?,
+            compress: options.get("compress").map_or(Ok(false), |text| truth_of("compress", text))?,
+        };
+        if log.compress && (log.max_files < 2 || log.max_size.is_none()) {
+            return Err(invalid(
+                "compress cannot be true when max-file is less than 2 or max-size is not set".to_owned(),
+            ));
+        }
+        Ok(Some(log))
+    }
+
+    /// What its user should know.
+    pub fn warning(&self) -> Option<String> {
+        let text = "Rotated log files are not compressed: the log option \"compress\" has no effect.";
+        self.compress.then(|| text.to_owned())
+    }
+}
+
+/// The URI that tells the shim where the container's output goes, with rotation and attributes.
+pub fn uri(record: &Record, path: &Path) -> Result<String> {
+    let Some(log) = Log::parse(record.host.log_config.as_ref())? else {
+        return Ok("none:".to_owned());
+    };
+    let mut query = Vec::new();
+    if let Some(size) = log.max_size {
+        query.push(format!("max-size={size}&max-file={}", log.max_files));
+    }
+    let attributes = attributes(record);
+    if !attributes.is_empty() {
+        let json = serde_json::to_string(&attributes).expect("a map of texts serialises");
+        query.push(format!("attrs={}", escaped(&json)));
+    }
+    let mut uri = format!("json-file://{}", escaped(&path.display().to_string()));
+    if !query.is_empty() {
+        uri.push('?');
+        uri.push_str(&query.join("&"));
+    }
+    Ok(uri)
+}
+
+/// Labels, variables and a tag that the user wants beside each line.
+fn attributes(record: &Record) -> BTreeMap<String, String> {
+    let no_options = HashMap::new();
+    let options = record.host.log_config.as_ref().map_or(&no_options, |log| &log.config);
+    let wanted = |names: &str, expression: &str| {
+        let names: Vec<&str> = options.get(names).map(|text| text.split(',').collect()).unwrap_or_default();
+        let expression = options.get(expression).and_then(|text| Regex::new(text).ok());
+        move |key: &str| names.contains(&key) || expression.as_ref().is_some_and(|all| all.is_match(key))
+    };
+    let (label, variable) = (wanted("labels", "labels-regex"), wanted("env", "env-regex"));
+    let labels = record.config.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let variables = record.config.env.iter().filter_map(|variable| variable.split_once('='));
+    let mut attributes: BTreeMap<String, String> = labels
+        .filter(|(key, _)| label(key))
+        .chain(variables.filter(|(key, _)| variable(key)))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    if let Some(tag) = options.get("tag") {
+        let tag = tag
+            .replace("{{.ID}}", crate::names::short(&record.id))
+            .replace("{{.FullID}}", &record.id)
+            .replace("{{.Name}}", &record.name)
+            .replace("{{.ImageName}}", &record.config.image);
+        attributes.insert("tag".to_owned(), tag);
+    }
+    attributes
+}
+
+/// Whether a container waits for its log. Ours never waits longer than a write to the page cache, which is what
+/// `non-blocking` is asked for, so both modes are the same.
+fn delivery(options: &HashMap<String, String>) -> Result<()> {
+    let mode = options.get("mode").map_or("", String::as_str);
+    if !matches!(mode, "" | "blocking" | "non-blocking") {
+        return Err(invalid(format!("logger: logging mode not supported: {mode}")));
+    }
+    match options.get("max-buffer-size") {
+        Some(_) if mode != "non-blocking" => Err(invalid(
+            "logger: max-buffer-size option is only supported with 'mode=non-blocking'".to_owned(),
+        )),
+        Some(size) => size_of(size).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Bytes of a size in decimal units, as Docker reads those of logs: `10m` is ten million. -1 is no limit.
+fn size_of(text: &str) -> Result<Option<u64>> {
+    if text == "-1" {
+        return Ok(None);
+    }
+    let refused = || invalid(format!("invalid size: '{text}'"));
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+    let number: f64 = lower[..digits].parse().map_err(|_| refused())?;
+    let unit = match lower[digits..].trim().trim_end_matches('b') {
+        "" => 1.0,
+        "k" => 1e3,
+        "m" => 1e6,
+        "g" => 1e9,
+        "t" => 1e12,
+        _ => return Err(refused()),
+    };
+    Ok(Some((number * unit) as u64))
+}
+
+fn count_of(text: &str) -> Result<u32> {
+    match text.parse() {
+        Ok(count @ 1..) => Ok(count),
+        Ok(_) => Err(invalid("max-file cannot be less than 1".to_owned())),
+        Err(_) => Err(invalid(format!("max-file is not a number: '{text}'"))),
+    }
+}
+
+fn truth_of(key: &str, text: &str) -> Result<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err(invalid(format!("log opt {key} is neither true nor false: '{text}'"))),
+    }
+}
+
+fn invalid(text: String) -> Error {
+    Error::Invalid(text)
+}
+
+/// Percent-encodes what a URI's parts may not contain.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                out.push(char::from(byte))
+            }
+            other => write!(out, "%{other:02X}").expect("a string takes what is written"),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(driver: &str, options: &[(&str, &str)]) -> pb::LogConfig {
+        let config = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        pb::LogConfig { r#type: driver.to_owned(), config }
+    }
+
+    fn parsed(driver: &str, options: &[(&str, &str)]) -> Result<Option<Log>> {
+        Log::parse(Some(&config(driver, options)))
+    }
+
+    #[test]
+    fn sizes_are_decimal_and_drivers_have_their_defaults() {
+        let log = |max_size, max_files| Some(Log { max_size, max_files, compress: false });
+        for (driver, options, expected) in [
+            ("", &[][..], log(None, 1)),
+            ("json-file", &[("max-size", "10m"), ("max-file", "3")], log(Some(10_000_000), 3)),
+            ("json-file", &[("max-size", "1.5k")], log(Some(1500), 1)),
+            ("json-file", &[("max-size", "-1")], log(None, 1)),
+            ("local", &[], log(Some(20 << 20), 5)),
+            ("none", &[("anything", "1")], None),
+        ] {
+            assert_eq!(parsed(driver, options).expect("accepted"), expected, "{driver} {options:?}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (driver, options) in [
+            ("syslog", &[][..]),
+            ("local", &[("labels", "a")]),
+            ("json-file", &[("colour", "red")]),
+            ("json-file", &[("max-size", "10q")]),
+            ("json-file", &[("max-file", "0")]),
+            ("json-file", &[("compress", "true")]),
+            ("json-file", &[("compress", "perhaps"), ("max-size", "1m"), ("max-file", "2")]),
+            ("json-file", &[("mode", "later")]),
+            ("json-file", &[("max-buffer-size", "1m")]),
+            ("json-file", &[("labels-regex", "(")]),
+        ] {
+            assert!(parsed(driver, options).is_err(), "{driver} {options:?}");
+        }
+    }
+
+    #[test]
+    fn compression_is_warned_of_only_when_asked_for() {
+        let asked = [("max-size", "1m"), ("max-file", "2"), ("compress", "true")];
+        assert!(parsed("json-file", &asked).expect("accepted").expect("a log").warning().is_some());
+        assert!(parsed("local", &[]).expect("accepted").expect("a log").warning().is_none());
+    }
+
+    #[test]
+    fn the_uri_has_rotation_and_attributes() {
+        let mut record = Record::default();
+        record.config.labels.insert("team".to_owned(), "blue & green".to_owned());
+        record.config.env = vec!["STAGE=test".to_owned(), "SECRET=1".to_owned()];
+        let options = [("max-size", "10m"), ("max-file", "3"), ("labels", "team"), ("env-regex", "^STA")];
+        record.host.log_config = Some(config("json-file", &options));
+        assert_eq!(
+            uri(&record, Path::new("/a/x.log")).expect("accepted"),
+            "json-file:///a/x.log?max-size=10000000&max-file=3\
+             &attrs=%7B%22STAGE%22%3A%22test%22%2C%22team%22%3A%22blue%20%26%20green%22%7D"
+        );
+        record.host.log_config = Some(config("none", &[]));
+        assert_eq!(uri(&record, Path::new("/a")).expect("accepted"), "none:");
+    }
+}
