@@ -1,8 +1,13 @@
 //! `gantry ps`, `stop`, `rm`.
 
+use std::collections::{BTreeMap, HashMap};
+
 use anyhow::Result;
-use gantry_proto::gantry::engine::v1::{Container, ListRequest, RemoveRequest, Status, StopRequest};
-use serde_json::json;
+use gantry_proto::gantry::engine::v1::{
+    Container, ContainerSummary, EndpointSettings, ListRequest, MountPoint, PublishedPort, RemoveRequest,
+    State, Status, StopRequest,
+};
+use serde_json::{Value, json};
 
 use crate::cmd::{FAILED, Session};
 use crate::output::{self, Format};
@@ -17,7 +22,7 @@ pub async fn list(session: &Session, all: bool, quiet: bool) -> Result<()> {
         return Ok(());
     }
     match session.format {
-        Format::Json => output::json(&containers.iter().map(as_json).collect::<Vec<_>>()),
+        Format::Json => output::json(&containers.iter().map(row_as_json).collect::<Vec<_>>()),
         Format::Table => {
             let rows: Vec<_> = containers.iter().map(row).collect();
             output::table(["CONTAINER", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAME"], &rows);
@@ -60,7 +65,7 @@ fn report<T>(name: &str, result: Result<T, tonic::Status>) -> u8 {
     }
 }
 
-fn status(container: &Container) -> String {
+fn status(container: &ContainerSummary) -> String {
     let state = container.state.clone().unwrap_or_default();
     match state.status() {
         Status::Exited => {
@@ -71,7 +76,7 @@ fn status(container: &Container) -> String {
     }
 }
 
-fn row(container: &Container) -> [String; 7] {
+fn row(container: &ContainerSummary) -> [String; 7] {
     let ports: Vec<_> = container
         .ports
         .iter()
@@ -81,7 +86,7 @@ fn row(container: &Container) -> [String; 7] {
         std::iter::once(&container.path).chain(&container.args).cloned().collect::<Vec<_>>().join(" ");
     [
         output::short(&container.id).to_owned(),
-        container.config.as_ref().map(|config| config.image.clone()).unwrap_or_default(),
+        container.image.clone(),
         command.chars().take(24).collect(),
         output::ago(container.created_at.as_ref()),
         status(container),
@@ -90,11 +95,29 @@ fn row(container: &Container) -> [String; 7] {
     ]
 }
 
-/// A container as JSON: what its row says, and more.
-pub fn as_json(container: &Container) -> serde_json::Value {
+/// A row as JSON: what it says, and more.
+fn row_as_json(container: &ContainerSummary) -> Value {
+    let mut row = json!({
+        "id": container.id,
+        "name": container.name,
+        "image": container.image,
+        "image_id": container.image_id,
+        "path": container.path,
+        "args": container.args,
+        "created_at": container.created_at.as_ref().map(ToString::to_string),
+        "labels": container.labels,
+        "mounts": mounts(&container.mounts),
+        "networks": networks(&container.networks),
+        "ports": ports(&container.ports),
+    });
+    add_state(&mut row, container.state.as_ref());
+    row
+}
+
+/// A container as JSON.
+pub fn as_json(container: &Container) -> Value {
     let config = container.config.clone().unwrap_or_default();
-    let state = container.state.clone().unwrap_or_default();
-    json!({
+    let mut whole = json!({
         "id": container.id,
         "name": container.name,
         "image": config.image,
@@ -102,26 +125,49 @@ pub fn as_json(container: &Container) -> serde_json::Value {
         "path": container.path,
         "args": container.args,
         "env": config.env,
-        "status": state.status().as_str_name().to_lowercase(),
-        "pid": state.pid,
-        "exit_code": state.exit_code,
-        "error": state.error,
         "restart_count": container.restart_count,
         "created_at": container.created_at.as_ref().map(ToString::to_string),
-        "started_at": state.started_at.as_ref().map(ToString::to_string),
-        "finished_at": state.finished_at.as_ref().map(ToString::to_string),
         "labels": config.labels,
-        "mounts": container.mounts.iter().map(|mount| json!({
+        "mounts": mounts(&container.mounts),
+        "networks": networks(&container.networks),
+        "ports": ports(&container.ports),
+        "log_path": container.log_path,
+    });
+    add_state(&mut whole, container.state.as_ref());
+    whole
+}
+
+fn add_state(object: &mut Value, state: Option<&State>) {
+    let state = state.cloned().unwrap_or_default();
+    object["status"] = json!(state.status().as_str_name().to_lowercase());
+    object["pid"] = json!(state.pid);
+    object["exit_code"] = json!(state.exit_code);
+    object["error"] = json!(state.error);
+    object["started_at"] = json!(state.started_at.as_ref().map(ToString::to_string));
+    object["finished_at"] = json!(state.finished_at.as_ref().map(ToString::to_string));
+}
+
+fn mounts(mounts: &[MountPoint]) -> Vec<Value> {
+    let object = |mount: &MountPoint| {
+        json!({
             "type": mount.r#type, "name": mount.name, "source": mount.source,
             "destination": mount.destination, "writable": mount.rw,
-        })).collect::<Vec<_>>(),
-        "networks": container.networks.iter().map(|(name, endpoint)| (name.clone(), json!({
-            "address": endpoint.ip_address, "gateway": endpoint.gateway, "mac": endpoint.mac_address,
-        }))).collect::<serde_json::Map<_, _>>(),
-        "ports": container.ports.iter().map(|port| json!({
+        })
+    };
+    mounts.iter().map(object).collect()
+}
+
+fn networks(networks: &HashMap<String, EndpointSettings>) -> BTreeMap<&str, Value> {
+    let object = |endpoint: &EndpointSettings| json!({"address": endpoint.ip_address, "gateway": endpoint.gateway, "mac": endpoint.mac_address});
+    networks.iter().map(|(name, endpoint)| (name.as_str(), object(endpoint))).collect()
+}
+
+fn ports(ports: &[PublishedPort]) -> Vec<Value> {
+    let object = |port: &PublishedPort| {
+        json!({
             "host_ip": port.host_ip, "host_port": port.host_port,
             "container_port": port.container_port, "protocol": port.protocol,
-        })).collect::<Vec<_>>(),
-        "log_path": container.log_path,
-    })
+        })
+    };
+    ports.iter().map(object).collect()
 }

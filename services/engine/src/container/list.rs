@@ -35,7 +35,7 @@ const KNOWN: [&str; 17] = [
 
 impl Engine {
     /// The containers that pass, newest first.
-    pub async fn list(&self, request: &pb::ListRequest) -> Result<Vec<pb::Container>> {
+    pub async fn list(&self, request: &pb::ListRequest) -> Result<Vec<pb::ContainerSummary>> {
         let filters = filters_of(&request.filters);
         if let Some(unknown) = filters.unknown(&KNOWN) {
             return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
@@ -69,13 +69,16 @@ impl Engine {
         if let Ok(limit @ 1..) = usize::try_from(request.limit) {
             passing.truncate(limit);
         }
-        let mut views: Vec<pb::Container> = passing.iter().map(|container| self.view(container)).collect();
+        let mut summaries: Vec<_> = passing.iter().map(|container| self.summary(container)).collect();
         if request.size {
-            for view in &mut views {
-                self.measure(view).await;
+            for (summary, container) in summaries.iter_mut().zip(&passing) {
+                if let Some(sizes) = self.sizes(&container.record().snapshotter, &summary.id).await {
+                    summary.size_rw = Some(sizes.own);
+                    summary.size_root_fs = Some(sizes.whole);
+                }
             }
         }
-        Ok(views)
+        Ok(summaries)
     }
 
     fn check_values(&self, filters: &Filters) -> Result<()> {

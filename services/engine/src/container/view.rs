@@ -6,20 +6,29 @@ use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1::{Endpoint, Sandbox};
 
-use super::{Container, Live};
+use super::Container;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::health::Health;
-use crate::record::Record;
+use crate::record::{Record, State};
 use crate::time::timestamp;
+
+/// Bytes of a container's root.
+pub(crate) struct Sizes {
+    /// What the container itself has written.
+    pub own: i64,
+    /// The same with its image.
+    pub whole: i64,
+}
 
 impl Engine {
     /// One container, with the sizes of its root if they are wanted.
     pub async fn get(&self, name: &str, size: bool) -> Result<pb::Container> {
         let container = self.index.find(name)?;
         let mut view = self.view(&container);
-        if size {
-            self.measure(&mut view).await;
+        if size && let Some(sizes) = self.sizes(&view.snapshotter, &view.id).await {
+            view.size_rw = Some(sizes.own);
+            view.size_root_fs = Some(sizes.whole);
         }
         if let Ok(mounts) = self.mounts_of(&container).await {
             for option in mounts.iter().flat_map(|mount| &mount.options) {
@@ -42,26 +51,59 @@ impl Engine {
         container.mounts.get_or_try_init(ask).await.cloned()
     }
 
-    /// Adds the sizes; a container whose root cannot be measured has none.
-    pub(crate) async fn measure(&self, view: &mut pb::Container) {
-        let Ok(own) = self.peers.usage(&view.snapshotter, &view.id).await else { return };
-        let mut all = own;
-        let mut key = view.id.clone();
-        while let Ok(parent) = self.peers.parent(&view.snapshotter, &key).await {
+    /// How large its root is; nothing where it cannot be measured.
+    pub(crate) async fn sizes(&self, snapshotter: &str, id: &str) -> Option<Sizes> {
+        let own = self.peers.usage(snapshotter, id).await.ok()?;
+        let mut whole = own;
+        let mut key = id.to_owned();
+        while let Ok(parent) = self.peers.parent(snapshotter, &key).await {
             if parent.is_empty() {
                 break;
             }
-            all += self.peers.usage(&view.snapshotter, &parent).await.unwrap_or(0);
+            whole += self.peers.usage(snapshotter, &parent).await.unwrap_or(0);
             key = parent;
         }
-        view.size_rw = Some(own);
-        view.size_root_fs = Some(all);
+        Some(Sizes { own, whole })
+    }
+
+    /// What a list shows of a container, without its sizes.
+    pub(crate) fn summary(&self, container: &Container) -> pb::ContainerSummary {
+        let record = container.record();
+        let live = container.live();
+        let (path, args) = command(&record);
+        let health = live
+            .health
+            .as_ref()
+            .map(|health| pb::Health { status: health.status.as_str().to_owned(), ..pb::Health::default() });
+        pb::ContainerSummary {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            created_at: timestamp(record.created_at),
+            state: Some(pb::State { health, ..state(&live.state) }),
+            image: record.config.image.clone(),
+            image_id: record.image_id.clone(),
+            manifest_digest: record.manifest_digest.clone(),
+            manifest_size: record.manifest_size,
+            manifest_media_type: record.manifest_media_type.clone(),
+            path,
+            args,
+            labels: record.config.labels.clone(),
+            network_mode: record.host.network_mode.clone(),
+            annotations: record.host.annotations.clone(),
+            networks: networks(&record, live.sandbox.as_deref()),
+            mounts: mounts(&record),
+            ports: ports(live.sandbox.as_deref()),
+            exposed_ports: record.config.exposed_ports.clone(),
+            size_rw: None,
+            size_root_fs: None,
+        }
     }
 
     /// A container without what has to be asked of others.
     pub(crate) fn view(&self, container: &Container) -> pb::Container {
         let record = container.record();
         let live = container.live().clone();
+        let health = live.health.as_ref().map(health);
         let files = self.files_of(&record).unwrap_or_else(|_| self.paths.files(&record.id));
         let (path, args) = command(&record);
         let logged = record.host.log_config.as_ref().is_none_or(|log| log.r#type != "none");
@@ -69,16 +111,11 @@ impl Engine {
             id: record.id.clone(),
             name: record.name.clone(),
             created_at: timestamp(record.created_at),
-            state: Some(state(&live)),
+            state: Some(pb::State { health, ..state(&live.state) }),
             config: Some(record.config.clone()),
             host_config: Some(record.host.clone()),
             networks: networks(&record, live.sandbox.as_deref()),
-            mounts: record
-                .mounts
-                .iter()
-                .filter(|mount| !mount.hidden)
-                .map(|mount| mount.point.clone())
-                .collect(),
+            mounts: mounts(&record),
             image_id: record.image_id.clone(),
             manifest_digest: record.manifest_digest.clone(),
             manifest_size: record.manifest_size,
@@ -113,8 +150,12 @@ fn command(record: &Record) -> (String, Vec<String>) {
     }
 }
 
-fn state(live: &Live) -> pb::State {
-    let state = &live.state;
+fn mounts(record: &Record) -> Vec<pb::MountPoint> {
+    record.mounts.iter().filter(|mount| !mount.hidden).map(|mount| mount.point.clone()).collect()
+}
+
+/// Without health, which is not recorded.
+fn state(state: &State) -> pb::State {
     pb::State {
         status: state.status,
         oom_killed: state.oom_killed,
@@ -123,7 +164,7 @@ fn state(live: &Live) -> pb::State {
         error: state.error.clone(),
         started_at: timestamp(state.started_at),
         finished_at: timestamp(state.finished_at),
-        health: live.health.as_ref().map(health),
+        health: None,
     }
 }
 

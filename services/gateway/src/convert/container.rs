@@ -16,29 +16,24 @@ use crate::wire::host_config::{PortBinding, PortMap};
 use crate::wire::image::Descriptor;
 
 /// A row of the list.
-pub fn summary(of: engine::Container, version: ApiVersion, now: &Timestamp) -> Summary {
-    let state = of.state.clone().unwrap_or_default();
-    let host = of.host_config.as_ref();
-    let image_manifest_descriptor = version.at_least(48).then(|| descriptor(&of)).flatten();
+pub fn summary(of: engine::ContainerSummary, version: ApiVersion, now: &Timestamp) -> Summary {
+    let state = of.state.unwrap_or_default();
+    let descriptor = || descriptor(&of.manifest_media_type, &of.manifest_digest, of.manifest_size);
+    let annotations =
+        if version.at_least(46) { of.annotations.into_iter().collect() } else { BTreeMap::new() };
     Summary {
         names: vec![format!("/{}", of.name)],
-        image: of.config.as_ref().map(|config| config.image.clone()).unwrap_or_default(),
-        image_manifest_descriptor,
+        image_manifest_descriptor: version.at_least(48).then(descriptor).flatten(),
+        image: of.image,
         command: command(&of.path, &of.args),
         created: moment::unix_seconds(of.created_at.as_ref()),
-        ports: ports(&of),
+        ports: ports(state.status(), of.ports, &of.exposed_ports),
         size_rw: of.size_rw.unwrap_or_default(),
         size_root_fs: of.size_root_fs.unwrap_or_default(),
-        labels: of.config.map(|config| config.labels.into_iter().collect()).unwrap_or_default(),
+        labels: of.labels.into_iter().collect(),
         state: state_name(state.status()),
         status: status(&state, now),
-        host_config: SummaryHostConfig {
-            network_mode: host.map(|host| host.network_mode.clone()).unwrap_or_default(),
-            annotations: host
-                .filter(|_| version.at_least(46))
-                .map(|host| host.annotations.clone().into_iter().collect())
-                .unwrap_or_default(),
-        },
+        host_config: SummaryHostConfig { network_mode: of.network_mode, annotations },
         network_settings: SummaryNetworks { networks: network::endpoints_from_engine(of.networks) },
         mounts: of.mounts.into_iter().map(mount_point).collect(),
         id: of.id,
@@ -49,7 +44,7 @@ pub fn summary(of: engine::Container, version: ApiVersion, now: &Timestamp) -> S
 /// The whole of a container.
 pub fn inspect(of: engine::Container, version: ApiVersion) -> Inspect {
     let state = of.state.clone().unwrap_or_default();
-    let image_manifest_descriptor = version.at_least(48).then(|| descriptor(&of)).flatten();
+    let manifest = descriptor(&of.manifest_media_type, &of.manifest_digest, of.manifest_size);
     let networks = network::endpoints_from_engine(of.networks.clone());
     // The fields outside of `Networks` are those of the default bridge.
     let bridge = networks.get("bridge").cloned().unwrap_or_default();
@@ -100,16 +95,16 @@ pub fn inspect(of: engine::Container, version: ApiVersion) -> Inspect {
         mounts: of.mounts.into_iter().map(mount_point).collect(),
         config,
         network_settings,
-        image_manifest_descriptor,
+        image_manifest_descriptor: manifest.filter(|_| version.at_least(48)),
         id: of.id,
     }
 }
 
-fn descriptor(of: &engine::Container) -> Option<Descriptor> {
-    (!of.manifest_digest.is_empty() && of.manifest_size > 0).then(|| Descriptor {
-        media_type: of.manifest_media_type.clone(),
-        digest: of.manifest_digest.clone(),
-        size: of.manifest_size,
+fn descriptor(media_type: &str, digest: &str, size: i64) -> Option<Descriptor> {
+    (!digest.is_empty() && size > 0).then(|| Descriptor {
+        media_type: media_type.to_owned(),
+        digest: digest.to_owned(),
+        size,
         ..Descriptor::default()
     })
 }
@@ -218,25 +213,20 @@ fn mount_point(mount: engine::MountPoint) -> MountPoint {
 }
 
 /// Published ports, then those that are only exposed.
-fn ports(of: &engine::Container) -> Vec<Port> {
-    let active = matches!(
-        of.state.as_ref().map(engine::State::status),
-        Some(engine::Status::Running | engine::Status::Paused)
-    );
-    if !active {
+fn ports(status: engine::Status, published: Vec<engine::PublishedPort>, exposed: &[String]) -> Vec<Port> {
+    if !matches!(status, engine::Status::Running | engine::Status::Paused) {
         return Vec::new();
     }
-    let mut ports: BTreeSet<Port> = of
-        .ports
-        .iter()
+    let mut ports: BTreeSet<Port> = published
+        .into_iter()
         .map(|port| Port {
-            ip: port.host_ip.clone(),
+            ip: port.host_ip,
             private_port: port.container_port,
             public_port: port.host_port,
-            protocol: port.protocol.clone(),
+            protocol: port.protocol,
         })
         .collect();
-    for exposed in of.config.iter().flat_map(|config| &config.exposed_ports) {
+    for exposed in exposed {
         let (number, protocol) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
         let Ok(number) = number.parse() else { continue };
         if !ports.iter().any(|port| port.private_port == number && port.protocol == protocol) {
@@ -267,6 +257,34 @@ fn port_map(of: &engine::Container, status: engine::Status) -> PortMap {
             .push(binding);
     }
     map
+}
+
+/// What a list has of a container.
+#[cfg(test)]
+pub fn listed(of: engine::Container) -> engine::ContainerSummary {
+    let (config, host) = (of.config.unwrap_or_default(), of.host_config.unwrap_or_default());
+    engine::ContainerSummary {
+        id: of.id,
+        name: of.name,
+        created_at: of.created_at,
+        state: of.state,
+        image: config.image,
+        image_id: of.image_id,
+        manifest_digest: of.manifest_digest,
+        manifest_size: of.manifest_size,
+        manifest_media_type: of.manifest_media_type,
+        path: of.path,
+        args: of.args,
+        labels: config.labels,
+        network_mode: host.network_mode,
+        annotations: host.annotations,
+        networks: of.networks,
+        mounts: of.mounts,
+        ports: of.ports,
+        exposed_ports: config.exposed_ports,
+        size_rw: of.size_rw,
+        size_root_fs: of.size_root_fs,
+    }
 }
 
 #[cfg(test)]
@@ -349,7 +367,7 @@ mod tests {
     #[test]
     fn ports_of_a_running_container() {
         let now = Timestamp::default();
-        let row = serde_json::to_value(summary(web(), ApiVersion::CURRENT, &now)).expect("json");
+        let row = serde_json::to_value(summary(listed(web()), ApiVersion::CURRENT, &now)).expect("json");
         assert_eq!(
             row["Ports"],
             serde_json::json!([
@@ -372,8 +390,8 @@ mod tests {
         stopped.state = Some(state(engine::Status::Exited, 0, 1));
         let whole = serde_json::to_value(inspect(stopped.clone(), ApiVersion::CURRENT)).expect("json");
         assert_eq!(whole["NetworkSettings"]["Ports"], serde_json::json!({}));
-        let row =
-            serde_json::to_value(summary(stopped, ApiVersion::CURRENT, &Timestamp::default())).expect("json");
+        let row = serde_json::to_value(summary(listed(stopped), ApiVersion::CURRENT, &Timestamp::default()))
+            .expect("json");
         assert_eq!(row["Ports"], serde_json::json!([]));
     }
 }

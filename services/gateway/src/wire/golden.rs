@@ -113,7 +113,7 @@ fn containers() {
     );
     compare(
         include_str!("golden/container_row.json"),
-        &container::summary(busy(), ApiVersion::CURRENT, &now),
+        &container::summary(container::listed(busy()), ApiVersion::CURRENT, &now),
         &[],
         &[],
     );

@@ -219,7 +219,7 @@ impl pb::containers_server::Containers for Containers {
     }
 
     async fn list(&self, _: Request<pb::ListRequest>) -> Answer<pb::ListResponse> {
-        let containers = (0..100).map(|index| pb::Container {
+        let containers = (0..100).map(|index| pb::ContainerSummary {
             id: format!("{index:064}"),
             name: format!("c{index}"),
             ..Default::default()
