@@ -1,6 +1,7 @@
 //! A whole Gantry, driven by the docker CLI, docker-py and ctr.
 
 mod attach;
+mod confinement;
 mod containerd;
 mod files;
 mod hostile;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use gantry_api::Peers;
 use gantry_api::events::Publisher;
-use gantry_daemon::{BoxError, Context, Privileges};
+use gantry_daemon::confinement::Files;
+use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::layout::Layout;
@@ -25,6 +26,10 @@ impl gantry_daemon::Service for Service {
     const PRIVILEGES: Privileges = Privileges::NONE;
 
     type Settings = gantry_daemon::settings::None;
+
+    fn confinement(roots: &Roots, _settings: &Self::Settings) -> Confinement {
+        Confinement::keeping(&[]).only(Files::of(roots, Self::NAME))
+    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         // See `gantry_disk::file::writers`: without a handler the signal would end the process.

@@ -26,7 +26,8 @@ pub mod leases;
 pub mod namespaces;
 pub mod server;
 
-use gantry_daemon::{BoxError, Context, Privileges};
+use gantry_daemon::confinement::Files;
+use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
 
 /// `gantryd control`.
 #[derive(Debug)]
@@ -38,6 +39,10 @@ impl gantry_daemon::Service for Service {
     const PRIVILEGES: Privileges = Privileges::NONE;
 
     type Settings = gantry_daemon::settings::None;
+
+    fn confinement(roots: &Roots, _settings: &Self::Settings) -> Confinement {
+        Confinement::keeping(&[]).only(Files::of(roots, Self::NAME))
+    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         app::run(context).await

@@ -47,7 +47,8 @@ pub mod time;
 pub mod volumes;
 
 use caps::Capability;
-use gantry_daemon::{BoxError, Context, Privileges};
+use gantry_daemon::confinement::Family;
+use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
 
 pub use error::{Error, Result};
 
@@ -71,6 +72,10 @@ impl gantry_daemon::Service for Service {
     ]);
 
     type Settings = app::Settings;
+
+    fn confinement(_roots: &Roots, _settings: &Self::Settings) -> Confinement {
+        Confinement::keeping(&[Family::Mounts])
+    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         app::run(context).await

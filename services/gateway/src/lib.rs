@@ -46,7 +46,8 @@ pub use config::Config;
 
 use std::sync::Arc;
 
-use gantry_daemon::{BoxError, Context, Privileges};
+use gantry_daemon::confinement::{Files, Tcp};
+use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
 use gantry_rpc::socket;
 
 /// The name of Docker's socket in the directory of sockets.
@@ -62,6 +63,14 @@ impl gantry_daemon::Service for Service {
     const PRIVILEGES: Privileges = Privileges::NONE;
 
     type Settings = Config;
+
+    fn confinement(roots: &Roots, settings: &Self::Settings) -> Confinement {
+        let ports = settings.tcp.iter().chain(&settings.metrics).map(std::net::SocketAddr::port);
+        let files = Files::of(roots, Self::NAME)
+            .read(["/etc/os-release", "/usr/lib/os-release"])
+            .tcp(Tcp::Listen(ports.collect()));
+        Confinement::keeping(&[]).only(files)
+    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         let config: Config = context.config()?;

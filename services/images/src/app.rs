@@ -2,7 +2,8 @@
 
 use gantry_api::Peers;
 use gantry_api::events::Publisher;
-use gantry_daemon::{BoxError, Context, Privileges};
+use gantry_daemon::confinement::{Files, Tcp};
+use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
 use gantry_proto::containerd::services::images::v1::images_server::ImagesServer;
 use gantry_proto::gantry::gc::v1::collector_server::CollectorServer;
 use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
@@ -34,6 +35,11 @@ impl gantry_daemon::Service for Service {
     const PRIVILEGES: Privileges = Privileges::NONE;
 
     type Settings = Settings;
+
+    fn confinement(roots: &Roots, settings: &Self::Settings) -> Confinement {
+        let files = Files::of(roots, Self::NAME).reaching_hosts().read(settings.certificate_directories());
+        Confinement::keeping(&[]).only(files.tcp(Tcp::Connect))
+    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         let settings: Settings = context.config()?;

@@ -33,11 +33,16 @@ pub struct Settings {
 pub const DEFAULT_SNAPSHOTTER: &str = "overlayfs";
 
 impl Settings {
+    /// Where registries' certificates are looked for, beside the service's own directory.
+    pub fn certificate_directories(&self) -> Vec<PathBuf> {
+        let default = || remote::Settings::default().certificate_directories;
+        self.certificates.clone().unwrap_or_else(default)
+    }
+
     /// The registry client's part, checked; certificates are also looked for in `own`.
     pub fn remote(&self, own: &Path) -> Result<remote::Settings, Error> {
         let defaults = remote::Settings::default();
-        let mut certificate_directories =
-            self.certificates.clone().unwrap_or(defaults.certificate_directories);
+        let mut certificate_directories = self.certificate_directories();
         certificate_directories.push(own.join("certs.d"));
         let span = |what, value: Option<Duration>, default| match value.map(std::time::Duration::from) {
             None => Ok(default),

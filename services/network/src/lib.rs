@@ -46,7 +46,8 @@ pub use error::{Error, Result};
 pub use switchboard::Switchboard;
 
 use caps::Capability;
-use gantry_daemon::{BoxError, Context, Privileges};
+use gantry_daemon::confinement::Family;
+use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
 
 /// The service, as `gantryd network` runs it.
 #[derive(Debug)]
@@ -63,6 +64,10 @@ impl gantry_daemon::Service for Service {
     ]);
 
     type Settings = gantry_daemon::settings::None;
+
+    fn confinement(_roots: &Roots, _settings: &Self::Settings) -> Confinement {
+        Confinement::keeping(&[Family::Mounts, Family::Namespaces])
+    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         let board = Switchboard::open(&context).await?;

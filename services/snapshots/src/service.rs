@@ -3,7 +3,8 @@
 use caps::Capability;
 use gantry_api::Peers;
 use gantry_api::events::Publisher;
-use gantry_daemon::{BoxError, Context, Privileges};
+use gantry_daemon::confinement::Family;
+use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
 
 use crate::recover;
 use crate::server::{Notes, routes};
@@ -28,6 +29,10 @@ impl gantry_daemon::Service for Service {
     ]);
 
     type Settings = gantry_daemon::settings::None;
+
+    fn confinement(_roots: &Roots, _settings: &Self::Settings) -> Confinement {
+        Confinement::keeping(&[Family::Mounts])
+    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         // Modes are an archive's, not ours to narrow.

@@ -34,7 +34,7 @@ pub mod strays;
 pub mod task;
 pub mod tasks;
 
-use gantry_daemon::{BoxError, Context, Privileges};
+use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
 
 /// `gantryd tasks`.
 #[derive(Debug)]
@@ -47,6 +47,11 @@ impl gantry_daemon::Service for Service {
     const PRIVILEGES: Privileges = Privileges::All;
 
     type Settings = gantry_daemon::settings::None;
+
+    fn confinement(_roots: &Roots, _settings: &Self::Settings) -> Confinement {
+        // It would be its shims', and their containers', too.
+        Confinement::none()
+    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         app::run(context, shim::binary::SearchPath::of_this_process()).await

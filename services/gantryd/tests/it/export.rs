@@ -9,9 +9,10 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
 use crate::node::Node;
@@ -42,13 +43,29 @@ impl TraceService for Collector {
 async fn a_request_s_spans_reach_the_collector_as_one_trace() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
-    let (sender, mut spans) = mpsc::unbounded_channel();
-    let collector = tonic::transport::Server::builder()
+    let (sender, spans) = mpsc::unbounded_channel();
+    let collector = Server::builder()
         .add_service(TraceServiceServer::new(Collector(sender)))
         .serve_with_incoming(TcpListenerStream::new(listener));
     tokio::spawn(collector);
+    request_is_one_trace(&endpoint, spans).await;
+}
 
-    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
+#[tokio::test]
+async fn a_collector_at_a_unix_socket_needs_no_network() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("otlp.sock");
+    let (sender, spans) = mpsc::unbounded_channel();
+    let collector = Server::builder()
+        .add_service(TraceServiceServer::new(Collector(sender)))
+        .serve_with_incoming(UnixListenerStream::new(UnixListener::bind(&path).expect("bound")));
+    tokio::spawn(collector);
+    request_is_one_trace(&format!("unix://{}", path.display()), spans).await;
+}
+
+/// Asks the gateway something of which images answers, with a client's trace.
+async fn request_is_one_trace(endpoint: &str, mut spans: mpsc::UnboundedReceiver<(String, Span)>) {
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
     let node = Node::start(&["control", "content", "images", "gateway"], &environment).await;
     let header = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let answer = node.get("docker.sock", "/v1.51/images/json", header).await;

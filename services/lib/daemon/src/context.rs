@@ -8,6 +8,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::confinement::{Watched, replaced};
 use crate::{BoxError, Registry, Roots, Settings, serve};
 
 /// The surroundings of a service. Cheap to clone.
@@ -38,6 +39,16 @@ impl Context {
             tasks: TaskTracker::new(),
             metrics: Registry::new(name),
         }
+    }
+
+    /// Ends the service when one of these files is not the same any more.
+    pub(crate) fn end_when_replaced(&self, watched: Vec<Watched>) {
+        let shutdown = self.shutdown.clone();
+        self.spawn("watch", async move {
+            let path = replaced(watched).await;
+            tracing::info!(path = %path.display(), "replaced: ending, to be started again with access to the new one");
+            shutdown.cancel();
+        });
     }
 
     /// The service's name.

@@ -2,7 +2,8 @@
 //!
 //! 1. arguments and settings are read and checked ([`Arguments`], [`settings`]);
 //! 2. the state directory is made and locked, so that no second process opens it ([`roots`]);
-//! 3. privileges are dropped to what the service's row in the design's table says ([`privileges`]);
+//! 3. privileges are dropped to what the service's row in the design's table says ([`privileges`]), and what is
+//!    left is pinned ([`confinement`]);
 //! 4. the runtime and telemetry start ([`telemetry`], [`trace`]);
 //! 5. [`Service::run`] opens its store, reconciles, and calls [`Context::serve`];
 //! 6. health turns to `SERVING`; SIGTERM or SIGINT ends it: calls in flight are
@@ -10,6 +11,7 @@
 //!
 //! A service is killed as often as it is stopped: nothing may depend on step 6.
 
+pub mod confinement;
 mod context;
 mod metrics;
 mod observe;
@@ -20,6 +22,7 @@ pub mod settings;
 mod telemetry;
 pub mod trace;
 
+pub use confinement::Confinement;
 pub use context::Context;
 pub use gantry_rpc::BoxError;
 pub use metrics::Registry;
@@ -43,6 +46,9 @@ pub trait Service: Send + 'static {
 
     /// The keys that its settings may have beside the common ones; [`settings::None`] for none.
     type Settings: DeserializeOwned;
+
+    /// What it may still reach.
+    fn confinement(roots: &Roots, settings: &Self::Settings) -> Confinement;
 
     /// Opens the store, reconciles it with the world, and serves until the
     /// context's shutdown. An error ends the process; the supervisor starts it again.
@@ -102,12 +108,18 @@ pub fn main<S: Service>(arguments: Arguments) -> ExitCode {
 fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
     let roots = arguments.roots.resolve()?;
     let (settings, common) = arguments.settings(S::NAME)?;
-    settings.parse::<S::Settings>()?;
+    let mut confinement = S::confinement(&roots, &settings.parse()?);
+    if common.otlp_endpoint.is_some() {
+        confinement = confinement.connecting();
+    }
     let lock = roots.claim(S::NAME)?;
     privileges::drop_to(&S::PRIVILEGES)?;
+    // It reads what it may not after this.
+    let workers = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
+    let confined = confinement.apply()?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8)))
+        .worker_threads(workers)
         .max_blocking_threads(64)
         .thread_name(S::NAME)
         .enable_all()
@@ -117,7 +129,11 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
         telemetry::start(S::NAME, &common)?
     };
     let result = runtime.block_on(async {
+        for missing in &confined.missing {
+            tracing::info!(service = S::NAME, "{missing}");
+        }
         let context = Context::new(S::NAME, roots, settings)?;
+        context.end_when_replaced(confined.watched);
         S::run(context).await
     });
     if let Err(error) = &result {

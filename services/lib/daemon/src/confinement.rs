@@ -1,0 +1,176 @@
+//! What a service may still reach once it has started: files and TCP by Landlock, system calls by seccomp.
+//!
+//! Both apply to the calling thread and to every thread that it starts later, and cannot be undone: they are set before
+//! the runtime is made. A kernel that lacks one of them is said so in the log, once; everything works without.
+//!
+//! A process under Landlock may not change mounts (the kernel forbids it, whatever the rules say): services that mount
+//! have the system call filter only. Who starts processes that must be free has neither.
+
+mod files;
+mod syscalls;
+mod watch;
+
+use std::path::{Path, PathBuf};
+
+pub use files::{Files, Tcp};
+pub use syscalls::Family;
+pub(crate) use watch::{Watched, replaced};
+
+use crate::Roots;
+
+/// The confinement of a service.
+#[derive(Debug, Clone, Default)]
+pub struct Confinement {
+    /// The families of system calls that it keeps; `None` for no filter.
+    kept: Option<Vec<Family>>,
+    files: Option<Files>,
+}
+
+/// Why a service could not be confined.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Landlock refused the rules.
+    #[error("confine files")]
+    Files(#[from] landlock::RulesetError),
+    /// Seccomp refused the filter.
+    #[error("filter system calls")]
+    Filter(#[from] seccompiler::Error),
+    /// The filter could not be made.
+    #[error("make a filter of system calls")]
+    Compile(#[from] seccompiler::BackendError),
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// What the kernel could not do, for the log.
+    pub(crate) missing: Vec<String>,
+    /// What must not be replaced unnoticed.
+    pub(crate) watched: Vec<Watched>,
+}
+
+impl Confinement {
+    /// None at all.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A filter of system calls, which lets these families pass beside what everybody needs.
+    pub fn keeping(families: &[Family]) -> Self {
+        Self { kept: Some(families.to_vec()), files: None }
+    }
+
+    /// Lets only these files be reached.
+    pub fn only(self, files: Files) -> Self {
+        Self { files: Some(files), ..self }
+    }
+
+    /// Lets TCP connections be made beside what else is let.
+    pub(crate) fn connecting(mut self) -> Self {
+        self.files = self.files.map(Files::connecting);
+        self
+    }
+
+    /// Confines the calling thread, and every thread it starts later.
+    pub(crate) fn apply(&self) -> Result<Outcome, Error> {
+        let mut outcome = Outcome::default();
+        if let Some(files) = &self.files {
+            outcome.missing.extend(files.apply()?);
+            outcome.watched = files.watched();
+        }
+        if let Some(kept) = &self.kept {
+            outcome.missing.extend(syscalls::apply(kept)?);
+        }
+        Ok(outcome)
+    }
+}
+
+impl Files {
+    /// The service's own state, the directory of sockets, and what any process reads.
+    pub fn of(roots: &Roots, service: &str) -> Self {
+        Self::default().write([roots.state_of(service), roots.run.clone()]).write(["/dev/null"]).read([
+            "/proc",
+            "/sys/devices/system/cpu",
+            "/dev/urandom",
+            "/etc/localtime",
+        ])
+    }
+
+    /// What it takes to resolve names and to verify certificates.
+    pub fn reaching_hosts(self) -> Self {
+        let variable = |name| std::env::var_os(name).map(PathBuf::from);
+        let resolver = "/etc/resolv.conf";
+        // Where the file is generated elsewhere, it is replaced there: its directory is what stays.
+        let generated = std::fs::canonicalize(resolver).ok().filter(|path| !path.starts_with("/etc"));
+        let generated = generated.as_deref().and_then(Path::parent).map(Path::to_owned);
+        self.read([resolver, "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf"])
+            .read(["/etc/services", "/etc/protocols", "/etc/ld.so.cache", "/lib", "/lib64", "/usr/lib"])
+            .read(["/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/usr/share/ca-certificates"])
+            .read(["/usr/local/share/ca-certificates"])
+            .read([generated, variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR")].into_iter().flatten())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    /// Landlock and seccomp are per thread: each test confines a thread of its own.
+    fn confined(confinement: Confinement, work: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::spawn(move || {
+            rustix::thread::set_no_new_privs(true).expect("it can always be set");
+            let outcome = confinement.apply().expect("confined");
+            assert_eq!(outcome.missing, Vec::<String>::new());
+            work();
+        });
+        thread.join().expect("the assertions hold");
+    }
+
+    #[test]
+    fn only_the_service_s_own_files_are_reached() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let roots = Roots { state: folder.path().join("state"), run: folder.path().join("run") };
+        let other = roots.state_of("engine");
+        for path in [roots.state_of("content"), other.clone(), roots.run.clone()] {
+            std::fs::create_dir_all(path).expect("made");
+        }
+        let files = Files::of(&roots, "content");
+        confined(Confinement::none().only(files), move || {
+            let refused = |path: &Path| std::fs::File::open(path).map_err(|error| error.kind()).err();
+            assert_eq!(refused(Path::new("/etc/shadow")), Some(ErrorKind::PermissionDenied));
+            assert_eq!(refused(&other), Some(ErrorKind::PermissionDenied));
+            let (one, two) = (roots.state_of("content").join("a/one"), roots.state_of("content").join("two"));
+            std::fs::create_dir(roots.state_of("content").join("a")).expect("its own");
+            std::fs::write(&one, "bytes").expect("its own");
+            std::fs::hard_link(&one, &two).expect("across its directories");
+            std::fs::rename(&two, roots.state_of("content").join("a/two")).expect("back");
+            std::os::unix::net::UnixListener::bind(roots.run.join("content.sock")).expect("a socket");
+            std::fs::read_to_string("/proc/self/statm").expect("what every process reads");
+            let refused = std::net::TcpListener::bind("127.0.0.1:0").expect_err("no TCP");
+            assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+        });
+    }
+
+    #[test]
+    fn families_that_are_not_kept_are_refused() {
+        use rustix::io::Errno;
+
+        confined(Confinement::keeping(&[]), || {
+            let unmounted = rustix::mount::unmount("/nowhere", rustix::mount::UnmountFlags::empty());
+            assert_eq!(unmounted, Err(Errno::PERM));
+            let started = std::process::Command::new("/bin/true").status().expect_err("no programs");
+            assert_eq!(started.kind(), ErrorKind::PermissionDenied);
+            std::thread::spawn(|| {}).join().expect("threads are everybody's");
+            let own = std::fs::File::open("/proc/self/ns/net").expect("a namespace");
+            let joined = rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&own), None);
+            assert_eq!(joined, Err(Errno::PERM));
+        });
+        confined(Confinement::keeping(&[Family::Mounts, Family::Programs]), || {
+            let unmounted = rustix::mount::unmount("/nowhere", rustix::mount::UnmountFlags::empty());
+            assert_eq!(unmounted, Err(Errno::NOENT));
+            assert!(std::process::Command::new("/bin/true").status().expect("programs").success());
+        });
+    }
+}

@@ -1,0 +1,92 @@
+//! Files and TCP, by landlock(7) (Linux 5.13; TCP since 6.7, signals and abstract sockets since 6.12).
+
+use std::path::PathBuf;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
+};
+
+use super::Watched;
+
+/// The newest version of the rules that is used here; older kernels enforce what they know of it.
+const NEWEST: ABI = ABI::V6;
+
+/// The TCP that a service may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Tcp {
+    /// None.
+    #[default]
+    None,
+    /// Connections to anywhere.
+    Connect,
+    /// Listening at these ports.
+    Listen(Vec<u16>),
+}
+
+/// What a service may open. Paths that do not exist when it starts stay out of reach.
+#[derive(Debug, Clone, Default)]
+pub struct Files {
+    read: Vec<PathBuf>,
+    write: Vec<PathBuf>,
+    tcp: Tcp,
+    connect: bool,
+}
+
+impl Files {
+    /// Files and directories, with all beneath them, to be read.
+    pub fn read<P: Into<PathBuf>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        self.read.extend(paths.into_iter().map(Into::into));
+        self
+    }
+
+    /// Files and directories, with all beneath them, to be changed; nothing there can be run as a program.
+    pub fn write<P: Into<PathBuf>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
+        self.write.extend(paths.into_iter().map(Into::into));
+        self
+    }
+
+    /// The TCP that it may do; none otherwise.
+    pub fn tcp(self, tcp: Tcp) -> Self {
+        Self { tcp, ..self }
+    }
+
+    pub(super) fn connecting(self) -> Self {
+        Self { connect: true, ..self }
+    }
+
+    /// Enforces the rules; what the kernel could not do.
+    pub(super) fn apply(&self) -> Result<Option<String>, RulesetError> {
+        let all = AccessFs::from_all(NEWEST);
+        let mut rules = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(all)?;
+        let connects = self.connect || self.tcp == Tcp::Connect;
+        rules = rules.handle_access(AccessNet::BindTcp)?;
+        if !connects {
+            rules = rules.handle_access(AccessNet::ConnectTcp)?;
+        }
+        let mut rules = rules
+            .scope(Scope::from_all(NEWEST))?
+            .create()?
+            .add_rules(path_beneath_rules(&self.read, AccessFs::ReadFile | AccessFs::ReadDir))?
+            .add_rules(path_beneath_rules(&self.write, all & !AccessFs::Execute))?;
+        if let Tcp::Listen(ports) = &self.tcp {
+            for port in ports {
+                rules = rules.add_rule(NetPort::new(*port, AccessNet::BindTcp))?;
+            }
+        }
+        Ok(match rules.restrict_self()?.ruleset {
+            RulesetStatus::FullyEnforced => None,
+            RulesetStatus::PartiallyEnforced => {
+                Some("this kernel's Landlock knows only some of the rules about files and TCP".to_owned())
+            }
+            RulesetStatus::NotEnforced => {
+                Some("this kernel has no Landlock: files and TCP are not confined".to_owned())
+            }
+        })
+    }
+
+    /// What the rules about reading name; the directories to be changed are nobody else's to replace.
+    pub(super) fn watched(&self) -> Vec<Watched> {
+        self.read.iter().map(|path| Watched::of(path)).collect()
+    }
+}

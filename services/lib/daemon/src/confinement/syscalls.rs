@@ -1,0 +1,170 @@
+//! System calls, by seccomp(2): a list of those that are refused (EPERM).
+//!
+//! A list of what is refused, not of what is let pass: a libc that begins to use another call must not break a service.
+//! The kernel remembers which calls are always let pass, so that the filter costs nothing there.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, sock_filter,
+};
+
+/// System calls that only some services need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Mounts, attached or not.
+    Mounts,
+    /// Namespaces, made and joined.
+    Namespaces,
+    /// Programs, started.
+    Programs,
+}
+
+/// What no service needs: other processes' memory, the kernel's code, keys, clocks and power, and what has a record
+/// of being attacked.
+const NEVER: &[libc::c_long] = &[
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_kcmp,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_reboot,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_syslog,
+    libc::SYS_vhangup,
+    libc::SYS_chroot,
+    libc::SYS_pivot_root,
+    libc::SYS_personality,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_fanotify_init,
+    libc::SYS_lookup_dcookie,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_iopl,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_ioperm,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_modify_ldt,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_uselib,
+];
+
+const MOUNTS: &[libc::c_long] = &[
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+];
+
+const NAMESPACES: &[libc::c_long] = &[libc::SYS_setns, libc::SYS_unshare];
+
+/// What clone(2) must not be asked for by who keeps no namespaces.
+const NEW_NAMESPACES: &[libc::c_int] = &[
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+];
+
+const PROGRAMS: &[libc::c_long] = &[libc::SYS_execve, libc::SYS_execveat];
+
+/// Applies the filter; what this machine could not do.
+pub(super) fn apply(kept: &[Family]) -> Result<Option<String>, super::Error> {
+    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
+        return Ok(Some(format!("system calls are not filtered on {}", std::env::consts::ARCH)));
+    };
+    for program in programs(kept, arch)? {
+        match seccompiler::apply_filter(&program) {
+            Ok(()) => {}
+            Err(seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error))
+                if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) =>
+            {
+                return Ok(Some("this kernel does not filter system calls".to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
+}
+
+fn programs(kept: &[Family], arch: TargetArch) -> Result<Vec<BpfProgram>, BackendError> {
+    let mut refused: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    let mut refuse = |calls: &[libc::c_long]| refused.extend(calls.iter().map(|call| (*call, Vec::new())));
+    refuse(NEVER);
+    for (family, calls) in
+        [(Family::Mounts, MOUNTS), (Family::Namespaces, NAMESPACES), (Family::Programs, PROGRAMS)]
+    {
+        if !kept.contains(&family) {
+            refuse(calls);
+        }
+    }
+    let mut programs = Vec::new();
+    if !kept.contains(&Family::Namespaces) {
+        let asks_for = |flag: &libc::c_int| {
+            let flag = u64::from(flag.cast_unsigned());
+            let operator = SeccompCmpOp::MaskedEq(flag);
+            SeccompRule::new(vec![SeccompCondition::new(0, SeccompCmpArgLen::Qword, operator, flag)?])
+        };
+        let rules = NEW_NAMESPACES.iter().map(asks_for).collect::<Result<_, _>>()?;
+        refused.insert(libc::SYS_clone, rules);
+        // Its flags are in memory, where no filter sees them: "not there" makes libc take clone(2).
+        programs.push(program([(libc::SYS_clone3, Vec::new())].into(), libc::ENOSYS, arch)?);
+    }
+    programs.push(program(refused, libc::EPERM, arch)?);
+    Ok(programs)
+}
+
+fn program(
+    rules: BTreeMap<i64, Vec<SeccompRule>>,
+    errno: libc::c_int,
+    arch: TargetArch,
+) -> Result<BpfProgram, BackendError> {
+    let refusal = SeccompAction::Errno(errno.cast_unsigned());
+    let filter: BpfProgram = SeccompFilter::new(rules, SeccompAction::Allow, refusal, arch)?.try_into()?;
+    Ok(if arch == TargetArch::x86_64 { without_x32(filter) } else { filter })
+}
+
+/// The same filter, for which the numbers of the x32 ABI do not exist: they are other names of the same calls.
+fn without_x32(filter: BpfProgram) -> BpfProgram {
+    const X32_BIT: u32 = 0x4000_0000;
+    let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    // Load the call's number; below the bit, jump over the refusal (linux/filter.h, linux/seccomp.h).
+    let mut program = vec![
+        instruction(0x20, 0, 0, 0),
+        instruction(0x35, 0, 1, X32_BIT),
+        instruction(0x06, 0, 0, 0x0005_0000 | libc::ENOSYS.cast_unsigned()),
+    ];
+    program.extend(filter);
+    program
+}

@@ -1,0 +1,54 @@
+//! What is left of root's powers in each process.
+
+use gantry_tests::Node;
+
+/// A field of proc_pid_status(5).
+fn status(pid: u32, field: &str) -> String {
+    let path = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("{field} in {path}")).trim().to_owned()
+}
+
+/// A set of capabilities as proc_pid_status(5) prints it.
+fn set(capabilities: &[u32]) -> String {
+    format!("{:016x}", capabilities.iter().fold(0_u64, |set, capability| set | 1 << capability))
+}
+
+#[test]
+fn services_keep_no_more_than_they_need() {
+    let node = Node::empty();
+    let (chown, dac_override, dac_read_search, fowner, fsetid) = (0, 1, 2, 3, 4);
+    let (net_bind_service, net_admin, sys_ptrace, sys_admin, mknod, setfcap) = (10, 12, 19, 21, 27, 31);
+    let files = [chown, dac_override, dac_read_search, fowner, fsetid, mknod, setfcap, sys_admin];
+    for (service, kept) in [
+        ("content", set(&[])),
+        ("images", set(&[])),
+        ("control", set(&[])),
+        ("gateway", set(&[])),
+        ("snapshots", set(&files)),
+        ("engine", set(&[&files[..], &[sys_ptrace]].concat())),
+        ("network", set(&[net_bind_service, net_admin, sys_admin])),
+    ] {
+        let pid = node.pid(service);
+        assert_eq!(status(pid, "CapEff"), kept, "{service}");
+        assert_eq!(status(pid, "CapPrm"), kept, "{service}");
+        assert_eq!(status(pid, "NoNewPrivs"), "1", "{service}");
+        assert_eq!(status(pid, "Seccomp"), "2", "{service}: a filter");
+    }
+    let logs = node.logs();
+    assert!(!logs.contains("Landlock"), "this kernel has all of it: {logs}");
+}
+
+#[test]
+fn shims_are_as_free_as_who_starts_gantry() {
+    let node = Node::start();
+    node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
+    let init = node.docker(&["inspect", "-f", "{{.State.Pid}}", "box"]).ok().parse().expect("a pid");
+    let shim = status(init, "PPid").parse().expect("a pid");
+    for pid in [node.pid("tasks"), shim] {
+        for field in ["CapEff", "CapBnd", "NoNewPrivs", "Seccomp"] {
+            assert_eq!(status(pid, field), status(std::process::id(), field), "{field} of {pid}");
+        }
+    }
+}
