@@ -1,5 +1,5 @@
 //! A container's cgroup, as the shim sees it: who is in it, freezing, killing,
-//! figures, and its removal. Limits are set by the runtime.
+//! figures, and its removal. Limits are set by the runtime on v2, by [`limits`] on v1.
 //!
 //! One directory on cgroup v2, one in each hierarchy on v1.
 
@@ -12,9 +12,12 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::{Error, Result};
 
+pub mod limits;
 pub mod stats;
+pub mod v1;
 
-const ROOT: &str = "/sys/fs/cgroup";
+/// Where the hierarchies are mounted.
+pub const ROOT: &str = "/sys/fs/cgroup";
 
 /// The directories of one container.
 #[derive(Debug, Clone)]

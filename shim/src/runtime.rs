@@ -18,6 +18,7 @@ pub mod diagnosis;
 pub mod enter;
 pub mod launch;
 pub mod libcontainer;
+pub mod placement;
 pub mod seccomp;
 pub mod spec;
 pub mod user;

@@ -172,9 +172,7 @@ fn foreign_namespaces(init: i32) -> Result<CloneFlags, Failure> {
 
 fn join_cgroups(request: &Exec) -> Result<(), Failure> {
     for directory in &request.cgroups {
-        let file = directory.join("cgroup.procs");
-        // 0 is the writing process.
-        if let Err(error) = fs::write(&file, "0")
+        if let Err(error) = crate::cgroup::v1::join_directory(directory)
             && error.kind() != std::io::ErrorKind::NotFound
         {
             return Err(format!("join {}: {error}", directory.display()));

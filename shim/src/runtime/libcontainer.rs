@@ -14,9 +14,11 @@ use serde_json::{Value, json};
 
 use super::diagnosis::Diagnosis;
 use super::launch::{self, Confinement, Launch};
+use super::placement::Placement;
 use super::seccomp::Filter;
 use super::spec::{Prepared, text};
 use super::{Exec, Executed, Failure, Made, Runtime, Subject, enter};
+use crate::cgroup::v1::Group;
 
 /// One container, made by libcontainer.
 pub struct Builtin {
@@ -30,17 +32,17 @@ impl Builtin {
         Self { subject, created: None }
     }
 
-    /// Takes capabilities and seccomp out of the spec that libcontainer sees: it compiles the
-    /// filter each time anew, and gets masked comparisons wrong. Where its bundle is then, and
-    /// what is to be done instead.
-    fn confine(&self, spec: &Prepared) -> Result<(PathBuf, Confinement), Failure> {
+    /// Takes capabilities, seccomp and cgroups out of the spec that libcontainer sees: it compiles the
+    /// filter each time anew, gets masked comparisons wrong, and joins cgroups the slow way. Where
+    /// its bundle is then, and what is to be done instead.
+    fn confine(&self, spec: &Prepared) -> Result<(PathBuf, Confinement, Option<Placement>), Failure> {
         let profile = spec.spec.pointer("/linux/seccomp").filter(|profile| !profile.is_null());
         let filter = match profile {
             None => None,
             Some(profile) => match Filter::of(profile, &self.subject.bundle)? {
                 Some(filter) => Some(filter),
                 // libcontainer must serve a listener itself, and needs the filter for it.
-                None => return Ok((self.subject.bundle.clone(), Confinement::default())),
+                None => return Ok((self.subject.bundle.clone(), Confinement::default(), None)),
             },
         };
         if let Some(filter) = &filter {
@@ -59,6 +61,7 @@ impl Builtin {
             .map(serde_json::from_value)
             .transpose()
             .map_err(|error| format!("capabilities: {error}"))?;
+        let placement = Placement::begin(&mut reduced)?;
         let no_new_privileges = spec.spec.pointer("/process/noNewPrivileges") == Some(&json!(true));
         let directory = self.subject.state().join(".spec");
         let path = directory.join("config.json");
@@ -66,13 +69,13 @@ impl Builtin {
             .and_then(|()| std::fs::write(&path, reduced.to_string()))
             .map_err(|error| format!("{}: {error}", path.display()))?;
         let confinement = Confinement { capabilities, no_new_privileges, filter };
-        Ok((directory, confinement))
+        Ok((directory, confinement, placement))
     }
 
     fn build(&self, spec: &Prepared, status: OwnedFd) -> Result<(Container, Option<OwnedFd>), Failure> {
         let state = self.subject.state();
         std::fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
-        let (bundle, confinement) = self.confine(spec)?;
+        let (bundle, confinement, placement) = self.confine(spec)?;
         let console = if spec.terminal { Some(Console::listen(state.clone())?) } else { None };
         let container = ContainerBuilder::new(self.subject.id.clone(), SyscallType::default())
             .with_executor(Launch::new(status, confinement))
@@ -90,6 +93,9 @@ impl Builtin {
             })
             .map_err(|error| chain(&error))?;
         let master = console.map(Console::receive).transpose()?;
+        if let Some(placement) = placement {
+            placement.finish(container.pid().ok_or("the container has no process")?.as_raw())?;
+        }
         Ok((container, master))
     }
 }
@@ -128,6 +134,10 @@ impl Runtime for Builtin {
 
     fn update(&mut self, resources: &LinuxResources) -> Result<(), Failure> {
         let path = super::spec::cgroups_path(&self.subject.bundle)?;
+        if !crate::cgroup::is_unified() {
+            let group = Group::make(&path).map_err(|error| format!("cgroup {path}: {error}"))?;
+            return crate::cgroup::limits::apply(&group, resources);
+        }
         let failed = |error: &dyn std::error::Error| format!("update {path}: {}", chain(error));
         let manager = create_cgroup_manager(CgroupConfig {
             cgroup_path: PathBuf::from(&path),

@@ -102,6 +102,34 @@ async fn limits_change_and_figures_are_read() {
 }
 
 #[tokio::test]
+async fn a_container_sees_its_own_cgroups_and_cannot_change_them() {
+    let script = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes || cat memory.max; \
+                  cat pids/pids.max || cat pids.max; \
+                  head -c1 /dev/mem || echo no memory; mkdir x || echo read-only";
+    let mut place = Place::new(&["sh", "-c", script]);
+    // So that v2, too, shows the container's own at the top.
+    place.spec["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({"type": "cgroup"}));
+    let mounts = place.spec["mounts"].as_array_mut().expect("a list");
+    let options = ["ro", "nosuid", "noexec", "nodev"];
+    mounts.push(json!({"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": options}));
+    mounts.push(
+        json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options}),
+    );
+    place.spec["linux"]["devices"] =
+        json!([{"path": "/dev/mem", "type": "c", "major": 1, "minor": 1, "fileMode": 0o666}]);
+    place.spec["linux"]["resources"] = json!({
+        "devices": [{"allow": false, "access": "rwm"}],
+        "memory": {"limit": 64 << 20},
+        "pids": {"limit": 77},
+    });
+    let mut client = place.run(&place.json_log()).await;
+    assert_eq!(place.wait(&mut client, "").await, 0);
+    let said = place.logged("stdout");
+    assert_eq!(said, format!("{}\n77\nno memory\nread-only\n", 64 << 20));
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
 async fn want_of_memory_is_told() {
     let mut place = Place::new(&["sh", "-c", "dd if=/dev/zero of=/dev/null bs=100M count=1"]);
     place.spec["linux"]["resources"]["memory"] = json!({"limit": 8 << 20});

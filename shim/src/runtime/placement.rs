@@ -1,0 +1,208 @@
+//! On cgroup v1, puts a container into its cgroup instead of libcontainer, which writes
+//! `cgroup.procs` and so waits for an RCU grace period at each start (see [`crate::cgroup::v1`]).
+//!
+//! 1. The helper makes the container's cgroup and joins it; what it forks is born there.
+//! 2. In a mount namespace of the helper's own, the hierarchies go: libcontainer finds no
+//!    controllers, and has nothing to join or to limit.
+//! 3. When init waits for its start, the helper goes home, writes the limits, and mounts
+//!    the cgroups into the container.
+//!
+//! A helper that dies in between leaves a container without limits that nobody can start:
+//! the shim kills what is in the cgroup and removes it.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::mount::MsFlags;
+use nix::sched::{CloneFlags, setns, unshare};
+use oci_spec::runtime::LinuxResources;
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+};
+use serde_json::Value;
+
+use super::Failure;
+use super::launch::words;
+use super::spec::text;
+use crate::cgroup::v1::{Group, Membership};
+use crate::cgroup::{self, ROOT, limits};
+
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+
+/// A container that is being placed.
+pub struct Placement {
+    group: Group,
+    /// The helper's own place.
+    home: Group,
+    resources: LinuxResources,
+    view: Option<View>,
+}
+
+/// The cgroups as the container sees them: a tmpfs with a directory for each hierarchy.
+struct View {
+    destination: PathBuf,
+    read_only: bool,
+    /// The container's directories, as mounts that are nowhere yet.
+    trees: Vec<(String, OwnedFd)>,
+}
+
+impl Placement {
+    /// Joins the container's cgroup and takes what is done here out of the spec that libcontainer is given. None
+    /// where libcontainer must do it: on v2, or where something is to be mounted below the container's view.
+    pub fn begin(spec: &mut Value) -> Result<Option<Self>, Failure> {
+        if cgroup::is_unified() || !is_tmpfs(ROOT) {
+            return Ok(None);
+        }
+        let mounts = spec.get("mounts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let wanted = mounts.iter().find(|mount| text(mount, "/type") == Some("cgroup"));
+        let destination = wanted.and_then(|mount| text(mount, "/destination")).map(PathBuf::from);
+        let covers = |mount: &Value| {
+            let below = text(mount, "/destination").map(Path::new);
+            destination
+                .as_ref()
+                .zip(below)
+                .is_some_and(|(view, below)| below != view && below.starts_with(view))
+        };
+        if mounts.iter().any(covers) {
+            return Ok(None);
+        }
+        let resources = spec.pointer("/linux/resources").filter(|all| !all.is_null()).cloned();
+        let resources = resources
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|error| format!("linux.resources: {error}"))?
+            .unwrap_or_default();
+        let path = text(spec, "/linux/cgroupsPath").ok_or("the spec has no cgroupsPath")?;
+        let group = Group::make(path).map_err(|error| format!("make cgroup {path}: {error}"))?;
+        let home = Group::current().map_err(|error| format!("the helper's own cgroup: {error}"))?;
+        let view = match (wanted, destination) {
+            (Some(mount), Some(destination)) => Some(View::prepare(mount, destination, &group)?),
+            _ => None,
+        };
+        group.join().map_err(|error| format!("join cgroup {path}: {error}"))?;
+        hide()?;
+        if let Some(mounts) = spec.get_mut("mounts").and_then(Value::as_array_mut) {
+            mounts.retain(|mount| text(mount, "/type") != Some("cgroup"));
+        }
+        if let Some(linux) = spec.get_mut("linux").and_then(Value::as_object_mut) {
+            linux.remove("resources");
+        }
+        Ok(Some(Self { group, home, resources, view }))
+    }
+
+    /// Leaves the cgroup to the container whose init is `pid`, with its limits and its view.
+    pub fn finish(self, pid: i32) -> Result<(), Failure> {
+        self.home.join().map_err(|error| format!("leave the container's cgroup: {error}"))?;
+        limits::apply(&self.group, &self.resources)?;
+        limits::apply_devices(&self.group, self.resources.devices().as_deref().unwrap_or_default())?;
+        self.view.map_or(Ok(()), |view| view.mount(pid))
+    }
+}
+
+impl View {
+    fn prepare(mount: &Value, destination: PathBuf, group: &Group) -> Result<Self, Failure> {
+        let options = mount.get("options").and_then(Value::as_array);
+        let read_only = options.is_some_and(|options| options.iter().any(|option| option == "ro"));
+        let clone = |membership: &Membership| {
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE
+                | OpenTreeFlags::OPEN_TREE_CLOEXEC
+                | OpenTreeFlags::AT_EMPTY_PATH;
+            open_tree(&membership.directory, "", flags)
+                .map(|tree| (membership.hierarchy.clone(), tree))
+                .map_err(|errno| format!("cgroup {}: {}", membership.hierarchy, words(errno)))
+        };
+        let trees = group.memberships.iter().map(clone).collect::<Result<_, _>>()?;
+        Ok(Self { destination, read_only, trees })
+    }
+
+    /// Mounts it in the namespace of `pid`, whose program does not run yet.
+    fn mount(self, pid: i32) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| format!("mount namespace of {pid}: {error}");
+        let own = File::open("/proc/self/ns/mnt").map_err(failed)?;
+        let theirs = File::open(format!("/proc/{pid}/ns/mnt")).map_err(failed)?;
+        let back = std::env::current_dir().map_err(failed)?;
+        setns(&theirs, CloneFlags::CLONE_NEWNS).map_err(|errno| failed(errno.into()))?;
+        let mounted = self.mount_here();
+        setns(&own, CloneFlags::CLONE_NEWNS).map_err(|errno| failed(errno.into()))?;
+        std::env::set_current_dir(back).map_err(failed)?;
+        mounted.map_err(|error| format!("mount cgroups at {}: {error}", self.destination.display()))
+    }
+
+    /// Mounts it in the calling process's namespace and root; changes the working directory.
+    fn mount_here(&self) -> std::io::Result<()> {
+        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_set_string(&context, "mode", "755")?;
+        fsconfig_create(&context)?;
+        let tmpfs = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+        attach(&tmpfs, self.open()?)?;
+        // Opened anew: now it is the tmpfs.
+        let top = self.open()?;
+        for (hierarchy, tree) in &self.trees {
+            rustix::fs::mkdirat(&top, hierarchy, Mode::from_raw_mode(0o755))?;
+            attach(tree, open_below(&top, hierarchy)?)?;
+            self.seal(&open_below(&top, hierarchy)?)?;
+            // `cpu,cpuacct` is known by either name, too.
+            for name in hierarchy.split(',').filter(|name| name != hierarchy) {
+                rustix::fs::symlinkat(hierarchy.as_str(), &top, name)?;
+            }
+        }
+        Ok(self.seal(&top)?)
+    }
+
+    fn open(&self) -> rustix::io::Result<OwnedFd> {
+        let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        open_below(root, &self.destination)
+    }
+
+    /// Makes a mount, which `directory` is the root of, what the container may have.
+    fn seal(&self, directory: &OwnedFd) -> nix::Result<()> {
+        nix::unistd::fchdir(directory)?;
+        let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        if self.read_only {
+            flags |= MsFlags::MS_RDONLY;
+        }
+        let here = Path::new(".");
+        nix::mount::mount(None::<&str>, here, None::<&str>, MsFlags::MS_PRIVATE, None::<&str>)?;
+        nix::mount::mount(
+            None::<&str>,
+            here,
+            None::<&str>,
+            MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags,
+            None::<&str>,
+        )
+    }
+}
+
+/// Takes the hierarchies out of sight, in a mount namespace of the calling process's own.
+fn hide() -> Result<(), Failure> {
+    let hidden = || -> nix::Result<()> {
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        let all = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
+        nix::mount::mount(None::<&str>, ROOT, None::<&str>, all, None::<&str>)?;
+        unmount(ROOT, UnmountFlags::DETACH).map_err(|errno| nix::Error::from_raw(errno.raw_os_error()))?;
+        // libcontainer looks here to know that this is v1.
+        nix::mount::mount(Some("tmpfs"), ROOT, Some("tmpfs"), MsFlags::MS_RDONLY, None::<&str>)
+    };
+    hidden().map_err(|errno| format!("hide {ROOT} from the runtime: {errno}"))
+}
+
+fn attach(tree: &OwnedFd, at: OwnedFd) -> rustix::io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(tree, "", at, "", flags)
+}
+
+/// Opens a directory without ever leaving `root`.
+fn open_below(root: impl AsFd, path: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
+}
+
+fn is_tmpfs(path: &str) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type as u64 == TMPFS_MAGIC)
+}
