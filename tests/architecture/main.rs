@@ -11,7 +11,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-netlink", &[]),
     ("gantry-disk", &["gantry-types"]),
     ("gantry-rpc", &["gantry-types"]),
-    ("gantry-daemon", &["gantry-proto", "gantry-rpc"]),
+    ("gantry-daemon", &["gantry-host", "gantry-proto", "gantry-rpc"]),
     ("gantry-api", &["gantry-proto", "gantry-rpc", "gantry-types"]),
 ];
 

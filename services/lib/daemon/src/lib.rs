@@ -13,6 +13,7 @@
 
 pub mod confinement;
 mod context;
+mod heap;
 mod metrics;
 mod observe;
 pub mod privileges;
@@ -34,6 +35,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::de::DeserializeOwned;
+
+/// Heaps that the threads of a service share.
+const ARENAS: u8 = 2;
 
 /// A service: what `gantryd NAME` runs.
 pub trait Service: Send + 'static {
@@ -112,6 +116,7 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
     if common.otlp_endpoint.is_some() {
         confinement = confinement.connecting();
     }
+    gantry_host::memory::limit_arenas(ARENAS);
     let lock = roots.claim(S::NAME)?;
     privileges::drop_to(&S::PRIVILEGES)?;
     // It reads what it may not after this.
@@ -134,6 +139,7 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
         }
         let context = Context::new(S::NAME, roots, settings)?;
         context.end_when_replaced(confined.watched);
+        tokio::spawn(heap::keep_small());
         S::run(context).await
     });
     if let Err(error) = &result {

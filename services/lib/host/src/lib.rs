@@ -11,14 +11,16 @@
 //! | [`process`] | processes that cannot be mistaken for others (pidfd, start time) |
 //! | [`caps`] | capability sets, the bounding set, `no_new_privs` |
 //! | [`cgroup`] | cgroups v1 and v2: statistics, listing, removal |
+//! | [`memory`] | the process's own heap, trimmed |
 //! | [`fs`] | usage, copies and removal of whole trees |
 //!
-//! `unsafe` lives in `mount::attributes` alone.
+//! `unsafe` lives in `mount::attributes` and `memory` alone.
 
 pub mod caps;
 pub mod cgroup;
 mod error;
 pub mod fs;
+pub mod memory;
 pub mod mount;
 pub mod process;
 pub mod root;

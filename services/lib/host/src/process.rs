@@ -5,7 +5,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 
 use crate::{Error, Result};
@@ -35,6 +38,14 @@ impl Identity {
         status(self.pid)
             .is_ok_and(|status| status.started == self.started && !matches!(status.state, 'Z' | 'X'))
     }
+}
+
+/// Processor time, user and system, that all threads of the calling process have used (getrusage(2)).
+pub fn own_processor_time() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("getrusage fails only for a bad address");
+    let time =
+        |value: TimeVal| Duration::from_micros(u64::try_from(value.num_microseconds()).unwrap_or_default());
+    time(usage.user_time()) + time(usage.system_time())
 }
 
 /// What `/proc/<pid>/stat` says, as far as Gantry asks.
