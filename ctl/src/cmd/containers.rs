@@ -35,7 +35,7 @@ pub async fn stop(session: &Session, containers: &[String], timeout: Option<i64>
     let mut client = session.peers.containers();
     let mut code = 0;
     for container in containers {
-        let request = StopRequest { container: container.clone(), signal: String::new(), timeout };
+        let request = StopRequest { container: container.clone(), timeout, ..StopRequest::default() };
         code = report(container, client.stop(request).await).max(code);
     }
     Ok(code)

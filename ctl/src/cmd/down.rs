@@ -29,12 +29,13 @@ pub async fn run(session: &Session, all: bool) -> Result<()> {
     Ok(())
 }
 
-/// Docker's containers, as their users would stop them.
+/// Docker's containers, as their users would stop them, but for their restart policies: those count at the next `up`.
 async fn stop_containers(session: &Session) -> Result<()> {
     let running = session.peers.containers().list(ListRequest::default()).await?.into_inner().containers;
     let stops = running.into_iter().map(|container| {
         let mut client = session.peers.containers();
-        async move { client.stop(StopRequest { container: container.id, ..StopRequest::default() }).await }
+        let request = StopRequest { container: container.id, until_boot: true, ..StopRequest::default() };
+        async move { client.stop(request).await }
     });
     for result in futures::future::join_all(stops).await {
         result?;

@@ -86,6 +86,8 @@ pub struct Live {
     pub attachable: bool,
     /// It is being restarted by hand: its end neither removes it nor calls for the restart policy.
     pub kept: bool,
+    /// It is being stopped because Gantry goes down: the restart policy waits for the next boot.
+    pub halted: bool,
     /// It is being removed, or was.
     pub removing: bool,
     /// It is no more.

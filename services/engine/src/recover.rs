@@ -190,7 +190,9 @@ impl Engine {
         let policy = policy_of(&record.host).unwrap_or_default();
         let ran_before = state.started_at != 0;
         let waits = state.status() == Status::Restarting;
-        if !(waits || ran_before && policy.at_boot(state.exit_code, state.stopped_by_hand)) {
+        if !(waits
+            || ran_before && policy.at_boot(state.exit_code, state.restart_count, state.stopped_by_hand))
+        {
             return;
         }
         let (engine, container) = (self.clone(), Arc::clone(container));

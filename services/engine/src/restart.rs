@@ -71,12 +71,13 @@ impl Policy {
     }
 
     /// Whether to start a container, that has run before, when the machine or the service comes up.
-    pub fn at_boot(self, exit_code: i32, stopped_by_hand: bool) -> bool {
+    /// One that has failed too often already stays down.
+    pub fn at_boot(self, exit_code: i32, restarts: u32, stopped_by_hand: bool) -> bool {
         match self {
             Policy::No => false,
             Policy::Always => true,
             Policy::UnlessStopped => !stopped_by_hand,
-            Policy::OnFailure(_) => exit_code != 0 && !stopped_by_hand,
+            Policy::OnFailure(_) => self.after_exit(exit_code, restarts, stopped_by_hand),
         }
     }
 }
@@ -126,9 +127,10 @@ mod tests {
 
     #[test]
     fn only_always_overrules_the_hand_at_boot() {
-        assert!(Policy::Always.at_boot(0, true));
-        assert!(!Policy::UnlessStopped.at_boot(0, true));
-        assert!(Policy::UnlessStopped.at_boot(0, false));
+        assert!(Policy::Always.at_boot(0, 0, true));
+        assert!(!Policy::UnlessStopped.at_boot(0, 0, true));
+        assert!(Policy::UnlessStopped.at_boot(0, 0, false));
+        assert!(!Policy::OnFailure(2).at_boot(1, 2, false));
         assert!(!Policy::Always.after_exit(1, 0, true));
     }
 

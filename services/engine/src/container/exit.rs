@@ -66,7 +66,7 @@ impl Engine {
             let state = &mut live.state;
             ran = Duration::from_nanos(u64::try_from(finished_at - state.started_at).unwrap_or(0));
             let again = policy.after_exit(exit.code, state.restart_count, state.stopped_by_hand);
-            if again && !live.removing && !live.kept && !record.host.auto_remove {
+            if again && !live.removing && !live.kept && !live.halted && !record.host.auto_remove {
                 restart = Some(container.backoff.lock().next(ran));
                 state.restart_count += 1;
             }

@@ -95,14 +95,25 @@ impl Engine {
         let patience = request.timeout.or(container.record().config.stop_timeout).unwrap_or(PATIENCE);
         let run = {
             let _turn = container.operate().await;
-            if container.status() == pb::Status::Restarting {
-                self.cancel_restart(container).await?;
-                return Ok(true);
+            match (container.status() == pb::Status::Restarting, request.until_boot) {
+                // Recorded as it is, so that it goes on with that at boot.
+                (true, true) => {
+                    container.change(|live| live.run += 1);
+                    return Ok(true);
+                }
+                (true, false) => {
+                    self.cancel_restart(container).await?;
+                    return Ok(true);
+                }
+                (false, _) => {}
             }
             if !container.live().state.has_process() {
                 return Ok(false);
             }
-            self.mark_stopped(container).await?;
+            match request.until_boot {
+                true => container.change(|live| live.halted = true),
+                false => self.mark_stopped(container).await?,
+            }
             if container.status() == pb::Status::Paused {
                 self.thaw(container).await?;
             }

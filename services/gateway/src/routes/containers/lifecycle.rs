@@ -37,6 +37,7 @@ fn stop_request(call: &Call, id: &str) -> Result<engine::StopRequest, Error> {
         container: id.to_owned(),
         signal: call.query.text("signal").to_owned(),
         timeout: call.query.number("t")?,
+        until_boot: false,
     })
 }
 
