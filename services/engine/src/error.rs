@@ -169,6 +169,17 @@ impl Error {
         Error::Io { op, path: path.into(), source }
     }
 
+    /// Whether space is what was missing.
+    pub fn is_disk_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match self {
+            Error::Database { source, .. } => source.is_disk_full(),
+            Error::Io { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
+            Error::Kernel { source } => source.is_out_of_space(),
+            _ => false,
+        }
+    }
+
     /// What the other service's code was, if it was another service.
     pub fn peer_code(&self) -> Option<tonic::Code> {
         match self {
@@ -180,6 +191,9 @@ impl Error {
 
 impl Coded for Error {
     fn code(&self) -> Code {
+        if self.is_disk_full() {
+            return Code::ResourceExhausted;
+        }
         match self {
             Error::NoSuchContainer(_)
             | Error::NoSuchImage(_)

@@ -148,16 +148,21 @@ impl Engine {
         kept: Kept,
     ) -> Result<Arc<Exec>> {
         self.forget_old_execs(container).await;
-        let exec = Arc::new(Exec {
+        let mut exec = Exec {
             id: names::new_id(),
             container: container.id().to_owned(),
             spec,
             kept,
             state: watch::channel(ExecState::default()).0,
-        });
+        };
         if kept == Kept::Durable {
-            self.store.put_exec(&exec.record()).await?;
+            match self.store.put_exec(&exec.record()).await {
+                // A full disk is looked at, and cleaned, from inside.
+                Err(error) if error.is_disk_full() => exec.kept = Kept::InMemory,
+                written => written?,
+            }
         }
+        let exec = Arc::new(exec);
         container.execs.lock().insert(exec.id.clone(), Arc::clone(&exec));
         self.publish_exec(container, &exec, &format!("exec_create: {}", exec.spec.cmd.join(" ")), None);
         Ok(exec)

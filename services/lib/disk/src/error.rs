@@ -30,7 +30,7 @@ pub enum Error {
         source: rocksdb::Error,
     },
     /// Too little space is left to write safely: nothing was written.
-    #[error("database {}: disk full: {available} bytes are left, {reserve} are kept in reserve", path.display())]
+    #[error("database {}: no space left on device: {available} bytes are left, {reserve} are kept in reserve", path.display())]
     DiskFull {
         /// The database's directory.
         path: PathBuf,

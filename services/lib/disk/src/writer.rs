@@ -4,14 +4,14 @@
 //! sync, and a hundred concurrent ones for two.
 //!
 //! RocksDB does not recover from a full disk by itself: after one failed write it refuses all others until it is opened
-//! anew. So nothing is put when less than a reserve is left; deletes are let through, because they are what frees space.
-//! Should it happen all the same, the process ends once there is space again, for its supervisor to start it anew.
+//! anew. So nothing new is put when less than a reserve is left. Deletes are let through, because they are what frees
+//! space, and so are changes of records that are there: what is to be stopped or removed is marked so first. Should it happen all the same, the process ends once there is space again, for its supervisor to start it anew.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use rocksdb::{DBWithThreadMode, MultiThreaded, WriteBatch, WriteOptions};
+use rocksdb::{BoundColumnFamily, DBWithThreadMode, MultiThreaded, WriteBatch, WriteOptions};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{Error, Result};
@@ -37,6 +37,13 @@ impl Change {
     fn bytes(&self) -> usize {
         self.key.len() + self.value.as_ref().map_or(0, Vec::len)
     }
+
+    /// Whether it puts a record that is not there yet.
+    fn is_new_in(&self, db: &Db) -> bool {
+        let known =
+            || db.get_pinned_cf(&column(db, self.table), &self.key).is_ok_and(|record| record.is_some());
+        self.value.is_some() && !known()
+    }
 }
 
 struct Waiting {
@@ -45,10 +52,10 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Fails what would put records onto a full disk.
-    fn unless_put_into(self, full: Option<&Error>) -> Option<Waiting> {
+    /// Fails what would put new records onto a full disk.
+    fn unless_put_into(self, db: &Db, full: Option<&Error>) -> Option<Waiting> {
         match full {
-            Some(error) if self.changes.iter().any(|change| change.value.is_some()) => {
+            Some(error) if self.changes.iter().any(|change| change.is_new_in(db)) => {
                 let _ = self.done.send(Err(error.clone()));
                 None
             }
@@ -101,12 +108,12 @@ fn run(db: &Db, path: &Path, mut queue: mpsc::Receiver<Waiting>) {
     while let Some(first) = queue.blocking_recv() {
         let mut bytes: usize = first.changes.iter().map(Change::bytes).sum();
         let full = check_space(path).err();
-        let mut merged: Vec<Waiting> = first.unless_put_into(full.as_ref()).into_iter().collect();
+        let mut merged: Vec<Waiting> = first.unless_put_into(db, full.as_ref()).into_iter().collect();
         while bytes < MERGE_BYTES
             && let Ok(next) = queue.try_recv()
         {
             bytes += next.changes.iter().map(Change::bytes).sum::<usize>();
-            merged.extend(next.unless_put_into(full.as_ref()));
+            merged.extend(next.unless_put_into(db, full.as_ref()));
         }
         if merged.is_empty() {
             continue;
@@ -126,6 +133,10 @@ fn run(db: &Db, path: &Path, mut queue: mpsc::Receiver<Waiting>) {
     }
 }
 
+fn column<'d>(db: &'d Db, table: &'static str) -> Arc<BoundColumnFamily<'d>> {
+    db.cf_handle(table).expect("a table is only made for a column family that is open")
+}
+
 fn check_space(path: &Path) -> Result<()> {
     // A file system that does not tell is taken to have space.
     let available = rustix::fs::statvfs(path).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
@@ -138,8 +149,7 @@ fn check_space(path: &Path) -> Result<()> {
 fn write(db: &Db, path: &Path, merged: &[Waiting]) -> Result<()> {
     let mut batch = WriteBatch::default();
     for change in merged.iter().flat_map(|waiting| &waiting.changes) {
-        let table =
-            db.cf_handle(change.table).expect("a table is only made for a column family that is open");
+        let table = column(db, change.table);
         match &change.value {
             Some(value) => batch.put_cf(&table, &change.key, value),
             None => batch.delete_cf(&table, &change.key),
