@@ -61,6 +61,14 @@ impl Engine {
         Ok(())
     }
 
+    /// Unmakes, as soon as its peers are there, a container whose making failed because one was away.
+    pub(crate) fn unmake_later(&self, container: &Arc<Container>) {
+        container.change(|live| live.removing = true);
+        let (engine, container) = (self.clone(), Arc::clone(container));
+        let taken = tokio::sync::oneshot::channel().0;
+        self.spawn("unmake a container", async move { engine.reconcile(&container, taken).await });
+    }
+
     async fn reconcile(&self, container: &Arc<Container>, taken: tokio::sync::oneshot::Sender<()>) {
         let mut taken = Some(taken);
         loop {

@@ -55,12 +55,16 @@ impl Error {
         Self::not_found("page not found")
     }
 
-    /// A peer's answer; `service` is named when it is away.
+    /// A peer's answer; `service` is named when it is away. What it says of others that are away is its own word.
     pub fn from_peer(service: &str, status: &tonic::Status) -> Self {
-        let code = from_code(status.code());
-        if code == StatusCode::SERVICE_UNAVAILABLE && !status.message().contains(service) {
-            return Self::new(code, format!("service {service} is unavailable: {}", status.message()));
+        // A connection that was not made, or broke: nobody has answered.
+        let unheard = std::error::Error::source(status).is_some();
+        if unheard
+            && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
+        {
+            return Self::unavailable(format!("service {service} is unavailable: {}", status.message()));
         }
+        let code = from_code(status.code());
         let message = match status.message() {
             "" => format!("{service} answered {:?}", status.code()),
             message => message.to_owned(),
@@ -135,9 +139,13 @@ mod tests {
 
     #[test]
     fn an_absent_peer_is_named() {
-        let error = Error::from_peer("engine", &tonic::Status::unavailable("connection refused"));
+        let mut absent = tonic::Status::unavailable("connection refused");
+        absent.set_source(std::sync::Arc::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)));
+        let error = Error::from_peer("engine", &absent);
         assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(error.to_string(), "service engine is unavailable: connection refused");
+        let error = Error::from_peer("images", &tonic::Status::unavailable("the registry answered 500"));
+        assert_eq!(error.to_string(), "the registry answered 500");
         let error = Error::from_peer("engine", &tonic::Status::not_found("No such container: x"));
         assert_eq!(error.to_string(), "No such container: x");
     }

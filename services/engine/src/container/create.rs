@@ -106,7 +106,8 @@ impl Engine {
         };
         if let Err(error) = made {
             if let Err(undo) = self.unmake(&container, super::remove::Volumes::Anonymous).await {
-                tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&undo), "half-made container stays for recovery");
+                tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&undo), "half-made container is unmade later");
+                self.unmake_later(&container);
             }
             return Err(error);
         }

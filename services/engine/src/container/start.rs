@@ -87,7 +87,14 @@ impl Engine {
         }
         let sandbox = sandbox.map(Arc::new);
 
-        self.peers.create_task(&record.id, rootfs, &self.stdio(&record)?).await?;
+        match self.peers.create_task(&record.id, rootfs.clone(), &self.stdio(&record)?).await {
+            // Left by a start that was cut short: nobody was told that it runs.
+            Err(error) if error.peer_code() == Some(tonic::Code::AlreadyExists) => {
+                self.end_task(&record.id).await?;
+                self.peers.create_task(&record.id, rootfs, &self.stdio(&record)?).await?;
+            }
+            made => drop(made?),
+        }
         container.change(|live| {
             live.attachable = true;
             live.run += 1;
@@ -108,6 +115,7 @@ impl Engine {
                 state.restart_count = 0;
             }
             state.stopped_by_hand = false;
+            live.halted = false;
             live.sandbox = sandbox.clone();
             live.health = super::health::check_of(&record).map(|_| crate::health::Health::default());
         });

@@ -13,7 +13,8 @@ use super::{
 use crate::error::{Error, Result};
 
 impl Peers {
-    /// Makes a container's process up to the point where it can be started.
+    /// Makes a container's process up to the point where it can be started. One that is there is the peer's
+    /// `ALREADY_EXISTS`.
     pub async fn create_task(&self, id: &str, rootfs: Vec<Mount>, stdio: &Stdio) -> Result<u32> {
         let request = tasks::CreateTaskRequest {
             container_id: id.to_owned(),
@@ -25,7 +26,10 @@ impl Peers {
             ..Default::default()
         };
         let answer = call(DEADLINE, self.peers.tasks().create(self.request(request))).await;
-        answer.map(|answer| answer.pid).map_err(start_failure)
+        answer.map(|answer| answer.pid).map_err(|status| match status.code() {
+            tonic::Code::AlreadyExists => Error::peer("start container", status),
+            _ => start_failure(status),
+        })
     }
 
     /// Starts the process of a container (`exec` empty) or a further one.
