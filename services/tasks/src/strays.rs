@@ -88,10 +88,20 @@ fn kill(pid: u32) {
     }
 }
 
+impl Shim {
+    /// Kills it, and takes away the socket that it cannot take away itself any more.
+    fn kill(&self) {
+        kill(self.pid);
+        if let Some(socket) = &self.socket {
+            let _ = fs::remove_file(socket);
+        }
+    }
+}
+
 /// Kills our shims that work in this very directory.
 pub async fn kill_shims_in(folder: &Path) {
     for shim in shims_under(folder.to_owned()).await {
-        kill(shim.pid);
+        shim.kill();
     }
 }
 
@@ -115,7 +125,7 @@ async fn stray_shims(tasks: &Tasks) -> Vec<Shim> {
 pub async fn repair_processes(tasks: &Tasks) {
     for shim in stray_shims(tasks).await {
         tracing::warn!(pid = shim.pid, bundle = %shim.folder.display(), "killed a shim without a task");
-        kill(shim.pid);
+        shim.kill();
     }
 }
 
@@ -138,7 +148,7 @@ pub async fn check(tasks: &Tasks, repair: bool) -> Result<Vec<Stray>, Error> {
     for shim in stray_shims(tasks).await {
         let Some(_lock) = lock_of(tasks, &shim) else { continue };
         if repair {
-            kill(shim.pid);
+            shim.kill();
         }
         strays.push(Stray {
             kind: "process".into(),
