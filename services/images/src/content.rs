@@ -130,6 +130,12 @@ impl Content {
         }
     }
 
+    /// Whether bytes are on their way under a ref.
+    pub async fn has_ingest(&self, owner: &Owner, reference: &str) -> bool {
+        let request = pb::StatusRequest { r#ref: reference.to_owned() };
+        self.peers.content().status(context::with_namespace(request, &owner.namespace)).await.is_ok()
+    }
+
     /// Tells a ref that another writer holds from a content service that is away.
     pub async fn is_locked(&self, owner: &Owner, reference: &str) -> bool {
         let request = pb::StatusRequest { r#ref: reference.to_owned() };

@@ -151,7 +151,11 @@ impl Puller {
             return Err(Error::OtherPlatform { reference: reference.familiar(), wanted: wanted.clone() });
         }
         plan.store(sources).await?;
-        self.bring_layers(sources, &plan, snapshotter, progress).await?;
+        let brought = self.bring_layers(sources, &plan, snapshotter, progress).await;
+        if brought.as_ref().is_err_and(|error| !is_interruption(error)) {
+            transfer::discard(sources, &plan.document.layers).await;
+        }
+        brought?;
         unpack::keep(&self.content, sources.owner, snapshotter, &plan.document, &plan.config).await?;
         self.names.point(namespace, Record::new(record_name(reference), plan.target.clone())).await?;
         self.catalog.forget(namespace, &plan.target.digest);

@@ -12,6 +12,7 @@ use gantry_api::ingest::{Followed, Follower, Writer};
 use gantry_types::{Descriptor, DiffId, Digest};
 use std::os::unix::fs::FileExt;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tonic::Code;
 
 use super::plan::{Sources, origin_label};
@@ -40,10 +41,12 @@ enum Opened {
 
 /// Bytes are written, and told of, in portions of this size.
 const PORTION: usize = 1 << 20;
-/// Smaller portions are written when nothing comes for that long.
+/// Smaller portions are written after that long: what is only in memory is lost with the process.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a follower hears nothing before it looks whether the writer is gone.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Between looks at an ingest whose writer may be gone.
+const BETWEEN: Duration = Duration::from_millis(20);
 
 impl Transfer {
     /// Opens the ingest of a layer, unless it is there or on its way.
@@ -170,6 +173,31 @@ async fn give_up(writer: Writer, digest: &Digest, status: tonic::Status) -> Erro
     Error::WrongLayer { digest: digest.clone(), cause: status.message().to_owned() }
 }
 
+/// Throws away what has arrived of layers that are of no use, but for those that another pull is at.
+///
+/// The pull's own writers are gone; that content has noticed it is waited for. Failures are left to the ingests' expiry.
+pub async fn discard(sources: Sources<'_>, layers: &[Descriptor]) {
+    let discards = layers.iter().map(|layer| async {
+        let deadline = Instant::now() + PATIENCE;
+        while sources.content.has_ingest(sources.owner, &layer_ref(&layer.digest)).await {
+            match open(sources, layer).await {
+                Ok(Opened::Mine(writer)) => {
+                    return writer.abort().await.map_err(Error::peer("content", "abort"));
+                }
+                Ok(Opened::Others) if Instant::now() < deadline => tokio::time::sleep(BETWEEN).await,
+                Ok(Opened::Others | Opened::Present) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    });
+    for result in futures::future::join_all(discards).await {
+        if let Err(error) = result {
+            tracing::warn!(%error, "what arrived of a layer stays until it expires");
+        }
+    }
+}
+
 async fn copy(
     sources: Sources<'_>,
     writer: &mut Writer,
@@ -180,6 +208,7 @@ async fn copy(
     let mut body = sources.repository.blob(digest, size, writer.offset());
     let mut portion = Vec::new();
     let mut length = 0;
+    let mut due = Instant::now() + PAUSE;
     loop {
         let piece = {
             let mut waited = |pause| progress.retrying(digest, pause);
@@ -188,7 +217,7 @@ async fn copy(
                 tokio::select! {
                     piece = &mut next => break piece,
                     // A registry that pauses does not keep from the disk what it sent before.
-                    () = tokio::time::sleep(PAUSE), if length > 0 => {
+                    () = tokio::time::sleep_until(due), if length > 0 => {
                         write(writer, digest, std::mem::take(&mut portion)).await?;
                         length = 0;
                     }
@@ -198,10 +227,13 @@ async fn copy(
         // What arrived before a failure is kept: the next pull goes on from there.
         let ended = !matches!(piece, Ok(Some(_)));
         if let Ok(Some(bytes)) = &piece {
+            if length == 0 {
+                due = Instant::now() + PAUSE;
+            }
             length += bytes.len();
             portion.push(bytes.clone());
         }
-        if length >= PORTION || (ended && length > 0) {
+        if length >= PORTION || (length > 0 && (ended || Instant::now() >= due)) {
             write(writer, digest, std::mem::take(&mut portion)).await?;
             length = 0;
             progress.count(digest, State::Downloading, writer.offset(), size);
