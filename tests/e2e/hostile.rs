@@ -1,73 +1,8 @@
-//! Bad input: a clear error each, nothing left behind, nothing outside touched.
-
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
-use std::time::Duration;
+//! Layers that mean harm: nothing outside of their root is touched, nothing of them stays.
 
 use gantry_tests::image::{self, Compression, Format, Image};
 use gantry_tests::{Node, Registry, Security};
 use tar::EntryType;
-
-/// A status line and a body, for a raw request.
-fn request(node: &Node, text: &str) -> (String, String) {
-    let mut stream = UnixStream::connect(node.socket("docker.sock")).expect("connected");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
-    stream.write_all(text.as_bytes()).expect("written");
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    (head.lines().next().unwrap_or_default().to_owned(), body.to_owned())
-}
-
-fn post(path: &str, body: &str) -> String {
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
-#[test]
-fn http_requests_that_make_no_sense() {
-    let node = Node::empty();
-    let create = "/v1.51/containers/create";
-    for (text, status) in [
-        (post(create, "{\"Image\": 5}"), "400"),
-        (post(create, "{\"Image\": \"x\"} trailing"), "400"),
-        (post(create, "not json"), "400"),
-        (post("/v9.99/containers/create", "{}"), "400"),
-        (post("/v1.1/containers/create", "{}"), "400"),
-        (post("/v1.51/no/such/path", "{}"), "404"),
-        (post("/v1.51/containers/x/resize?h=a&w=b", ""), "400"),
-        (post("/v1.51/build", ""), "501"),
-    ] {
-        let (line, body) = request(&node, &text);
-        assert!(line.contains(status), "{text}: {line} {body}");
-        let value: serde_json::Value =
-            serde_json::from_str(&body).unwrap_or_else(|_| panic!("{text}: {body}"));
-        assert!(value["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}");
-    }
-}
-
-#[test]
-fn a_body_that_is_too_long_is_cut_off() {
-    let node = Node::empty();
-    let mut stream = UnixStream::connect(node.socket("docker.sock")).expect("connected");
-    let head = "POST /v1.51/containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
-                Transfer-Encoding: chunked\r\n\r\n";
-    stream.write_all(head.as_bytes()).expect("written");
-    let chunk = format!("{:x}\r\n{}\r\n", 65536, "[".repeat(65536));
-    let mut refused = false;
-    for _ in 0..4096 {
-        if stream.write_all(chunk.as_bytes()).is_err() {
-            refused = true;
-            break;
-        }
-    }
-    assert!(refused, "256 MB of JSON were read");
-    assert_eq!(node.docker(&["ps", "-q"]).ok(), "");
-}
 
 /// An image whose second layer has one bad entry.
 fn with_entry(name: &str, kind: EntryType, link: Option<&str>) -> Image {

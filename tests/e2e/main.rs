@@ -1,12 +1,16 @@
 //! A whole Gantry, driven by the docker CLI, docker-py and ctr.
 
 mod attach;
+mod bad_requests;
 mod confinement;
 mod containerd;
 mod files;
+mod full_disk;
 mod hostile;
 mod images;
 mod lifecycle;
+mod long_line;
+mod lying;
 mod network;
 mod options;
 mod output;

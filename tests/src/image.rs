@@ -27,6 +27,20 @@ pub fn busybox_tar() -> Vec<u8> {
     tar.into_inner().expect("a Vec grows")
 }
 
+/// Bytes that do not compress, always the same.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| next()).collect();
+    bytes.truncate(length);
+    bytes
+}
+
 /// A layer's tar from names and contents; a name with a trailing slash is a directory.
 pub fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
@@ -83,6 +97,40 @@ pub enum Format {
     Docker,
 }
 
+/// A layer as it is sent.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// The digest of its tar.
+    pub diff_id: String,
+    /// Its tar, compressed.
+    pub blob: Vec<u8>,
+}
+
+impl Layer {
+    /// A file of zeros, far longer than its gzip.
+    pub fn bomb(name: &str, length: u64) -> Self {
+        let mut header = tar::Header::new_gnu();
+        header.set_path(name).expect("a short name");
+        header.set_mode(0o644);
+        header.set_size(length);
+        header.set_cksum();
+        let mut hasher = Sha256::new();
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut write = |bytes: &[u8]| {
+            hasher.update(bytes);
+            encoder.write_all(bytes).expect("a Vec grows");
+        };
+        write(header.as_bytes());
+        let zeros = vec![0; 1 << 20];
+        for _ in 0..length >> 20 {
+            write(&zeros);
+        }
+        write(&[0; 1024]);
+        let blob = encoder.finish().expect("a Vec grows");
+        Self { diff_id: format!("sha256:{}", hex::encode(hasher.finalize())), blob }
+    }
+}
+
 /// An image as blobs: to be put into a registry, or made wrong first.
 #[derive(Debug, Clone)]
 pub struct Image {
@@ -97,6 +145,15 @@ pub struct Image {
 impl Image {
     /// An image with these layers (tars), that runs `command`.
     pub fn new(layers: &[Vec<u8>], compression: Compression, format: Format, command: &[&str]) -> Self {
+        let layers: Vec<_> = layers
+            .iter()
+            .map(|tar| Layer { diff_id: digest(tar), blob: compress(tar, compression) })
+            .collect();
+        Self::of(layers, compression, format, command)
+    }
+
+    /// An image with layers that are compressed already.
+    pub fn of(layers: Vec<Layer>, compression: Compression, format: Format, command: &[&str]) -> Self {
         let mut blobs = BTreeMap::new();
         let mut add = |bytes: Vec<u8>| {
             let digest = digest(&bytes);
@@ -104,7 +161,7 @@ impl Image {
             blobs.insert(digest.clone(), bytes);
             (digest, size)
         };
-        let diff_ids: Vec<_> = layers.iter().map(|tar| digest(tar)).collect();
+        let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
         let config = json!({
             "architecture": "amd64", "os": "linux", "created": "2026-01-01T00:00:00Z",
             "config": { "Cmd": command, "Env": ["PATH=/bin:/usr/bin"] },
@@ -129,7 +186,7 @@ impl Image {
                 },
             ),
         };
-        let layers: Vec<_> = layers.iter().map(|tar| add(compress(tar, compression))).collect();
+        let layers: Vec<_> = layers.into_iter().map(|layer| add(layer.blob)).collect();
         let manifest = json!({
             "schemaVersion": 2, "mediaType": manifest_type,
             "config": { "mediaType": config_type, "digest": config_digest, "size": config_size },

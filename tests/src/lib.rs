@@ -3,6 +3,8 @@
 //!
 //! - [`Node`]: one Gantry; when it is dropped it is taken down, and the test fails if anything is left;
 //! - [`Registry`]: Debian's `docker-registry` in the node's network;
+//! - [`Liar`]: a registry there that misbehaves as it is told to;
+//! - [`SmallDisk`]: a file system of its own for a node's root, which can be filled;
 //! - [`image`]: root file systems and images, made on the spot from the machine's own busybox.
 //!
 //! `GANTRY_BIN` names the folder with `gantry`, `gantryd` and the shim;
@@ -11,13 +13,17 @@
 
 pub mod image;
 mod leaks;
+mod liar;
 mod node;
 mod outcome;
 mod registry;
+mod small_disk;
 
-pub use node::Node;
+pub use liar::{Answer, Asked, Liar};
+pub use node::{Node, Setup, kill};
 pub use outcome::Outcome;
 pub use registry::{Registry, Security};
+pub use small_disk::SmallDisk;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

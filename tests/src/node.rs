@@ -13,9 +13,21 @@ use crate::{Outcome, eventually, image, leaks, target};
 /// The name of the image that every node has.
 pub const BUSYBOX: &str = "busybox";
 
+/// How a node differs from others.
+#[derive(Debug, Default)]
+pub struct Setup<'a> {
+    /// The folder in which its root is made; the machine's shared memory, where sockets and bundles are in any case,
+    /// if none is named.
+    pub folder: Option<&'a Path>,
+    /// Services, and the text of their settings.
+    pub settings: &'a [(&'a str, &'a str)],
+}
+
 /// A running Gantry.
 pub struct Node {
     root: TempDir,
+    /// What a machine has in /run, when the root is on a disk.
+    _run: Option<TempDir>,
     netns: String,
     supervisor: Option<Child>,
     docker: PathBuf,
@@ -25,18 +37,39 @@ impl Node {
     /// Starts all services; the image `busybox` is there.
     pub fn start() -> Self {
         let node = Self::empty();
-        node.docker_with(&["import", "-c", "CMD [\"/bin/sh\"]", "-", BUSYBOX], &image::busybox_tar()).ok();
+        node.import_busybox();
         node
+    }
+
+    /// Makes the image `busybox`.
+    pub fn import_busybox(&self) {
+        self.docker_with(&["import", "-c", "CMD [\"/bin/sh\"]", "-", BUSYBOX], &image::busybox_tar()).ok();
     }
 
     /// Starts all services, without any image.
     pub fn empty() -> Self {
+        Self::with(&Setup::default())
+    }
+
+    /// Starts all services as told, without any image.
+    pub fn with(setup: &Setup<'_>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let netns = format!("gt-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         ip(&["netns", "add", &netns]);
         ip(&["-n", &netns, "link", "set", "lo", "up"]);
-        let root = TempDir::with_prefix_in("gantry-", "/dev/shm").expect("a temporary root");
-        let mut node = Self { root, netns, supervisor: None, docker: target().join("clients/docker") };
+        let folder = setup.folder.unwrap_or(Path::new("/dev/shm"));
+        let root = TempDir::with_prefix_in("gantry-", folder).expect("a temporary root");
+        let run = setup.folder.map(|_| TempDir::with_prefix_in("gantry-run-", "/dev/shm").expect("a folder"));
+        if let Some(run) = &run {
+            std::os::unix::fs::symlink(run.path(), root.path().join("run")).expect("a link");
+        }
+        let config = root.path().join("config");
+        std::fs::create_dir(&config).expect("a folder");
+        for (service, text) in setup.settings {
+            std::fs::write(config.join(format!("{service}.toml")), text).expect("a file");
+        }
+        let mut node =
+            Self { root, _run: run, netns, supervisor: None, docker: target().join("clients/docker") };
         node.up();
         node
     }
@@ -52,13 +85,22 @@ impl Node {
         // By ip-netns(8), whose mount namespace without cgroups Gantry has to leave.
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.netns]).arg(binary("gantry"));
-        command.arg("up").arg("--root").arg(self.root()).stdout(Stdio::piped());
+        command.arg("up").arg("--root").arg(self.root()).arg("--config").arg(self.root().join("config"));
+        command.stdout(Stdio::piped());
         let mut child = command.spawn().expect("gantry starts");
         let mut output = std::io::BufReader::new(child.stdout.take().expect("piped"));
         let mut line = String::new();
         std::io::BufRead::read_line(&mut output, &mut line).expect("readable");
         assert_eq!(line.trim(), "ready", "gantry up: {}", self.logs());
         self.supervisor = Some(child);
+    }
+
+    /// Takes the supervisor and the services down by `gantry down`.
+    pub fn down(&mut self, flags: &[&str]) {
+        self.gantry(&[&["down"], flags].concat()).ok();
+        if let Some(mut supervisor) = self.supervisor.take() {
+            supervisor.wait().expect("it ends");
+        }
     }
 
     /// The root of state and sockets.
@@ -137,6 +179,19 @@ impl Node {
             .as_u64()
             .and_then(|pid| u32::try_from(pid).ok())
             .unwrap_or_else(|| panic!("{service} is away"))
+    }
+
+    /// The pid of a running container's first process.
+    pub fn container_pid(&self, container: &str) -> u32 {
+        self.docker(&["inspect", "-f", "{{.State.Pid}}", container]).ok().parse().expect("a pid")
+    }
+
+    /// The pid of a running container's shim.
+    pub fn shim(&self, container: &str) -> u32 {
+        let pid = self.container_pid(container);
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("it has a parent");
+        parent.trim().parse().expect("a pid")
     }
 
     /// Sends SIGKILL to a service, and returns when its successor serves.
@@ -236,7 +291,8 @@ fn binary(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-fn kill(pid: u32) {
+/// Sends SIGKILL to a process that runs.
+pub fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
 }

@@ -1,6 +1,11 @@
 //! What a client's run came to.
 
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+/// No client has a reason to take longer.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A finished command: what it printed, and its exit code.
 #[derive(Debug, Clone)]
@@ -16,7 +21,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Runs a command to its end, with `input` on its standard input.
+    /// Runs a command to its end, with `input` on its standard input. One that hangs is killed and fails the test.
     pub fn of(mut command: Command, input: &[u8]) -> Self {
         let line = format!("{command:?}");
         let mut child = command
@@ -31,7 +36,18 @@ impl Outcome {
             // A client may end without reading all of it.
             let _ = std::io::Write::write_all(&mut stdin, &input);
         });
+        let (ended, running) = mpsc::channel::<()>();
+        let pid = child.id();
+        let watchdog = std::thread::spawn(move || {
+            let hangs = running.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+            if hangs {
+                crate::node::kill(pid);
+            }
+            hangs
+        });
         let output: Output = child.wait_with_output().unwrap_or_else(|error| panic!("await {line}: {error}"));
+        drop(ended);
+        assert!(!watchdog.join().expect("the watchdog does not panic"), "{line}: no end after {PATIENCE:?}");
         feeder.join().expect("the feeder does not panic");
         Self {
             command: line,

@@ -1,0 +1,126 @@
+//! Pulls that are cut short: they can be repeated, and do not fetch twice what they had.
+
+use std::time::Duration;
+
+use gantry_tests::image::{self, Compression, Format, Image};
+use gantry_tests::{Answer, Asked, Liar, Node, eventually};
+
+use crate::SERVICES;
+
+const LAYER: usize = 4_000_000;
+/// What may be on its way when a process dies: what images has not yet written, and what the sockets hold.
+const ON_THE_WAY: u64 = 512 << 10;
+
+fn image(layers: u8) -> Image {
+    let noise = image::noise(LAYER);
+    let mut tars = vec![image::busybox_tar()];
+    // The same noise from other places on: layers of their own.
+    tars.extend((1..=layers).map(|n| image::tar_of(&[(&format!("noise{n}"), &noise[usize::from(n)..])])));
+    Image::new(&tars, Compression::Gzip, Format::Oci, &["sh", "-c", "cat /noise* | wc -c"])
+}
+
+fn length(layers: u8) -> String {
+    (1..=usize::from(layers)).map(|n| LAYER - n).sum::<usize>().to_string()
+}
+
+/// Blobs come at so many bytes a second each.
+fn slowly(pace: u64) -> impl FnMut(&Asked, Answer) -> Answer + Send + 'static {
+    move |asked, honest| if asked.is_manifest() { honest } else { honest.pace(pace) }
+}
+
+fn pull(node: &Node, name: &str) -> std::process::Child {
+    node.docker_command(&["pull", name])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("docker starts")
+}
+
+fn served(liar: &Liar, image: &Image) -> u64 {
+    image.layers.iter().map(|layer| liar.served(layer)).sum()
+}
+
+/// Waits until so many bytes of layers were sent.
+fn reach(liar: &Liar, image: &Image, bytes: u64) {
+    eventually("bytes arrive", Duration::from_secs(20), || {
+        let now = served(liar, image);
+        if now >= bytes { Ok(()) } else { Err(format!("{now} of {bytes}")) }
+    });
+}
+
+#[test]
+fn what_has_arrived_is_not_fetched_again() {
+    let mut node = Node::empty();
+    let image = image(3);
+    let liar = Liar::honest(&node, &image);
+    let name = liar.name("1");
+    let whole: u64 = image.layers.iter().map(|layer| image.blobs[layer].len() as u64).sum();
+    liar.behave(slowly(3 << 20));
+    let mut kills = 0;
+    for part in [whole / 8, whole / 3, whole * 2 / 3] {
+        let mut client = pull(&node, &name);
+        reach(&liar, &image, part);
+        node.kill_everything();
+        kills += 1;
+        client.wait().expect("it ends");
+        node.up();
+    }
+    node.docker(&["pull", &name]).ok();
+    assert_eq!(node.docker(&["run", "--rm", &name]).ok(), length(3));
+    for layer in &image.layers {
+        let (size, served) = (image.blobs[layer].len() as u64, liar.served(layer));
+        assert!(served <= size + kills * ON_THE_WAY, "{served} bytes were sent of {size}");
+    }
+    // Nothing of what is complete is asked for again.
+    let asked = liar.asked().len();
+    node.docker(&["rmi", &name]).ok();
+    node.gantry(&["fsck"]).ok();
+    node.docker(&["pull", &name]).ok();
+    assert!(liar.asked().len() > asked, "the image was removed");
+    node.docker(&["rmi", &name]).ok();
+}
+
+#[test]
+fn everything_dies_while_layers_arrive_and_are_unpacked() {
+    let mut node = Node::empty();
+    let image = image(2);
+    let liar = Liar::honest(&node, &image);
+    let name = liar.name("1");
+    for delay in [20, 50, 100, 200, 400] {
+        let mut client = pull(&node, &name);
+        std::thread::sleep(Duration::from_millis(delay));
+        node.kill_everything();
+        client.wait().expect("it ends");
+        node.up();
+        node.gantry(&["fsck"]).ok();
+    }
+    node.docker(&["pull", &name]).ok();
+    assert_eq!(node.docker(&["run", "--rm", &name]).ok(), length(2));
+    node.docker(&["rmi", &name]).ok();
+}
+
+#[test]
+fn each_service_dies_while_layers_arrive_and_are_unpacked() {
+    let node = Node::empty();
+    let image = image(2);
+    let liar = Liar::honest(&node, &image);
+    let name = liar.name("1");
+    let whole: u64 = image.layers.iter().map(|layer| image.blobs[layer].len() as u64).sum();
+    liar.behave(slowly(10 << 20));
+    for part in [0, whole / 2, whole - 1000] {
+        for service in SERVICES {
+            let before = served(&liar, &image);
+            let mut client = pull(&node, &name);
+            reach(&liar, &image, before + part);
+            node.kill_service(service);
+            client.wait().expect("it ends");
+            // It may have gone on behind the client's back, or not.
+            node.docker(&["pull", &name]).ok();
+            assert_eq!(node.docker(&["run", "--rm", &name]).ok(), length(2), "{service}");
+            node.docker(&["rmi", &name]).ok();
+            assert_eq!(node.docker(&["images", "-aq"]).ok(), "", "{service}");
+            let fsck = node.gantry(&["fsck"]);
+            assert_eq!(fsck.code, 0, "{service} after {part} bytes: {fsck:#?}");
+        }
+    }
+}
