@@ -56,6 +56,8 @@ pub struct Progress {
 struct Layer {
     state: State,
     told: Instant,
+    /// Its end was told, maybe before its download's.
+    unpacked: bool,
 }
 
 impl Progress {
@@ -72,10 +74,11 @@ impl Progress {
 
     /// Moves a layer to another state.
     pub async fn enter(&self, digest: &Digest, state: State, current: u64, total: u64) -> Result<(), Error> {
-        if !self.admit(digest, state) {
-            return Ok(());
+        for state in self.admit(digest, state) {
+            let retry = Duration::ZERO;
+            self.tell(Event::Layer { digest: digest.clone(), state, current, total, retry }).await?;
         }
-        self.tell(Event::Layer { digest: digest.clone(), state, current, total, retry: Duration::ZERO }).await
+        Ok(())
     }
 
     /// Says that a layer is left alone for a while.
@@ -110,14 +113,14 @@ impl Progress {
         });
     }
 
-    /// Whether a layer may enter a state: no state is entered twice, none after the end, and no extraction
-    /// before the download is done.
-    fn admit(&self, digest: &Digest, state: State) -> bool {
+    /// The states that a layer enters now: none twice, none after the end, and no extraction before the download is
+    /// done. An end that was told before that follows the download.
+    fn admit(&self, digest: &Digest, state: State) -> Vec<State> {
         let mut layers = self.layers.lock().expect("no holder of this lock panics");
         let told = Instant::now().checked_sub(INTERVAL).unwrap_or_else(Instant::now);
         let Some(layer) = layers.get_mut(digest) else {
-            layers.insert(digest.clone(), Layer { state, told });
-            return true;
+            layers.insert(digest.clone(), Layer { state, told, unpacked: false });
+            return vec![state];
         };
         let allowed = match (layer.state, state) {
             (State::Complete | State::Exists, _) => false,
@@ -126,10 +129,15 @@ impl Progress {
             (State::Downloaded | State::Extracting, _) | (_, State::Extracting | State::Complete) => false,
             (from, to) => from != to,
         };
-        if allowed {
-            *layer = Layer { state, told };
+        layer.unpacked |= state == State::Complete;
+        let mut entered = if allowed { vec![state] } else { Vec::new() };
+        if entered == [State::Downloaded] && layer.unpacked {
+            entered.push(State::Complete);
         }
-        allowed
+        if let Some(last) = entered.last() {
+            (layer.state, layer.told) = (*last, told);
+        }
+        entered
     }
 }
 
@@ -145,7 +153,6 @@ mod tests {
             State::Pulling,
             State::Downloading,
             State::Extracting,
-            State::Complete,
             State::Downloading,
             State::Downloaded,
             State::Extracting,
@@ -164,6 +171,21 @@ mod tests {
             told,
             [State::Pulling, State::Downloading, State::Downloaded, State::Extracting, State::Complete]
         );
+    }
+
+    #[tokio::test]
+    async fn an_end_that_comes_early_follows_the_download() {
+        let (progress, mut events) = Progress::channel();
+        let digest = Digest::sha256(b"x");
+        for state in [State::Downloading, State::Extracting, State::Complete, State::Downloaded] {
+            progress.enter(&digest, state, 0, 0).await.expect("listening");
+        }
+        drop(progress);
+        let mut told = Vec::new();
+        while let Some(Event::Layer { state, .. }) = events.recv().await {
+            told.push(state);
+        }
+        assert_eq!(told, [State::Downloading, State::Downloaded, State::Complete]);
     }
 
     #[tokio::test]
