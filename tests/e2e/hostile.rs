@@ -71,3 +71,32 @@ fn layers_that_are_not_what_was_named_are_refused() {
     }
     assert_eq!(node.docker(&["images", "-q"]).ok(), "");
 }
+
+#[test]
+fn a_device_node_in_a_layer_opens_nothing() {
+    let node = Node::empty();
+    let registry = Registry::start(&node, Security::Open);
+    // The kernel's memory, the machine's first disk, and its first loop device.
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, kind, major, minor) in
+        [("mem", EntryType::Char, 1, 1), ("disk", EntryType::Block, 254, 0), ("loop", EntryType::Block, 7, 0)]
+    {
+        let mut header = tar::Header::new_ustar();
+        header.set_path(name).expect("a short name");
+        header.set_entry_type(kind);
+        header.set_mode(0o666);
+        header.set_size(0);
+        header.set_device_major(major).expect("a number");
+        header.set_device_minor(minor).expect("a number");
+        header.set_cksum();
+        tar.append(&header, &b""[..]).expect("a Vec grows");
+    }
+    let devices = tar.into_inner().expect("a Vec grows");
+    let script = "for file in /mem /disk /loop; do head -c 1 $file >/dev/null 2>&1 && echo opened $file; done; [ -c /mem ] && [ -b /disk ] && echo made";
+    let image =
+        Image::new(&[image::busybox_tar(), devices], Compression::Gzip, Format::Oci, &["sh", "-c", script]);
+    registry.put("t/bad", "devices", &image);
+    let name = format!("{}/t/bad:devices", Registry::ADDRESS);
+    node.docker(&["pull", &name]).ok();
+    assert_eq!(node.docker(&["run", "--rm", &name]).ok(), "made");
+}
