@@ -4,6 +4,7 @@ mod attach;
 mod bad_requests;
 mod confinement;
 mod containerd;
+mod doors;
 mod files;
 mod full_disk;
 mod hostile;

@@ -1,7 +1,6 @@
 //! The wiring: listeners, connections, and the way of a request through versions and routes.
 
 use std::convert::Infallible;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,13 +15,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, field};
 
 use crate::call::Call;
 use crate::connection::{Busy, Connection, Phase, Socket};
+use crate::listen::{Accepted, Listener};
 use crate::peers::Peers;
 use crate::query::Query;
 use crate::reply::{self, Body, BodyError, Reply};
@@ -33,28 +32,6 @@ use crate::version::ApiVersion;
 const HEAD_PATIENCE: Duration = Duration::from_secs(300);
 /// What is answered as the server's name.
 pub const SERVER: &str = concat!("Gantry/", env!("CARGO_PKG_VERSION"), " (linux)");
-
-/// Where clients connect.
-#[derive(Debug)]
-pub enum Listener {
-    /// A unix socket.
-    Unix(UnixListener),
-    /// A loopback address.
-    Tcp(TcpListener),
-}
-
-impl Listener {
-    async fn accept(&self) -> io::Result<Socket> {
-        match self {
-            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Socket::Unix(stream)),
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok(Socket::Tcp(stream))
-            }
-        }
-    }
-}
 
 /// What all requests share.
 #[derive(Debug)]
@@ -82,9 +59,9 @@ impl App {
                 socket = listener.accept() => socket,
             };
             match socket {
-                Ok(socket) => {
+                Ok(accepted) => {
                     let app = Arc::clone(&self);
-                    self.spawn(async move { app.connection(socket).await });
+                    self.spawn(async move { app.accepted(accepted).await });
                 }
                 Err(error) => {
                     // Out of descriptors: others must end first.
@@ -105,6 +82,18 @@ impl App {
             }
         };
         self.tasks.spawn(work.in_current_span());
+    }
+
+    async fn accepted(self: Arc<Self>, accepted: Accepted) {
+        match accepted {
+            Accepted::Plain(socket) => self.connection(socket).await,
+            Accepted::Tls(stream, tls) => match tls.accept(stream).await {
+                Ok((inside, carried)) => {
+                    tokio::join!(carried, self.connection(Socket::Unix(inside)));
+                }
+                Err(error) => tracing::debug!(%error, "TLS client was refused"),
+            },
+        }
     }
 
     async fn connection(self: Arc<Self>, socket: Socket) {

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
+use crate::tls;
+
 /// What the file of settings may say.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -12,13 +14,15 @@ pub struct Config {
     pub socket_mode: u32,
     /// TCP addresses to listen on. Who may connect there is root: only loopback is accepted.
     pub tcp: Vec<SocketAddr>,
+    /// TCP addresses to listen on with mutual TLS.
+    pub tls: Option<tls::Settings>,
     /// The TCP address where Prometheus finds the metrics of all services; loopback too.
     pub metrics: Option<SocketAddr>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { socket_mode: 0o660, tcp: Vec::new(), metrics: None }
+        Self { socket_mode: 0o660, tcp: Vec::new(), tls: None, metrics: None }
     }
 }
 
@@ -27,7 +31,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), String> {
         if let Some(address) = self.tcp.iter().find(|address| !address.ip().is_loopback()) {
             return Err(format!(
-                "tcp address {address} is not a loopback address: anyone who reaches it would be root"
+                "tcp address {address} is not a loopback address: anyone who reaches it would be root (`tls` is for others)"
             ));
         }
         match self.metrics {

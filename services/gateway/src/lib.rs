@@ -32,23 +32,25 @@ mod error;
 mod filters;
 mod hijack;
 mod host;
+mod listen;
 mod metrics;
 mod moment;
 mod peers;
 mod query;
 mod reply;
 mod routes;
+mod tls;
 mod version;
 mod wire;
 
-pub use app::{App, Listener};
+pub use app::App;
 pub use config::Config;
+pub use listen::Listener;
 
 use std::sync::Arc;
 
 use gantry_daemon::confinement::{Files, Tcp};
 use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
-use gantry_rpc::socket;
 
 /// The name of Docker's socket in the directory of sockets.
 pub const SOCKET: &str = "docker.sock";
@@ -65,9 +67,13 @@ impl gantry_daemon::Service for Service {
     type Settings = Config;
 
     fn confinement(roots: &Roots, settings: &Self::Settings) -> Confinement {
-        let ports = settings.tcp.iter().chain(&settings.metrics).map(std::net::SocketAddr::port);
+        let tls = settings.tls.as_ref();
+        let secured = tls.map(|tls| tls.listen.as_slice()).unwrap_or_default();
+        let addresses = settings.tcp.iter().chain(secured).chain(&settings.metrics);
+        let ports = addresses.map(std::net::SocketAddr::port);
         let files = Files::of(roots, Self::NAME)
             .read(["/etc/os-release", "/usr/lib/os-release"])
+            .read(tls.map(|tls| [&tls.ca, &tls.cert, &tls.key]).into_iter().flatten())
             .tcp(Tcp::Listen(ports.collect()));
         Confinement::keeping(&[]).only(files)
     }
@@ -76,11 +82,8 @@ impl gantry_daemon::Service for Service {
         let config: Config = context.config()?;
         config.validate()?;
         let app = App::new(context.run(), context.shutdown().clone());
-        let listener = socket::bind(&context.run().join(SOCKET), config.socket_mode)?;
-        context.spawn("docker.sock", Arc::clone(&app).serve(Listener::Unix(listener)));
-        for address in &config.tcp {
-            let listener = tokio::net::TcpListener::bind(address).await?;
-            context.spawn("tcp", Arc::clone(&app).serve(Listener::Tcp(listener)));
+        for listener in listen::all(&context, &config).await? {
+            context.spawn("Docker's API", Arc::clone(&app).serve(listener));
         }
         if let Some(address) = config.metrics {
             let listener = tokio::net::TcpListener::bind(address).await?;

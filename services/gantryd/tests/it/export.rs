@@ -68,7 +68,7 @@ async fn request_is_one_trace(endpoint: &str, mut spans: mpsc::UnboundedReceiver
     let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
     let node = Node::start(&["control", "content", "images", "gateway"], &environment).await;
     let header = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let answer = node.get("docker.sock", "/v1.51/images/json", header).await;
+    let answer = Node::get(&node.socket("docker.sock"), "/v1.51/images/json", header).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 
     let (mut gateway, mut images) = (None, None);

@@ -1,4 +1,5 @@
 //! The binary as it is shipped.
 
+mod activation;
 mod export;
 mod node;

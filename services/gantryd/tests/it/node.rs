@@ -1,6 +1,6 @@
 //! Some services, in a temporary root.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -17,21 +17,40 @@ pub struct Node {
 impl Node {
     /// Starts services with further environment, and returns when their sockets are there.
     pub async fn start(services: &[&str], environment: &[(&str, &str)]) -> Self {
-        let root = TempDir::with_prefix_in("gantryd-", "/dev/shm").expect("a temporary root");
-        let mut node = Self { root, children: Vec::new() };
+        let mut node = Self::empty();
         for service in services {
             let mut command = Command::new(env!("CARGO_BIN_EXE_gantryd"));
-            command.arg(service).arg("--root").arg(node.root.path()).envs(environment.iter().copied());
-            node.children.push(command.spawn().expect("gantryd starts"));
+            command.arg(service).arg("--root").arg(node.root()).envs(environment.iter().copied());
+            node.spawn(command);
         }
-        let deadline = Instant::now() + Duration::from_secs(30);
         for service in services {
-            while UnixStream::connect(node.socket(&format!("{service}.sock"))).await.is_err() {
-                assert!(Instant::now() < deadline, "{service} does not serve");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            node.serving(service).await;
         }
         node
+    }
+
+    /// No services yet.
+    pub fn empty() -> Self {
+        let root = TempDir::with_prefix_in("gantryd-", "/dev/shm").expect("a temporary root");
+        Self { root, children: Vec::new() }
+    }
+
+    /// Starts a service by a command of the caller's.
+    pub fn spawn(&mut self, mut command: Command) {
+        self.children.push(command.spawn().expect("it starts"));
+    }
+
+    /// Returns when a service's socket answers.
+    pub async fn serving(&self, service: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while UnixStream::connect(self.socket(&format!("{service}.sock"))).await.is_err() {
+            assert!(Instant::now() < deadline, "{service} does not serve");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub fn root(&self) -> &Path {
+        self.root.path()
     }
 
     pub fn socket(&self, name: &str) -> PathBuf {
@@ -39,8 +58,8 @@ impl Node {
     }
 
     /// One HTTP/1 request to a socket; the whole answer.
-    pub async fn get(&self, socket: &str, path: &str, header: &str) -> String {
-        let mut stream = UnixStream::connect(self.socket(socket)).await.expect("connected");
+    pub async fn get(socket: &Path, path: &str, header: &str) -> String {
+        let mut stream = UnixStream::connect(socket).await.expect("connected");
         let request = format!("GET {path} HTTP/1.1\r\nHost: gantry\r\n{header}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = String::new();
