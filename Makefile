@@ -59,6 +59,6 @@ bench: build ## Measures side by side with dockerd where the reference is up
 
 install: build ## Installs binaries and systemd units under PREFIX
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BIN)/gantry $(BIN)/gantryd $(BIN)/containerd-shim-gantry-v2
-	install -Dm644 -t $(DESTDIR)/etc/systemd/system deploy/systemd/*.service deploy/systemd/*.target
+	install -Dm644 -t $(DESTDIR)/etc/systemd/system deploy/systemd/*.{service,socket,target}
 	install -Dm644 deploy/systemd/gantry.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/gantry.conf
 	install -Dm644 deploy/systemd/gantry.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/gantry.conf
