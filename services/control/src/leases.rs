@@ -114,8 +114,13 @@ impl Leases {
         let mut batch = self.database.batch();
         batch.put(&self.resources, &record, &resource);
         batch.commit().await?;
-        // A lease removed meanwhile keeps nothing.
-        self.exists(&key)
+        // A lease removed meanwhile keeps nothing. Under its lock, for it may also have been made again.
+        let _lock = self.locks.lock(key.clone()).await;
+        if let Err(gone) = self.exists(&key) {
+            self.remove_orphans(&[record]).await?;
+            return Err(gone);
+        }
+        Ok(())
     }
 
     /// Makes a lease keep something no longer.

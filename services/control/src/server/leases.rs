@@ -4,6 +4,7 @@ use gantry_proto::containerd::services::leases::v1 as pb;
 use gantry_proto::containerd::services::leases::v1::leases_server::Leases as Api;
 use gantry_rpc::{context, status};
 use tonic::{Request, Response, Status};
+use tracing::Instrument;
 
 use crate::gc::Collector;
 use crate::gc::graph::Resource;
@@ -64,7 +65,11 @@ impl<S: Store> Api for Server<S> {
         let request = request.into_inner();
         let resource = resource(request.resource)?;
         let held = Resource::new(&resource.r#type, &resource.id);
-        self.leases.add(&namespace, &request.id, resource).await.map_err(status)?;
+        // To its end, also when the caller goes away: it would leave a record of a lease that is gone.
+        let (leases, owner) = (self.leases.clone(), namespace.clone());
+        let work = async move { leases.add(&owner, &request.id, resource).await };
+        let added = tokio::spawn(work.in_current_span()).await;
+        added.map_err(|_| Status::unavailable("service control is ending"))?.map_err(status)?;
         // The record is there for the next collection; this tells the one under way.
         self.collector.protect(namespace.as_str(), &[held]).await;
         Ok(Response::new(()))

@@ -3,3 +3,4 @@
 mod activation;
 mod export;
 mod node;
+mod reflection;

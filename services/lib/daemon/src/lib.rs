@@ -17,6 +17,7 @@ mod heap;
 mod metrics;
 mod observe;
 pub mod privileges;
+mod reflection;
 pub mod roots;
 mod serve;
 pub mod settings;

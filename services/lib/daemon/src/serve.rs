@@ -15,6 +15,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 
 use crate::observe::Observed;
+use crate::reflection::Reflection;
 use crate::{BoxError, Registry, metrics};
 
 /// Calls in flight get this long after shutdown began.
@@ -46,10 +47,7 @@ pub(crate) async fn serve(
 ) -> Result<(), BoxError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_service_status("", tonic_health::ServingStatus::Serving).await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(gantry_proto::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
-    let mut routes = routes.add_service(health_service).add_service(reflection);
+    let mut routes = routes.add_service(health_service).add_service(Reflection::default());
     let scraped = metrics.clone();
     let scrape = tower::service_fn(move |_: Request<axum::body::Body>| {
         let response = exposition(&scraped);
