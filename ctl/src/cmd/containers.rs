@@ -1,6 +1,6 @@
 //! `gantry ps`, `stop`, `rm`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use gantry_proto::gantry::engine::v1::{
@@ -107,7 +107,9 @@ fn row_as_json(container: &ContainerSummary) -> Value {
         "created_at": container.created_at.as_ref().map(ToString::to_string),
         "labels": container.labels,
         "mounts": mounts(&container.mounts),
-        "networks": networks(&container.networks),
+        "networks": networks(
+            container.networks.iter().filter_map(|one| Some((&one.network, one.settings.as_ref()?))),
+        ),
         "ports": ports(&container.ports),
     });
     add_state(&mut row, container.state.as_ref());
@@ -129,7 +131,7 @@ pub fn as_json(container: &Container) -> Value {
         "created_at": container.created_at.as_ref().map(ToString::to_string),
         "labels": config.labels,
         "mounts": mounts(&container.mounts),
-        "networks": networks(&container.networks),
+        "networks": networks(container.networks.iter()),
         "ports": ports(&container.ports),
         "log_path": container.log_path,
     });
@@ -157,9 +159,11 @@ fn mounts(mounts: &[MountPoint]) -> Vec<Value> {
     mounts.iter().map(object).collect()
 }
 
-fn networks(networks: &HashMap<String, EndpointSettings>) -> BTreeMap<&str, Value> {
+fn networks<'a>(
+    endpoints: impl Iterator<Item = (&'a String, &'a EndpointSettings)>,
+) -> BTreeMap<&'a str, Value> {
     let object = |endpoint: &EndpointSettings| json!({"address": endpoint.ip_address, "gateway": endpoint.gateway, "mac": endpoint.mac_address});
-    networks.iter().map(|(name, endpoint)| (name.as_str(), object(endpoint))).collect()
+    endpoints.map(|(name, endpoint)| (name.as_str(), object(endpoint))).collect()
 }
 
 fn ports(ports: &[PublishedPort]) -> Vec<Value> {

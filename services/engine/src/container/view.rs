@@ -1,7 +1,5 @@
 //! A container as the engine's callers see it.
 
-use std::collections::HashMap;
-
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1::{Endpoint, Sandbox};
@@ -90,7 +88,9 @@ impl Engine {
             labels: record.config.labels.clone(),
             network_mode: record.host.network_mode.clone(),
             annotations: record.host.annotations.clone(),
-            networks: networks(&record, live.sandbox.as_deref()),
+            networks: networks(&record, live.sandbox.as_deref())
+                .map(|(network, settings)| pb::NamedEndpoint { network, settings: Some(settings) })
+                .collect(),
             mounts: mounts(&record),
             ports: ports(live.sandbox.as_deref()),
             exposed_ports: record.config.exposed_ports.clone(),
@@ -114,7 +114,7 @@ impl Engine {
             state: Some(pb::State { health, ..state(&live.state) }),
             config: Some(record.config.clone()),
             host_config: Some(record.host.clone()),
-            networks: networks(&record, live.sandbox.as_deref()),
+            networks: networks(&record, live.sandbox.as_deref()).collect(),
             mounts: mounts(&record),
             image_id: record.image_id.clone(),
             manifest_digest: record.manifest_digest.clone(),
@@ -184,20 +184,19 @@ pub fn health(health: &Health) -> pb::Health {
 }
 
 /// What was asked for, with what the network service gave.
-fn networks(record: &Record, sandbox: Option<&Sandbox>) -> HashMap<String, pb::EndpointSettings> {
-    record
-        .networks
-        .iter()
-        .map(|(name, asked)| {
-            let mut settings = asked.clone();
-            let endpoint =
-                sandbox.and_then(|sandbox| sandbox.endpoints.iter().find(|one| one.network_name == *name));
-            if let Some(endpoint) = endpoint {
-                take_endpoint(&mut settings, endpoint);
-            }
-            (name.clone(), settings)
-        })
-        .collect()
+fn networks(
+    record: &Record,
+    sandbox: Option<&Sandbox>,
+) -> impl Iterator<Item = (String, pb::EndpointSettings)> {
+    record.networks.iter().map(move |(name, asked)| {
+        let mut settings = asked.clone();
+        let endpoint =
+            sandbox.and_then(|sandbox| sandbox.endpoints.iter().find(|one| one.network_name == *name));
+        if let Some(endpoint) = endpoint {
+            take_endpoint(&mut settings, endpoint);
+        }
+        (name.clone(), settings)
+    })
 }
 
 fn take_endpoint(settings: &mut pb::EndpointSettings, endpoint: &Endpoint) {

@@ -19,6 +19,8 @@ use crate::wire::image::Descriptor;
 pub fn summary(of: engine::ContainerSummary, version: ApiVersion, now: &Timestamp) -> Summary {
     let state = of.state.unwrap_or_default();
     let descriptor = || descriptor(&of.manifest_media_type, &of.manifest_digest, of.manifest_size);
+    let networks =
+        of.networks.into_iter().map(|one| (one.network, one.settings.unwrap_or_default())).collect();
     let annotations =
         if version.at_least(46) { of.annotations.into_iter().collect() } else { BTreeMap::new() };
     Summary {
@@ -34,7 +36,7 @@ pub fn summary(of: engine::ContainerSummary, version: ApiVersion, now: &Timestam
         state: state_name(state.status()),
         status: status(&state, now),
         host_config: SummaryHostConfig { network_mode: of.network_mode, annotations },
-        network_settings: SummaryNetworks { networks: network::endpoints_from_engine(of.networks) },
+        network_settings: SummaryNetworks { networks: network::endpoints_from_engine(networks) },
         mounts: of.mounts.into_iter().map(mount_point).collect(),
         id: of.id,
         image_id: of.image_id,
@@ -278,7 +280,11 @@ pub fn listed(of: engine::Container) -> engine::ContainerSummary {
         labels: config.labels,
         network_mode: host.network_mode,
         annotations: host.annotations,
-        networks: of.networks,
+        networks: of
+            .networks
+            .into_iter()
+            .map(|(network, settings)| engine::NamedEndpoint { network, settings: Some(settings) })
+            .collect(),
         mounts: of.mounts,
         ports: of.ports,
         exposed_ports: config.exposed_ports,
