@@ -9,6 +9,8 @@ use ::libcontainer::container::Container;
 use ::libcontainer::container::builder::ContainerBuilder;
 use ::libcontainer::syscall::syscall::SyscallType;
 use libcgroups::common::{CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use oci_spec::runtime::LinuxResources;
 use serde_json::{Value, json};
 
@@ -94,7 +96,11 @@ impl Builtin {
             .map_err(|error| chain(&error))?;
         let master = console.map(Console::receive).transpose()?;
         if let Some(placement) = placement {
-            placement.finish(container.pid().ok_or("the container has no process")?.as_raw())?;
+            let pid = container.pid().ok_or("the container has no process")?;
+            placement.finish(pid.as_raw()).inspect_err(|_| {
+                // Whoever waits for what becomes of it waits for its end.
+                let _ = nix::sys::signal::kill(Pid::from_raw(pid.as_raw()), Signal::SIGKILL);
+            })?;
         }
         Ok((container, master))
     }
