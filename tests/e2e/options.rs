@@ -23,6 +23,22 @@ fn environment_directory_user_and_hostname() {
 }
 
 #[test]
+fn what_cannot_be_had_is_said_and_leaves_nothing() {
+    let node = Node::start();
+    for (option, said) in [
+        ("--network=nosuch", "network nosuch not found"),
+        ("--network=container:nosuch", "non existent container: nosuch"),
+        ("--cpuset-cpus=4000", "cpuset.cpus"),
+        ("--log-driver=syslog", "log driver syslog is not supported"),
+        ("--log-opt=max-size=10q", "invalid size: '10q'"),
+    ] {
+        let error = node.docker(&["run", "--rm", option, "busybox", "true"]).fails(125);
+        assert!(error.contains(said) && !error.contains("Unable to find image"), "{option}: {error}");
+    }
+    assert_eq!(node.docker(&["ps", "-aq"]).ok(), "");
+}
+
+#[test]
 fn entrypoint_replaces_the_command() {
     let node = Node::start();
     let output =

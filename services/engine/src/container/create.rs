@@ -44,8 +44,8 @@ impl Engine {
         let config = image_config.merge(asked);
         let mut warnings = super::validate::check(&config, &host)?;
         let config = self.with_hostname(config, &host, &id);
-        self.fill_defaults(&mut host, &mut warnings)?;
-        let networks = networks?;
+        self.fill_defaults(&mut host, &mut warnings).map_err(not_the_image)?;
+        let networks = networks.map_err(not_the_image)?;
         let command = command_of(&config)?;
         let mounts = self.plan_mounts(&config, &host, &id)?;
         let image = self.unpacked(image, &config.image, &request.platform).await?;
@@ -284,6 +284,19 @@ impl Engine {
             init: &self.init,
         };
         spec::build(record, &around)
+    }
+}
+
+/// A client that hears "not found" pulls the image and asks again: only the image may be missing in that way.
+fn not_the_image(error: Error) -> Error {
+    match error {
+        Error::NoSuchNetwork(name) => {
+            Error::Invalid(format!("failed to set up container networking: network {name} not found"))
+        }
+        Error::NoSuchContainer(name) => {
+            Error::Invalid(format!("cannot join a namespace of a non existent container: {name}"))
+        }
+        other => other,
     }
 }
 
