@@ -58,6 +58,32 @@ impl Leases {
         self.peers.leases().create(request).await.map_err(Error::peer("control", "create a lease"))?;
         Ok(lease)
     }
+
+    /// Ends the leases that interrupted operations with this purpose left: one that died after it had succeeded, too.
+    pub async fn end_interrupted(&self, namespace: &Namespace, purpose: &str) -> Result<(), Error> {
+        self.end(namespace, purpose, None).await
+    }
+
+    /// Ends the leases with this purpose that are not in use, and `own`.
+    async fn end(&self, namespace: &Namespace, purpose: &str, own: Option<&str>) -> Result<(), Error> {
+        let mut client = self.peers.leases();
+        let filters = vec![format!("labels.\"{PURPOSE}\"=={purpose:?}")];
+        let request = context::with_namespace(pb::ListRequest { filters }, namespace);
+        let listed = client.list(request).await.map_err(Error::peer("control", "list leases"))?.into_inner();
+        let active = self.active.lock().expect("no holder of this lock panics").clone();
+        for lease in listed.leases {
+            if own != Some(lease.id.as_str()) && active.contains(&lease.id) {
+                continue;
+            }
+            let delete = pb::DeleteRequest { id: lease.id, sync: false };
+            match client.delete(context::with_namespace(delete, namespace)).await {
+                Ok(_) => {}
+                Err(status) if status.code() == tonic::Code::NotFound => {}
+                Err(status) => return Err(Error::peer("control", "delete a lease")(status)),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Lease {
@@ -68,23 +94,7 @@ impl Lease {
 
     /// Ends the lease, and those of interrupted operations with the same purpose. What no image refers to may go.
     pub async fn finish(self) -> Result<(), Error> {
-        let mut client = self.leases.peers.leases();
-        let filters = vec![format!("labels.\"{PURPOSE}\"=={:?}", self.purpose)];
-        let request = context::with_namespace(pb::ListRequest { filters }, &self.owner.namespace);
-        let listed = client.list(request).await.map_err(Error::peer("control", "list leases"))?.into_inner();
-        let active = self.leases.active.lock().expect("no holder of this lock panics").clone();
-        for lease in listed.leases {
-            if lease.id != self.id && active.contains(&lease.id) {
-                continue;
-            }
-            let delete = pb::DeleteRequest { id: lease.id, sync: false };
-            match client.delete(context::with_namespace(delete, &self.owner.namespace)).await {
-                Ok(_) => {}
-                Err(status) if status.code() == tonic::Code::NotFound => {}
-                Err(status) => return Err(Error::peer("control", "delete a lease")(status)),
-            }
-        }
-        Ok(())
+        self.leases.end(&self.owner.namespace, &self.purpose, Some(&self.id)).await
     }
 }
 

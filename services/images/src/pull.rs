@@ -116,8 +116,14 @@ impl Puller {
         let known = self.names.store().find(namespace, &name)?;
         let up_to_date = known.is_some_and(|record| record.target.digest == digest)
             && self.is_complete(namespace, &target, order.platform.as_ref()).await?;
-        if !up_to_date {
-            let lease = self.leases.begin(namespace, &format!("pull {name}")).await?;
+        let purpose = format!("pull {name}");
+        if up_to_date {
+            // A pull that died right after it had written the name has left one.
+            if let Err(error) = self.leases.end_interrupted(namespace, &purpose).await {
+                tracing::warn!(image = name, %error, "what an earlier pull kept stays until its lease expires");
+            }
+        } else {
+            let lease = self.leases.begin(namespace, &purpose).await?;
             let sources = Sources { owner: lease.owner(), ..sources };
             let brought = self.bring(sources, order, reference, (target, bytes), progress).await;
             // What was interrupted is kept for the next pull. What is wrong would be wrong again: it may go.
