@@ -12,6 +12,15 @@ include!(concat!(env!("OUT_DIR"), "/packages.rs"));
 /// Every file of this package, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+impl gantry::engine::v1::ListResponse {
+    /// The containers, each decoded when its turn comes.
+    pub fn summaries(
+        self,
+    ) -> impl Iterator<Item = Result<gantry::engine::v1::ContainerSummary, prost::DecodeError>> {
+        self.containers.into_iter().map(prost::Message::decode)
+    }
+}
+
 /// Packs a message as containerd does: the bare full name as type URL.
 pub fn pack<M: prost::Name>(message: &M) -> prost_types::Any {
     prost_types::Any { type_url: M::full_name(), value: message.encode_to_vec() }

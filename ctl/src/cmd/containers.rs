@@ -14,7 +14,8 @@ use crate::output::{self, Format};
 
 pub async fn list(session: &Session, all: bool, quiet: bool) -> Result<()> {
     let request = ListRequest { all, ..ListRequest::default() };
-    let containers = session.peers.containers().list(request).await?.into_inner().containers;
+    let containers = session.peers.containers().list(request).await?.into_inner();
+    let containers: Vec<_> = containers.summaries().collect::<Result<_, _>>()?;
     if quiet {
         for container in &containers {
             println!("{}", output::short(&container.id));

@@ -31,7 +31,8 @@ pub async fn run(session: &Session, all: bool) -> Result<()> {
 
 /// Docker's containers, as their users would stop them, but for their restart policies: those count at the next `up`.
 async fn stop_containers(session: &Session) -> Result<()> {
-    let running = session.peers.containers().list(ListRequest::default()).await?.into_inner().containers;
+    let running = session.peers.containers().list(ListRequest::default()).await?.into_inner();
+    let running: Vec<_> = running.summaries().collect::<Result<_, _>>()?;
     let stops = running.into_iter().map(|container| {
         let mut client = session.peers.containers();
         let request = StopRequest { container: container.id, until_boot: true, ..StopRequest::default() };

@@ -36,7 +36,9 @@ pub mod wait;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1::Status;
 use gantry_proto::gantry::network::v1::Sandbox;
@@ -55,6 +57,10 @@ pub struct Container {
     /// Guards the record against half an update; readers take a copy of the pointer.
     record: RwLock<Arc<Record>>,
     live: watch::Sender<Live>,
+    /// Counts changes of the record and of what is going on; it grows after the change is visible.
+    changes: AtomicU64,
+    /// What lists show, encoded, as it was after so many changes.
+    listed: Mutex<Option<(u64, Bytes)>>,
     /// Held for the length of an operation that changes what the container is or does.
     operation: tokio::sync::Mutex<()>,
     /// Callers who want to be connected before the process starts.
@@ -101,6 +107,8 @@ impl Container {
             id: record.id.clone(),
             record: RwLock::new(Arc::new(record)),
             live: watch::channel(Live { state, ..Live::default() }).0,
+            changes: AtomicU64::new(0),
+            listed: Mutex::new(None),
             operation: tokio::sync::Mutex::new(()),
             attaching: watch::channel(0).0,
             execs: Mutex::new(BTreeMap::new()),
@@ -127,6 +135,7 @@ impl Container {
     /// Replaces the record; for the holder of the operation lock.
     pub(crate) fn set_record(&self, record: Record) {
         *self.record.write() = Arc::new(record);
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// What is going on now.
@@ -142,6 +151,21 @@ impl Container {
     /// Changes what is going on; for the holder of the operation lock.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Live)) {
         self.live.send_modify(change);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// What lists show, encoded: `encode` is asked only if something has changed since the last list.
+    pub(crate) fn listed(&self, encode: impl FnOnce() -> Bytes) -> Bytes {
+        // Read before the container is looked at: a change meanwhile makes what is kept here too old, never too new.
+        let changes = self.changes.load(Ordering::Acquire);
+        if let Some((at, encoded)) = &*self.listed.lock()
+            && *at == changes
+        {
+            return encoded.clone();
+        }
+        let encoded = encode();
+        *self.listed.lock() = Some((changes, encoded.clone()));
+        encoded
     }
 
     /// Docker's word for its state.

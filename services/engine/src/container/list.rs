@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use gantry_proto::gantry::engine::v1 as pb;
 use pb::Status;
+use prost::Message;
 
 use super::Container;
 use super::remove::status_word;
 use super::validate::port_of;
+use super::view::summary;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::filters::Filters;
@@ -34,8 +37,8 @@ const KNOWN: [&str; 17] = [
 ];
 
 impl Engine {
-    /// The containers that pass, newest first.
-    pub async fn list(&self, request: &pb::ListRequest) -> Result<Vec<pb::ContainerSummary>> {
+    /// The containers that pass, newest first, each an encoded summary.
+    pub async fn list(&self, request: &pb::ListRequest) -> Result<Vec<Bytes>> {
         let filters = filters_of(&request.filters);
         if let Some(unknown) = filters.unknown(&KNOWN) {
             return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
@@ -69,16 +72,23 @@ impl Engine {
         if let Ok(limit @ 1..) = usize::try_from(request.limit) {
             passing.truncate(limit);
         }
-        let mut summaries: Vec<_> = passing.iter().map(|container| self.summary(container)).collect();
-        if request.size {
-            for (summary, container) in summaries.iter_mut().zip(&passing) {
-                if let Some(sizes) = self.sizes(&container.record().snapshotter, &summary.id).await {
-                    summary.size_rw = Some(sizes.own);
-                    summary.size_root_fs = Some(sizes.whole);
-                }
-            }
+        let mut summaries = Vec::with_capacity(passing.len());
+        for container in &passing {
+            let encoded = container.listed(|| summary(container).encode_to_vec().into());
+            summaries.push(if request.size { self.with_sizes(container, &encoded).await } else { encoded });
         }
         Ok(summaries)
+    }
+
+    /// An encoded summary and the sizes: fields of a message may follow each other in any order.
+    async fn with_sizes(&self, container: &Container, summary: &Bytes) -> Bytes {
+        let sizes = self.sizes(&container.record().snapshotter, container.id()).await;
+        let sizes = pb::ContainerSummary {
+            size_rw: sizes.as_ref().map(|sizes| sizes.own),
+            size_root_fs: sizes.as_ref().map(|sizes| sizes.whole),
+            ..pb::ContainerSummary::default()
+        };
+        [&**summary, &sizes.encode_to_vec()].concat().into()
     }
 
     fn check_values(&self, filters: &Filters) -> Result<()> {
@@ -183,6 +193,21 @@ mod tests {
         container.change(|live| live.state.set_status(Status::Exited));
         let filters = Filters::new([(key.to_owned(), vec![value.to_owned()])]);
         passes(&container, &container.record(), &filters)
+    }
+
+    #[test]
+    fn a_summary_is_encoded_again_when_something_has_changed() {
+        let container = container();
+        let name = |container: &Container| {
+            let encoded = container.listed(|| summary(container).encode_to_vec().into());
+            pb::ContainerSummary::decode(encoded).map(|summary| (summary.name, summary.state)).unwrap()
+        };
+        let before = name(&container);
+        assert_eq!(container.listed(|| panic!("nothing has changed")), container.listed(Bytes::new));
+        container.set_record(Record { name: "renamed".to_owned(), ..(*container.record()).clone() });
+        assert_eq!(name(&container), ("renamed".to_owned(), before.1.clone()));
+        container.change(|live| live.state.set_status(Status::Exited));
+        assert_ne!(name(&container).1, before.1);
     }
 
     #[test]

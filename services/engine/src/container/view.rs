@@ -64,41 +64,6 @@ impl Engine {
         Some(Sizes { own, whole })
     }
 
-    /// What a list shows of a container, without its sizes.
-    pub(crate) fn summary(&self, container: &Container) -> pb::ContainerSummary {
-        let record = container.record();
-        let live = container.live();
-        let (path, args) = command(&record);
-        let health = live
-            .health
-            .as_ref()
-            .map(|health| pb::Health { status: health.status.as_str().to_owned(), ..pb::Health::default() });
-        pb::ContainerSummary {
-            id: record.id.clone(),
-            name: record.name.clone(),
-            created_at: timestamp(record.created_at),
-            state: Some(pb::State { health, ..state(&live.state) }),
-            image: record.config.image.clone(),
-            image_id: record.image_id.clone(),
-            manifest_digest: record.manifest_digest.clone(),
-            manifest_size: record.manifest_size,
-            manifest_media_type: record.manifest_media_type.clone(),
-            path,
-            args,
-            labels: record.config.labels.clone(),
-            network_mode: record.host.network_mode.clone(),
-            annotations: record.host.annotations.clone(),
-            networks: networks(&record, live.sandbox.as_deref())
-                .map(|(network, settings)| pb::NamedEndpoint { network, settings: Some(settings) })
-                .collect(),
-            mounts: mounts(&record),
-            ports: ports(live.sandbox.as_deref()),
-            exposed_ports: record.config.exposed_ports.clone(),
-            size_rw: None,
-            size_root_fs: None,
-        }
-    }
-
     /// A container without what has to be asked of others.
     pub(crate) fn view(&self, container: &Container) -> pb::Container {
         let record = container.record();
@@ -140,6 +105,41 @@ impl Engine {
             snapshotter: record.snapshotter.clone(),
             ..Default::default()
         }
+    }
+}
+
+/// What a list shows of a container, without its sizes.
+pub(crate) fn summary(container: &Container) -> pb::ContainerSummary {
+    let record = container.record();
+    let live = container.live();
+    let (path, args) = command(&record);
+    let health = live
+        .health
+        .as_ref()
+        .map(|health| pb::Health { status: health.status.as_str().to_owned(), ..pb::Health::default() });
+    pb::ContainerSummary {
+        id: record.id.clone(),
+        name: record.name.clone(),
+        created_at: timestamp(record.created_at),
+        state: Some(pb::State { health, ..state(&live.state) }),
+        image: record.config.image.clone(),
+        image_id: record.image_id.clone(),
+        manifest_digest: record.manifest_digest.clone(),
+        manifest_size: record.manifest_size,
+        manifest_media_type: record.manifest_media_type.clone(),
+        path,
+        args,
+        labels: record.config.labels.clone(),
+        network_mode: record.host.network_mode.clone(),
+        annotations: record.host.annotations.clone(),
+        networks: networks(&record, live.sandbox.as_deref())
+            .map(|(network, settings)| pb::NamedEndpoint { network, settings: Some(settings) })
+            .collect(),
+        mounts: mounts(&record),
+        ports: ports(live.sandbox.as_deref()),
+        exposed_ports: record.config.exposed_ports.clone(),
+        size_rw: None,
+        size_root_fs: None,
     }
 }
 

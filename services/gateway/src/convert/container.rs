@@ -19,8 +19,7 @@ use crate::wire::image::Descriptor;
 pub fn summary(of: engine::ContainerSummary, version: ApiVersion, now: &Timestamp) -> Summary {
     let state = of.state.unwrap_or_default();
     let descriptor = || descriptor(&of.manifest_media_type, &of.manifest_digest, of.manifest_size);
-    let networks =
-        of.networks.into_iter().map(|one| (one.network, one.settings.unwrap_or_default())).collect();
+    let networks = of.networks.into_iter().map(|one| (one.network, one.settings.unwrap_or_default()));
     let annotations =
         if version.at_least(46) { of.annotations.into_iter().collect() } else { BTreeMap::new() };
     Summary {

@@ -1,6 +1,6 @@
 //! Networks and endpoints.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::network::v1 as network;
@@ -32,7 +32,7 @@ pub fn endpoint_to_engine(settings: EndpointSettings) -> engine::EndpointSetting
 
 /// All endpoints of a container, for a client.
 pub fn endpoints_from_engine(
-    networks: HashMap<String, engine::EndpointSettings>,
+    networks: impl IntoIterator<Item = (String, engine::EndpointSettings)>,
 ) -> BTreeMap<String, EndpointSettings> {
     networks.into_iter().map(|(name, settings)| (name, endpoint_from_engine(settings))).collect()
 }

@@ -65,14 +65,20 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
         size: call.query.flag("size"),
         filters: convert::engine_filters(filters),
     };
-    reply::ok(&rows(call, request).await?)
+    reply::list(rows(call, request).await?)
 }
 
-/// Rows of the list, also for the disk usage.
-pub async fn rows(call: &Call, request: engine::ListRequest) -> Result<Vec<Summary>, Error> {
+/// Rows of the list, also for the disk usage, each made when its turn comes.
+pub async fn rows(
+    call: &Call,
+    request: engine::ListRequest,
+) -> Result<impl Iterator<Item = Result<Summary, Error>> + use<>, Error> {
     let list = call.peers().containers().list(request).await.map_err(of(ENGINE))?.into_inner();
-    let now = moment::now();
-    Ok(list.containers.into_iter().map(|of| container::summary(of, call.version, &now)).collect())
+    let (version, now) = (call.version, moment::now());
+    Ok(list.summaries().map(move |of| match of {
+        Ok(of) => Ok(container::summary(of, version, &now)),
+        Err(error) => Err(Error::internal(format!("cannot read what the engine listed: {error}"))),
+    }))
 }
 
 /// `POST /containers/create`

@@ -113,7 +113,7 @@ pub async fn disk_usage(call: &Call) -> Result<Reply, Error> {
     }
     if wanted("container") {
         let request = engine::ListRequest { all: true, size: true, ..engine::ListRequest::default() };
-        usage.containers = Some(containers::rows(call, request).await?);
+        usage.containers = Some(containers::rows(call, request).await?.collect::<Result<_, _>>()?);
     }
     if wanted("volume") {
         let request = engine::ListVolumesRequest { filters: Vec::new(), usage: true };

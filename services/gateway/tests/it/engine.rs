@@ -10,6 +10,7 @@ use futures::{Stream, StreamExt, stream};
 use gantry_proto::gantry::engine::v1::{self as pb, data_request::Action};
 use gantry_proto::gantry::shim::v1 as shim;
 use gantry_rpc::data::{self, WireStatus};
+use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Runtime;
@@ -224,7 +225,8 @@ impl pb::containers_server::Containers for Containers {
             name: format!("c{index}"),
             ..Default::default()
         });
-        Ok(Response::new(pb::ListResponse { containers: containers.collect() }))
+        let containers = containers.map(|one| one.encode_to_vec().into()).collect();
+        Ok(Response::new(pb::ListResponse { containers }))
     }
 
     type WaitStream = Stream_<pb::WaitResponse>;
