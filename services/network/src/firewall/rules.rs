@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! prerouting -300  from a bridge to 127.0.0.0/8                           drop   (route_localnet must open nothing)
-//! prerouting -100  to address . protocol . port @ports_at                 dnat
-//!   and output     to this host, protocol . port @ports_any               dnat
+//! prerouting -100  to loopback                                            accept (only the host's own, in output)
+//! output -100      to ::1                                                 accept (its source leads to no container)
+//! both             to address . protocol . port @ports_at                 dnat
+//!                  to this host, protocol . port @ports_any               dnat
 //! postrouting 100  from 127.0.0.0/8 to a bridge                           masquerade  (the host's own loopback)
 //!                  translated, from one of our subnets to a bridge        masquerade  (a container to a published port)
 //!                  from @masquerade to anything but a bridge              masquerade
@@ -73,7 +75,14 @@ pub(super) fn table(batch: &mut Batch, family: Family, table: &str) {
     };
 
     if family == Family::Ip {
-        add("raw", [from(BRIDGES), to_loopback(), vec![drop()]].concat());
+        add("raw", [from(BRIDGES), to_loopback(family), vec![drop()]].concat());
+    }
+    // Translated first, such a packet would never meet the kernel's own refusal: a neighbour that sends 127.0.0.1 to this
+    // host's hardware address would reach what is published for this host alone.
+    add("prerouting", [to_loopback(family), vec![accept()]].concat());
+    // Refused at once, so that clients of `localhost` go on to 127.0.0.1.
+    if family == Family::Ip6 {
+        add("output", [to_loopback(family), vec![accept()]].concat());
     }
     for chain in ["prerouting", "output"] {
         add(chain, published_at(family));
@@ -137,8 +146,15 @@ fn from_loopback() -> Vec<Expression> {
     vec![Expression::Network(12, 1, Register(0)), equals(Register(0), &[127])]
 }
 
-fn to_loopback() -> Vec<Expression> {
-    vec![Expression::Network(16, 1, Register(0)), equals(Register(0), &[127])]
+fn to_loopback(family: Family) -> Vec<Expression> {
+    let (_, destination, length) = header(family);
+    match family {
+        Family::Ip => vec![Expression::Network(destination, 1, Register(0)), equals(Register(0), &[127])],
+        Family::Ip6 => {
+            let address = std::net::Ipv6Addr::LOCALHOST.octets();
+            vec![Expression::Network(destination, length, Register(0)), equals(Register(0), &address)]
+        }
+    }
 }
 
 fn published_at(family: Family) -> Vec<Expression> {

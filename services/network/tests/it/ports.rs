@@ -1,8 +1,11 @@
 //! Published ports: who reaches them, and from which address.
 
-use std::net::{TcpListener, UdpSocket};
+use std::io::ErrorKind;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use gantry_netlink::route::RouteEntry;
+use gantry_netlink::{Route, sysctl};
 use gantry_proto::gantry::network::v1 as pb;
 use tonic::Code;
 
@@ -67,6 +70,25 @@ fn a_port_can_be_on_one_address_only() {
     let two = world.attach(sandbox('b', "two", &["bridge"], &[tcp(HOST, 8081, 81)])).unwrap();
     serve(&world.pin(&two.id), 81);
     assert!(seen(&world.outside, HOST, 8081).is_some());
+}
+
+#[test]
+fn what_is_published_on_loopback_is_for_the_host_alone() {
+    let world = World::new();
+    let web = world.attach(sandbox('a', "web", &["bridge"], &[tcp("127.0.0.1", 8081, 80)])).unwrap();
+    serve(&world.pin(&web.id), 80);
+    // A neighbour on the host's wire that sends 127.0.0.1 there.
+    let turn_hostile = || {
+        let mut route = Route::open().unwrap();
+        let (lo, link) = (route.index("lo").unwrap(), route.index("out0").unwrap());
+        route.delete_addresses(lo, &["127.0.0.1/8".parse().unwrap()]).unwrap();
+        sysctl::write("net/ipv4/conf/out0/route_localnet", "1").unwrap();
+        let (destination, gateway) = ("127.0.0.1/32".parse().unwrap(), Some(HOST.parse().unwrap()));
+        route.replace_routes(&[RouteEntry { destination, gateway, link: Some(link) }]).unwrap();
+    };
+    world.outside.run(turn_hostile).unwrap();
+    assert_eq!(seen(&world.outside, "127.0.0.1", 8081), None);
+    assert!(seen(&world.host, "127.0.0.1", 8081).is_some());
 }
 
 #[test]
@@ -150,6 +172,9 @@ fn ipv6_is_published_too() {
     assert!(seen(&world.outside, HOST, 8080).is_some());
     assert_eq!(seen(&world.outside, HOST6, 8080).as_deref(), Some("2001:db8::2"));
     assert!(seen(&world.host, &web.endpoints[0].ipv6_address, 80).is_some());
+    let by_loopback = || TcpStream::connect_timeout(&"[::1]:8080".parse().unwrap(), Duration::from_secs(2));
+    let refused = world.host.run(by_loopback).unwrap().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "who asks for localhost goes on to 127.0.0.1");
     serve(&world.outside, 9000);
     assert_eq!(seen(&world.pin(&web.id), "2001:db8::2", 9000).as_deref(), Some(HOST6));
 }
