@@ -26,6 +26,8 @@ const TABLE: &str = "gantry-names";
 const IDLE: Duration = Duration::from_secs(10);
 /// Connections of one sandbox at a time.
 const CONNECTIONS: usize = 64;
+/// Questions of one sandbox that may be with the servers of others: a part of what all may have there.
+const OUT: usize = 256;
 
 /// Sockets inside a sandbox that port 53 leads to.
 #[derive(Debug)]
@@ -103,6 +105,7 @@ struct Shared {
     names: Names,
     sandbox: String,
     namespace: Namespace,
+    out: Semaphore,
 }
 
 impl Server {
@@ -111,7 +114,7 @@ impl Server {
         let io = |source| Error::Io { op: format!("serve names to sandbox {sandbox}"), source };
         let udp = UdpSocket::from_std(sockets.udp).map_err(io)?;
         let tcp = TcpListener::from_std(sockets.tcp).map_err(io)?;
-        let shared = Arc::new(Shared { names, sandbox, namespace });
+        let shared = Arc::new(Shared { names, sandbox, namespace, out: Semaphore::new(OUT) });
         let datagrams = tokio::spawn(datagrams(shared.clone(), Arc::new(udp)));
         let connections = tokio::spawn(connections(shared, tcp));
         Ok(Server { tasks: [datagrams.abort_handle(), connections.abort_handle()] })
@@ -125,6 +128,7 @@ impl Shared {
         bytes: &[u8],
         transport: Transport,
     ) -> Vec<u8> {
+        let Ok(_permit) = self.out.try_acquire() else { return refuse(query, ResponseCode::ServFail) };
         let forwarding = self.names.forwarding(&self.sandbox);
         match self.names.upstream().ask(bytes, transport, &forwarding, &self.namespace).await {
             Some(reply) => reply,
@@ -193,8 +197,6 @@ async fn connection(shared: &Shared, mut stream: TcpStream) {
             Outcome::Forward(query) => shared.forward(&query, &bytes, Transport::Tcp).await,
             Outcome::Ignore => return,
         };
-        if write_framed(&mut stream, &reply).await.is_err() {
-            return;
-        }
+        let Ok(Ok(())) = tokio::time::timeout(IDLE, write_framed(&mut stream, &reply)).await else { return };
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use gantry_netlink::Namespace;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 
 use super::answer::Transport;
@@ -22,6 +22,8 @@ const SERVERS: usize = 3;
 const OUT: usize = 1024;
 /// How long the host's file is believed.
 const FRESH: Duration = Duration::from_secs(2);
+/// SERVFAIL and REFUSED: this server cannot say, another may.
+const EVASIONS: [u8; 2] = [2, 5];
 /// Asked when the host names no server that could be asked.
 const FALLBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8)), IpAddr::V4(Ipv4Addr::new(8, 8, 4, 4))];
 
@@ -39,7 +41,8 @@ impl Default for Upstream {
 }
 
 impl Upstream {
-    /// Asks one server after the other; the first reply counts. Nothing when none replies.
+    /// Asks one server after the other; the first reply that says something counts, or else the last one. Nothing when
+    /// none replies.
     pub async fn ask(
         &self,
         query: &[u8],
@@ -53,6 +56,7 @@ impl Upstream {
             Forwarding::Host => (self.host_servers(), false),
             Forwarding::To(servers) => (servers.clone(), true),
         };
+        let mut evasion = None;
         for server in servers.into_iter().take(SERVERS) {
             // A loopback server is the host's, whoever names it.
             let from = (inside && !server.is_loopback()).then_some(namespace);
@@ -64,12 +68,13 @@ impl Upstream {
                 }
             };
             match tokio::time::timeout(PATIENCE, exchange).await {
-                Ok(Ok(reply)) => return Some(reply),
+                Ok(Ok(reply)) if !evades(&reply) => return Some(reply),
+                Ok(Ok(reply)) => evasion = Some(reply),
                 Ok(Err(error)) => tracing::debug!(%server, %error, "name server cannot be asked"),
                 Err(_) => tracing::debug!(%server, "name server does not reply"),
             }
         }
-        None
+        evasion
     }
 
     fn host_servers(&self) -> Vec<IpAddr> {
@@ -87,6 +92,11 @@ impl Upstream {
         *known = Some((Instant::now(), servers.clone()));
         servers
     }
+}
+
+/// Whether a reply only says that its server cannot answer.
+fn evades(reply: &[u8]) -> bool {
+    reply.get(3).is_none_or(|flags| EVASIONS.contains(&(flags & 0x0f)))
 }
 
 /// The `nameserver` lines of a resolv.conf(5).
@@ -126,17 +136,18 @@ async fn udp(query: &[u8], at: SocketAddr, from: Option<&Namespace>) -> io::Resu
 }
 
 async fn tcp(query: &[u8], at: SocketAddr, from: Option<&Namespace>) -> io::Result<Vec<u8>> {
-    let mut stream = match from {
-        None => TcpStream::connect(at).await?,
+    let open = move || if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = match from {
+        None => open()?,
         Some(namespace) => {
             let namespace = namespace.clone();
-            let connect = move || namespace.run(|| std::net::TcpStream::connect_timeout(&at, PATIENCE));
-            let connected = tokio::task::spawn_blocking(connect).await.map_err(io::Error::other)?;
-            let stream = connected.map_err(io::Error::other)??;
-            stream.set_nonblocking(true)?;
-            TcpStream::from_std(stream)?
+            let opened =
+                tokio::task::spawn_blocking(move || namespace.run(open)).await.map_err(io::Error::other)?;
+            opened.map_err(io::Error::other)??
         }
     };
+    // Connected here: a server that does not reply must not keep one of the few threads for work that blocks.
+    let mut stream = socket.connect(at).await?;
     write_framed(&mut stream, query).await?;
     read_framed(&mut stream).await
 }

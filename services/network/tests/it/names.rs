@@ -101,24 +101,79 @@ fn containers_find_each_other_by_name() {
     println!("a name: median {:?}, 95 of 100 below {:?}", times[150], times[285]);
 }
 
-#[test]
-fn other_names_are_forwarded_from_the_sandbox() {
-    let world = World::new();
-    world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
-    let server = world.outside.run(|| UdpSocket::bind((OUTSIDE, 53)).unwrap()).unwrap();
+/// A name server that tells everybody their own address, or refuses.
+fn name_server(space: &Namespace, at: &'static str, code: ResponseCode) {
+    let server = space.run(|| UdpSocket::bind((at, 53)).unwrap()).unwrap();
     std::thread::spawn(move || {
         let mut buffer = [0; 512];
         while let Ok((length, from)) = server.recv_from(&mut buffer) {
             let query = Message::from_vec(&buffer[..length]).unwrap();
             let mut reply = Message::response(query.metadata.id, query.metadata.op_code);
-            let name = query.queries[0].name().clone();
+            reply.metadata.response_code = code;
             reply.add_queries(query.queries.iter().cloned());
             let IpAddr::V4(seen) = from.ip() else { continue };
-            let data = RData::A(hickory_proto::rr::rdata::A(seen));
-            reply.add_answer(hickory_proto::rr::Record::from_rdata(name, 5, data));
+            if code == ResponseCode::NoError {
+                let data = RData::A(hickory_proto::rr::rdata::A(seen));
+                let name = query.queries[0].name().clone();
+                reply.add_answer(hickory_proto::rr::Record::from_rdata(name, 5, data));
+            }
             let _ = server.send_to(&reply.to_vec().unwrap(), from);
         }
     });
+}
+
+#[test]
+fn a_server_that_refuses_is_passed_over() {
+    let world = World::new();
+    world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
+    name_server(&world.outside, OUTSIDE, ResponseCode::Refused);
+    name_server(&world.host, HOST, ResponseCode::NoError);
+    let mut wish = sandbox('a', "web", &["app"], &[]);
+    wish.dns_servers = vec![OUTSIDE.into(), HOST.into()];
+    let web = world.attach(wish).unwrap();
+    let address: Ipv4Addr = web.endpoints[0].ipv4_address.parse().unwrap();
+    assert_eq!(addresses(&world.pin(&web.id), "example.com."), [address]);
+    let mut wish = sandbox('b', "other", &["app"], &[]);
+    wish.dns_servers = vec![OUTSIDE.into()];
+    let other = world.attach(wish).unwrap();
+    let reply = ask(&world.pin(&other.id), "example.com.", RecordType::A).unwrap();
+    assert_eq!(reply.metadata.response_code, ResponseCode::Refused, "nobody else is there to be asked");
+}
+
+#[test]
+fn one_sandbox_cannot_use_up_what_all_may_ask() {
+    let world = World::new();
+    world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
+    name_server(&world.outside, OUTSIDE, ResponseCode::NoError);
+    // Nobody is there, and nobody says so.
+    let mut wish = sandbox('a', "loud", &["app"], &[]);
+    wish.dns_servers = vec!["198.51.100.1".into()];
+    let loud = world.attach(wish).unwrap();
+    let mut wish = sandbox('b', "quiet", &["app"], &[]);
+    wish.dns_servers = vec![OUTSIDE.into()];
+    let quiet = world.attach(wish).unwrap();
+
+    let flood = world.pin(&loud.id).run(|| UdpSocket::bind("0.0.0.0:0").unwrap()).unwrap();
+    flood.connect("127.0.0.11:53").unwrap();
+    flood.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    let mut query = Message::query();
+    query.add_query(Query::query(Name::from_ascii("example.com.").unwrap(), RecordType::A));
+    let (query, mut buffer) = (query.to_vec().unwrap(), [0; 512]);
+    let begun = Instant::now();
+    while flood.recv(&mut buffer).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(3), "nothing is ever refused");
+        for _ in 0..16 {
+            flood.send(&query).unwrap();
+        }
+    }
+    assert_eq!(addresses(&world.pin(&quiet.id), "example.com."), [HOST.parse::<Ipv4Addr>().unwrap()]);
+}
+
+#[test]
+fn other_names_are_forwarded_from_the_sandbox() {
+    let world = World::new();
+    world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
+    name_server(&world.outside, OUTSIDE, ResponseCode::NoError);
     let mut wish = sandbox('a', "web", &["app"], &[]);
     wish.dns_servers = vec![OUTSIDE.into()];
     let web = world.attach(wish).unwrap();
