@@ -34,10 +34,16 @@ pub fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
         route.set_alias(link.index, mark).map_err(failed())?;
     }
     let v6 = network.gateways().iter().any(|net| net.addr().is_ipv6());
+    if v6 || !network.adopted {
+        // Also without IPv6: a container that sends router advertisements must not become the host's router. An adopted
+        // bridge may have a real one.
+        let refuse = sysctl::ensure(&format!("net/ipv6/conf/{name}/accept_ra"), "0");
+        or_missing(refuse.map(drop)).map_err(failed())?;
+    }
     if v6 {
         // Without a link-local address that is settled the host asks no neighbour on behalf of others: no duplicate
         // detection, whose seconds the first packets would be lost in.
-        for (setting, value) in [("accept_dad", "0"), ("accept_ra", "0"), ("disable_ipv6", "0")] {
+        for (setting, value) in [("accept_dad", "0"), ("disable_ipv6", "0")] {
             sysctl::ensure(&format!("net/ipv6/conf/{name}/{setting}"), value).map_err(failed())?;
         }
         forward("net/ipv6/conf/all/forwarding")?;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use gantry_netlink::{Namespace, Route, sysctl};
+use gantry_netlink::{Namespace, Route, or_missing, sysctl};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
@@ -58,9 +58,9 @@ fn make() -> Result<Space> {
         let mut route = Route::open()?;
         let lo = route.index("lo")?;
         route.set_up(lo)?;
-        // Interfaces get IPv6 when their network has it; `lo` keeps ::1.
-        sysctl::write("net/ipv6/conf/default/disable_ipv6", "1")?;
-        sysctl::write("net/ipv6/conf/default/accept_dad", "0")?;
+        // Interfaces get IPv6 when their network has it; `lo` keeps ::1. A kernel may have been started without it.
+        or_missing(sysctl::write("net/ipv6/conf/default/disable_ipv6", "1"))?;
+        or_missing(sysctl::write("net/ipv6/conf/default/accept_dad", "0"))?;
         // As Docker's: a container's user may listen on any port, and ping.
         sysctl::write("net/ipv4/ip_unprivileged_port_start", "0")?;
         sysctl::write("net/ipv4/ping_group_range", "0 2147483647")?;

@@ -55,6 +55,14 @@ fn networks_are_made_found_and_removed() {
 }
 
 #[test]
+fn no_container_becomes_the_hosts_router() {
+    let world = World::new();
+    let bridge = world.network("bridge").unwrap().bridge;
+    let accepts = || gantry_netlink::sysctl::read(&format!("net/ipv6/conf/{bridge}/accept_ra")).unwrap();
+    assert_eq!(world.host.run(accepts).unwrap(), "0");
+}
+
+#[test]
 fn options_and_requested_addresses_are_kept() {
     let world = World::new();
     let config = pb::IpamConfig {
