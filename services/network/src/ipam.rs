@@ -25,14 +25,16 @@ impl Pool {
     pub fn new(subnet: IpNet, range: Option<IpNet>) -> Self {
         let within = range.unwrap_or(subnet);
         let (mut first, mut last) = (number(within.network()), number(within.broadcast()));
+        let mut used = BTreeSet::new();
         let small = subnet.max_prefix_len() - subnet.prefix_len() <= 1;
         if !small {
             first = first.max(number(subnet.network()) + 1);
             if subnet.addr().is_ipv4() {
                 last = last.min(number(subnet.broadcast()) - 1);
+                used.extend([subnet.network(), subnet.broadcast()].map(number));
             }
         }
-        Pool { subnet, first, last, used: BTreeSet::new(), floor: first }
+        Pool { subnet, first, last, used, floor: first }
     }
 
     /// Takes the lowest free address.
