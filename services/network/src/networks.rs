@@ -248,6 +248,15 @@ fn check_options(options: &HashMap<String, String>) -> Result<()> {
             )));
         }
     }
+    for mode in [option::GATEWAY_MODE_V4, option::GATEWAY_MODE_V6] {
+        if let Some(value) = options.get(mode)
+            && !matches!(value.as_str(), "" | "nat")
+        {
+            return Err(Error::Invalid(format!(
+                "value {value:?} of option {mode} is not implemented: use nat"
+            )));
+        }
+    }
     if let Some(value) = options.get(option::MTU)
         && !value.parse::<u32>().is_ok_and(|mtu| mtu == 0 || (68..=65535).contains(&mtu))
     {
@@ -302,6 +311,11 @@ mod tests {
             check(&NetworkWish { driver: "weave".into(), ..wish("m") }),
             Err(Error::DriverUnknown(_))
         ));
+        let mode = |value: &str| NetworkWish {
+            options: [(option::GATEWAY_MODE_V4.to_owned(), value.to_owned())].into(),
+            ..wish("m")
+        };
+        assert!(check(&mode("nat")).is_ok() && matches!(check(&mode("isolated")), Err(Error::Invalid(_))));
         let subnet = |text: &str| Subnet { subnet: text.into(), ..Subnet::default() };
         let bad = NetworkWish { subnets: vec![subnet("10.0.0.1/24")], ..wish("m") };
         assert_eq!(

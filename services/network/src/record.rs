@@ -18,6 +18,10 @@ pub mod option {
     pub const HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
     /// The MTU of the bridge and of the interfaces on it.
     pub const MTU: &str = "com.docker.network.driver.mtu";
+    /// How IPv4 leaves and enters; `nat` is what there is.
+    pub const GATEWAY_MODE_V4: &str = "com.docker.network.bridge.gateway_mode_ipv4";
+    /// How IPv6 leaves and enters.
+    pub const GATEWAY_MODE_V6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
     /// Says that the network is the default one.
     pub const DEFAULT_BRIDGE: &str = "com.docker.network.bridge.default_bridge";
     /// An endpoint's interface in the container.
@@ -151,9 +155,8 @@ pub struct Port {
 impl Network {
     /// A boolean option of the bridge driver; these are true unless said otherwise.
     fn flag(&self, name: &str) -> bool {
-        self.options
-            .get(name)
-            .is_none_or(|value| !matches!(value.as_str(), "false" | "0" | "f" | "F" | "False" | "FALSE"))
+        let off = |value: &String| matches!(value.to_ascii_lowercase().as_str(), "false" | "0" | "f");
+        !self.options.get(name).is_some_and(off)
     }
 
     /// Containers reach each other.
