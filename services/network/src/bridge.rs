@@ -60,11 +60,17 @@ pub fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
     Ok(())
 }
 
-/// Takes the bridge's addresses away, so that its subnet is free at once; the link itself is the reaper's.
-pub fn retire(route: &mut Route, network: &Network) -> Result<()> {
+/// Takes the addresses of a bridge that is ours away, so that its subnet is free at once. Says whether it was: then the
+/// link is to go too. A link of the name that somebody else made is left alone.
+pub fn retire(route: &mut Route, network: &Network, mark: &str) -> Result<bool> {
     let failed = || Error::kernel(format!("bridge {} of network {}", network.bridge, network.name));
-    let Some(link) = route.link(&network.bridge).map_err(failed())? else { return Ok(()) };
-    or_missing(route.delete_addresses(link.index, &network.gateways())).map_err(failed())
+    let link = route.link(&network.bridge).map_err(failed())?;
+    let Some(link) = link.filter(|link| !network.adopted && link.kind == "bridge" && link.alias == mark)
+    else {
+        return Ok(false);
+    };
+    or_missing(route.delete_addresses(link.index, &network.gateways())).map_err(failed())?;
+    Ok(true)
 }
 
 fn forward(setting: &str) -> Result<()> {

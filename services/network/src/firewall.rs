@@ -103,6 +103,9 @@ impl Firewall {
         let v6 = content.iter().any(Entry::is_v6);
         let mut inner = Inner { nft, content, v6 };
         inner.replace(&table)?;
+        if !v6 {
+            inner.remove_left(Family::Ip6, &table)?;
+        }
         Ok(Firewall { table, inner: Mutex::new(inner) })
     }
 
@@ -196,6 +199,17 @@ impl Firewall {
 impl Inner {
     fn families(&self) -> &'static [Family] {
         if self.v6 { &[Family::Ip, Family::Ip6] } else { &[Family::Ip] }
+    }
+
+    /// Removes the table of a family that no network needs any more, if a former process left it.
+    fn remove_left(&mut self, family: Family, table: &str) -> Result<()> {
+        let failed = || Error::kernel(format!("delete nf_tables table {table}"));
+        if !self.nft.tables(family).map_err(failed())?.iter().any(|left| left == table) {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        batch.add_table(family, table).delete_table(family, table);
+        self.nft.commit(&batch).map_err(failed())
     }
 
     fn replace(&mut self, table: &str) -> Result<()> {

@@ -60,6 +60,9 @@ impl Switchboard {
                 Ok(record)
             }
             Err(error) => {
+                if let Err(error) = self.0.store.delete_network(&record).await {
+                    complain(&record, &error);
+                }
                 self.tear_down(&record).await;
                 Err(error)
             }
@@ -79,34 +82,35 @@ impl Switchboard {
     /// Removes a network that nothing is on.
     pub async fn remove_network(&self, reference: &str) -> Result<Network> {
         let record = self.0.book.lock().begin_removal(reference)?;
+        // The record first: a network that comes back with the next start was not removed. What a crash leaves of it in
+        // the kernel, recovery finds.
+        if let Err(error) = self.0.store.delete_network(&record).await {
+            self.0.book.lock().network_is_ready(&record.id);
+            return Err(error);
+        }
         self.tear_down(&record).await;
         tracing::info!(network = record.name, id = record.id, "network removed");
         Ok(record)
     }
 
-    /// Undoes all of a network; what fails is logged and left to recovery, the rest goes on.
+    /// Undoes all of a network but its record; what fails is logged and left to recovery, the rest goes on.
     async fn tear_down(&self, record: &Network) {
-        let complain = |error: Error| {
-            tracing::warn!(network = record.name, error = %gantry_rpc::chain(&error), "network not wholly removed");
-        };
         let (this, network) = (self.clone(), record.clone());
         let kernel = blocking(move || {
-            this.0.firewall.change(&network_entries(&network), &BTreeSet::new())?;
-            match network.bridge.is_empty() || network.adopted {
-                true => Ok(()),
-                false => bridge::retire(&mut this.0.route.lock(), &network),
-            }?;
-            // A name that the user chose may be wanted again at once; our own never is.
-            if network.options.contains_key(option::BRIDGE_NAME) && !network.adopted {
-                reaper::delete(&mut this.0.route.lock(), vec![network.bridge.clone()]);
+            let closed = this.0.firewall.change(&network_entries(&network), &BTreeSet::new());
+            let mut route = this.0.route.lock();
+            if bridge::retire(&mut route, &network, &this.0.identity.mark())? {
+                let link = vec![network.bridge.clone()];
+                // A name that the user chose may be wanted again at once; our own never is.
+                match network.options.contains_key(option::BRIDGE_NAME) {
+                    true => reaper::delete(&mut route, link),
+                    false => this.0.reaper.delete(link),
+                }
             }
-            Ok(())
+            closed
         });
-        let (written, removed) = tokio::join!(self.0.store.delete_network(record), kernel);
-        let _ = written.map_err(complain);
-        let _ = removed.map_err(complain);
-        if !record.bridge.is_empty() && !record.adopted {
-            self.0.reaper.delete(vec![record.bridge.clone()]);
+        if let Err(error) = kernel.await {
+            complain(record, &error);
         }
         self.0.book.lock().forget_network(&record.id);
     }
@@ -145,6 +149,10 @@ impl Switchboard {
         book.reserve_network(record.clone())?;
         Ok(record)
     }
+}
+
+fn complain(record: &Network, error: &Error) {
+    tracing::warn!(network = record.name, error = %gantry_rpc::chain(error), "network not wholly removed");
 }
 
 /// Subnets that the host reaches or has, other than by default.

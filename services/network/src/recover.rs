@@ -82,8 +82,14 @@ impl Switchboard {
 
         let mut entries = BTreeSet::new();
         for network in book.list() {
-            if network.is_bridge() {
-                bridge::ensure(&mut route, &network, &identity.mark())?;
+            if network.is_bridge()
+                && let Err(error) = bridge::ensure(&mut route, &network, &identity.mark())
+            {
+                // Without the default network nothing works; another one must not keep all the rest from working.
+                if network.predefined {
+                    return Err(error);
+                }
+                tracing::error!(network = network.name, error = %gantry_rpc::chain(&error), "network cannot be completed");
             }
             entries.extend(plan::network_entries(&network));
         }
@@ -133,6 +139,11 @@ impl Switchboard {
         if repair {
             for name in &namespaces {
                 let pin = self.0.identity.pin(name);
+                // Under the lock, for a container of this id may have been started since it was looked at.
+                let book = self.0.book.lock();
+                if book.sandbox(name).is_some() {
+                    continue;
+                }
                 Namespace::unpin(&pin).map_err(Error::kernel(format!("remove stray sandbox {name}")))?;
             }
             if !links.is_empty() {
@@ -150,12 +161,19 @@ impl Switchboard {
         Ok(namespaces.chain(links).chain(rules).chain(self.unplugged()?).collect())
     }
 
-    /// Sandboxes on record whose namespace or links are gone. They are their owner's to detach.
+    /// Networks on record whose bridge is gone, and sandboxes whose namespace or links are. They are their owner's to
+    /// remove or detach.
     fn unplugged(&self) -> Result<Vec<Stray>> {
         let links = self.0.route.lock().links().map_err(Error::kernel("list links"))?;
         let links: BTreeSet<String> = links.into_iter().map(|link| link.name).collect();
         let book = self.0.book.lock();
         let mut found = Vec::new();
+        for network in book.list() {
+            if network.is_bridge() && !links.contains(&network.bridge) {
+                let detail = format!("its bridge {} is gone", network.bridge);
+                found.push(Stray { kind: "record", name: format!("network {}", network.name), detail });
+            }
+        }
         for sandbox in book.sandboxes() {
             let pinned = Namespace::is_pinned(&self.0.identity.pin(&sandbox.id));
             let plugged = sandbox.endpoints.iter().all(|endpoint| links.contains(&endpoint.veth));
@@ -183,11 +201,11 @@ impl Switchboard {
         let links = self.0.route.lock().links().map_err(Error::kernel("list links"))?;
         let book = self.0.book.lock();
         pins.retain(|name| book.sandbox(name).is_none());
-        let (veths, bridges) = (book.veths(), book.list());
+        let (veths, bridges) = (book.veths(), book.bridges());
         let (prefix, mark) = (self.0.identity.veth_prefix(), self.0.identity.mark());
         let stray = |link: &gantry_netlink::Link| match link.kind.as_str() {
             "veth" => link.name.starts_with(&prefix) && !veths.contains(&link.name),
-            "bridge" => link.alias == mark && !bridges.iter().any(|network| network.bridge == link.name),
+            "bridge" => link.alias == mark && !bridges.contains(&link.name),
             _ => false,
         };
         let links = links.into_iter().filter(stray).map(|link| link.name).collect();

@@ -1,5 +1,7 @@
 //! The networks in the book: found, reserved, removed.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 
 use super::{Book, Entry, Phase};
@@ -42,6 +44,12 @@ impl Book {
     /// The subnets of all networks, also of those that are just being made or removed.
     pub fn nets(&self) -> Vec<IpNet> {
         self.networks.values().flat_map(|entry| entry.record.nets()).collect()
+    }
+
+    /// The bridges of all networks, also of those that are just being made or removed.
+    pub fn bridges(&self) -> BTreeSet<String> {
+        let names = self.networks.values().map(|entry| &entry.record.bridge);
+        names.filter(|name| !name.is_empty()).cloned().collect()
     }
 
     /// Reserves a network's name, subnets and interface, while it is being made.

@@ -52,6 +52,16 @@ fn a_network_with_endpoints_stays() {
 }
 
 #[test]
+fn bridges_of_networks_that_come_and_go_are_known() {
+    let mut book = Book::default();
+    book.reserve_network(network("a", "10.1.0.0/16", "10.1.0.1")).unwrap();
+    assert!(book.list().is_empty() && book.bridges().contains("br-a"));
+    book.network_is_ready("a");
+    book.begin_removal("a").unwrap();
+    assert!(book.list().is_empty() && book.bridges().contains("br-a"));
+}
+
+#[test]
 fn requested_addresses_are_checked() {
     let mut book = Book::default();
     book.restore_network(network("a", "10.1.0.0/16", "10.1.0.1")).unwrap();

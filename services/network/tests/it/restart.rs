@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use gantry_netlink::nft::{Family, Nft};
 use gantry_proto::gantry::network::v1 as pb;
 
 use crate::names::addresses;
@@ -111,6 +112,50 @@ fn strays_are_removed_and_lost_namespaces_forgotten() {
     assert_eq!(world.check(false), [format!("netns {}", id('e'))]);
     assert_eq!(world.check(true).len(), 1);
     assert_eq!(world.check(false), Vec::<String>::new());
+}
+
+#[test]
+fn a_network_that_cannot_be_completed_keeps_no_other_from_working() {
+    let mut world = World::new();
+    let options = [("com.docker.network.bridge.name".to_owned(), "mine0".to_owned())].into();
+    world.create(pb::CreateRequest { name: "mine".into(), options, ..Default::default() }).unwrap();
+    world.stop();
+    let replace = || {
+        let mut route = gantry_netlink::Route::open().unwrap();
+        route.delete_links(["mine0"]).unwrap();
+        let other = gantry_netlink::Veth {
+            name: "mine0",
+            master: None,
+            peer: "far0",
+            namespace: &world.outside,
+            mac: gantry_netlink::Mac::random(),
+            mtu: 0,
+            port: Default::default(),
+        };
+        route.add_veth(&other).unwrap();
+    };
+    world.host.run(replace).unwrap();
+    world.start();
+    world.attach(sandbox('a', "web", &["bridge"], &[])).unwrap();
+    assert!(world.attach(sandbox('b', "b", &["mine"], &[])).is_err());
+    world.remove("mine").unwrap();
+    assert!(world.links().contains(&"mine0".to_owned()), "it is somebody else's by now");
+}
+
+#[test]
+fn rules_that_no_network_needs_any_more_go() {
+    let mut world = World::new();
+    let six = pb::CreateRequest { name: "six".into(), enable_ipv6: Some(true), ..Default::default() };
+    world.create(six).unwrap();
+    world.remove("six").unwrap();
+    let tables = |world: &World| {
+        let list = || Nft::open().unwrap().tables(Family::Ip6).unwrap();
+        world.host.run(list).unwrap()
+    };
+    assert_eq!(tables(&world).len(), 1);
+    world.stop();
+    world.start();
+    assert_eq!(tables(&world), Vec::<String>::new());
 }
 
 #[test]
