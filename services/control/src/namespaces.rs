@@ -49,7 +49,7 @@ impl Namespaces {
         Ok(record)
     }
 
-    /// Sets or removes the labels that the mask names (`labels.<key>`), all of them without a mask.
+    /// Sets or removes the labels that the mask names (`labels.<key>`); replaces all of them without a mask.
     pub async fn update(&self, name: &Namespace, update: &Labels, mask: &[String]) -> Result<Record, Error> {
         if let Some(path) = mask.iter().find(|path| !path.starts_with("labels.")) {
             return Err(Argument::UpdateMask { path: path.clone() }.into());
@@ -58,9 +58,7 @@ impl Namespaces {
         let _lock = self.locks.lock(key.clone()).await;
         let mut labels = Labels::from(self.find(&key)?.unwrap_or_default().labels);
         if mask.is_empty() {
-            for key in update.keys() {
-                labels.apply_path(update, &format!("labels.{key}"));
-            }
+            labels = update.clone().without_empty();
         }
         for path in mask {
             labels.apply_path(update, path);

@@ -35,6 +35,19 @@ async fn namespaces_are_those_made_and_those_used() {
     };
     let updated = client.update(update).await.unwrap().into_inner().namespace.unwrap();
     assert_eq!(updated.labels, [("b".to_owned(), "2".to_owned())].into());
+    let replace = namespaces::UpdateNamespaceRequest {
+        namespace: Some(namespaces::Namespace {
+            name: "made".into(),
+            labels: [("c".into(), "3".into()), ("d".into(), "".into())].into(),
+        }),
+        update_mask: None,
+    };
+    let replaced = client.update(replace).await.unwrap().into_inner().namespace.unwrap();
+    assert_eq!(
+        replaced.labels,
+        [("c".to_owned(), "3".to_owned())].into(),
+        "without a mask there is nothing to spare"
+    );
     let get = namespaces::GetNamespaceRequest { name: "nowhere".into() };
     assert!(client.get(get).await.unwrap().into_inner().namespace.unwrap().labels.is_empty());
 
