@@ -117,7 +117,7 @@ impl Leases {
         // A lease removed meanwhile keeps nothing. Under its lock, for it may also have been made again.
         let _lock = self.locks.lock(key.clone()).await;
         if let Err(gone) = self.exists(&key) {
-            self.remove_orphans(&[record]).await?;
+            self.forget(&[record]).await?;
             return Err(gone);
         }
         Ok(())
@@ -180,11 +180,22 @@ impl Leases {
         Ok(orphans)
     }
 
-    /// Removes orphans.
+    /// Removes orphans, but for those whose lease has been made since they were found.
     pub async fn remove_orphans(&self, orphans: &[(String, String, String)]) -> Result<(), Error> {
+        for of_one in orphans.chunk_by(|a, b| (&a.0, &a.1) == (&b.0, &b.1)) {
+            let key = (of_one[0].0.clone(), of_one[0].1.clone());
+            let _lock = self.locks.lock(key.clone()).await;
+            if !self.leases.contains(&key)? {
+                self.forget(of_one).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, resources: &[(String, String, String)]) -> Result<(), Error> {
         let mut batch = self.database.batch();
-        for orphan in orphans {
-            batch.delete(&self.resources, orphan);
+        for resource in resources {
+            batch.delete(&self.resources, resource);
         }
         Ok(batch.commit().await?)
     }
@@ -249,6 +260,17 @@ mod tests {
         leases.delete("moby", "l").await.unwrap();
         assert!(matches!(leases.resources("moby", "l"), Err(Error::LeaseNotFound(_))));
         assert!(leases.orphans().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_a_lease_keeps_by_now_is_no_orphan() {
+        let (_folder, leases) = store();
+        let moby = Namespace::moby();
+        leases.create(&moby, "l".into(), Labels::new()).await.unwrap();
+        leases.add(&moby, "l", content("sha256:a")).await.unwrap();
+        let found_before = ("moby".to_owned(), "l".to_owned(), name(&content("sha256:a")));
+        leases.remove_orphans(&[found_before]).await.unwrap();
+        assert_eq!(leases.resources("moby", "l").unwrap().len(), 1);
     }
 
     #[tokio::test]
