@@ -27,6 +27,8 @@ const AFTER_START: Duration = Duration::from_millis(100);
 const LOOK_AT_LEASES: Duration = Duration::from_secs(30);
 const EVERYTHING: Duration = Duration::from_secs(3600);
 const RETRY: Duration = Duration::from_secs(2);
+/// After so many failures in a row somebody is told: half a minute at least.
+const PATIENCE: u32 = 15;
 
 #[derive(Debug, Default)]
 struct State {
@@ -36,6 +38,8 @@ struct State {
     changes: BTreeMap<String, u32>,
     /// What the last collection of a namespace removed.
     swept: BTreeMap<String, HashSet<Resource>>,
+    /// Failures of a namespace since its last collection.
+    failures: BTreeMap<String, u32>,
 }
 
 /// Decides when to collect. Cheap to clone.
@@ -96,7 +100,9 @@ impl<S: Store> Scheduler<S> {
         if !outcome.removed.is_empty() {
             tracing::info!(namespace, removed = outcome.removed.len(), freed = outcome.freed, "collected");
         }
-        self.state.lock().swept.insert(namespace.to_owned(), outcome.removed.iter().cloned().collect());
+        let mut state = self.state.lock();
+        state.failures.remove(namespace);
+        state.swept.insert(namespace.to_owned(), outcome.removed.iter().cloned().collect());
         Ok(outcome)
     }
 
@@ -135,11 +141,19 @@ impl<S: Store> Scheduler<S> {
         let mut pause = Duration::ZERO;
         for namespace in due {
             if let Err(error) = self.collect(&namespace).await {
-                tracing::debug!(
-                    namespace,
-                    error = gantry_rpc::chain(&error),
-                    "not collected; to be tried again"
-                );
+                let failures = {
+                    let mut state = self.state.lock();
+                    let failures = state.failures.entry(namespace.clone()).or_default();
+                    *failures += 1;
+                    *failures
+                };
+                let error = gantry_rpc::chain(&error);
+                // A store that is just starting is nothing to tell of; garbage that stays for ever is.
+                if failures == PATIENCE {
+                    tracing::warn!(namespace, error, failures, "garbage cannot be collected; to be tried on");
+                } else {
+                    tracing::debug!(namespace, error, "not collected; to be tried again");
+                }
                 self.trigger(&namespace);
                 pause = RETRY;
             }
