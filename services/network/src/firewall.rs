@@ -3,7 +3,8 @@
 //! What changes are elements of sets and maps; the rules themselves never do ([`rules`]). So publishing a port is one
 //! element, and costs the same whether it is the first or the thousandth. Everything goes through [`Firewall::change`],
 //! which keeps the wanted content beside the kernel's: when the two have drifted apart (somebody flushed the rules), the
-//! table is replaced whole, in one transaction, and no packet ever sees it half.
+//! table is replaced whole, in one transaction, and no packet ever sees it half. A table that is gone is put back within
+//! seconds also when nothing changes: without it no port is published and no network closed to another.
 //!
 //! Rules of others are respected: nothing of theirs is touched, and what we accept they may still drop.
 
@@ -148,6 +149,18 @@ impl Firewall {
         done
     }
 
+    /// Puts the tables back if somebody has removed them (`nft flush ruleset`); says whether that was so.
+    pub fn put_back(&self) -> Result<bool> {
+        let mut inner = self.inner.lock();
+        for family in inner.families() {
+            let failed = || Error::kernel(format!("look for nf_tables table {}", self.table));
+            if !inner.nft.tables(*family).map_err(failed())?.contains(&self.table) {
+                return inner.replace(&self.table).map(|()| true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Replaces the table by what it should hold.
     pub fn repair(&self) -> Result<()> {
         self.inner.lock().replace(&self.table)
@@ -183,16 +196,6 @@ impl Firewall {
             }
         }
         Ok(found)
-    }
-
-    /// Removes the tables: for the end of a Gantry's life, and for tests.
-    pub fn remove(&self) -> Result<()> {
-        let mut inner = self.inner.lock();
-        let mut batch = Batch::new();
-        for family in inner.families() {
-            batch.add_table(*family, &self.table).delete_table(*family, &self.table);
-        }
-        inner.nft.commit(&batch).map_err(Error::kernel(format!("delete nf_tables table {}", self.table)))
     }
 }
 

@@ -5,11 +5,14 @@
 //! 2. the predefined networks are made, if this is the first start;
 //! 3. bridges are completed, then the rules, then the sandboxes' interfaces and name servers;
 //! 4. what carries our marks but has no record is removed: namespaces, veths, bridges.
+//!
+//! From then on only the rules are looked after: others remove them, too.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gantry_daemon::Context;
 use gantry_netlink::{Namespace, Route};
@@ -40,6 +43,11 @@ pub struct Stray {
     pub detail: String,
 }
 
+/// How often the host's rules are looked for.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long after it could not be done.
+const LATER: Duration = Duration::from_secs(60);
+
 /// A name server to start: the sandbox, its namespace, the sockets bound in it.
 type Pending = (String, Namespace, Sockets);
 
@@ -69,7 +77,32 @@ impl Switchboard {
             Ok(())
         })
         .await?;
+        context.spawn("rules", board.clone().keep_rules());
         Ok(board)
+    }
+
+    /// Puts the host's rules back whenever they have been removed: restarting a host's firewall often flushes all there are.
+    async fn keep_rules(self) {
+        let mut pause = LOOK;
+        loop {
+            tokio::time::sleep(pause).await;
+            let this = self.clone();
+            pause = match blocking(move || this.0.firewall.put_back()).await {
+                Ok(false) => LOOK,
+                Ok(true) => {
+                    tracing::warn!(
+                        table = self.0.identity.table(),
+                        "somebody had removed the host's rules; they are back"
+                    );
+                    LOOK
+                }
+                Err(Error::ShuttingDown) => return,
+                Err(error) => {
+                    tracing::warn!(error = %gantry_rpc::chain(&error), "the host's rules cannot be looked after");
+                    LATER
+                }
+            };
+        }
     }
 
     fn reconcile(identity: Identity, dir: PathBuf, reaper: Reaper) -> Result<(Self, Vec<Pending>)> {

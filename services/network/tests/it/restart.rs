@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use gantry_netlink::nft::{Family, Nft};
+use gantry_netlink::nft::{Batch, Family, Nft};
 use gantry_proto::gantry::network::v1 as pb;
 
 use crate::names::addresses;
@@ -59,6 +59,28 @@ fn traffic_flows_while_the_service_is_away_and_while_it_comes_back() {
     assert!(taken.message().contains("port is already allocated"));
 }
 
+/// `nft flush ruleset`
+fn flush_rules() {
+    let mut nft = Nft::open().unwrap();
+    let mut batch = Batch::new();
+    for family in [Family::Ip, Family::Ip6] {
+        for table in nft.tables(family).unwrap() {
+            batch.delete_table(family, &table);
+        }
+    }
+    nft.commit(&batch).unwrap();
+}
+
+#[test]
+fn flushed_rules_come_back() {
+    let world = World::new();
+    let web = world.attach(sandbox('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
+    serve(&world.pin(&web.id), 80);
+    world.host.run(flush_rules).unwrap();
+    assert_eq!(seen(&world.outside, HOST, 8080), None);
+    wait("the published port", || seen(&world.outside, HOST, 8080).is_some());
+}
+
 #[test]
 fn strays_are_removed_and_lost_namespaces_forgotten() {
     let mut world = World::new();
@@ -85,12 +107,7 @@ fn strays_are_removed_and_lost_namespaces_forgotten() {
             port: Default::default(),
         };
         gantry_netlink::Route::open().unwrap().add_veth(&veth).unwrap();
-        // And somebody flushed the rules.
-        let mut nft = gantry_netlink::nft::Nft::open().unwrap();
-        let table = nft.tables(gantry_netlink::nft::Family::Ip).unwrap().remove(0);
-        let mut batch = gantry_netlink::nft::Batch::new();
-        batch.delete_table(gantry_netlink::nft::Family::Ip, &table);
-        nft.commit(&batch).unwrap();
+        flush_rules();
     };
     world.host.run(make).unwrap();
 
