@@ -300,7 +300,7 @@ fn forget_flows(sandbox: &Sandbox) {
     if numbers.is_empty() {
         return;
     }
-    if let Err(error) = Conntrack::open().and_then(|mut tracker| tracker.forget(17, &numbers, &[])) {
+    if let Err(error) = Conntrack::open().and_then(|mut tracker| tracker.forget(17, &numbers)) {
         tracing::debug!(sandbox = sandbox.id, error = %gantry_rpc::chain(&error), "old UDP flows stay");
     }
 }

@@ -102,6 +102,17 @@ impl Socket {
 
     /// Sends one request that is answered by objects: a dump, or one object and its acknowledgement.
     pub fn query(&mut self, message: Message, flags: u16, what: &str) -> Result<Vec<Reply>> {
+        self.query_where(message, flags, what, |_| true)
+    }
+
+    /// [`Socket::query`] that only keeps the objects that it is to.
+    pub(crate) fn query_where(
+        &mut self,
+        message: Message,
+        flags: u16,
+        what: &str,
+        keep: impl Fn(&Reply) -> bool,
+    ) -> Result<Vec<Reply>> {
         // A dump that raced with a change says so and is asked again.
         for _ in 0..8 {
             let sequence = self.next_sequence();
@@ -129,7 +140,8 @@ impl Socket {
                             }
                             None => break 'answer,
                         },
-                        _ => found.push(reply),
+                        _ if keep(&reply) => found.push(reply),
+                        _ => {}
                     }
                 }
             }
