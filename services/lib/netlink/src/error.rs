@@ -84,11 +84,6 @@ impl Error {
             .iter()
             .any(|errno| self.errno() == Some(errno.raw_os_error()))
     }
-
-    /// Whether the object is in use (`EBUSY`).
-    pub fn is_busy(&self) -> bool {
-        self.errno() == Some(rustix::io::Errno::BUSY.raw_os_error())
-    }
 }
 
 /// Turns "it is there already" into success.

@@ -39,12 +39,6 @@ impl Namespace {
         })
     }
 
-    /// The calling thread's namespace.
-    pub fn current() -> Result<Self> {
-        let fd = own().map_err(|source| anonymous("open the current namespace", source))?;
-        Ok(Namespace { fd: Arc::new(fd), path: None })
-    }
-
     /// Opens a pinned namespace.
     ///
     /// # Errors
@@ -96,11 +90,6 @@ impl Namespace {
     /// Whether a path is a live pin.
     pub fn is_pinned(path: &Path) -> bool {
         File::open(path).and_then(|file| is_nsfs(&file)).unwrap_or(false)
-    }
-
-    /// Where it is pinned.
-    pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
     }
 
     /// Runs a closure inside the namespace, on a thread of its own, and waits for it (about 50 µs more than the closure).

@@ -53,8 +53,7 @@ impl Nft {
     /// Carries out a batch, whole or not at all.
     ///
     /// # Errors
-    /// The first request that the kernel refused; nothing of the batch is done then. `is_busy` when another
-    /// program changed the rules during the commit twenty times in a row.
+    /// The first request that the kernel refused; nothing of the batch is done then.
     pub fn commit(&mut self, batch: &Batch) -> Result<()> {
         if batch.requests.is_empty() {
             return Ok(());

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::socket::{Described, Socket};
 
 pub use address::Address;
-pub use link::{Link, Port, Statistics, Veth, check_name};
+pub use link::{Link, Port, Veth, check_name};
 pub use table::RouteEntry;
 
 /// A conversation with rtnetlink. One request at a time: keep it behind a lock or on one thread.

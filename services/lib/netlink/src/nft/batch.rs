@@ -71,11 +71,6 @@ impl Batch {
         Self::default()
     }
 
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.requests.is_empty()
-    }
-
     /// Makes the table unless it is there.
     pub fn add_table(&mut self, family: Family, table: &str) -> &mut Self {
         let mut message = request(NFT_MSG_NEWTABLE, NLM_F_CREATE, family);

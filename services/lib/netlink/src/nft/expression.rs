@@ -56,8 +56,6 @@ pub enum Verdict {
     Accept,
     /// It vanishes.
     Drop,
-    /// Goes on in another chain, and comes back.
-    Jump(String),
 }
 
 /// One step of a rule.
@@ -106,19 +104,8 @@ pub enum Expression {
         /// Holds the port.
         port: Register,
     },
-    /// Translates the source to the address and port in these registers.
-    Snat {
-        /// The address's family.
-        family: Family,
-        /// Holds the address.
-        address: Register,
-        /// Holds the port.
-        port: Register,
-    },
     /// Translates the source to the address of the interface that the packet leaves by.
     Masquerade,
-    /// Counts packets and bytes.
-    Counter,
     /// Ends the rule.
     Verdict(Verdict),
 }
@@ -203,14 +190,10 @@ impl Expression {
                     nest.bytes(1, value);
                 });
             }),
-            Expression::Snat { family, address, port } => {
-                put("nat", &|data| nat(data, 0, *family, *address, *port))
-            }
             Expression::Dnat { family, address, port } => {
                 put("nat", &|data| nat(data, 1, *family, *address, *port))
             }
             Expression::Masquerade => put("masq", &|_| {}),
-            Expression::Counter => put("counter", &|_| {}),
             Expression::Verdict(verdict) => put("immediate", &|data| {
                 data.be32(1, 0).nest(2, |nest| {
                     nest.nest(2, |code| match verdict {
@@ -219,9 +202,6 @@ impl Expression {
                         }
                         Verdict::Accept => {
                             code.be32(1, 1);
-                        }
-                        Verdict::Jump(chain) => {
-                            code.bytes(1, &(-3i32).to_be_bytes()).text(2, chain);
                         }
                     });
                 });

@@ -1,4 +1,4 @@
-//! Links: bridges, veth pairs, dummies; what a link is set to and what it says about itself.
+//! Links: bridges and veth pairs; what a link is set to and what it says about itself.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -31,29 +31,6 @@ pub struct Link {
     pub up: bool,
     /// Its MTU.
     pub mtu: u32,
-    /// What it has carried.
-    pub statistics: Statistics,
-}
-
-/// Counters of a link since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Packets received.
-    pub rx_packets: u64,
-    /// Packets sent.
-    pub tx_packets: u64,
-    /// Bytes received.
-    pub rx_bytes: u64,
-    /// Bytes sent.
-    pub tx_bytes: u64,
-    /// Receive errors.
-    pub rx_errors: u64,
-    /// Send errors.
-    pub tx_errors: u64,
-    /// Received packets dropped.
-    pub rx_dropped: u64,
-    /// Packets to send dropped.
-    pub tx_dropped: u64,
 }
 
 /// A veth pair to make: one end here, on a bridge; the other straight inside a namespace.
@@ -109,16 +86,6 @@ impl Route {
             info.text(IFLA_INFO_KIND, "bridge");
         });
         self.send(vec![(message, format!("create bridge {name}"))])
-    }
-
-    /// Makes a dummy link that is up.
-    pub fn add_dummy(&mut self, name: &str) -> Result<()> {
-        check_name(name)?;
-        let mut message = Message::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ifinfomsg(0, IFF_UP, IFF_UP));
-        message.text(IFLA_IFNAME, name).nest(IFLA_LINKINFO, |info| {
-            info.text(IFLA_INFO_KIND, "dummy");
-        });
-        self.send(vec![(message, format!("create dummy {name}"))])
     }
 
     /// Makes a veth pair in one request: the near end up, the far end down and never outside its namespace
@@ -181,32 +148,11 @@ impl Route {
         self.send(requests)
     }
 
-    /// Sets a link's MTU.
-    pub fn set_mtu(&mut self, index: u32, mtu: u32) -> Result<()> {
-        let mut message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, 0, 0));
-        message.u32(IFLA_MTU, mtu);
-        self.send(vec![(message, format!("set MTU of link {index}"))])
-    }
-
     /// Notes a text on a link, for people and for recognising it later.
     pub fn set_alias(&mut self, index: u32, alias: &str) -> Result<()> {
         let mut message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, 0, 0));
         message.text(IFLA_IFALIAS, alias);
         self.send(vec![(message, format!("set alias of link {index}"))])
-    }
-
-    /// Sets a link's hardware address.
-    pub fn set_mac(&mut self, index: u32, mac: Mac) -> Result<()> {
-        let mut message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, 0, 0));
-        message.bytes(IFLA_ADDRESS, &mac.0);
-        self.send(vec![(message, format!("set hardware address of link {index}"))])
-    }
-
-    /// Makes a link a port of a bridge.
-    pub fn set_master(&mut self, index: u32, master: u32) -> Result<()> {
-        let mut message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, 0, 0));
-        message.u32(IFLA_MASTER, master);
-        self.send(vec![(message, format!("set master of link {index}"))])
     }
 
     /// Deletes links by name, in one system call. Slow: the kernel waits about 20 ms for each.
@@ -288,7 +234,6 @@ fn parse(reply: &Reply) -> Option<Link> {
         kind: String::new(),
         up: u32_of(reply.body.get(8..)?)? & IFF_UP != 0,
         mtu: 0,
-        statistics: Statistics::default(),
     };
     for (kind, value) in reply.attributes(16) {
         match kind {
@@ -300,27 +245,8 @@ fn parse(reply: &Reply) -> Option<Link> {
             IFLA_LINKINFO => {
                 link.kind = Attributes::of(value).find_kind(IFLA_INFO_KIND).map(text_of).unwrap_or_default();
             }
-            IFLA_STATS64 => link.statistics = statistics(value),
             _ => {}
         }
     }
     Some(link)
-}
-
-/// `struct rtnl_link_stats64`: eight counters first.
-fn statistics(value: &[u8]) -> Statistics {
-    let field = |n: usize| {
-        let raw = value.get(n * 8..n * 8 + 8).and_then(|raw| raw.try_into().ok());
-        raw.map(u64::from_ne_bytes).unwrap_or_default()
-    };
-    Statistics {
-        rx_packets: field(0),
-        tx_packets: field(1),
-        rx_bytes: field(2),
-        tx_bytes: field(3),
-        rx_errors: field(4),
-        tx_errors: field(5),
-        rx_dropped: field(6),
-        tx_dropped: field(7),
-    }
 }
