@@ -41,9 +41,9 @@ pub fn signal_number(text: &str) -> Result<u32> {
     if let Some(at) = NAMES.iter().position(|known| *known == name) {
         return Ok(u32::try_from(at).unwrap_or(0) + 1);
     }
-    let offset = |rest: &str| match rest {
+    let offset = |rest: &str, sign: char| match rest {
         "" => Some(0),
-        digits => digits[1..].parse::<u32>().ok(),
+        signed => signed.strip_prefix(sign)?.parse::<u32>().ok(),
     };
     let number = match name {
         "IOT" => Some(6),
@@ -52,9 +52,9 @@ pub fn signal_number(text: &str) -> Result<u32> {
         _ => None,
     };
     let number = number
-        .or_else(|| name.strip_prefix("RTMIN").and_then(offset).map(|above| RTMIN + above))
-        .or_else(|| name.strip_prefix("RTMAX").and_then(offset).and_then(|below| RTMAX.checked_sub(below)));
-    number.filter(|number| *number <= RTMAX).ok_or_else(invalid)
+        .or_else(|| RTMIN.checked_add(offset(name.strip_prefix("RTMIN")?, '+')?))
+        .or_else(|| RTMAX.checked_sub(offset(name.strip_prefix("RTMAX")?, '-')?));
+    number.filter(|number| (1..=RTMAX).contains(number)).ok_or_else(invalid)
 }
 
 impl Engine {
@@ -234,7 +234,9 @@ mod tests {
         ] {
             assert_eq!(signal_number(text).ok(), Some(number), "{text}");
         }
-        for text in ["", "0", "65", "SIGNAL", "RTMIN+99"] {
+        for text in
+            ["", "0", "65", "SIGNAL", "RTMIN+99", "RTMIN-1", "RTMIN+4294967295", "RTMAX-64", "RTMIN\u{e9}"]
+        {
             assert!(signal_number(text).is_err(), "{text}");
         }
     }
