@@ -41,8 +41,8 @@ impl Engine {
         let image = image?;
         let image_config = ImageConfig::parse(&image.config_json)?;
         let id = names::new_id();
+        let mut warnings = super::validate::check(&asked, &host)?;
         let config = image_config.merge(asked);
-        let mut warnings = super::validate::check(&config, &host)?;
         let config = self.with_hostname(config, &host, &id);
         self.fill_defaults(&mut host, &mut warnings).map_err(not_the_image)?;
         let networks = networks.map_err(not_the_image)?;

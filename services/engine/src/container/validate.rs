@@ -11,7 +11,8 @@ const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
 /// Health checks are not made more often than this, nanoseconds.
 const LEAST_INTERVAL: i64 = 1_000_000;
 
-/// Checks a request whose configuration has been merged with the image's; returns what the user should know.
+/// Checks a request as the user wrote it: what the image adds is not the user's to answer for. Returns what the user
+/// should know.
 pub fn check(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     process(config)?;
