@@ -121,6 +121,9 @@ pub enum Error {
     /// A tar that cannot be taken.
     #[error("archive: {0}")]
     Archive(String),
+    /// A defect of the engine itself.
+    #[error("{0}")]
+    Broken(String),
     /// Another service refused or could not be reached.
     #[error("{doing}: {}", status.message())]
     Peer {
@@ -180,6 +183,12 @@ impl Error {
         }
     }
 
+    /// Whether another service is away: it comes back.
+    pub fn is_passing(&self) -> bool {
+        use tonic::Code::{Cancelled, DeadlineExceeded, Unavailable};
+        matches!(self.peer_code(), Some(Unavailable | DeadlineExceeded | Cancelled))
+    }
+
     /// What the other service's code was, if it was another service.
     pub fn peer_code(&self) -> Option<tonic::Code> {
         match self {
@@ -219,6 +228,7 @@ impl Coded for Error {
             Error::Forbidden(_) => Code::PermissionDenied,
             Error::Peer { status, .. } => peer_code(status.code()),
             Error::NotPaused(_)
+            | Error::Broken(_)
             | Error::BrokenLine
             | Error::Kernel { .. }
             | Error::Io { .. }

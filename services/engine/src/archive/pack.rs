@@ -13,6 +13,9 @@ use super::stat::Found;
 use crate::error::{Error, Result};
 use crate::root::kernel;
 
+/// What no program could open by its path is not packed either (`PATH_MAX`).
+const LONGEST_PATH: usize = 4096;
+
 /// Packs what was found at a place, under its own name.
 pub fn pack(place: &Place, found: &Found, out: impl Write) -> Result<()> {
     let mut packer = Packer::new(out);
@@ -61,48 +64,64 @@ impl<W: Write> Packer<W> {
         self.append(&stat, name, &[], std::io::empty())
     }
 
+    /// Packs everything in a directory. No recursion: how deep the directories are is the container's choice.
     fn directory(&mut self, directory: &Dir, name: &Path) -> Result<()> {
-        for entry in directory.entries().map_err(kernel)? {
-            self.entry(directory, &entry.name, &name.join(&entry.name))?;
+        let entries = |directory: &Dir| directory.entries().map(Vec::into_iter).map_err(kernel);
+        let top = directory.try_clone().map_err(kernel)?;
+        let mut open = vec![(entries(&top)?, top, name.to_owned())];
+        while let Some((rest, parent, name)) = open.last_mut() {
+            let Some(entry) = rest.next() else {
+                open.pop();
+                continue;
+            };
+            let name = name.join(&entry.name);
+            if let Some(below) = self.entry(parent, &entry.name, &name)? {
+                open.push((entries(&below)?, below, name));
+            }
         }
         Ok(())
     }
 
-    /// What vanishes meanwhile is left out.
-    fn entry(&mut self, parent: &Dir, own: &OsStr, name: &Path) -> Result<()> {
-        let Some(stat) = parent.stat(own).map_err(kernel)? else { return Ok(()) };
+    /// Packs an entry; a directory is what remains to be packed. What vanishes meanwhile is left out.
+    fn entry(&mut self, parent: &Dir, own: &OsStr, name: &Path) -> Result<Option<Dir>> {
+        if name.as_os_str().len() > LONGEST_PATH {
+            return Err(Error::Archive(format!("pack: the path of {own:?} is too long")));
+        }
+        let Some(stat) = parent.stat(own).map_err(kernel)? else { return Ok(None) };
         let attributes = parent.xattrs(own).unwrap_or_default();
         if stat.kind != EntryKind::Directory && stat.links > 1 {
             if let Some(first) = self.linked.get(&(stat.device, stat.inode)) {
                 let first = first.clone();
-                return self.append_link(&stat, name, tar::EntryType::Link, &first);
+                self.append_link(&stat, name, tar::EntryType::Link, &first)?;
+                return Ok(None);
             }
             self.linked.insert((stat.device, stat.inode), name.to_owned());
         }
         match stat.kind {
             EntryKind::File => {
-                let Ok(file) = parent.open_file(own) else { return Ok(()) };
+                let Ok(file) = parent.open_file(own) else { return Ok(None) };
                 // A file that shrinks while it is packed is filled up, one that grows is cut: the header is out already.
                 let content = file.take(stat.size).chain(std::io::repeat(0)).take(stat.size);
-                self.append(&stat, name, &attributes, content)
+                self.append(&stat, name, &attributes, content)?;
             }
             EntryKind::Directory => {
                 self.append(&stat, name, &attributes, std::io::empty())?;
-                match parent.open_dir(own).map_err(kernel)? {
-                    Some(below) => self.directory(&below, name),
-                    None => Ok(()),
-                }
+                return match parent.open_dir(own) {
+                    Err(error) if error.is_not_found() => Ok(None),
+                    below => below.map_err(kernel),
+                };
             }
             EntryKind::Symlink => {
-                let Ok(target) = parent.read_link(own) else { return Ok(()) };
-                self.append_link(&stat, name, tar::EntryType::Symlink, Path::new(&target))
+                let Ok(target) = parent.read_link(own) else { return Ok(None) };
+                self.append_link(&stat, name, tar::EntryType::Symlink, Path::new(&target))?;
             }
             // A socket means nothing to anybody but the process that made it.
-            EntryKind::Socket => Ok(()),
+            EntryKind::Socket => {}
             EntryKind::Fifo | EntryKind::CharDevice | EntryKind::BlockDevice => {
-                self.append(&stat, name, &attributes, std::io::empty())
+                self.append(&stat, name, &attributes, std::io::empty())?;
             }
         }
+        Ok(None)
     }
 
     fn append(
@@ -216,6 +235,18 @@ mod tests {
         let long = pax_record(b"user.x", &[b'a'; 73]);
         assert!(long.starts_with(b"97 "));
         assert_eq!(long.len(), 97);
+    }
+
+    #[test]
+    fn a_path_that_nobody_could_open_is_refused() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let name = std::ffi::OsString::from("long".repeat(60));
+        let mut directory = Dir::open(dir.path()).expect("opened");
+        for _ in 0..20 {
+            directory.make_dir(&name, 0o700).expect("made");
+            directory = directory.open_dir(&name).expect("opened").expect("a directory");
+        }
+        assert!(pack_all(&Dir::open(dir.path()).expect("opened"), std::io::sink()).is_err());
     }
 
     #[test]

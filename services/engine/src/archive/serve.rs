@@ -87,20 +87,22 @@ impl Engine {
 /// Sends a tar of what was found.
 pub async fn send(getting: Getting, stream: UnixStream) -> Result<()> {
     let stream = to_blocking(stream)?;
-    blocking(move || pack::pack(&getting.place, &getting.found, BufWriter::with_capacity(256 * 1024, stream)))
-        .await
+    at_its_pace(move || {
+        pack::pack(&getting.place, &getting.found, BufWriter::with_capacity(256 * 1024, stream))
+    })
+    .await
 }
 
 /// Sends a tar of everything in a directory.
 pub async fn send_all(directory: Dir, stream: UnixStream) -> Result<()> {
     let stream = to_blocking(stream)?;
-    blocking(move || pack::pack_all(&directory, BufWriter::with_capacity(256 * 1024, stream))).await
+    at_its_pace(move || pack::pack_all(&directory, BufWriter::with_capacity(256 * 1024, stream))).await
 }
 
 /// Takes a tar; the stream comes back for the answer.
 pub async fn receive(place: Place, manner: Manner, stream: UnixStream) -> Result<(UnixStream, Result<()>)> {
     let stream = to_blocking(stream)?;
-    let (stream, result) = blocking(move || {
+    let (stream, result) = at_its_pace(move || {
         let result = unpack::unpack(&place, &stream, manner);
         Ok((stream, result))
     })
@@ -108,6 +110,17 @@ pub async fn receive(place: Place, manner: Manner, stream: UnixStream) -> Result
     let socket = |source| Error::io("use", "data socket", source);
     stream.set_nonblocking(true).map_err(socket)?;
     Ok((UnixStream::from_std(stream).map_err(socket)?, result))
+}
+
+/// Runs work that goes at the pace of a client on a thread of its own: those of the pool are few, and everybody's.
+async fn at_its_pace<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let (sender, done) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("archive".to_owned());
+    // A service that ends does not wait for the client.
+    thread
+        .spawn(move || drop(sender.send(work())))
+        .map_err(|source| Error::io("start a thread for", "an archive", source))?;
+    done.await.map_err(|_| Error::Broken("the thread of an archive ended early".to_owned()))?
 }
 
 fn to_blocking(stream: UnixStream) -> Result<std::os::unix::net::UnixStream> {

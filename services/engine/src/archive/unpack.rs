@@ -127,7 +127,7 @@ impl Unpacker<'_> {
             }
             tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
                 let mut file = parent.create_file(&last, 0o600).map_err(writing)?;
-                std::io::copy(&mut entry, &mut file).map_err(reading)?;
+                std::io::copy(&mut entry, &mut file).map_err(|error| copying(&name, error))?;
             }
             tar::EntryType::Symlink => {
                 let target = entry.link_name_bytes().unwrap_or_default().into_owned();
@@ -229,6 +229,15 @@ fn number(value: std::io::Result<u64>) -> Result<u32> {
 
 fn reading(error: std::io::Error) -> Error {
     Error::Archive(format!("read: {error}"))
+}
+
+/// A full disk is not the archive's fault.
+fn copying(name: &Path, error: std::io::Error) -> Error {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded => Error::io("write", name, error),
+        _ => reading(error),
+    }
 }
 
 /// A refusal to write; a read-only file system is the client's mistake.

@@ -361,6 +361,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(panic) => Err(Error::Invalid(format!("blocking work ended early: {panic}"))),
+        Err(panic) => Err(Error::Broken(format!("blocking work ended early: {panic}"))),
     }
 }
