@@ -75,6 +75,9 @@ pub struct Record {
     /// Read-only binds are read-only all the way down.
     #[prost(bool, tag = "18")]
     pub recursive_read_only: bool,
+    /// While it is being removed: volumes without a name stay.
+    #[prost(bool, tag = "19")]
+    pub keep_volumes: bool,
 }
 
 /// A mount over the root.

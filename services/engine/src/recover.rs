@@ -97,6 +97,7 @@ impl Engine {
     async fn try_reconcile(&self, container: &Arc<Container>) -> Result<()> {
         let record = container.record();
         match record.phase() {
+            Phase::Removing if record.keep_volumes => return self.unmake(container, Volumes::Keep).await,
             Phase::Creating | Phase::Removing => return self.unmake(container, Volumes::Anonymous).await,
             Phase::Ready => {}
         }

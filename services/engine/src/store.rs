@@ -70,7 +70,7 @@ impl Store {
         batch.commit().await.map_err(writing)
     }
 
-    /// Deletes what is recorded of a container, its execs and the given volumes, at once.
+    /// Deletes what is recorded of a container and of the given execs, at once.
     pub async fn delete(&self, id: &str, execs: &[String]) -> Result<()> {
         let mut batch = self.database.batch();
         batch.delete(&self.containers, &id.to_owned());

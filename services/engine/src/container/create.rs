@@ -69,6 +69,7 @@ impl Engine {
             snapshotter: self.snapshotter.clone(),
             chain_id: image.chain_id.clone(),
             recursive_read_only: api_at_least(&request.api_version, 44),
+            keep_volumes: false,
             config,
             host,
         };

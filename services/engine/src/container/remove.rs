@@ -97,7 +97,11 @@ impl Engine {
             live.removing = true;
             live.state.set_status(pb::Status::Removing);
         });
-        let record = Record { phase: Phase::Removing.into(), ..Record::clone(&container.record()) };
+        let record = Record {
+            phase: Phase::Removing.into(),
+            keep_volumes: volumes == Volumes::Keep,
+            ..Record::clone(&container.record())
+        };
         let state = container.live().state.clone();
         let removed = match self.store.put(&record, &state).await {
             Ok(()) => self.unmake(container, volumes).await,
@@ -130,16 +134,18 @@ impl Engine {
             },
             self.peers.detach(id),
         )?;
-        let execs: Vec<String> = std::mem::take(&mut *container.execs.lock()).into_keys().collect();
+        if volumes == Volumes::Anonymous {
+            // Nobody would find them any more once the record is gone.
+            self.remove_anonymous_volumes(&record).await;
+        }
+        let execs: Vec<String> = container.execs.lock().keys().cloned().collect();
         self.store.delete(id, &execs).await?;
+        container.execs.lock().clear();
         self.index.remove(id);
         container.change(|live| {
             live.removing = true;
             live.removed = true;
         });
-        if volumes == Volumes::Anonymous {
-            self.remove_anonymous_volumes(&record).await;
-        }
         // Files without a record are nobody's: if this is cut short, recovery removes them.
         let directory = self.paths.container(id);
         let id = id.to_owned();
@@ -154,7 +160,11 @@ impl Engine {
 
     async fn remove_anonymous_volumes(&self, record: &Record) {
         for mount in record.mounts.iter().filter(|mount| mount.anonymous) {
-            let users = |name: &str| self.volume_users(name);
+            let users = |name: &str| {
+                let mut others = self.volume_users(name);
+                others.retain(|user| *user != record.id);
+                others
+            };
             match self.volumes.remove(&mount.point.name, users).await {
                 Ok(()) | Err(Error::NoSuchVolume(_) | Error::VolumeInUse { .. }) => {}
                 Err(error) => {
