@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use gantry_disk::KeyedLocks;
+use gantry_proto::containerd::types::Mount;
 use parking_lot::RwLock;
 
 use crate::container::create::blocking;
@@ -128,8 +129,12 @@ impl Volumes {
             options: wanted.options.into_iter().collect(),
             anonymous: wanted.anonymous || wanted.name.is_empty(),
         };
-        let data = self.data(&name);
+        let (directory, data) = (self.directory.join(&name), self.data(&name));
         blocking(move || {
+            // Left by a removal that failed half-way: no part of the new one.
+            if directory.exists() {
+                gantry_host::fs::remove_tree(&directory).map_err(crate::root::kernel)?;
+            }
             gantry_disk::atomic::create_dir_all(&data)
                 .map_err(|source| Error::Database { doing: "make a volume's directory", source })
         })
@@ -152,6 +157,17 @@ impl Volumes {
         let directory = self.directory.join(name);
         // The record is gone: if this is cut short, the next start removes what is left.
         blocking(move || gantry_host::fs::remove_tree(&directory).map_err(crate::root::kernel)).await
+    }
+
+    /// Fills the volumes among a container's mounts that are empty and wanted filled with what the image has there.
+    /// One at a time, in its turn: several mounts, and containers that are made at once, may have the same volume.
+    pub async fn fill(&self, rootfs: &[Mount], mounts: &[MountRecord]) -> Result<()> {
+        for mount in mounts.iter().filter(|mount| copy_up::is_fillable(mount)) {
+            let _turn = self.turns.lock(mount.point.name.clone()).await;
+            let (rootfs, mount) = (rootfs.to_vec(), mount.clone());
+            blocking(move || copy_up::fill(&rootfs, &mount)).await?;
+        }
+        Ok(())
     }
 
     /// Makes the volumes that a container's mounts name, and says where each is.

@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
 use crate::record::{Phase, Record, State};
-use crate::{names, root, spec, time};
+use crate::{names, spec, time};
 
 /// How long a name is waited for whose container is being unmade.
 const UNMADE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -136,8 +136,9 @@ impl Engine {
             }),
         );
         made?;
+        let rootfs = rootfs?;
         let mounts = self.volumes.provide(&record.mounts, &record.id).await?;
-        self.fill_volumes(rootfs?, &mounts).await?;
+        self.volumes.fill(&rootfs, &mounts).await?;
         Ok(mounts)
     }
 
@@ -171,19 +172,6 @@ impl Engine {
     ) -> Result<Vec<Mount>> {
         self.peers.create_record(&record.id, image, labels, &record.snapshotter, spec).await?;
         self.peers.prepare(&record.snapshotter, &record.id, &record.chain_id).await
-    }
-
-    /// Copies the image's content into empty volumes.
-    async fn fill_volumes(&self, rootfs: Vec<Mount>, mounts: &[crate::record::MountRecord]) -> Result<()> {
-        let targets = crate::volumes::copy_up::candidates(mounts)?;
-        if targets.is_empty() {
-            return Ok(());
-        }
-        blocking(move || {
-            let root = root::open_detached(&rootfs)?;
-            targets.iter().try_for_each(|target| crate::volumes::copy_up::fill(&root, target))
-        })
-        .await
     }
 
     /// Gives a container without a hostname one: its short id, the host's, or the one of whose network it shares.
