@@ -231,6 +231,35 @@ impl Engine {
         Ok(pid)
     }
 
+    /// Finds out what has become of execs whose end is not recorded, and watches those that were started. That they
+    /// were is not written down: tasks knows it.
+    pub(crate) async fn adopt_execs(&self, container: &Arc<Container>) -> Result<()> {
+        let open = |exec: &&Arc<Exec>| {
+            let state = exec.state.borrow();
+            !state.started && state.exit_code.is_none()
+        };
+        let open: Vec<Arc<Exec>> = container.execs.lock().values().filter(open).cloned().collect();
+        for exec in open {
+            let pid = match self.peers.task(container.id(), &exec.id).await? {
+                Task::Running(pid) | Task::Paused(pid) => pid,
+                Task::Stopped(_) => 0,
+                // Whoever was about to start it has heard of no success, and may start it again.
+                Task::Created if exec.state.borrow().started => continue,
+                Task::Created => {
+                    self.peers.delete_exec(container.id(), &exec.id).await?;
+                    continue;
+                }
+                Task::Absent => continue,
+            };
+            exec.state.send_modify(|state| {
+                state.started = true;
+                state.pid = pid;
+            });
+            self.monitor_exec(container, &exec);
+        }
+        Ok(())
+    }
+
     /// Waits in the background for an exec to end.
     pub(crate) fn monitor_exec(&self, container: &Arc<Container>, exec: &Arc<Exec>) {
         let (engine, container, exec) = (self.clone(), Arc::clone(container), Arc::clone(exec));

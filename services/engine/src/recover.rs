@@ -43,10 +43,17 @@ impl Engine {
             self.index.insert(Arc::clone(&container));
             containers.push(container);
         }
+        let mut orphans = Vec::new();
         for exec in self.store.execs()? {
-            if let Ok(container) = self.index.find(&exec.container) {
-                container.execs.lock().insert(exec.id.clone(), Arc::new(Exec::restore(exec)));
+            match self.index.find(&exec.container) {
+                Ok(container) => {
+                    container.execs.lock().insert(exec.id.clone(), Arc::new(Exec::restore(exec)));
+                }
+                Err(_) => orphans.push(exec.id),
             }
+        }
+        if let Err(error) = self.store.delete_execs(&orphans).await {
+            tracing::warn!(error = %gantry_rpc::chain(&error), "execs of containers that are gone are not forgotten");
         }
         for container in containers {
             // Its turn is taken here, before anybody can ask for anything.
@@ -131,6 +138,7 @@ impl Engine {
         status: Status,
     ) -> Result<()> {
         let sandbox = self.peers.sandbox(container.id()).await?;
+        self.adopt_execs(container).await?;
         let before = container.live().state.clone();
         container.change(|live| {
             live.run += 1;
@@ -147,14 +155,12 @@ impl Engine {
             let live = container.live();
             (live.run, live.state.clone())
         };
-        if state != before {
-            self.store.put_state(container.id(), &state).await?;
-        }
         self.monitor(container, run);
         self.watch_health(container, run);
-        let execs: Vec<Arc<Exec>> = container.execs.lock().values().cloned().collect();
-        for exec in execs.into_iter().filter(|exec| exec.is_running()) {
-            self.monitor_exec(container, &exec);
+        if state != before
+            && let Err(error) = self.store.put_state(container.id(), &state).await
+        {
+            tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "state not recorded");
         }
         tracing::info!(container = %container.id(), pid, "container is still running");
         Ok(())
