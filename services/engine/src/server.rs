@@ -1,4 +1,7 @@
 //! gRPC in, engine out: each method parses, calls and converts.
+//!
+//! A call whose caller goes away is dropped where it stands. What changes something is therefore made to run to its end
+//! by [`whole`]: half a removal, or half a rename, would stay until the engine is started again.
 
 mod containers;
 mod execs;
@@ -10,6 +13,7 @@ use std::pin::Pin;
 
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
+use gantry_rpc::status;
 use pb::containers_server::ContainersServer;
 use pb::execs_server::ExecsServer;
 use pb::system_server::SystemServer;
@@ -19,8 +23,10 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::service::Routes;
+use tracing::Instrument;
 
 use crate::engine::Engine;
+use crate::error::{Error, Result};
 
 /// The longest message: a container's configuration with large labels.
 const MESSAGE_LIMIT: usize = 16 << 20;
@@ -40,6 +46,16 @@ pub fn routes(engine: &Engine) -> Routes {
 
 fn limited(server: ContainersServer<Server>) -> ContainersServer<Server> {
     server.max_decoding_message_size(MESSAGE_LIMIT).max_encoding_message_size(MESSAGE_LIMIT)
+}
+
+/// Runs a change to its end, also when its caller goes away.
+async fn whole<T: Send + 'static>(
+    change: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T, Status> {
+    match tokio::spawn(change.in_current_span()).await {
+        Ok(done) => done.map_err(status),
+        Err(error) => Err(status(Error::Broken(format!("the operation ended early: {error}")))),
+    }
 }
 
 #[derive(Clone)]

@@ -7,9 +7,8 @@ use gantry_rpc::status;
 use pb::containers_server::Containers;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
-use tracing::Instrument;
 
-use super::{Answers, Server, stream};
+use super::{Answers, Server, stream, whole};
 use crate::container::Container;
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -23,66 +22,61 @@ impl Containers for Server {
     type StatsStream = Answers<pb::StatsResponse>;
 
     async fn create(&self, request: Request<pb::CreateRequest>) -> Reply<pb::CreateResponse> {
-        let request = request.into_inner();
-        // A caller that goes away must not leave half a container: the steps run to their end without it.
-        let engine = self.engine.clone();
-        let made = tokio::spawn(async move { engine.create(request).await }.in_current_span());
-        made.await.map_err(ended_early)?.map(Response::new).map_err(status)
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        whole(async move { engine.create(request).await }).await.map(Response::new)
     }
 
     async fn start(&self, request: Request<pb::StartRequest>) -> Reply<pb::StartResponse> {
-        let name = request.into_inner().container;
-        let engine = self.engine.clone();
-        let started = tokio::spawn(async move { engine.start(&name).await }.in_current_span());
-        let fresh = started.await.map_err(ended_early)?.map_err(status)?;
+        let (engine, name) = (self.engine.clone(), request.into_inner().container);
+        let fresh = whole(async move { engine.start(&name).await }).await?;
         Ok(Response::new(pb::StartResponse { already_started: !fresh }))
     }
 
     async fn stop(&self, request: Request<pb::StopRequest>) -> Reply<pb::StopResponse> {
-        let stopped = self.engine.stop(request.get_ref()).await.map_err(status)?;
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        let stopped = whole(async move { engine.stop(&request).await }).await?;
         Ok(Response::new(pb::StopResponse { already_stopped: !stopped }))
     }
 
     async fn restart(&self, request: Request<pb::StopRequest>) -> Reply<pb::StopResponse> {
-        let request = request.into_inner();
-        let engine = self.engine.clone();
-        let restarted = tokio::spawn(async move { engine.restart(&request).await }.in_current_span());
-        restarted.await.map_err(ended_early)?.map_err(status)?;
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        whole(async move { engine.restart(&request).await }).await?;
         Ok(Response::new(pb::StopResponse { already_stopped: false }))
     }
 
     async fn kill(&self, request: Request<pb::KillRequest>) -> Reply<pb::ContainerResponse> {
-        let request = request.get_ref();
-        self.engine.kill(&request.container, &request.signal).await.map_err(status)?;
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        whole(async move { engine.kill(&request.container, &request.signal).await }).await?;
         Ok(Response::new(DONE))
     }
 
     async fn pause(&self, request: Request<pb::ContainerRequest>) -> Reply<pb::ContainerResponse> {
-        self.engine.pause(&request.get_ref().container).await.map_err(status)?;
+        let (engine, name) = (self.engine.clone(), request.into_inner().container);
+        whole(async move { engine.pause(&name).await }).await?;
         Ok(Response::new(DONE))
     }
 
     async fn unpause(&self, request: Request<pb::ContainerRequest>) -> Reply<pb::ContainerResponse> {
-        self.engine.unpause(&request.get_ref().container).await.map_err(status)?;
+        let (engine, name) = (self.engine.clone(), request.into_inner().container);
+        whole(async move { engine.unpause(&name).await }).await?;
         Ok(Response::new(DONE))
     }
 
     async fn rename(&self, request: Request<pb::RenameRequest>) -> Reply<pb::ContainerResponse> {
-        let request = request.get_ref();
-        self.engine.rename(&request.container, &request.name).await.map_err(status)?;
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        whole(async move { engine.rename(&request.container, &request.name).await }).await?;
         Ok(Response::new(DONE))
     }
 
     async fn update(&self, request: Request<pb::UpdateRequest>) -> Reply<pb::UpdateResponse> {
-        let warnings = self.engine.update(request.into_inner()).await.map_err(status)?;
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        let warnings = whole(async move { engine.update(request).await }).await?;
         Ok(Response::new(pb::UpdateResponse { warnings }))
     }
 
     async fn remove(&self, request: Request<pb::RemoveRequest>) -> Reply<pb::ContainerResponse> {
-        let request = request.into_inner();
-        let engine = self.engine.clone();
-        let removed = tokio::spawn(async move { engine.remove(&request).await }.in_current_span());
-        removed.await.map_err(ended_early)?.map_err(status)?;
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        whole(async move { engine.remove(&request).await }).await?;
         Ok(Response::new(DONE))
     }
 
@@ -210,16 +204,19 @@ impl Containers for Server {
     }
 
     async fn prune(&self, request: Request<pb::PruneRequest>) -> Reply<pb::PruneResponse> {
-        self.engine.prune(request.get_ref()).await.map(Response::new).map_err(status)
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        whole(async move { engine.prune(&request).await }).await.map(Response::new)
     }
 
     async fn connect(&self, request: Request<pb::ConnectRequest>) -> Reply<pb::ContainerResponse> {
-        self.engine.connect(request.into_inner()).await.map_err(status)?;
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        whole(async move { engine.connect(request).await }).await?;
         Ok(Response::new(DONE))
     }
 
     async fn disconnect(&self, request: Request<pb::DisconnectRequest>) -> Reply<pb::ContainerResponse> {
-        self.engine.disconnect(request.into_inner()).await.map_err(status)?;
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        whole(async move { engine.disconnect(request).await }).await?;
         Ok(Response::new(DONE))
     }
 }
@@ -230,8 +227,4 @@ fn message(
     previous: Option<pb::stats_response::Sample>,
 ) -> pb::StatsResponse {
     pb::StatsResponse { id: container.id().to_owned(), name: container.name(), current, previous }
-}
-
-fn ended_early(error: tokio::task::JoinError) -> Status {
-    Status::internal(format!("the operation ended early: {error}"))
 }

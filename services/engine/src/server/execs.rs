@@ -5,11 +5,11 @@ use std::time::Duration;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_rpc::status;
 use pb::execs_server::Execs;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::Instrument;
 
-use super::{Answers, Server, stream};
+use super::{Answers, Server, stream, whole};
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -21,7 +21,8 @@ impl Execs for Server {
     type StartStream = Answers<pb::ExecStartResponse>;
 
     async fn create(&self, request: Request<pb::ExecCreateRequest>) -> Reply<pb::ExecCreateResponse> {
-        let id = self.engine.create_exec(request.into_inner()).await.map_err(status)?;
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        let id = whole(async move { engine.create_exec(request).await }).await?;
         Ok(Response::new(pb::ExecCreateResponse { id }))
     }
 
@@ -36,16 +37,28 @@ impl Execs for Server {
         };
         let said = |message| Ok(pb::ExecStartResponse { message: Some(message) });
         let engine = self.engine.clone();
-        let (container, exec) = engine.add_exec(&open.id).await.map_err(status)?;
         let (sender, receiver) = mpsc::channel(2);
         if open.detach {
-            let pid = engine.start_exec(&container, &exec).await.map_err(status)?;
+            let start = async move {
+                let (container, exec) = engine.add_exec(&open.id).await?;
+                engine.start_exec(&container, &exec).await
+            };
+            let pid = whole(start).await?;
             let _ = sender.send(said(Said::Started(pid))).await;
             return Ok(Response::new(stream(receiver)));
         }
-        // The channel has room: this does not wait.
-        let _ = sender.send(said(Said::Point(engine.exec_point(&container, &exec)))).await;
+        let (adding, added) = oneshot::channel();
         let work = async move {
+            let (container, exec) = match engine.add_exec(&open.id).await {
+                Ok(found) => found,
+                Err(error) => {
+                    let _ = adding.send(Err(status(error)));
+                    return;
+                }
+            };
+            // The channel has room: this does not wait.
+            let _ = sender.send(said(Said::Point(engine.exec_point(&container, &exec)))).await;
+            let _ = adding.send(Ok(()));
             let connected = async {
                 while let Ok(Some(message)) = requests.message().await {
                     if matches!(message.message, Some(Asked::Connected(_))) {
@@ -80,6 +93,7 @@ impl Execs for Server {
             }
         };
         tokio::spawn(work.in_current_span());
+        added.await.map_err(|_| Status::internal("the exec's start ended early"))??;
         Ok(Response::new(stream(receiver)))
     }
 

@@ -5,14 +5,15 @@ use gantry_rpc::status;
 use pb::volumes_server::Volumes;
 use tonic::{Request, Response, Status};
 
-use super::Server;
+use super::{Server, whole};
 
 type Reply<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
 impl Volumes for Server {
     async fn create(&self, request: Request<pb::CreateVolumeRequest>) -> Reply<pb::Volume> {
-        self.engine.create_volume(request.into_inner()).await.map(Response::new).map_err(status)
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        whole(async move { engine.create_volume(request).await }).await.map(Response::new)
     }
 
     async fn get(&self, request: Request<pb::VolumeRequest>) -> Reply<pb::Volume> {
@@ -25,12 +26,13 @@ impl Volumes for Server {
     }
 
     async fn remove(&self, request: Request<pb::RemoveVolumeRequest>) -> Reply<pb::ContainerResponse> {
-        let request = request.get_ref();
-        self.engine.remove_volume(&request.name, request.force).await.map_err(status)?;
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        whole(async move { engine.remove_volume(&request.name, request.force).await }).await?;
         Ok(Response::new(pb::ContainerResponse {}))
     }
 
     async fn prune(&self, request: Request<pb::PruneRequest>) -> Reply<pb::PruneResponse> {
-        self.engine.prune_volumes(request.get_ref()).await.map(Response::new).map_err(status)
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        whole(async move { engine.prune_volumes(&request).await }).await.map(Response::new)
     }
 }
