@@ -94,6 +94,8 @@ impl Event {
             && named("container", "container")
             && named("network", "network")
             && named("volume", "volume")
+            // What Gantry has none of.
+            && ["config", "node", "plugin", "secret", "service"].iter().all(|kind| named(kind, kind))
             && filters.any_of("daemon", |value| self.kind == "daemon" && self.actor == value)
             && filters.any_of("scope", |value| value == "local")
             && filters.any_of("image", |value| self.names_image(value))
@@ -166,6 +168,7 @@ mod tests {
         assert!(matches("image", "busybox"));
         assert!(matches("label", "team=blue"));
         assert!(!matches("type", "network"));
+        assert!(!matches("plugin", "web"));
         assert!(matches("event", "start"));
     }
 }

@@ -22,9 +22,16 @@ impl Labels for HashMap<String, String> {
     }
 }
 
+/// Keys whose values are expressions too.
+const EXPRESSIONS: [&str; 2] = ["id", "name"];
+
 /// A set of filters.
 #[derive(Clone, Debug, Default)]
-pub struct Filters(BTreeMap<String, Vec<String>>);
+pub struct Filters {
+    values: BTreeMap<String, Vec<String>>,
+    /// Made once: a list asks for each of its objects.
+    expressions: BTreeMap<String, Vec<Regex>>,
+}
 
 impl Filters {
     /// Collects pairs; a key given twice has the values of both.
@@ -33,17 +40,21 @@ impl Filters {
         for (key, values) in pairs {
             map.entry(key).or_default().extend(values);
         }
-        Filters(map)
+        let expressions = EXPRESSIONS.iter().filter_map(|key| {
+            let values = map.get(*key)?;
+            Some(((*key).to_owned(), values.iter().filter_map(|value| Regex::new(value).ok()).collect()))
+        });
+        Filters { expressions: expressions.collect(), values: map }
     }
 
     /// The first key that is none of `known`.
     pub fn unknown(&self, known: &[&str]) -> Option<&str> {
-        self.0.keys().map(String::as_str).find(|key| !known.contains(key))
+        self.values.keys().map(String::as_str).find(|key| !known.contains(key))
     }
 
     /// The values of a key; empty when it is absent.
     pub fn values(&self, key: &str) -> &[String] {
-        self.0.get(key).map_or(&[], Vec::as_slice)
+        self.values.get(key).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a key is given.
@@ -57,11 +68,10 @@ impl Filters {
         values.is_empty() || values.iter().any(|value| satisfied(value))
     }
 
-    /// Whether a text equals or matches (as an unanchored expression) one of a key's values.
+    /// Whether a text equals or matches (as an unanchored expression) one of the values of `id` or `name`.
     pub fn matches(&self, key: &str, text: &str) -> bool {
-        self.any_of(key, |value| {
-            text == value || Regex::new(value).is_ok_and(|expression| expression.is_match(text))
-        })
+        self.any_of(key, |value| text == value)
+            || self.expressions.get(key).is_some_and(|all| all.iter().any(|one| one.is_match(text)))
     }
 
     /// Whether all `name` and `name=value` of a key are among the labels.

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::filters::Filters;
 use crate::record::{Phase, Record};
 
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 16] = [
     "ancestor",
     "before",
     "exited",
@@ -33,7 +33,6 @@ const KNOWN: [&str; 17] = [
     "since",
     "status",
     "volume",
-    "until",
 ];
 
 impl Engine {
