@@ -100,9 +100,14 @@ impl Engine {
             return;
         }
         let state = container.live().state.clone();
-        let (written, task, network) = tokio::join!(
-            self.store.put_state(container.id(), &state),
-            self.peers.delete_task(container.id()),
+        let ((written, task), network) = tokio::join!(
+            async {
+                // Until it is written here, only tasks knows after a crash how the process ended.
+                match self.store.put_state(container.id(), &state).await {
+                    Ok(()) => (Ok(()), self.peers.delete_task(container.id()).await),
+                    failed => (failed, Ok(())),
+                }
+            },
             self.peers.detach(container.id()),
         );
         for failed in [written, task, network].into_iter().filter_map(Result::err) {
@@ -135,7 +140,7 @@ impl Engine {
         });
     }
 
-    /// A start by the policy that failed because a peer is away is tried again; any other failure ends the policy's work.
+    /// A start by the policy that failed is to the policy what a run is that failed: it says whether to try again.
     async fn after_failed_restart(&self, container: &Arc<Container>) {
         let record = container.record();
         let policy = policy_of(&record.host).unwrap_or_default();

@@ -59,6 +59,11 @@ impl Engine {
                 let seconds = check.timeout.as_secs_f64();
                 (TIMED_OUT, format!("Health check exceeded timeout ({seconds}s)"))
             }
+            // A service that is away says nothing about the container.
+            Err(error) if error.is_passing() => {
+                tracing::debug!(container = %container.id(), error = %gantry_rpc::chain(&error), "not probed");
+                return;
+            }
             Err(error) => (TIMED_OUT, gantry_rpc::chain(&error)),
         };
         let probe = Probe { start, end: time::now(), exit_code, output };

@@ -121,7 +121,11 @@ impl Engine {
         });
         let state = container.live().state.clone();
         self.monitor(container, run);
-        self.store.put_state(&record.id, &state).await?;
+        if let Err(error) = self.store.put_state(&record.id, &state).await {
+            // The start is undone: the end of this run is nothing that its monitor has to take in.
+            container.change(|live| live.run += 1);
+            return Err(error);
+        }
         if let Some(sandbox) = &sandbox {
             self.publish_endpoints(container, sandbox, "connect");
         }
