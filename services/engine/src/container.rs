@@ -184,7 +184,7 @@ impl Container {
         if live.removed {
             return Err(Error::NoSuchContainer(self.id.clone()));
         }
-        if live.removing {
+        if live.removing || live.state.status() == Status::Dead {
             return Err(Error::Conflict(format!(
                 "container is marked for removal and cannot be started: {}",
                 self.id

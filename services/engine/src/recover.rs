@@ -89,9 +89,16 @@ impl Engine {
             }
             match self.try_reconcile(container).await {
                 Ok(()) => return,
-                Err(error) if is_passing(&error) => {}
+                Err(error) if error.is_passing() => {}
                 Err(error) => {
                     tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not reconciled");
+                    if container.live().removing {
+                        // Its user can try to remove it again.
+                        container.change(|live| {
+                            live.removing = false;
+                            live.state.set_status(Status::Dead);
+                        });
+                    }
                     return;
                 }
             }
@@ -212,19 +219,21 @@ impl Engine {
         }
         let (engine, container) = (self.clone(), Arc::clone(container));
         self.spawn("start a container by its policy", async move {
+            let mut run = 0;
             loop {
                 let Ok(_permit) = engine.starts.acquire().await else { return };
                 let turn = container.operate().await;
                 let wanted = {
                     let live = container.live();
-                    !live.removing && !live.state.has_process() && live.run == 0
+                    !live.removing && !live.state.has_process() && live.run == run
                 };
                 if !wanted {
                     return;
                 }
                 match engine.start_locked(&container, By::Policy).await {
                     Ok(()) => return,
-                    Err(error) if is_passing(&error) => {}
+                    // It may have got as far as a run.
+                    Err(error) if error.is_passing() => run = container.live().run,
                     Err(error) => {
                         tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not started at boot");
                         return;
@@ -241,7 +250,7 @@ impl Engine {
         loop {
             match self.try_remove_strays().await {
                 Ok(()) => return,
-                Err(error) if is_passing(&error) => tokio::time::sleep(RETRY).await,
+                Err(error) if error.is_passing() => tokio::time::sleep(RETRY).await,
                 Err(error) => {
                     tracing::warn!(error = %gantry_rpc::chain(&error), "strays not removed");
                     return;
@@ -285,12 +294,4 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-/// A peer that is away comes back.
-fn is_passing(error: &Error) -> bool {
-    matches!(
-        error.peer_code(),
-        Some(tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::Cancelled)
-    )
 }

@@ -19,7 +19,7 @@ const SIGTERM: u32 = 15;
 /// How long a process has to end by itself, unless somebody says otherwise.
 const PATIENCE: i64 = 10;
 /// How long the kernel may take to end a killed process before the wait for it is given up.
-const KILL_PATIENCE: Duration = Duration::from_secs(60);
+pub const KILL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Linux's signals on all architectures that Gantry runs on, from 1.
 const NAMES: [&str; 31] = [
@@ -63,9 +63,12 @@ impl Engine {
         let number = if signal.is_empty() { SIGKILL } else { signal_number(signal)? };
         let container = self.index.find(name)?;
         let _turn = container.operate().await;
+        let ends = number == SIGKILL || number == stop_signal(&container);
         if container.status() == pb::Status::Restarting {
-            // Nothing runs that could get it; what is meant is that it should not run again.
-            self.cancel_restart(&container).await?;
+            // Nothing runs that could get it; what may be meant is that it should not run again.
+            if ends {
+                self.cancel_restart(&container).await?;
+            }
             return Ok(());
         }
         if !container.live().state.has_process() {
@@ -77,7 +80,7 @@ impl Engine {
         if number == SIGKILL && container.status() == pb::Status::Paused {
             self.thaw(&container).await?;
         }
-        if number == SIGKILL || number == stop_signal(&container) {
+        if ends {
             self.mark_stopped(&container).await?;
         }
         self.send_signal(&container, number).await

@@ -45,8 +45,10 @@ impl Engine {
                 )));
             }
             let running = container.live().state.has_process();
-            if running && !request.force {
-                let state = status_word(container.status());
+            let status = container.status();
+            // One that waits for its restart counts as running.
+            if (running || status == pb::Status::Restarting) && !request.force {
+                let state = status_word(status);
                 return Err(Error::Conflict(format!(
                     "cannot remove container \"{}\": container is {state}: stop the container before removing or force remove",
                     container.name()
@@ -59,13 +61,18 @@ impl Engine {
             drop(turn);
         }
         // Its end is taken in by the monitor, which needs the turn for that.
-        watch
-            .wait_for(|live| live.removed || !live.state.has_process())
-            .await
-            .map_err(|_| Error::NoSuchContainer(request.container.clone()))?;
+        let ended = watch.wait_for(|live| live.removed || !live.state.has_process());
+        let in_time = tokio::time::timeout(super::kill::KILL_PATIENCE, ended).await.is_ok();
         let _turn = container.operate().await;
         if container.live().removed {
             return Ok(());
+        }
+        if !in_time && container.live().state.has_process() {
+            container.change(|live| live.removing = false);
+            return Err(Error::Conflict(format!(
+                "cannot remove container \"{}\": could not kill container: it did not end after it was killed",
+                container.name()
+            )));
         }
         self.remove_with(&container, volumes).await
     }
