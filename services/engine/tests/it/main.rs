@@ -83,6 +83,17 @@ impl Stage {
         self.peers.containers().remove(request).await.map(drop)
     }
 
+    async fn exec(&self, id: &str) -> pb::Exec {
+        let request = pb::ExecRequest { id: id.to_owned() };
+        self.peers.execs().get(request).await.expect("it exists").into_inner()
+    }
+
+    /// Names of all volumes.
+    async fn volumes(&self) -> Vec<String> {
+        let listed = self.peers.volumes().list(pb::ListVolumesRequest::default()).await.expect("listed");
+        listed.into_inner().volumes.into_iter().map(|volume| volume.name).collect()
+    }
+
     /// Begins to wait; the task's result is the exit code.
     async fn wait(&self, id: &str, condition: Condition) -> tokio::task::JoinHandle<i64> {
         use pb::wait_response::Event;
@@ -266,6 +277,102 @@ async fn a_volume_is_filled_from_the_image_and_kept_while_it_is_used() {
     assert_eq!(used.code(), Code::Aborted);
     stage.remove(&id, false).await.expect("removed");
     stage.peers.volumes().remove(remove()).await.expect("free");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_that_is_mounted_twice_is_filled_once() {
+    let stage = Stage::new().await;
+    for name in ["one", "two"] {
+        let data = stage.directory.path().join("root").join(name);
+        std::fs::create_dir(&data).expect("made");
+        std::fs::write(data.join("hello"), name).expect("written");
+    }
+    let binds = || vec!["vol:/one".to_owned(), "vol:/two".to_owned()];
+    let create = || stage.create(|request| request.host_config.as_mut().expect("given").binds = binds());
+    let (first, second) = tokio::join!(create(), create());
+    first.expect("created");
+    second.expect("created");
+    let volume = stage.peers.volumes().get(pb::VolumeRequest { name: "vol".to_owned() }).await.expect("made");
+    let copied = PathBuf::from(volume.into_inner().mountpoint).join("hello");
+    assert_eq!(std::fs::read_to_string(copied).expect("copied"), "one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_volume_is_empty_whatever_is_left_of_an_old_one() {
+    let stage = Stage::new().await;
+    let data = stage.directory.path().join("state/engine/volumes/vol/_data");
+    std::fs::create_dir_all(&data).expect("made");
+    std::fs::write(data.join("old"), "of an old one").expect("written");
+    let request = pb::CreateVolumeRequest { name: "vol".to_owned(), ..Default::default() };
+    stage.peers.volumes().create(request).await.expect("made");
+    assert_eq!(std::fs::read_dir(data).expect("listed").count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_goes_on_after_a_restart_keeps_the_volumes_that_were_to_be_kept() {
+    let mut stage = Stage::new().await;
+    let with_volume = |request: &mut pb::CreateRequest| {
+        request.config.as_mut().expect("given").volumes = vec!["/data".to_owned()];
+    };
+    let kept = stage.create(with_volume).await.expect("created");
+    let volumes = stage.volumes().await;
+    assert_eq!(volumes.len(), 1);
+    let gone = stage.create(with_volume).await.expect("created");
+    stage.world.things().keep_snapshots = true;
+    let request = pb::RemoveRequest { container: kept, ..Default::default() };
+    stage.peers.containers().remove(request).await.expect_err("refused");
+    stage.remove(&gone, false).await.expect_err("refused");
+    stage.world.things().keep_snapshots = false;
+    stage.restart().await;
+    stage.until("both removed", async || stage.world.is_empty()).await;
+    stage.until("one volume left", async || stage.volumes().await == volumes).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_failed_at_the_start_too_can_be_tried_again() {
+    let mut stage = Stage::new().await;
+    let id = stage.create(|_| {}).await.expect("created");
+    stage.world.things().keep_snapshots = true;
+    stage.remove(&id, false).await.expect_err("refused");
+    stage.restart().await;
+    stage.until("given up", async || stage.status(&id).await == pb::Status::Dead).await;
+    let refused = stage.start(&id).await.expect_err("half of it is gone");
+    assert_eq!(refused.code(), Code::Aborted);
+    stage.world.things().keep_snapshots = false;
+    stage.remove(&id, false).await.expect("removed");
+    assert!(stage.world.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exec_that_outlives_the_engine_has_its_own_exit_code() {
+    let mut stage = Stage::new().await;
+    let id = stage.create(|_| {}).await.expect("created");
+    stage.start(&id).await.expect("started");
+    let request =
+        pb::ExecCreateRequest { container: id.clone(), cmd: vec!["sleep".to_owned()], ..Default::default() };
+    let exec = stage.peers.execs().create(request).await.expect("made").into_inner().id;
+    let open = pb::exec_start_request::Open { id: exec.clone(), detach: true, ..Default::default() };
+    let open = pb::ExecStartRequest { message: Some(pb::exec_start_request::Message::Open(open)) };
+    stage.peers.execs().start(tokio_stream::iter([open])).await.expect("started");
+    stage.restart().await;
+    stage.until("watched again", async || stage.exec(&exec).await.running).await;
+    stage.world.end_exec(&id, &exec, 9);
+    stage.until("its end", async || stage.exec(&exec).await.exit_code == Some(9)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_image_exposes_does_not_keep_it_from_another_ones_network() {
+    let stage = Stage::new().await;
+    let id = stage.create(|_| {}).await.expect("created");
+    let share = |request: &mut pb::CreateRequest| {
+        request.host_config.as_mut().expect("given").network_mode = format!("container:{id}");
+    };
+    stage.create(share).await.expect("the user exposes nothing");
+    let exposing = stage.create(|request| {
+        share(request);
+        request.config.as_mut().expect("given").exposed_ports = vec!["81/tcp".to_owned()];
+    });
+    assert_eq!(exposing.await.expect_err("the user does").code(), Code::InvalidArgument);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,6 +54,8 @@ pub struct Things {
     pub refuse_start: Option<String>,
     /// What the next preparation of a root answers instead.
     pub refuse_prepare: Option<String>,
+    /// Roots cannot be removed.
+    pub keep_snapshots: bool,
 }
 
 /// A process that does nothing.
@@ -103,6 +105,13 @@ impl World {
         process.end(code);
     }
 
+    /// Ends a further process of a container.
+    pub fn end_exec(&self, id: &str, exec: &str, code: u32) {
+        let mut things = self.things();
+        let process = things.processes.get_mut(&(id.to_owned(), exec.to_owned())).expect("a process");
+        process.end(code);
+    }
+
     fn mounts(&self) -> Vec<Mount> {
         let mount = Mount {
             r#type: "bind".to_owned(),
@@ -134,7 +143,8 @@ fn image() -> images::Image {
     images::Image {
         id: format!("sha256:{}", "1".repeat(64)),
         names: vec!["docker.io/library/busybox:latest".to_owned()],
-        config_json: br#"{"config":{"Cmd":["sh"],"Env":["FROM=image"]}}"#.to_vec().into(),
+        config_json:
+            br#"{"config":{"Cmd":["sh"],"Env":["FROM=image"],"ExposedPorts":{"80/tcp":{}}}}"#.to_vec().into(),
         unpacked: true,
         ..Default::default()
     }
@@ -232,6 +242,9 @@ impl Snapshots for World {
     }
 
     async fn remove(&self, request: Request<snapshots::RemoveSnapshotRequest>) -> Reply<()> {
+        if self.things().keep_snapshots {
+            return Err(Status::internal("device or resource busy"));
+        }
         if self.things().snapshots.remove(&request.get_ref().key) {
             Ok(Response::new(()))
         } else {
@@ -355,8 +368,13 @@ impl Tasks for World {
         Ok(Response::new(tasks::DeleteResponse::default()))
     }
 
-    async fn delete_process(&self, _: Request<tasks::DeleteProcessRequest>) -> Reply<tasks::DeleteResponse> {
-        Err(unused())
+    async fn delete_process(
+        &self,
+        request: Request<tasks::DeleteProcessRequest>,
+    ) -> Reply<tasks::DeleteResponse> {
+        let request = request.into_inner();
+        self.things().processes.remove(&(request.container_id, request.exec_id));
+        Ok(Response::new(tasks::DeleteResponse::default()))
     }
 
     async fn get(&self, request: Request<tasks::GetRequest>) -> Reply<tasks::GetResponse> {
@@ -393,8 +411,11 @@ impl Tasks for World {
         Ok(Response::new(()))
     }
 
-    async fn exec(&self, _: Request<tasks::ExecProcessRequest>) -> Reply<()> {
-        Err(unused())
+    async fn exec(&self, request: Request<tasks::ExecProcessRequest>) -> Reply<()> {
+        let request = request.into_inner();
+        let process = Process { status: task::Status::Created, ended: watch::channel(None).0, polite: true };
+        self.things().processes.insert((request.container_id, request.exec_id), process);
+        Ok(Response::new(()))
     }
 
     async fn resize_pty(&self, _: Request<tasks::ResizePtyRequest>) -> Reply<()> {
