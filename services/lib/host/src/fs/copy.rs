@@ -1,13 +1,14 @@
 //! Copies of trees that differ in nothing: owners, modes, times, attributes, hard links, holes, devices.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
-use crate::root::{self, entries};
+use crate::root::{self, Entry, entries};
 use crate::{Error, Result};
 
 /// What a copy came to.
@@ -22,98 +23,133 @@ pub struct CopyReport {
 /// Copies everything in one open directory into another, whose own owner, mode, times and attributes become the same.
 ///
 /// Blocks are shared where the file system can (reflinks). An entry that is already there is an error, except for
-/// directories, which are filled.
+/// directories, which are filled. A tree that goes deeper than a path can name is refused.
 pub fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<CopyReport> {
-    let mut copy = Copy { linked: HashMap::new(), report: CopyReport::default(), reflink: true };
     let from = reopen(from).map_err(|e| Error::os("open", "the directory to copy", e))?;
     let to = reopen(to).map_err(|e| Error::os("open", "the directory to copy to", e))?;
-    copy.directory(from, to, OsString::new())?;
+    let top = to.try_clone().map_err(|e| Error::os("duplicate", "the directory to copy to", e))?;
+    let mut copy = Copy { top, linked: HashMap::new(), report: CopyReport::default(), reflink: true };
+    let mut levels = vec![Level::open(from, to, PathBuf::new())?];
+    while let Some(level) = levels.last_mut() {
+        if let Some(entry) = level.left.pop() {
+            if let Some(below) = copy.entry(level, &entry.name)? {
+                levels.push(below);
+            }
+        } else {
+            // Last: entries that are made in a directory change its times.
+            level.finish()?;
+            levels.pop();
+        }
+    }
     Ok(copy.report)
 }
 
-/// Copies one entry, with everything below it, into an open directory under a new name.
-pub fn copy_entry(from: BorrowedFd<'_>, name: &OsStr, to: BorrowedFd<'_>, new: &OsStr) -> Result<CopyReport> {
-    let mut copy = Copy { linked: HashMap::new(), report: CopyReport::default(), reflink: true };
-    copy.entry(from, name, to, new, name)?;
-    Ok(copy.report)
+/// Parts of the longest path (`PATH_MAX`); each level takes two descriptors.
+const DEEPEST: usize = 2048;
+
+/// A directory on both sides.
+struct Level {
+    from: OwnedFd,
+    to: OwnedFd,
+    /// From the top; the same on both sides.
+    path: PathBuf,
+    left: Vec<Entry>,
+}
+
+impl Level {
+    fn open(from: OwnedFd, to: OwnedFd, path: PathBuf) -> Result<Self> {
+        let left = entries(from.as_fd()).map_err(|e| Error::path("read", &path, e))?;
+        Ok(Self { from, to, path, left })
+    }
+
+    fn finish(&self) -> Result<()> {
+        let stat = rustix::fs::fstat(&self.from).map_err(|e| Error::path("stat", &self.path, e))?;
+        let here = OsStr::new(".");
+        set_metadata(self.from.as_fd(), here, self.to.as_fd(), here, &stat)
+            .map_err(|e| Error::path("set attributes of", &self.path, e))
+    }
 }
 
 struct Copy {
-    /// Inodes with more names than one: device and number to an open copy's parent and its name there.
-    linked: HashMap<(u64, u64), (OwnedFd, OsString)>,
+    /// The directory that is copied to.
+    top: OwnedFd,
+    /// Inodes with more names than one: device and number to the copy's path, and the names that are still to come.
+    linked: HashMap<(u64, u64), (PathBuf, u64)>,
     report: CopyReport,
     /// Off after the file system has said once that it cannot.
     reflink: bool,
 }
 
 impl Copy {
-    fn directory(&mut self, from: OwnedFd, to: OwnedFd, path: OsString) -> Result<()> {
-        let fail = |op| move |e: Errno| (op, e);
-        let at = |path: &OsStr, (op, e): (&'static str, Errno)| Error::path(op, path, e);
-        for entry in entries(from.as_fd()).map_err(fail("read")).map_err(|e| at(&path, e))? {
-            let mut below = path.clone();
-            if !below.is_empty() {
-                below.push("/");
-            }
-            below.push(&entry.name);
-            self.entry(from.as_fd(), &entry.name, to.as_fd(), &entry.name, &below)?;
-        }
-        let stat = rustix::fs::fstat(&from).map_err(fail("stat")).map_err(|e| at(&path, e))?;
-        set_metadata(from.as_fd(), OsStr::new("."), to.as_fd(), OsStr::new("."), &stat)
-            .map_err(fail("set attributes of"))
-            .map_err(|e| at(&path, e))
-    }
-
-    fn entry(
-        &mut self,
-        from: BorrowedFd<'_>,
-        name: &OsStr,
-        to: BorrowedFd<'_>,
-        new: &OsStr,
-        path: &OsStr,
-    ) -> Result<()> {
-        let fail = |op: &'static str| move |e: Errno| Error::path(op, path, e);
+    /// Copies one entry; what is in a directory is left to be done.
+    fn entry(&mut self, level: &Level, name: &OsStr) -> Result<Option<Level>> {
+        let (from, to) = (level.from.as_fd(), level.to.as_fd());
+        let path = level.path.join(name);
+        let shown = path.as_path();
+        let fail = |op: &'static str| move |e: Errno| Error::path(op, shown, e);
         let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fail("stat"))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
-        let inode = (stat.st_dev, stat.st_ino);
-        if !kind.is_dir() && stat.st_nlink > 1 {
-            if let Some((parent, first)) = self.linked.get(&inode) {
-                rustix::fs::linkat(parent, first, to, new, AtFlags::empty()).map_err(fail("link"))?;
-                self.report.entries += 1;
-                return Ok(());
-            }
-            let parent = to.try_clone_to_owned().map_err(|e| Error::path("duplicate parent of", path, e))?;
-            self.linked.insert(inode, (parent, new.to_owned()));
-        }
         self.report.entries += 1;
+        if !kind.is_dir() && stat.st_nlink > 1 && self.link(&stat, to, name, &path).map_err(fail("link"))? {
+            return Ok(None);
+        }
         match kind {
             FileType::Directory => {
-                match rustix::fs::mkdirat(to, new, Mode::from_raw_mode(0o700)) {
+                if level.path.components().count() >= DEEPEST {
+                    return Err(fail("copy")(Errno::NAMETOOLONG));
+                }
+                match rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700)) {
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(e) => return Err(fail("mkdir")(e)),
                 }
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let below = rustix::fs::openat(from, name, flags, Mode::empty()).map_err(fail("open"))?;
-                let copy = rustix::fs::openat(to, new, flags, Mode::empty()).map_err(fail("open"))?;
-                return self.directory(below, copy, path.to_owned());
+                let copy = rustix::fs::openat(to, name, flags, Mode::empty()).map_err(fail("open"))?;
+                return Level::open(below, copy, path).map(Some);
             }
-            FileType::RegularFile => self.file(from, name, to, new, &stat).map_err(fail("copy"))?,
+            FileType::RegularFile => self.file(from, to, name, &stat).map_err(fail("copy"))?,
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(from, name, Vec::new()).map_err(fail("readlink"))?;
-                rustix::fs::symlinkat(target, to, new).map_err(fail("symlink"))?;
+                rustix::fs::symlinkat(target, to, name).map_err(fail("symlink"))?;
             }
-            _ => rustix::fs::mknodat(to, new, kind, Mode::from_raw_mode(stat.st_mode & 0o7777), stat.st_rdev)
-                .map_err(fail("mknod"))?,
+            _ => {
+                rustix::fs::mknodat(to, name, kind, Mode::from_raw_mode(stat.st_mode & 0o7777), stat.st_rdev)
+                    .map_err(fail("mknod"))?
+            }
         }
-        set_metadata(from, name, to, new, &stat).map_err(fail("set attributes of"))
+        set_metadata(from, name, to, name, &stat).map_err(fail("set attributes of"))?;
+        Ok(None)
+    }
+
+    /// Links an entry to an earlier copy of its inode; `false`, and the entry is remembered, if there is none.
+    fn link(
+        &mut self,
+        stat: &Stat,
+        to: BorrowedFd<'_>,
+        name: &OsStr,
+        path: &Path,
+    ) -> rustix::io::Result<bool> {
+        let inode = (stat.st_dev, stat.st_ino);
+        let Some((first, names)) = self.linked.get_mut(&inode) else {
+            self.linked.insert(inode, (path.to_owned(), stat.st_nlink - 1));
+            return Ok(false);
+        };
+        let (parent, last) = (first.parent().unwrap_or(Path::new("")), first.file_name().unwrap_or_default());
+        let parent =
+            root::open_in(self.top.as_fd(), parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        rustix::fs::linkat(&parent, last, to, name, AtFlags::empty())?;
+        *names -= 1;
+        if *names == 0 {
+            self.linked.remove(&inode);
+        }
+        Ok(true)
     }
 
     fn file(
         &mut self,
         from: BorrowedFd<'_>,
-        name: &OsStr,
         to: BorrowedFd<'_>,
-        new: &OsStr,
+        name: &OsStr,
         stat: &Stat,
     ) -> rustix::io::Result<()> {
         let source = rustix::fs::openat(
@@ -123,7 +159,7 @@ impl Copy {
             Mode::empty(),
         )?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let target = rustix::fs::openat(to, new, flags, Mode::from_raw_mode(0o600))?;
+        let target = rustix::fs::openat(to, name, flags, Mode::from_raw_mode(0o600))?;
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         self.report.bytes += size;
         if size == 0 {
@@ -168,8 +204,8 @@ fn copy_range(source: &OwnedFd, target: &OwnedFd, start: u64, length: u64) -> ru
     while from < end {
         let want = usize::try_from(end - from).unwrap_or(usize::MAX);
         match rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), want) {
-            // The file became shorter meanwhile.
-            Ok(0) => return Ok(()),
+            // The file became shorter meanwhile, or its file system does not do this and does not say so.
+            Ok(0) => return copy_by_hand(source, target, from, end),
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 return copy_by_hand(source, target, from, end);

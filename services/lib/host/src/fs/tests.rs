@@ -66,6 +66,41 @@ fn usage_counts_an_inode_once_and_blocks_not_lengths() {
     remove_tree(&base).unwrap();
 }
 
+/// Lets this process have no more files open than a process begins with on most machines.
+fn few_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(1024), maximum }).unwrap();
+}
+
+/// Makes directories below one another.
+fn dig(top: &Path, depth: usize) {
+    let mut dir = crate::root::Dir::open(top).unwrap();
+    for _ in 0..depth {
+        dir.make_dir("d".as_ref(), 0o755).unwrap();
+        dir = dir.open_dir("d".as_ref()).unwrap().unwrap();
+    }
+}
+
+#[test]
+fn wide_deep_and_linked_trees_need_few_descriptors() {
+    few_descriptors();
+    let base = scratch("wide");
+    for n in 0..1500 {
+        std::fs::create_dir(base.join(format!("from/{n}"))).unwrap();
+        std::fs::write(base.join(format!("from/{n}/file")), b"").unwrap();
+        std::fs::hard_link(base.join(format!("from/{n}/file")), base.join(format!("from/{n}/link"))).unwrap();
+    }
+    assert_eq!(disk_usage(&base.join("from")).unwrap().inodes, 1 + 2 * 1500);
+    let (from, to) = (Root::open_path(&base.join("from")), Root::open_path(&base.join("to")));
+    copy_tree(from.unwrap().as_fd(), to.unwrap().as_fd()).unwrap();
+    assert_eq!(disk_usage(&base.join("to")).unwrap().inodes, 1 + 2 * 1500);
+    assert_eq!(std::fs::metadata(base.join("to/1499/link")).unwrap().nlink(), 2);
+    dig(&base.join("from"), 3000);
+    remove_tree(&base).unwrap();
+    assert!(!base.exists());
+}
+
 #[test]
 fn spreading_is_asked_for_wherever_it_is_possible() {
     let base = scratch("spread");

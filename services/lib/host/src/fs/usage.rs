@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
-use crate::root::{EntryKind, entries};
+use crate::root::{Entry, EntryKind, entries};
 use crate::{Error, Result};
 
 /// The room that a tree takes.
@@ -18,7 +19,24 @@ pub struct Usage {
     pub inodes: u64,
 }
 
-/// Counts a tree. What is removed meanwhile is left out; other file systems mounted below are not entered.
+/// Directories below one another that are entered, each of which takes a descriptor: as many as the longest path has
+/// parts.
+const DEEPEST: usize = 2048;
+
+struct Level {
+    directory: OwnedFd,
+    left: Vec<Entry>,
+}
+
+impl Level {
+    fn open(directory: OwnedFd) -> rustix::io::Result<Self> {
+        let left = entries(directory.as_fd())?;
+        Ok(Self { directory, left })
+    }
+}
+
+/// Counts a tree. What is removed meanwhile is left out; other file systems mounted below are not entered, nor what no
+/// path is long enough to name.
 pub fn disk_usage(path: &Path) -> Result<Usage> {
     let fail = |e| Error::path("count usage of", path, e);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -26,27 +44,35 @@ pub fn disk_usage(path: &Path) -> Result<Usage> {
     let first = rustix::fs::fstat(&top).map_err(fail)?;
     let mut usage = Usage { size: blocks(first.st_blocks), inodes: 1 };
     let mut linked: HashSet<u64> = HashSet::new();
-    let mut waiting: Vec<OwnedFd> = vec![top];
-    while let Some(directory) = waiting.pop() {
-        for entry in entries(directory.as_fd()).map_err(fail)? {
-            let Ok(stat) = rustix::fs::statat(&directory, &entry.name, AtFlags::SYMLINK_NOFOLLOW) else {
-                continue;
-            };
-            if stat.st_dev != first.st_dev {
-                continue;
-            }
-            let is_directory = EntryKind::from_mode(stat.st_mode) == Some(EntryKind::Directory);
-            if !is_directory && stat.st_nlink > 1 && !linked.insert(stat.st_ino) {
-                continue;
-            }
-            usage.inodes += 1;
-            usage.size += blocks(stat.st_blocks);
-            if is_directory
-                && let Ok(below) =
-                    rustix::fs::openat(&directory, &entry.name, flags | OFlags::NOFOLLOW, Mode::empty())
-            {
-                waiting.push(below);
-            }
+    let mut levels = vec![Level::open(top).map_err(fail)?];
+    while let Some(level) = levels.last_mut() {
+        let Some(entry) = level.left.pop() else {
+            levels.pop();
+            continue;
+        };
+        let Ok(stat) = rustix::fs::statat(&level.directory, &entry.name, AtFlags::SYMLINK_NOFOLLOW) else {
+            continue;
+        };
+        if stat.st_dev != first.st_dev {
+            continue;
+        }
+        let is_directory = EntryKind::from_mode(stat.st_mode) == Some(EntryKind::Directory);
+        if !is_directory && stat.st_nlink > 1 && !linked.insert(stat.st_ino) {
+            continue;
+        }
+        usage.inodes += 1;
+        usage.size += blocks(stat.st_blocks);
+        if !is_directory || levels.len() >= DEEPEST {
+            continue;
+        }
+        let level = levels.last().expect("the loop goes on while there is one");
+        let below =
+            rustix::fs::openat(&level.directory, &entry.name, flags | OFlags::NOFOLLOW, Mode::empty());
+        match below.and_then(Level::open) {
+            Ok(below) => levels.push(below),
+            // Removed meanwhile, or something else now.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {}
+            Err(error) => return Err(fail(error)),
         }
     }
     Ok(usage)

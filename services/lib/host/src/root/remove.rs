@@ -1,9 +1,9 @@
 //! Removing trees: without following symlinks, without recursion that a deep tree could exhaust.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::entry::{Entry, EntryKind, entries};
@@ -42,10 +42,15 @@ struct Level {
     left: Vec<Entry>,
 }
 
-/// Empties a directory depth first. Only as many descriptors are open as the tree is deep.
+/// Levels that are open at a time.
+const OPEN: usize = 128;
+
+/// Empties a directory depth first. However deep the tree is, few descriptors are open: what lies deeper is first moved
+/// up into the directory itself, under a name of its own.
 fn clear(directory: OwnedFd) -> rustix::io::Result<()> {
     let left = entries(directory.as_fd())?;
     let mut levels = vec![Level { directory, left }];
+    let mut moved = 0u64;
     while let Some(level) = levels.last_mut() {
         let Some(entry) = level.left.pop() else {
             levels.pop();
@@ -58,6 +63,13 @@ fn clear(directory: OwnedFd) -> rustix::io::Result<()> {
         match rustix::fs::unlinkat(&level.directory, name, flags) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(Errno::NOTEMPTY | Errno::EXIST | Errno::ISDIR) => {
+                if levels.len() >= OPEN
+                    && let Some(entry) = move_up(&levels, name, &mut moved)
+                {
+                    levels[0].left.push(entry);
+                    continue;
+                }
+                let level = levels.last_mut().expect("the loop goes on while there is one");
                 let below = open(level.directory.as_fd(), name)?;
                 let left = entries(below.as_fd())?;
                 level.left.push(Entry { kind: Some(EntryKind::Directory), ..entry });
@@ -67,6 +79,21 @@ fn clear(directory: OwnedFd) -> rustix::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Moves a directory of the deepest level into the topmost, under a name that is free there. Overlay, for one, moves
+/// no directories that are in a layer below: then the tree takes as many descriptors as it is deep.
+fn move_up(levels: &[Level], name: &OsStr, moved: &mut u64) -> Option<Entry> {
+    let (top, deepest) = (&levels[0].directory, &levels[levels.len() - 1].directory);
+    loop {
+        let new = OsString::from(format!(".gantry-removed-{moved}"));
+        *moved += 1;
+        match rustix::fs::renameat_with(deepest, name, top, &new, RenameFlags::NOREPLACE) {
+            Ok(()) => return Some(Entry { name: new, kind: Some(EntryKind::Directory) }),
+            Err(Errno::EXIST) => {}
+            Err(_) => return None,
+        }
+    }
 }
 
 fn open(parent: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd> {
