@@ -75,12 +75,22 @@ impl Root {
         Ok((directory, name))
     }
 
-    /// Reads a whole file.
+    /// Reads a whole regular file.
+    ///
+    /// Who owns the root may have put anything there: devices without an end and files of more than 16 MiB are refused.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>> {
-        let mut file =
-            std::fs::File::from(self.open(path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?);
+        const LONGEST: u64 = 16 << 20;
+        let file = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty())?;
+        let stat = rustix::fs::fstat(&file).map_err(|e| Error::path("stat", path, e))?;
+        if EntryKind::from_mode(stat.st_mode) != Some(EntryKind::File) {
+            return Err(Error::path("read", path, Errno::INVAL));
+        }
         let mut bytes = Vec::new();
+        let mut file = std::fs::File::from(file).take(LONGEST + 1);
         file.read_to_end(&mut bytes).map_err(|e| Error::path("read", path, e))?;
+        if bytes.len() as u64 > LONGEST {
+            return Err(Error::path("read", path, Errno::FBIG));
+        }
         Ok(bytes)
     }
 

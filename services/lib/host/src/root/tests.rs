@@ -51,6 +51,18 @@ fn removing_a_tree_does_not_follow_links() {
 }
 
 #[test]
+fn only_files_of_some_length_are_read() {
+    let (base, root) = scratch("read");
+    root.mknod(Path::new("zero"), EntryKind::CharDevice, 0o600, rustix::fs::makedev(1, 5)).unwrap();
+    root.symlink(OsStr::new("/zero"), Path::new("passwd")).unwrap();
+    assert_eq!(root.read(Path::new("passwd")).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    root.write(Path::new("big"), b"", 0o600).unwrap();
+    std::fs::File::options().write(true).open(base.join("in/big")).unwrap().set_len(1 << 30).unwrap();
+    assert_eq!(root.read(Path::new("big")).unwrap_err().raw_os_error(), Some(libc::EFBIG));
+    std::fs::remove_dir_all(base).unwrap();
+}
+
+#[test]
 fn a_path_without_a_last_part_is_refused() {
     let (base, root) = scratch("unnamed");
     for name in ["", "/", "..", "a/..", "."] {
