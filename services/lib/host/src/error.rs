@@ -45,12 +45,6 @@ pub enum Error {
     /// A path whose last part does not name anything (`/`, `..`).
     #[error("path {0:?} does not name an entry")]
     Unnamed(String),
-    /// The process that had this number ended, and another may have its number now.
-    #[error("process {pid} is gone")]
-    ProcessGone {
-        /// The number it had.
-        pid: u32,
-    },
 }
 
 impl Error {
@@ -68,10 +62,7 @@ impl Error {
     pub fn io(&self) -> Option<&io::Error> {
         match self {
             Self::Os { source, .. } | Self::FileSystem { source, .. } => Some(source),
-            Self::Malformed { .. }
-            | Self::UnsupportedOption(_)
-            | Self::Unnamed(_)
-            | Self::ProcessGone { .. } => None,
+            Self::Malformed { .. } | Self::UnsupportedOption(_) | Self::Unnamed(_) => None,
         }
     }
 

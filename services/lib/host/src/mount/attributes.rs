@@ -1,6 +1,6 @@
 //! `mount_setattr(2)`: changing what a mount allows after it was made (Linux 5.12).
 //!
-//! The only module of this crate with `unsafe`: neither rustix nor libc wraps the call.
+//! With `unsafe`, as neither rustix nor libc wraps the call.
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};

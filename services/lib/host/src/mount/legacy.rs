@@ -18,10 +18,7 @@ pub(super) fn is_wanted(error: &Error) -> bool {
     match error {
         Error::Os { .. } => error.raw_os_error() == Some(libc::ENOSYS),
         Error::FileSystem { reason, .. } => reason.contains("Unknown parameter 'lowerdir+'"),
-        Error::Malformed { .. }
-        | Error::UnsupportedOption(_)
-        | Error::Unnamed(_)
-        | Error::ProcessGone { .. } => false,
+        Error::Malformed { .. } | Error::UnsupportedOption(_) | Error::Unnamed(_) => false,
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Sorts options; each may itself be a list with commas, except for overlay's directories.
+    /// Sorts options, each a word of its own: overlay's directories may have commas.
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self> {
         let mut options = Self {
             bind: None,
