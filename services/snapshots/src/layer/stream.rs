@@ -3,7 +3,7 @@
 //! The kind of compression is read from the first bytes, not from the media type: registries have lied about it for
 //! years. Buffers are large and few, and go back to be filled again.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use gantry_types::{Algorithm, Digest, Hasher};
@@ -45,8 +45,7 @@ fn feed(
     full: &SyncSender<io::Result<Vec<u8>>>,
     emptied: &Receiver<Vec<u8>>,
 ) -> io::Result<()> {
-    let mut source = BufReader::with_capacity(INPUT, source);
-    let magic = peek(&mut source)?;
+    let (magic, source) = peek(BufReader::with_capacity(INPUT, source))?;
     let mut decoder: Box<dyn Read> = match magic {
         Magic::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
         Magic::Zstd => {
@@ -96,14 +95,17 @@ enum Magic {
     Other,
 }
 
-fn peek(source: &mut BufReader<impl Read>) -> io::Result<Magic> {
-    let bytes = source.fill_buf()?;
-    Ok(match bytes {
+/// Tells the compression, and gives all bytes back. The first few may arrive one by one.
+fn peek<R: BufRead>(mut source: R) -> io::Result<(Magic, impl BufRead)> {
+    let mut first = Vec::with_capacity(4);
+    source.by_ref().take(4).read_to_end(&mut first)?;
+    let magic = match first.as_slice() {
         [0x1f, 0x8b, ..] => Magic::Gzip,
         // A frame, or a skippable one in front.
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Magic::Zstd,
+        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Magic::Zstd,
         _ => Magic::Other,
-    })
+    };
+    Ok((magic, Cursor::new(first).chain(source)))
 }
 
 /// The uncompressed bytes, hashed as they are handed over.
@@ -180,6 +182,20 @@ mod tests {
             assert_eq!(digest, Digest::sha256(&plain));
             assert_eq!(length, plain.len() as u64);
         }
+    }
+
+    #[test]
+    fn compression_is_told_when_the_first_bytes_come_one_by_one() {
+        struct Single<'b>(&'b [u8]);
+        impl Read for Single<'_> {
+            fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+                let length = target.len().min(1);
+                self.0.read(&mut target[..length])
+            }
+        }
+        let zstd = zstd::encode_all(&b"plain"[..], 1).unwrap();
+        let (digest, _) = decompressed(Single(&zstd), |d| d.finish().unwrap());
+        assert_eq!(digest, Digest::sha256(b"plain"));
     }
 
     #[test]
