@@ -178,9 +178,11 @@ impl Coded for Error {
             | Self::Argument(_)
             | Self::Invalid(_)
             | Self::ParentNotCommitted(_)
-            | Self::Tar(_)
             | Self::Hostile { .. }
             | Self::NeedsLower(_) => Code::InvalidArgument,
+            // The disk's or the kernel's fault, not the archive's.
+            Self::Tar(crate::tar::Error::Read(source)) if source.raw_os_error().is_some() => Code::Internal,
+            Self::Tar(_) => Code::InvalidArgument,
             Self::NotFound(_) | Self::ParentNotFound(_) => Code::NotFound,
             Self::AlreadyExists(_) => Code::AlreadyExists,
             Self::NotActive(_)
@@ -191,8 +193,10 @@ impl Coded for Error {
             Self::Disk(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
             Self::Disk(_) | Self::Host(_) | Self::Write(_) | Self::Io { .. } => Code::Internal,
             Self::Entry { source, .. } | Self::Layer { source, .. } => match source.as_ref() {
-                // A name longer than any file system takes is the archive's fault.
-                Self::Host(error) if error.raw_os_error() == Some(ENAMETOOLONG) => Code::InvalidArgument,
+                // A name longer than any file system takes, or through what is no directory, is the archive's fault.
+                Self::Host(error) if matches!(error.raw_os_error(), Some(ENAMETOOLONG | ENOTDIR | ELOOP)) => {
+                    Code::InvalidArgument
+                }
                 source => source.code(),
             },
             Self::Below(_) => Code::Aborted,
@@ -203,4 +207,6 @@ impl Coded for Error {
     }
 }
 
+const ENOTDIR: i32 = 20;
 const ENAMETOOLONG: i32 = 36;
+const ELOOP: i32 = 40;

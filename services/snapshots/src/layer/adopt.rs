@@ -30,12 +30,11 @@ pub fn adopt(upper: &Root, lower: &Root, implied: &[Vec<u8>]) -> Result<Adopted>
             copy(&lower.dir(name)?, &upper.dir(name)?)?;
             continue;
         }
-        let stat = match lower.stat(name) {
-            Ok(stat) => stat,
-            Err(error) if error.is_not_found() || error.raw_os_error() == Some(ENOTDIR) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        match EntryKind::from_mode(stat.st_mode) {
+        // A later entry may have replaced what was invented.
+        if kind(upper, name)? != Some(EntryKind::Directory) {
+            continue;
+        }
+        match kind(lower, name)? {
             Some(EntryKind::Directory) => copy(&lower.dir(name)?, &upper.dir(name)?)?,
             Some(EntryKind::Symlink) => return Ok(Adopted::ThroughLink(path.clone())),
             _ => {}
@@ -45,6 +44,15 @@ pub fn adopt(upper: &Root, lower: &Root, implied: &[Vec<u8>]) -> Result<Adopted>
 }
 
 const ENOTDIR: i32 = 20;
+
+/// What a path names; `None` for nothing.
+fn kind(root: &Root, name: &Path) -> Result<Option<EntryKind>> {
+    match root.stat(name) {
+        Ok(stat) => Ok(EntryKind::from_mode(stat.st_mode)),
+        Err(error) if error.is_not_found() || error.raw_os_error() == Some(ENOTDIR) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
 
 fn copy(from: &Dir, to: &Dir) -> Result<()> {
     let stat = from.own_stat()?;

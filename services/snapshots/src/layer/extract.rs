@@ -104,16 +104,17 @@ impl<'r> Extraction<'r> {
         let Some((name, parents)) = parts.split_last() else {
             return self.take_root(entry);
         };
-        match whiteout::meaning(&entry.path, &parts)? {
-            Meaning::Entry => {}
-            Meaning::Metadata => return Ok(()),
-            Meaning::Whiteout(removed) => return self.remove(parents, removed),
-            Meaning::Opaque => return self.clear(parents),
-        }
-        if self.mode == Mode::Merged {
-            self.note(&parts);
-        }
-        let result = self.make(entry, parents, OsStr::from_bytes(name), reader);
+        let result = match whiteout::meaning(&entry.path, &parts)? {
+            Meaning::Entry => {
+                if self.mode == Mode::Merged {
+                    self.note(&parts);
+                }
+                self.make(entry, parents, OsStr::from_bytes(name), reader)
+            }
+            Meaning::Metadata => Ok(()),
+            Meaning::Whiteout(removed) => self.remove(parents, removed),
+            Meaning::Opaque => self.clear(parents),
+        };
         result.map_err(|error| error.at(&entry.path))
     }
 
@@ -278,6 +279,10 @@ impl<'r> Extraction<'r> {
 
     fn clear(&mut self, parents: &[&[u8]]) -> Result<()> {
         let path = place::join(parents);
+        if parents.is_empty() && self.mode == Mode::Overlay {
+            // Overlay merges the roots of its layers whatever their attributes say.
+            return Err(Error::needs_lower(whiteout::OPAQUE_NAME));
+        }
         let dir = self.places.enter(parents)?;
         match self.mode {
             Mode::Overlay => whiteout::mark_opaque(dir),
@@ -294,16 +299,31 @@ impl<'r> Extraction<'r> {
         }
     }
 
+    /// A directory whose parents lead through a symlink; `None` if there is none any more.
+    fn behind_link(&self, parts: &[&[u8]]) -> Result<Option<Dir>> {
+        let Some((name, parents)) = parts.split_last() else { return Ok(None) };
+        let gone =
+            |error: &gantry_host::Error| matches!(error.raw_os_error(), Some(ENOENT | ENOTDIR | ELOOP));
+        let parent = match self.root.dir(Path::new(OsStr::from_bytes(&place::join(parents)))) {
+            Ok(parent) => parent,
+            Err(error) if gone(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        match parent.open_dir(OsStr::from_bytes(name)) {
+            Err(error) if !gone(&error) => Err(error.into()),
+            answer => Ok(answer.ok().flatten()),
+        }
+    }
+
     /// Sets what had to wait; tells which directories the archive does not have.
     fn finish(mut self) -> Result<Vec<Vec<u8>>> {
         for (path, mode, time) in std::mem::take(&mut self.directories).iter().rev() {
             let parts = place::parts(path)?;
             // What replaced the directory meanwhile has attributes of its own.
             if let Some(dir) = self.places.revisit(&parts)? {
-                if *mode != KEEP {
-                    dir.set_own_mode(*mode)?;
-                }
-                dir.set_own_times(*time)?;
+                set_late(dir, *mode, *time)?;
+            } else if let Some(dir) = self.behind_link(&parts)? {
+                set_late(&dir, *mode, *time)?;
             }
         }
         let mut implied = self.places.into_implied();
@@ -314,13 +334,23 @@ impl<'r> Extraction<'r> {
     }
 }
 
+fn set_late(dir: &Dir, mode: u32, time: Time) -> Result<()> {
+    if mode != KEEP {
+        dir.set_own_mode(mode)?;
+    }
+    Ok(dir.set_own_times(time)?)
+}
+
 /// Stands for "the mode that it was made with".
 const KEEP: u32 = u32::MAX;
 /// The error number of an entry that is there already, the same on all of Linux.
 const EEXIST: i32 = 17;
 const EPERM: i32 = 1;
+const ENOENT: i32 = 2;
 const EACCES: i32 = 13;
+const ENOTDIR: i32 = 20;
 const EINVAL: i32 = 22;
+const ELOOP: i32 = 40;
 const EOPNOTSUPP: i32 = 95;
 
 /// Makes an entry; what has its name already is removed for it.

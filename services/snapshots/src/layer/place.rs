@@ -3,6 +3,7 @@
 //! Directories on the way are opened one part at a time and never through a symlink; where a part is one, the path so
 //! far is resolved anew inside the root. The open ones are kept while the next entry has the same parents, as most do.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -49,14 +50,14 @@ pub struct Places<'r> {
     levels: Vec<Level>,
     mode: Mode,
     /// Directories made on the way to others, without an entry of their own so far.
-    implied: Vec<Vec<u8>>,
+    implied: BTreeSet<Vec<u8>>,
 }
 
 impl<'r> Places<'r> {
     /// Begins at the root.
     pub fn new(root: &'r Root, mode: Mode) -> Result<Self> {
         let base = root.dir(Path::new(""))?;
-        Ok(Self { root, base, levels: Vec::new(), mode, implied: Vec::new() })
+        Ok(Self { root, base, levels: Vec::new(), mode, implied: BTreeSet::new() })
     }
 
     /// The root directory.
@@ -102,12 +103,12 @@ impl<'r> Places<'r> {
 
     /// Says that a directory has an entry of its own after all.
     pub fn explain(&mut self, path: &[u8]) {
-        self.implied.retain(|implied| implied != path);
+        self.implied.remove(path);
     }
 
     /// The directories without an entry of their own, parents first.
     pub fn into_implied(self) -> Vec<Vec<u8>> {
-        self.implied
+        self.implied.into_iter().collect()
     }
 
     fn step(&mut self, path: &[&[u8]]) -> Result<Dir> {
@@ -121,7 +122,7 @@ impl<'r> Places<'r> {
                 parent.make_dir(name, 0o755)?;
                 let made = open(parent, name, path)?;
                 if self.mode == Mode::Overlay {
-                    self.implied.push(join(path));
+                    self.implied.insert(join(path));
                 }
                 return Ok(made);
             }

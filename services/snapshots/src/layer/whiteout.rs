@@ -15,7 +15,7 @@ pub const OPAQUE: &str = "trusted.overlay.opaque";
 
 const PREFIX: &[u8] = b".wh.";
 const META_PREFIX: &[u8] = b".wh..wh.";
-const OPAQUE_NAME: &[u8] = b".wh..wh..opq";
+pub(super) const OPAQUE_NAME: &[u8] = b".wh..wh..opq";
 
 /// What a name in an archive means.
 #[derive(Debug, PartialEq, Eq)]

@@ -115,6 +115,28 @@ async fn a_stack_is_unpacked_onto_what_lies_below() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_layer_may_remove_all_below_and_replace_what_it_implied() {
+    let world = World::start().await;
+    let base = tar("mkdir a; touch old a/old");
+    let replacing = tar("mkdir a; touch a/b; tar --format=posix -cf .layer.tar a/b; rm -r a; echo file > a
+        tar --format=posix -rf .layer.tar a");
+    let clearing = tar("touch .wh..wh..opq new; tar --format=posix -cf .layer.tar .wh..wh..opq new");
+    for sn in ["overlayfs", "native"] {
+        let tars = [&base, &replacing, &clearing];
+        let layers: Vec<Layer> =
+            tars.iter().map(|tar| layer(&world.content.put(&gzip(tar)), tar, "")).collect();
+        unpack(&world, sn, layers).await.unwrap();
+        let replaced = world.view(sn, "replaced", &chain(&[&base, &replacing])).await.unwrap();
+        assert_eq!(world.open(&replaced).read(Path::new("a")).unwrap(), b"file\n");
+        let cleared = world.view(sn, "cleared", &chain(&[&base, &replacing, &clearing])).await.unwrap();
+        let names: Vec<_> = world.open(&cleared).read_dir(Path::new("")).unwrap();
+        let names: Vec<_> = names.iter().map(|entry| entry.name.to_string_lossy()).collect();
+        assert_eq!(names, ["new"], "{sn}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_layer_is_unpacked_while_it_arrives() {
     let world = World::start().await;
     let bytes = tar("for i in $(seq 200); do head -c 20000 /dev/urandom > f$i; done");

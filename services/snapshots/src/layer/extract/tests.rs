@@ -176,6 +176,28 @@ fn later_entries_replace_earlier_ones() {
 }
 
 #[test]
+fn a_directory_behind_a_link_gets_its_mode_and_time() {
+    let place = Place::new("behind");
+    let mut sticky = entry("var/run/lock", Kind::Directory, "");
+    sticky.mode = 0o1777;
+    let entries =
+        [entry("run", Kind::Directory, ""), entry("var/run", Kind::Symlink, "/run"), sticky, file("run/x")];
+    place.extract(Mode::Overlay, &entries).unwrap();
+    let lock = place.path("run/lock").metadata().unwrap();
+    assert_eq!((lock.mode() & 0o7777, lock.mtime()), (0o1777, 1000));
+}
+
+#[test]
+fn names_that_lead_nowhere_are_the_archive_s_fault() {
+    let place = Place::new("nowhere");
+    let through = [file("plain"), entry("link", Kind::Symlink, "plain"), file("link/below")];
+    for mode in [Mode::Overlay, Mode::Merged] {
+        let error = place.extract(mode, &through).unwrap_err();
+        assert_eq!(gantry_rpc::Coded::code(&error), gantry_rpc::Code::InvalidArgument, "{error:?}");
+    }
+}
+
+#[test]
 fn invented_directories_are_told() {
     let place = Place::new("implied");
     let extracted =
@@ -189,6 +211,7 @@ fn what_lies_in_a_layer_below_is_asked_for() {
     for entries in [
         vec![entry("hard", Kind::HardLink, "bin/sh")],
         vec![entry("link", Kind::Symlink, "/run"), file("link/x")],
+        vec![file(".wh..wh..opq")],
     ] {
         assert!(matches!(place.extract(Mode::Overlay, &entries), Err(Error::NeedsLower(_))));
     }
