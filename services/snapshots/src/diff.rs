@@ -93,7 +93,7 @@ pub async fn diff(peers: &Peers, owner: &Owner, request: Difference) -> Result<D
         writer.truncate().await.map_err(peer)?;
     }
     let file = writer.file().try_clone().map_err(Error::Write)?;
-    let sealed = blocking(move || write(&left, &right, FileFromStart::new(file), compression, newest)).await;
+    let sealed = deep(move || write(&left, &right, FileFromStart::new(file), compression, newest)).await;
     let sealed = match sealed {
         Ok(sealed) => sealed,
         Err(error) => {
@@ -129,6 +129,19 @@ fn write(
         }
     }
     packer.seal()
+}
+
+/// Runs work on a thread whose stack is enough for trees as deep as the longest name has parts: a container makes them
+/// as deep as it likes, and a stack that is too small ends the process.
+async fn deep<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    const STACK: usize = 32 << 20;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name("diff".into())
+        .stack_size(STACK)
+        .spawn(move || drop(tell.send(work())))
+        .map_err(|source| Error::Io { op: "start thread", path: "diff".into(), source })?;
+    told.await.unwrap_or(Err(Error::Cancelled))
 }
 
 fn unique_reference() -> String {

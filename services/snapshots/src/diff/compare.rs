@@ -8,7 +8,7 @@ use std::path::Path;
 
 use gantry_host::root::{Dir, EntryKind, FileStat, Root};
 
-use super::pack::Packer;
+use super::pack::{Packer, check_length};
 use crate::Result;
 
 /// Packs what `right` has that `left` has not, or has otherwise, and the removal of what only `left` has.
@@ -71,6 +71,7 @@ impl<W: Write> Walk<'_, W> {
             self.path.push(b'/');
         }
         self.path.extend(name.as_bytes());
+        check_length(&self.path)?;
         let same = match (left, before) {
             (Some(left), Some(before)) => is_same(left, right, name, &before, &after)?,
             _ => false,

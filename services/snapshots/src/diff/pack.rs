@@ -10,7 +10,7 @@ use gantry_host::root::{Dir, EntryKind, FileStat, Time};
 use gantry_types::media_type::Compression;
 use gantry_types::{Algorithm, Digest, Hasher};
 
-use crate::tar::{Entry, Kind, Writer};
+use crate::tar::{Entry, Kind, LONGEST_NAME, Writer};
 use crate::{Error, Result};
 
 /// Of nine: beyond it, bytes get fewer by little and time grows by much.
@@ -26,6 +26,15 @@ pub(super) struct Sealed {
     pub(super) digest: Digest,
     /// Of what was written.
     pub(super) size: u64,
+}
+
+/// Refuses a path that no reader of layers takes. So trees are walked no deeper than that.
+pub(super) fn check_length(path: &[u8]) -> Result<()> {
+    if path.len() < LONGEST_NAME {
+        return Ok(());
+    }
+    let first = String::from_utf8_lossy(&path[..80]).into_owned();
+    Err(Error::Invalid(format!("a path of {} bytes is too long for a layer: {first}…", path.len())))
 }
 
 /// Packs entries of directories.
@@ -114,6 +123,7 @@ impl<W: Write> Packer<W> {
     pub(super) fn whiteout(&mut self, parent: &[u8], name: &[u8]) -> Result<()> {
         let slash: &[u8] = if parent.is_empty() { b"" } else { b"/" };
         let path = [parent, slash, b".wh.", name].concat();
+        check_length(&path)?;
         let entry = Entry {
             path,
             kind: Kind::File,

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use gantry_host::mount::{Mount, Options};
 use gantry_host::root::{Dir, EntryKind, Root};
 
-use super::pack::Packer;
+use super::pack::{Packer, check_length};
 use crate::Result;
 use crate::layer::OPAQUE;
 
 /// The directory that is all the difference between two lists of mounts, if there is one.
 pub(super) fn between(left: &[Mount], right: &[Mount]) -> Option<PathBuf> {
+    if !holds_all() {
+        return None;
+    }
     let [right] = right else { return None };
     if right.fs_type != "overlay" {
         return None;
@@ -25,11 +28,20 @@ pub(super) fn between(left: &[Mount], right: &[Mount]) -> Option<PathBuf> {
         // A view of one layer is a bind of it.
         "bind" => left.source == below,
         "overlay" if option(left, "upperdir").is_none() => option(left, "lowerdir")? == below,
-        // An active snapshot that nothing was written in.
-        "overlay" => false,
         _ => false,
     };
     same.then(|| PathBuf::from(upper))
+}
+
+/// Whether this kernel's overlay copies whole files and directories up. Where the distribution has it otherwise, a file
+/// whose mode was changed is empty in the upper directory, and one in a directory that was renamed is not there.
+fn holds_all() -> bool {
+    let is_off = |parameter: &str| {
+        let path = format!("/sys/module/overlay/parameters/{parameter}");
+        // Without the file the kernel does not have such a thing, or nobody can tell: then both trees are read.
+        std::fs::read_to_string(path).is_ok_and(|value| value.trim() == "N")
+    };
+    is_off("metacopy") && is_off("redirect_dir")
 }
 
 fn option(mount: &Mount, key: &str) -> Option<String> {
@@ -54,6 +66,7 @@ fn walk<W: Write>(dir: &Dir, path: &mut Vec<u8>, packer: &mut Packer<W>) -> Resu
             path.push(b'/');
         }
         path.extend(entry.name.as_bytes());
+        check_length(path)?;
         packer.entry(dir, &entry.name, path, &stat)?;
         if stat.kind == EntryKind::Directory
             && let Some(below) = dir.open_dir(&entry.name)?

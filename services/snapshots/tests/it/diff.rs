@@ -33,6 +33,39 @@ fn change(root: &gantry_host::root::Root) {
     root.hardlink(Path::new("dir/new"), Path::new("dir/same")).unwrap();
 }
 
+/// Makes directories below one another.
+fn dig(mut dir: gantry_host::root::Dir, depth: usize) -> gantry_host::root::Dir {
+    for _ in 0..depth {
+        dir.make_dir("d".as_ref(), 0o755).unwrap();
+        dir = dir.open_dir("d".as_ref()).unwrap().unwrap();
+    }
+    dir
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_cannot_dig_too_deep_for_the_service() {
+    let world = World::start().await;
+    for sn in ["overlayfs", "native"] {
+        world.prepare(sn, "a", "").await.unwrap();
+        world.commit(sn, "base", "a").await.unwrap();
+        let right = world.prepare(sn, "b", "base").await.unwrap();
+        let left = world.view(sn, "left", "base").await.unwrap();
+        let root = world.open(&right);
+        let bottom = dig(root.dir(Path::new("")).unwrap(), 2000);
+        let plain = "application/vnd.oci.image.layer.v1.tar";
+        let layer = take(&world, left.clone(), right.clone(), plain).await;
+        assert!(layer.size > 2000 * 512, "{sn}");
+        dig(bottom, 1000);
+        let request = DiffRequest { left, right, media_type: plain.into(), ..Default::default() };
+        assert_eq!(world.diff().diff(world.ask(request)).await.unwrap_err().code(), Code::InvalidArgument);
+        drop(root);
+        world.remove(sn, "b").await.unwrap();
+        world.cleanup(sn).await;
+        assert!(world.directories(sn, "trash").is_empty(), "{sn}");
+    }
+    world.stop().await;
+}
+
 async fn take(world: &World, left: Vec<Mount>, right: Vec<Mount>, media_type: &str) -> Descriptor {
     let request = DiffRequest {
         left,
