@@ -117,8 +117,11 @@ impl pb::collector_server::Collector for Gc {
                 nodes.push(node(&scope, &name, &record));
             }
         }
-        let pages: Vec<_> =
-            nodes.chunks(PAGE).map(|page| Ok(pb::ScanResponse { nodes: page.to_vec() })).collect();
+        let mut nodes = nodes.into_iter();
+        let pages = std::iter::from_fn(move || {
+            let nodes: Vec<pb::Node> = nodes.by_ref().take(PAGE).collect();
+            (!nodes.is_empty()).then_some(Ok(pb::ScanResponse { nodes }))
+        });
         Ok(Response::new(Box::pin(tokio_stream::iter(pages))))
     }
 

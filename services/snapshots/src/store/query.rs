@@ -1,6 +1,7 @@
 //! Stat, mounts, list.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use gantry_host::mount::Mount;
 use gantry_types::Labels;
@@ -14,14 +15,8 @@ use crate::{Error, Result};
 struct Filtered<'r> {
     name: &'r str,
     record: &'r Record,
-    labels: Labels,
-}
-
-impl<'r> Filtered<'r> {
-    /// Looks at a record.
-    fn new(name: &'r str, record: &'r Record) -> Self {
-        Self { name, record, labels: record.labels() }
-    }
+    /// Made when a filter first asks for one.
+    labels: OnceCell<Labels>,
 }
 
 impl Fields for Filtered<'_> {
@@ -31,7 +26,9 @@ impl Fields for Filtered<'_> {
             ("kind", []) => Some(Cow::Borrowed(self.record.kind().word())),
             ("name", []) => Some(Cow::Borrowed(self.name)),
             ("parent", []) => Some(Cow::Borrowed(&self.record.parent)),
-            ("labels", rest) if !rest.is_empty() => label(&self.labels, rest),
+            ("labels", rest) if !rest.is_empty() => {
+                label(self.labels.get_or_init(|| self.record.labels()), rest)
+            }
             _ => None,
         }
     }
@@ -67,7 +64,7 @@ impl Store {
         let mut found = Vec::new();
         for row in self.inner.records.iter(scope.key().as_str()) {
             let ((_, name), record) = row?;
-            if filters.matches(&Filtered::new(&name, &record)) {
+            if filters.matches(&Filtered { name: &name, record: &record, labels: OnceCell::new() }) {
                 found.push((name, record));
             }
         }
