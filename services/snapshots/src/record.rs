@@ -80,7 +80,7 @@ pub struct Record {
     /// The collector's mark of when it was made.
     #[prost(uint64, tag = "8")]
     pub stamp: u64,
-    /// What a committed snapshot takes, once somebody asked.
+    /// What a committed snapshot takes, once it was counted.
     #[prost(message, optional, tag = "9")]
     pub usage: Option<StoredUsage>,
 }

@@ -35,29 +35,20 @@ pub enum Repair {
 
 /// Reconciles everything. At the start, before anything else is served.
 pub fn reconcile(store: &Store) -> Result<Vec<Finding>> {
-    let findings = compare(store, Repair::Yes, Phase::Start)?;
+    let findings = check(store, Repair::Yes)?;
     for driver in store.drivers() {
         driver.layout().discard_leftovers()?;
     }
     Ok(findings)
 }
 
-/// Compares directories with records while the service runs.
+/// Compares directories with records; may be called while the service runs.
 pub fn check(store: &Store, repair: Repair) -> Result<Vec<Finding>> {
-    compare(store, repair, Phase::Serving)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Start,
-    /// A directory without a record may belong to work in progress.
-    Serving,
-}
-
-fn compare(store: &Store, repair: Repair, phase: Phase) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for driver in store.drivers() {
+        // In this order: a directory that is seen is being made, or has its record by the time records are read.
         let ids = driver.layout().ids()?;
+        let making = store.being_made();
         let records: HashMap<u64, (Scope, String, Record)> = store
             .all()?
             .into_iter()
@@ -66,13 +57,10 @@ fn compare(store: &Store, repair: Repair, phase: Phase) -> Result<Vec<Finding>> 
             .collect();
         let present: HashSet<u64> = ids.iter().copied().collect();
         let highest = present.iter().chain(records.keys()).max().copied().unwrap_or(0);
-        store.reserve_ids(highest);
+        store.reserve_numbers(highest);
 
-        for id in ids.iter().filter(|id| !records.contains_key(id)) {
+        for id in ids.iter().filter(|id| !records.contains_key(id) && !making.contains(id)) {
             let path = driver.layout().snapshot(*id);
-            if phase == Phase::Serving && !is_old(&path) {
-                continue;
-            }
             if repair == Repair::Yes {
                 driver.layout().discard(*id)?;
             }
@@ -108,9 +96,25 @@ fn compare(store: &Store, repair: Repair, phase: Phase) -> Result<Vec<Finding>> 
     Ok(findings)
 }
 
-/// Whether a directory is older than any operation takes between making it and recording it.
-fn is_old(path: &std::path::Path) -> bool {
-    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
-    let changed = std::fs::metadata(path).and_then(|metadata| metadata.modified());
-    changed.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > PATIENCE))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_being_made_is_no_stray_however_long_it_takes() {
+        let base = tempfile::tempdir_in("/dev/shm").unwrap();
+        let (store, _uncounted) = Store::open(base.path()).unwrap();
+        let number = store.next_number();
+        let driver = &store.drivers()[0];
+        driver.make(number.id(), Kind::Active, &[]).unwrap();
+        let directory = driver.layout().snapshot(number.id());
+        let hour = std::time::Duration::from_secs(3600);
+        let long_ago = std::time::SystemTime::now() - hour;
+        std::fs::File::open(&directory).unwrap().set_modified(long_ago).unwrap();
+        assert!(check(&store, Repair::Yes).unwrap().is_empty());
+        assert!(directory.exists());
+        drop(number);
+        assert_eq!(check(&store, Repair::Yes).unwrap().len(), 1);
+        assert!(!directory.exists());
+    }
 }

@@ -37,9 +37,10 @@ impl gantry_daemon::Service for Service {
     async fn run(context: Context) -> Result<(), BoxError> {
         // Modes are an archive's, not ours to narrow.
         gantry_host::process::clear_umask();
+        gantry_host::process::raise_open_files()?;
         let state = context.state();
-        let store = tokio::task::spawn_blocking(move || {
-            let store = Store::open(&state)?;
+        let (store, uncounted) = tokio::task::spawn_blocking(move || {
+            let (store, uncounted) = Store::open(&state)?;
             for finding in recover::reconcile(&store)? {
                 tracing::info!(
                     kind = finding.kind,
@@ -49,9 +50,10 @@ impl gantry_daemon::Service for Service {
                     finding.detail
                 );
             }
-            Ok::<_, crate::Error>(store)
+            Ok::<_, crate::Error>((store, uncounted))
         })
         .await??;
+        context.spawn("usage", store.clone().count(uncounted));
         let peers = Peers::new(context.run());
         let (publisher, publishing) = Publisher::new(&peers);
         context.spawn("events", publishing);

@@ -21,12 +21,13 @@
 mod change;
 mod claims;
 mod collect;
+mod numbers;
 mod query;
 mod usage;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use gantry_disk::{Batch, Database, KeyedLocks, Table};
 use gantry_host::mount::Mount;
@@ -35,6 +36,9 @@ use crate::driver::Driver;
 use crate::record::{Kind, Present, Record, Scope};
 use crate::trash::Trash;
 use crate::{Error, Result};
+
+pub use numbers::Number;
+pub use usage::Uncounted;
 
 /// All snapshots of this machine. Cheap to clone.
 #[derive(Clone)]
@@ -51,18 +55,23 @@ struct Inner {
     locks: KeyedLocks<(String, String)>,
     claims: claims::Claims,
     stamps: collect::Stamps,
-    next_id: AtomicU64,
+    numbers: numbers::Numbers,
+    // By number: one walk through a tree at a time.
+    counting: KeyedLocks<u64>,
+    count: usage::Count,
 }
 
 impl Store {
-    /// Opens the store below `state`. [`crate::recover::reconcile`] must follow before anything else.
-    pub fn open(state: &Path) -> Result<Self> {
+    /// Opens the store below `state`. [`crate::recover::reconcile`] must follow before anything else; what is committed
+    /// later waits for [`Store::count`].
+    pub fn open(state: &Path) -> Result<(Self, Uncounted)> {
         let database = Database::open(state.join("db"), &["snapshots", "children"])?;
         let trash = Trash::start()?;
         let drivers = Driver::all(state, &trash)?;
         let records = database.table("snapshots");
         let children = database.table("children");
-        Ok(Self {
+        let (count, uncounted) = Uncounted::new();
+        let store = Self {
             inner: Arc::new(Inner {
                 database,
                 records,
@@ -72,9 +81,12 @@ impl Store {
                 locks: KeyedLocks::new(),
                 claims: claims::Claims::default(),
                 stamps: collect::Stamps::new(),
-                next_id: AtomicU64::new(1),
+                numbers: numbers::Numbers::new(),
+                counting: KeyedLocks::new(),
+                count,
             }),
-        })
+        };
+        Ok((store, uncounted))
     }
 
     /// The driver of a snapshotter.
@@ -109,13 +121,18 @@ impl Store {
     }
 
     /// A number that no snapshot has had since the start.
-    pub fn next_id(&self) -> u64 {
-        self.inner.next_id.fetch_add(1, Ordering::Relaxed)
+    pub fn next_number(&self) -> Number {
+        self.inner.numbers.next()
     }
 
     /// Sees to it that numbers up to this one are not given out.
-    pub fn reserve_ids(&self, highest: u64) {
-        self.inner.next_id.fetch_max(highest + 1, Ordering::Relaxed);
+    pub fn reserve_numbers(&self, highest: u64) {
+        self.inner.numbers.reserve(highest);
+    }
+
+    /// The numbers of snapshots that may have directories already and no record yet.
+    pub fn being_made(&self) -> HashSet<u64> {
+        self.inner.numbers.being_made()
     }
 
     fn get(&self, scope: &Scope, key: &str) -> Result<Option<Record>> {

@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 use crate::layer::adopt::{Adopted, adopt};
 use crate::record::Scope;
 use crate::server::Notes;
-use crate::store::{Store, blocking};
+use crate::store::{Number, Store, blocking};
 use crate::{Error, Result};
 use gantry_host::root::Root;
 use tracing::Instrument;
@@ -212,9 +212,9 @@ impl Task {
             }
         }
 
-        let id = store.next_id();
+        let unrecorded = Unrecorded { driver: driver.clone(), number: store.next_number(), armed: true };
+        let id = unrecorded.number.id();
         staging.place(id)?;
-        let unrecorded = Unrecorded { driver: driver.clone(), id, armed: true };
         self.above.send_replace(Below::Placed(std::iter::once(id).chain(layers).collect()));
         self.unpacker.sync.sync(driver.layout().root()).await?;
         self.committed(&mut below).await?;
@@ -234,9 +234,23 @@ impl Task {
         let work = async move {
             let mut placed = placed;
             let labels = Labels::from([("containerd.io/snapshot.ref", name.as_str())]);
-            if store.commit_unpacked(&scope, &name, placed.id, &parent, labels).await? {
-                placed.armed = false;
-                notes.committed(&scope, &name, &name);
+            match store.commit_unpacked(&scope, &name, placed.number.id(), &parent, labels).await {
+                Ok(true) => {
+                    placed.armed = false;
+                    notes.committed(&scope, &name, &name);
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    if matches!(
+                        error,
+                        Error::Disk(gantry_disk::Error::Database { .. } | gantry_disk::Error::Closed { .. })
+                    ) {
+                        // Only the next start will tell whether the record is in the log: it finds its files then, or
+                        // removes them. Until then nobody may take them for a stray.
+                        std::mem::forget(placed);
+                    }
+                    return Err(error);
+                }
             }
             Ok(())
         };
@@ -268,16 +282,16 @@ impl Task {
 /// A directory under a number that no record has yet: it goes again unless it gets one.
 struct Unrecorded {
     driver: crate::driver::Driver,
-    id: u64,
+    number: Number,
     armed: bool,
 }
 
 impl Drop for Unrecorded {
     fn drop(&mut self) {
         if self.armed
-            && let Err(error) = self.driver.layout().discard(self.id)
+            && let Err(error) = self.driver.layout().discard(self.number.id())
         {
-            tracing::warn!(id = self.id, error = %gantry_rpc::chain(&error), "a layer's directory stays until the next start");
+            tracing::warn!(id = self.number.id(), error = %gantry_rpc::chain(&error), "a layer's directory stays until the next start");
         }
     }
 }

@@ -39,6 +39,10 @@ impl Snapshots {
         whole(async move {
             store.driver(&scope.snapshotter).map_err(status)?;
             notes.protect(&owner, &scope, &message.key).await.map_err(status)?;
+            if let Some(there) = store.target_of(&scope, &message.parent, &message.labels).map_err(status)? {
+                // The caller goes on with that one instead.
+                notes.protect(&owner, &scope, &there).await.map_err(status)?;
+            }
             let made =
                 store.prepare(&scope, kind, &message.key, &message.parent, message.labels.into()).await;
             let mounts = made.map_err(status)?;
@@ -146,10 +150,11 @@ impl pb::snapshots_server::Snapshots for Snapshots {
         let message = request.into_inner();
         let filters = FilterSet::parse(&message.filters).map_err(|error| status(Error::from(error)))?;
         let found = self.store.list(&scope(&owner, &message.snapshotter), &filters).map_err(status)?;
-        let infos: Vec<pb::Info> =
-            found.into_iter().map(|(name, record)| convert::info(name, record)).collect();
-        let pages: Vec<_> =
-            infos.chunks(PAGE).map(|page| Ok(pb::ListSnapshotsResponse { info: page.to_vec() })).collect();
+        let mut infos = found.into_iter().map(|(name, record)| convert::info(name, record));
+        let pages = std::iter::from_fn(move || {
+            let info: Vec<pb::Info> = infos.by_ref().take(PAGE).collect();
+            (!info.is_empty()).then_some(Ok(pb::ListSnapshotsResponse { info }))
+        });
         Ok(Response::new(Box::pin(tokio_stream::iter(pages))))
     }
 

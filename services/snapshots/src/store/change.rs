@@ -42,16 +42,13 @@ impl Store {
             Some((_, below)) => below.stack(),
             None => Vec::new(),
         };
-        if let Some(target) = labels.get(TARGET)
-            && self
-                .get(scope, target)?
-                .is_some_and(|there| is(&there, Kind::Committed) && there.parent == parent)
-        {
-            self.inner.stamps.touch(scope, target);
-            return Err(Error::AlreadyExists(target.clone()));
+        if let Some(target) = self.target_of(scope, parent, &labels)? {
+            self.inner.stamps.touch(scope, &target);
+            return Err(Error::AlreadyExists(target));
         }
 
-        let id = self.next_id();
+        let number = self.next_number();
+        let id = number.id();
         let made = blocking({
             let (driver, layers) = (driver.clone(), layers.clone());
             move || driver.make(id, kind, &layers)
@@ -80,6 +77,21 @@ impl Store {
             return Err(error);
         }
         Ok(self.mounts_of(&driver, &record))
+    }
+
+    /// The committed snapshot that an unpacker's label names, if it is there on the same parent.
+    pub fn target_of<'l>(
+        &self,
+        scope: &Scope,
+        parent: &str,
+        labels: impl IntoIterator<Item = (&'l String, &'l String)>,
+    ) -> Result<Option<String>> {
+        let Some((_, target)) = labels.into_iter().find(|(label, _)| *label == TARGET) else {
+            return Ok(None);
+        };
+        let there = self.get(scope, target)?;
+        let fits = there.is_some_and(|there| is(&there, Kind::Committed) && there.parent == parent);
+        Ok(fits.then(|| target.clone()))
     }
 
     /// Makes an active snapshot unchangeable, under a name. What was written in it is durable when this returns.
@@ -136,6 +148,7 @@ impl Store {
         self.put(&mut batch, scope, name, &committed);
         batch.commit().await?;
         drop(new_parent_stays);
+        self.count_later(scope, name);
         Ok(())
     }
 
@@ -226,6 +239,7 @@ impl Store {
         let mut batch = self.inner.database.batch();
         self.put(&mut batch, scope, name, &record);
         batch.commit().await?;
+        self.count_later(scope, name);
         Ok(true)
     }
 
