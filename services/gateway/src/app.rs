@@ -30,6 +30,8 @@ use crate::version::ApiVersion;
 
 /// How long a client may take to send the head of a request, or leave a connection unused.
 const HEAD_PATIENCE: Duration = Duration::from_secs(300);
+/// How long requests in flight may take when the gateway is to end.
+const DRAIN: Duration = Duration::from_secs(1);
 /// What is answered as the server's name.
 pub const SERVER: &str = concat!("Gantry/", env!("CARGO_PKG_VERSION"), " (linux)");
 
@@ -60,8 +62,7 @@ impl App {
             };
             match socket {
                 Ok(accepted) => {
-                    let app = Arc::clone(&self);
-                    self.spawn(async move { app.accepted(accepted).await });
+                    self.tasks.spawn(Arc::clone(&self).accepted(accepted));
                 }
                 Err(error) => {
                     // Out of descriptors: others must end first.
@@ -84,6 +85,13 @@ impl App {
         self.tasks.spawn(work.in_current_span());
     }
 
+    /// Returns when all connections have ended after shutdown, or have had the time for it.
+    pub async fn drained(&self) {
+        self.tasks.close();
+        // What takes longer is a stream that would never end; it is cut with the process.
+        let _ = tokio::time::timeout(DRAIN, self.tasks.wait()).await;
+    }
+
     async fn accepted(self: Arc<Self>, accepted: Accepted) {
         match accepted {
             Accepted::Plain(socket) => self.connection(socket).await,
@@ -99,6 +107,7 @@ impl App {
     async fn connection(self: Arc<Self>, socket: Socket) {
         let phase = Phase::default();
         let connection = Connection::new(socket, phase.clone());
+        let shutdown = self.shutdown.clone();
         let service = service_fn(move |request| {
             let (app, phase) = (Arc::clone(&self), phase.clone());
             let busy = phase.busy();
@@ -120,13 +129,21 @@ impl App {
                 )
             }
         });
-        let served = http1::Builder::new()
+        let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_PATIENCE)
             .title_case_headers(true)
             .serve_connection(TokioIo::new(connection), service)
-            .with_upgrades()
-            .await;
+            .with_upgrades();
+        let mut serving = std::pin::pin!(serving);
+        let served = tokio::select! {
+            served = serving.as_mut() => served,
+            () = shutdown.cancelled() => {
+                // The request that is being answered is the last one.
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
         if let Err(error) = served {
             tracing::debug!(%error, "connection ended early");
         }

@@ -90,6 +90,8 @@ impl gantry_daemon::Service for Service {
             context.spawn("metrics", metrics::serve(listener, context.run().to_owned()));
         }
         // Health and reflection; the API itself is HTTP.
-        context.serve(tonic::service::Routes::default()).await
+        context.serve(tonic::service::Routes::default()).await?;
+        app.drained().await;
+        Ok(())
     }
 }

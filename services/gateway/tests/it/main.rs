@@ -424,3 +424,19 @@ async fn archives_go_in_and_out() {
         r#"{"name":"hosts","size":3,"mode":420,"mtime":"0001-01-01T00:00:00Z","linkTarget":""}"#
     );
 }
+
+#[tokio::test]
+async fn a_request_in_flight_is_answered_at_the_end_of_the_gateway() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let mut waiting = gateway.client().await;
+    waiting.send(&request("POST", "/containers/running/wait", None)).await;
+    let head = waiting.head().await;
+    let mut idle = gateway.client().await;
+    idle.send(&request("GET", "/_ping", None)).await;
+    idle.reply().await;
+    gateway.shutdown.cancel();
+    assert_eq!(idle.rest().await, b"", "an idle connection is closed");
+    engine.exit(4);
+    assert_eq!(waiting.body_of(head).await.json(), serde_json::json!({"StatusCode": 4}));
+}
