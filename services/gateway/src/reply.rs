@@ -1,15 +1,18 @@
 //! Replies: JSON, empty, streamed, and errors, in the form that Docker's clients expect.
 
 use std::convert::Infallible;
+use std::io;
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use serde::Serialize;
+use tokio::net::UnixStream;
+use tokio_util::io::ReaderStream;
 
 use crate::error::Error;
 use crate::wire::ErrorBody;
@@ -31,6 +34,10 @@ pub const RAW: HeaderValue = HeaderValue::from_static("application/vnd.docker.ra
 pub const TAR: HeaderValue = HeaderValue::from_static("application/x-tar");
 /// Text for people.
 pub const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+const ARCHIVE_CHUNK: usize = 64 << 10;
+/// A tar ends with two blocks of zeros.
+const TAR_END: usize = 1024;
 
 /// A body of known bytes.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
@@ -113,18 +120,59 @@ where
     reply
 }
 
-/// One JSON object a line, as they come.
-pub fn json_lines<S, T>(values: S) -> Reply
+/// One JSON object a line, as they come. An error cuts the reply short, so that its client sees that it is not whole.
+pub fn json_lines<S, T, E>(values: S) -> Reply
 where
-    S: Stream<Item = T> + Send + 'static,
+    S: Stream<Item = Result<T, E>> + Send + 'static,
     T: Serialize + 'static,
+    E: Into<BodyError> + 'static,
 {
     streamed(
         JSON,
         values.map(|value| {
-            let mut line = serde_json::to_vec(&value)?;
+            let mut line = serde_json::to_vec(&value.map_err(Into::into)?)?;
             line.push(b'\n');
-            Ok::<_, serde_json::Error>(Bytes::from(line))
+            Ok::<_, BodyError>(Bytes::from(line))
         }),
     )
+}
+
+/// A tar that a peer sends by and by. One that ends without its end cuts the reply short: the peer has failed or died
+/// in the middle, and the client must not take what it has for the whole.
+pub fn archive(content_type: HeaderValue, archive: UnixStream) -> Reply {
+    let mut zeros = 0;
+    let chunks = ReaderStream::with_capacity(archive, ARCHIVE_CHUNK).map(Some).chain(stream::iter([None]));
+    let chunks = chunks.filter_map(move |chunk| {
+        let passed = match chunk {
+            Some(Ok(chunk)) => {
+                zeros = trailing_zeros(zeros, &chunk);
+                Some(Ok(chunk))
+            }
+            None if zeros < TAR_END => Some(Err(io::Error::from(io::ErrorKind::UnexpectedEof))),
+            other => other,
+        };
+        std::future::ready(passed)
+    });
+    streamed(content_type, chunks)
+}
+
+/// How many zeros there are at the end, up to [`TAR_END`]: `before`, and then `chunk`.
+fn trailing_zeros(before: usize, chunk: &[u8]) -> usize {
+    let last = chunk.iter().rev().take(TAR_END).take_while(|byte| **byte == 0).count();
+    if last == chunk.len() { (before + last).min(TAR_END) } else { last }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_tar_may_come_in_pieces() {
+        let end = [0; TAR_END];
+        assert_eq!(trailing_zeros(0, &end), TAR_END);
+        assert_eq!(trailing_zeros(trailing_zeros(7, &end[..1000]), &end[1000..]), TAR_END);
+        assert_eq!(trailing_zeros(TAR_END, b"more"), 0);
+        assert_eq!(trailing_zeros(5, &[1, 0, 0]), 2);
+        assert_eq!(trailing_zeros(5, &[]), 5);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures::StreamExt;
+use futures::TryStreamExt;
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::images::v1 as images;
 use http::StatusCode;
@@ -73,10 +73,7 @@ pub async fn events(call: &Call) -> Result<Reply, Error> {
     let filters = Filters::parse_any(call.query.text("filters"))?;
     let request = engine::EventsRequest { since, until, filters: convert::engine_filters(filters) };
     let events = call.peers().system().events(request).await.map_err(of(ENGINE))?.into_inner();
-    let events = events
-        .take_while(|event| std::future::ready(event.is_ok()))
-        .filter_map(|event| std::future::ready(event.ok()));
-    Ok(reply::json_lines(events.map(Message::from)))
+    Ok(reply::json_lines(events.map_ok(Message::from)))
 }
 
 /// `GET /system/df`

@@ -27,6 +27,7 @@ struct Shared {
     exit: watch::Sender<Option<i64>>,
     exec_exit: watch::Sender<Option<i32>>,
     waiting: AtomicUsize,
+    unpacking: Arc<AtomicUsize>,
     connected: AtomicBool,
     shims: AsyncMutex<mpsc::Receiver<Shim>>,
 }
@@ -65,6 +66,7 @@ impl Engine {
             exit: watch::channel(None).0,
             exec_exit: watch::channel(None).0,
             waiting: AtomicUsize::new(0),
+            unpacking: Arc::default(),
             connected: AtomicBool::new(false),
             shims: AsyncMutex::new(receiver),
         });
@@ -82,7 +84,7 @@ impl Engine {
             .serve_with_incoming(UnixListenerStream::new(bind("engine.sock")));
         runtime.spawn(async move { server.await.expect("served") });
         runtime.spawn(attach_socket(bind("attach.sock"), shims));
-        runtime.spawn(data_socket(bind("engine-data.sock")));
+        runtime.spawn(data_socket(bind("engine-data.sock"), Arc::clone(&shared.unpacking)));
         drop(entered);
         Self { shared, runtime: Some(runtime) }
     }
@@ -105,6 +107,11 @@ impl Engine {
 
     pub fn waiting(&self) -> usize {
         self.shared.waiting.load(Ordering::SeqCst)
+    }
+
+    /// Archives that are being taken.
+    pub fn unpacking(&self) -> usize {
+        self.shared.unpacking.load(Ordering::SeqCst)
     }
 
     pub fn connected(&self) -> bool {
@@ -150,7 +157,7 @@ async fn attach_socket(listener: UnixListener, shims: mpsc::Sender<Shim>) {
     }
 }
 
-async fn data_socket(listener: UnixListener) {
+async fn data_socket(listener: UnixListener, unpacking: Arc<AtomicUsize>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let request = data::receive::<pb::DataRequest>(&mut stream).await.expect("read").expect("a request");
         match request.action.expect("an action") {
@@ -166,11 +173,16 @@ async fn data_socket(listener: UnixListener) {
                 let stat = pb::PathStat { name, size: 3, mode: 0o644, ..pb::PathStat::default() };
                 let _ = data::accept(&mut stream, &stat, &[]).await;
                 let _ = stream.write_all(b"tar").await;
+                if get.path != "/cut" {
+                    let _ = stream.write_all(&[0; 1024]).await;
+                }
             }
             Action::ArchivePut(_) => {
                 let _ = data::accept(&mut stream, &(), &[]).await;
                 let mut archive = String::new();
+                unpacking.fetch_add(1, Ordering::SeqCst);
                 stream.read_to_string(&mut archive).await.expect("read");
+                unpacking.fetch_sub(1, Ordering::SeqCst);
                 let code = if archive == "full" { 0 } else { tonic::Code::InvalidArgument as i32 };
                 let _ =
                     data::send(&mut stream, &WireStatus { code, message: format!("not a tar: {archive}") })
@@ -391,11 +403,16 @@ struct System;
 impl pb::system_server::System for System {
     type EventsStream = Stream_<pb::Event>;
 
-    async fn events(&self, _: Request<pb::EventsRequest>) -> Answer<Self::EventsStream> {
+    async fn events(&self, request: Request<pb::EventsRequest>) -> Answer<Self::EventsStream> {
         let event = |action: &str| {
             Ok(pb::Event { r#type: "container".into(), action: action.into(), ..pb::Event::default() })
         };
-        Ok(Response::new(Box::pin(stream::iter([event("start"), event("die")]))))
+        let past = stream::iter([event("start"), event("die")]);
+        Ok(Response::new(if request.get_ref().until.is_some() {
+            Box::pin(past)
+        } else {
+            Box::pin(past.chain(stream::pending()))
+        }))
     }
 
     async fn publish(&self, _: Request<pb::Event>) -> Answer<pb::PublishResponse> {

@@ -413,8 +413,8 @@ async fn archives_go_in_and_out() {
     assert_eq!((reply.status, reply.message().as_str()), (400, "not a tar: bad"));
     let reply = gateway.ask("GET", "/containers/running/archive?path=/etc/hosts", None).await;
     assert_eq!(
-        (reply.status, reply.header("content-type"), reply.body.as_slice()),
-        (200, Some("application/x-tar"), &b"tar"[..])
+        (reply.status, reply.header("content-type"), &reply.body[..3], reply.body.len()),
+        (200, Some("application/x-tar"), &b"tar"[..], 3 + 1024)
     );
     use base64::Engine as _;
     let stat = reply.header("x-docker-container-path-stat").expect("the path's state");
@@ -423,6 +423,41 @@ async fn archives_go_in_and_out() {
         String::from_utf8(stat).expect("text"),
         r#"{"name":"hosts","size":3,"mode":420,"mtime":"0001-01-01T00:00:00Z","linkTarget":""}"#
     );
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_an_archive_ends_its_unpacking() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client
+        .send(
+            b"PUT /containers/running/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Length: 100\r\n\r\nfull",
+        )
+        .await;
+    engine.until("the archive is being taken", |engine| engine.unpacking() == 1).await;
+    drop(client);
+    engine.until("the archive has ended", |engine| engine.unpacking() == 0).await;
+}
+
+#[tokio::test]
+async fn an_archive_that_its_sender_does_not_end_is_not_passed_for_whole() {
+    let gateway = Gateway::start();
+    let _engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(&request("GET", "/containers/running/archive?path=/cut", None)).await;
+    assert!(!client.rest().await.ends_with(b"0\r\n\r\n"), "no last chunk");
+}
+
+#[tokio::test]
+async fn events_of_an_engine_that_died_have_no_end() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(&request("GET", "/events", None)).await;
+    client.head().await;
+    engine.kill();
+    assert!(!client.rest().await.ends_with(b"0\r\n\r\n"), "no last chunk");
 }
 
 #[tokio::test]

@@ -10,7 +10,6 @@ use gantry_rpc::data::{self, WireStatus};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use tokio::io::AsyncWriteExt;
-use tokio_util::io::ReaderStream;
 
 use crate::call::Call;
 use crate::error::Error;
@@ -19,7 +18,6 @@ use crate::peers::ENGINE;
 use crate::reply::{self, Reply};
 use crate::wire::container::PathStat;
 
-const CHUNK: usize = 64 << 10;
 const STAT: HeaderName = HeaderName::from_static("x-docker-container-path-stat");
 
 fn path(call: &Call) -> Result<String, Error> {
@@ -56,7 +54,7 @@ pub async fn archive_stat(call: &Call, id: &str) -> Result<Reply, Error> {
 pub async fn archive_get(call: &Call, id: &str) -> Result<Reply, Error> {
     let request = ArchiveGet { container: id.to_owned(), path: path(call)? };
     let (archive, stat) = call.peers().engine_data::<engine::PathStat>(Action::ArchiveGet(request)).await?;
-    let mut reply = reply::streamed(reply::TAR, ReaderStream::with_capacity(archive, CHUNK));
+    let mut reply = reply::archive(reply::TAR, archive);
     reply.headers_mut().insert(STAT, stat_header(stat)?);
     Ok(reply)
 }
@@ -83,10 +81,10 @@ pub async fn archive_put(call: Call, id: &str) -> Result<Reply, Error> {
         }
         archive.shutdown().await.map_err(|error| Error::from_io(ENGINE, &error))
     };
-    let receive = data::receive::<WireStatus>(&mut answer);
-    let (sent, received) = tokio::join!(send, receive);
-    sent?;
-    match received.map_err(|error| Error::from_io(ENGINE, &error))? {
+    let receive = async { data::receive(&mut answer).await.map_err(|error| Error::from_io(ENGINE, &error)) };
+    // A client that leaves in the middle ends both: the engine would wait for the rest of the archive for ever.
+    let ((), received): ((), Option<WireStatus>) = tokio::try_join!(send, receive)?;
+    match received {
         Some(status) if status.code == 0 => Ok(reply::empty(StatusCode::OK)),
         Some(status) => Err(Error::from_code(ENGINE, status.code, &status.message)),
         None => Err(Error::unavailable(
@@ -99,8 +97,5 @@ pub async fn archive_put(call: Call, id: &str) -> Result<Reply, Error> {
 pub async fn export(call: &Call, id: &str) -> Result<Reply, Error> {
     let (archive, ()) =
         call.peers().engine_data::<()>(Action::Export(Export { container: id.to_owned() })).await?;
-    Ok(reply::streamed(
-        HeaderValue::from_static("application/octet-stream"),
-        ReaderStream::with_capacity(archive, CHUNK),
-    ))
+    Ok(reply::archive(HeaderValue::from_static("application/octet-stream"), archive))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::engine::v1::wait_request::Condition;
 use gantry_proto::gantry::engine::v1::wait_response::{Event, Exit};
@@ -137,8 +137,7 @@ pub async fn stats(call: &Call, id: &str) -> Result<Reply, Error> {
         let sample = samples.message().await.map_err(of(ENGINE))?.unwrap_or_default();
         return reply::ok(&Stats::from(sample));
     }
-    let samples = samples
-        .take_while(|sample| std::future::ready(sample.is_ok()))
-        .filter_map(|sample| std::future::ready(sample.ok()));
-    Ok(reply::json_lines(samples.map(Stats::from)))
+    // A sample that cannot be taken is that of a container that has gone: the end, for a client.
+    let samples = samples.take_while(|sample| std::future::ready(sample.is_ok()));
+    Ok(reply::json_lines(samples.map_ok(Stats::from)))
 }

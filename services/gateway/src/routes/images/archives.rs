@@ -9,7 +9,6 @@ use gantry_rpc::data;
 use gantry_types::Reference;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio_util::io::ReaderStream;
 
 use super::transfer::{layer_line, lines_reply};
 use crate::call::Call;
@@ -17,8 +16,6 @@ use crate::error::Error;
 use crate::peers::{IMAGES, Peers};
 use crate::reply::{self, Reply};
 use crate::wire::progress::Line;
-
-const CHUNK: usize = 64 << 10;
 
 /// `POST /images/load`
 pub async fn load(call: Call) -> Result<Reply, Error> {
@@ -118,7 +115,7 @@ where
     let send = async move {
         let mut body = std::pin::pin!(body);
         while let Some(chunk) = body.next().await {
-            // A cut body ends here without the half-close that stands for a whole archive.
+            // The store takes what came for all there is, and finds that it is no whole archive.
             let Ok(chunk) = chunk else { return };
             if archive.write_all(&chunk).await.is_err() {
                 return;
@@ -152,5 +149,5 @@ pub async fn save(call: &Call, references: Vec<String>) -> Result<Reply, Error> 
     for name in &names {
         publish(call.peers(), "save", name).await;
     }
-    Ok(reply::streamed(reply::TAR, ReaderStream::with_capacity(archive, CHUNK)))
+    Ok(reply::archive(reply::TAR, archive))
 }
