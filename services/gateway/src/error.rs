@@ -30,11 +30,6 @@ impl Error {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
-    /// The state of things forbids it: 409.
-    pub fn conflict(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, message)
-    }
-
     /// Gantry does not do this (yet): 501.
     pub fn not_implemented(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_IMPLEMENTED, message)

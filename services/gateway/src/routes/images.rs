@@ -12,7 +12,6 @@ use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::images::v1 as images;
 use gantry_types::Reference;
 use http::StatusCode;
-use tonic::Code;
 
 use crate::call::Call;
 use crate::convert;
@@ -148,16 +147,8 @@ pub async fn remove(call: &Call, name: &str) -> Result<Reply, Error> {
         in_use: in_use(call).await?,
     };
     let removed =
-        call.peers().images().remove(call.peers().within(request)).await.map_err(conflict)?.into_inner();
+        call.peers().images().remove(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();
     reply::ok(&report(call, removed).await)
-}
-
-/// Docker's status for an image that is in use.
-fn conflict(status: tonic::Status) -> Error {
-    match status.code() {
-        Code::FailedPrecondition => Error::conflict(status.message()),
-        _ => Error::from_peer(IMAGES, &status),
-    }
 }
 
 /// Tells the event log, and lists names before what they named.
@@ -184,7 +175,7 @@ pub async fn prune(call: &Call) -> Result<Reply, Error> {
     let request =
         images::PruneRequest { filters: convert::image_filters(filters), in_use: in_use(call).await? };
     let removed =
-        call.peers().images().prune(call.peers().within(request)).await.map_err(conflict)?.into_inner();
+        call.peers().images().prune(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();
     let space_reclaimed = removed.freed_bytes;
     let deleted = report(call, removed).await;
     call.peers().publish("image", "prune", "", [("reclaimed".to_owned(), space_reclaimed.to_string())]).await;
