@@ -1,6 +1,6 @@
 //! Images: rows, inspection, history.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use gantry_proto::containerd::types;
 use gantry_proto::gantry::images::v1 as images;
@@ -72,13 +72,43 @@ pub struct RowOptions {
     pub manifests: bool,
     /// How many containers use it, when that was counted.
     pub containers: Option<i64>,
+    /// How much of it other images have too, when that was computed.
+    pub shared_size: Option<i64>,
+}
+
+/// What a layer takes on disk: its blob, and what was unpacked of it.
+pub fn layer_usage(layer: &images::Layer) -> i64 {
+    layer.unpacked_size.max(0).saturating_add(layer_size(layer))
+}
+
+/// How many images have a layer, by its diff-id.
+pub fn layer_owners(all: &[images::Image]) -> HashMap<&str, usize> {
+    let mut owners = HashMap::new();
+    for of in all {
+        let own: BTreeSet<_> = of.layers.iter().map(|layer| layer.diff_id.as_str()).collect();
+        for layer in own {
+            *owners.entry(layer).or_default() += 1;
+        }
+    }
+    owners
+}
+
+/// What an image's layers take that other images have too.
+pub fn shared_size(of: &images::Image, owners: &HashMap<&str, usize>) -> i64 {
+    let mut seen = BTreeSet::new();
+    of.layers
+        .iter()
+        .filter(|layer| owners.get(layer.diff_id.as_str()).is_some_and(|count| *count > 1))
+        .filter(|layer| seen.insert(layer.diff_id.as_str()))
+        .map(layer_usage)
+        .sum()
 }
 
 /// A row of the list.
 pub fn summary(of: &images::Image, options: RowOptions) -> Summary {
     let (repo_tags, repo_digests) = names(of, options.version);
     Summary {
-        containers: options.containers.filter(|_| options.version.at_least(51)).unwrap_or(-1),
+        containers: options.containers.unwrap_or(-1),
         created: moment::unix_seconds(of.created_at.as_ref()),
         id: of.id.clone(),
         labels: Some(of.labels.clone().into_iter().collect::<BTreeMap<_, _>>())
@@ -88,7 +118,7 @@ pub fn summary(of: &images::Image, options: RowOptions) -> Summary {
         manifests: if options.manifests && options.version.at_least(47) { manifests(of) } else { Vec::new() },
         repo_digests,
         repo_tags,
-        shared_size: -1,
+        shared_size: options.shared_size.unwrap_or(-1),
         size: of.size,
         virtual_size: (!options.version.at_least(44)).then_some(of.size),
     }
@@ -290,17 +320,35 @@ mod tests {
     fn an_image_without_names_is_shown_by_version() {
         let dangling = images::Image { names: vec![], ..busybox() };
         let row = |minor| {
-            let options =
-                RowOptions { version: ApiVersion::v1(minor), manifests: false, containers: Some(2) };
+            let options = RowOptions {
+                version: ApiVersion::v1(minor),
+                manifests: false,
+                containers: None,
+                shared_size: None,
+            };
             serde_json::to_value(summary(&dangling, options)).expect("json")
         };
-        assert_eq!(
-            (&row(51)["RepoTags"], &row(51)["Containers"]),
-            (&serde_json::json!([]), &serde_json::json!(2))
-        );
-        assert_eq!(
-            (&row(42)["RepoTags"], &row(42)["Containers"]),
-            (&serde_json::json!(["<none>:<none>"]), &serde_json::json!(-1))
-        );
+        assert_eq!(row(51)["RepoTags"], serde_json::json!([]));
+        assert_eq!(row(42)["RepoTags"], serde_json::json!(["<none>:<none>"]));
+        assert_eq!((&row(51)["Containers"], &row(51)["SharedSize"]), (&(-1).into(), &(-1).into()));
+    }
+
+    #[test]
+    fn what_images_share_is_counted_once_in_each() {
+        let layer = |diff_id: &str, unpacked_size| images::Layer {
+            diff_id: diff_id.to_owned(),
+            unpacked_size,
+            descriptor: Some(types::Descriptor { size: 10, ..Default::default() }),
+        };
+        let of = |layers: &[images::Layer]| images::Image { layers: layers.to_vec(), ..Default::default() };
+        let all = [
+            of(&[layer("base", 100), layer("base", 100), layer("a", 7)]),
+            of(&[layer("base", 100)]),
+            of(&[layer("b", -1), layer("b", -1)]),
+        ];
+        let owners = layer_owners(&all);
+        let shared: Vec<_> = all.iter().map(|of| shared_size(of, &owners)).collect();
+        assert_eq!(shared, [110, 110, 0]);
+        assert_eq!(layer_usage(&all[2].layers[0]), 10);
     }
 }

@@ -36,17 +36,40 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
         .map_err(of(IMAGES))?
         .into_inner()
         .images;
-    reply::ok(&summaries(call, &found, call.query.flag("manifests")).await)
+    let shown = Shown {
+        manifests: call.query.flag("manifests"),
+        // The list tells it since API 1.51.
+        containers: call.version.at_least(51),
+        shared_size: call.version.at_least(42) && call.query.flag("shared-size"),
+    };
+    reply::ok(&summaries(call, &found, shown).await)
+}
+
+/// What rows show beside the images themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown {
+    /// The manifests.
+    pub manifests: bool,
+    /// How many containers use them.
+    pub containers: bool,
+    /// How much of them other images have too.
+    pub shared_size: bool,
 }
 
 /// Rows of the list, also for the disk usage. Newest first.
-pub async fn summaries(call: &Call, found: &[images::Image], manifests: bool) -> Vec<Summary> {
-    let uses = if call.version.at_least(51) { count_uses(call).await } else { None };
+pub async fn summaries(call: &Call, found: &[images::Image], shown: Shown) -> Vec<Summary> {
+    let uses = if shown.containers { count_uses(call).await } else { None };
+    let owners = if shown.shared_size { Some(image::layer_owners(found)) } else { None };
     let mut rows: Vec<_> = found
         .iter()
         .map(|of| {
-            let containers = uses.as_ref().map(|uses| uses.get(&of.id).copied().unwrap_or(0));
-            image::summary(of, RowOptions { version: call.version, manifests, containers })
+            let options = RowOptions {
+                version: call.version,
+                manifests: shown.manifests,
+                containers: uses.as_ref().map(|uses| uses.get(&of.id).copied().unwrap_or(0)),
+                shared_size: owners.as_ref().map(|owners| image::shared_size(of, owners)),
+            };
+            image::summary(of, options)
         })
         .collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.created));

@@ -10,7 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue, PRAGM
 use serde::Serialize;
 
 use super::containers;
-use super::images::summaries;
+use super::images::{Shown, summaries};
 use crate::call::Call;
 use crate::convert::{self, image, volume};
 use crate::error::Error;
@@ -101,12 +101,11 @@ pub async fn disk_usage(call: &Call) -> Result<Reply, Error> {
         usage.layers_size = found
             .iter()
             .flat_map(|image| &image.layers)
-            .filter(|layer| seen.insert(layer.diff_id.clone()))
-            .map(|layer| {
-                layer.unpacked_size.max(0) + layer.descriptor.as_ref().map_or(0, |descriptor| descriptor.size)
-            })
+            .filter(|layer| seen.insert(layer.diff_id.as_str()))
+            .map(image::layer_usage)
             .sum();
-        usage.images = Some(summaries(call, &found, false).await);
+        let shown = Shown { manifests: false, containers: true, shared_size: true };
+        usage.images = Some(summaries(call, &found, shown).await);
     }
     if wanted("container") {
         let request = engine::ListRequest { all: true, size: true, ..engine::ListRequest::default() };

@@ -190,7 +190,8 @@ fn images() {
         &[".Descriptor"],
         &[".GraphDriver.Data.*"],
     );
-    let options = RowOptions { version: ApiVersion::CURRENT, manifests: false, containers: None };
+    let options =
+        RowOptions { version: ApiVersion::CURRENT, manifests: false, containers: None, shared_size: None };
     compare(include_str!("golden/image_row.json"), &image::summary(&of, options), &[".Descriptor"], &[]);
     compare(include_str!("golden/history.json"), &image::history(&of)[0], &[], &[]);
 }
