@@ -1,7 +1,9 @@
 //! The `filters` query parameter: `{"key":{"value":true}}`, or the older `{"key":["value"]}`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use gantry_types::filter;
 use serde_json::Value;
 
 use crate::error::Error;
@@ -65,6 +67,13 @@ impl Filters {
         self.0.entry(key.to_owned()).or_default().push(value.to_owned());
     }
 
+    /// Whether a text is one of a key's values, or matches one as an unanchored regular expression; true when the key was
+    /// not sent.
+    pub fn matches(&self, key: &str, text: &str) -> bool {
+        let values = self.values(key);
+        values.is_empty() || values.iter().any(|value| value == text || finds(value, text))
+    }
+
     /// A key that holds one yes or no.
     pub fn flag(&self, key: &str) -> Result<Option<bool>, Error> {
         match self.values(key) {
@@ -94,6 +103,18 @@ impl Filters {
     pub fn into_pairs(self) -> impl Iterator<Item = (String, Vec<String>)> {
         self.0.into_iter()
     }
+}
+
+/// Searches by containerd's filters, whose expressions have a bound on what they may cost.
+fn finds(expression: &str, text: &str) -> bool {
+    struct Text<'a>(&'a str);
+    impl filter::Fields for Text<'_> {
+        fn field(&self, _: &[String]) -> Option<Cow<'_, str>> {
+            Some(Cow::Borrowed(self.0))
+        }
+    }
+    let literal = expression.replace('/', "\\/");
+    filter::FilterSet::parse(&[format!("text~=/{literal}/")]).is_ok_and(|set| set.matches(&Text(text)))
 }
 
 fn plain(value: Value) -> Option<String> {
@@ -141,6 +162,29 @@ mod tests {
             assert_eq!((error.status().as_u16(), error.to_string().as_str()), (400, message));
         }
         assert_eq!(Filters::parse("", &[]).expect("none"), Filters::default());
+    }
+
+    #[test]
+    fn values_match_as_expressions() {
+        let rows = [
+            ("web", true),
+            ("e", true),
+            ("^web$", true),
+            ("^e", false),
+            ("w.b|x", true),
+            ("we/b", false),
+            ("we\\", false),
+            ("(", false),
+        ];
+        for (value, expected) in rows {
+            let mut filters = Filters::default();
+            filters.add("name", value);
+            assert_eq!(filters.matches("name", "web"), expected, "{value}");
+            assert!(filters.matches("id", "web"), "a key that was not sent");
+        }
+        let mut filters = Filters::default();
+        filters.add("name", "a+(");
+        assert!(filters.matches("name", "a+("), "no expression, but the same text");
     }
 
     #[test]

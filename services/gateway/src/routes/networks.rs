@@ -53,10 +53,10 @@ fn matches(of: &network::Network, filters: &Filters, dangling: Option<bool>) -> 
         let values = filters.values(key);
         values.is_empty() || values.iter().any(|value| test(value))
     };
-    dangling.is_none_or(|dangling| !predefined && of.endpoints.is_empty() == dangling)
+    dangling.is_none_or(|dangling| (!predefined && of.endpoints.is_empty()) == dangling)
         && any("driver", &|driver| of.driver == driver)
-        && any("id", &|id| of.id.starts_with(id))
-        && any("name", &|name| of.name.contains(name))
+        && filters.matches("id", &of.id)
+        && filters.matches("name", &of.name)
         && any("scope", &|scope| of.scope == scope)
         && any("type", &|kind| (kind == "builtin") == predefined)
         && filters.values("label").iter().all(|label| has_label(of, label))
@@ -217,7 +217,9 @@ mod tests {
             (r#"{"name":["other"]}"#, false),
             (r#"{"name":["other","web"]}"#, true),
             (r#"{"id":["abc"]}"#, true),
-            (r#"{"id":["bc"]}"#, false),
+            (r#"{"name":["^web_front$"]}"#, true),
+            (r#"{"name":["^front"]}"#, false),
+            (r#"{"id":["^bc"]}"#, false),
             (r#"{"driver":["host"]}"#, false),
             (r#"{"label":["team"]}"#, true),
             (r#"{"label":["team=a"]}"#, true),
@@ -233,5 +235,12 @@ mod tests {
             let dangling = filters.flag("dangling").expect(text);
             assert_eq!(matches(&web(), &filters, dangling), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn predefined_networks_never_dangle() {
+        let host = network::Network { name: "host".into(), ..network::Network::default() };
+        let none = Filters::default();
+        assert!(!matches(&host, &none, Some(true)) && matches(&host, &none, Some(false)));
     }
 }
