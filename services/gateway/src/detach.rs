@@ -1,6 +1,9 @@
 //! Detach keys: the sequence by which a user leaves a terminal and lets the process run on.
 
+use gantry_proto::gantry::engine::v1 as engine;
+
 use crate::error::Error;
+use crate::peers::Peers;
 
 /// `ctrl-p,ctrl-q`.
 const DEFAULT: [u8; 2] = [16, 17];
@@ -38,6 +41,11 @@ impl Keys {
         Ok(Self { sequence, matched: 0 })
     }
 
+    /// The bytes that are looked for.
+    pub fn sequence(&self) -> &[u8] {
+        &self.sequence
+    }
+
     /// Takes what was typed.
     pub fn scan(&mut self, input: &[u8]) -> Scanned {
         let mut out = Vec::with_capacity(input.len());
@@ -60,6 +68,20 @@ impl Keys {
         }
         Scanned::Pass(out)
     }
+}
+
+/// Tells the event log that a user has left a container, and the exec if it was one.
+pub async fn publish(peers: &Peers, container: &str, exec: Option<&str>) {
+    let request = engine::GetRequest { container: container.to_owned(), size: false };
+    // A container that has gone meanwhile has nobody to tell of.
+    let Ok(found) = peers.containers().get(request).await else { return };
+    let found = found.into_inner();
+    let config = found.config.unwrap_or_default();
+    let facts = [("image".to_owned(), config.image), ("name".to_owned(), found.name)];
+    let exec = exec.map(|id| ("execID".to_owned(), id.to_owned()));
+    let action = if exec.is_some() { "exec_detach" } else { "detach" };
+    let attributes = config.labels.into_iter().chain(facts).chain(exec);
+    peers.publish("container", action, &found.id, attributes).await;
 }
 
 fn key_code(key: &str) -> Option<u8> {

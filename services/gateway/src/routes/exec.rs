@@ -16,7 +16,7 @@ use tonic::Streaming;
 use super::containers;
 use crate::attach_point::{self, Streams};
 use crate::call::Call;
-use crate::detach::Keys;
+use crate::detach::{self, Keys};
 use crate::error::Error;
 use crate::hijack::{self, Client, Ended, InputEnd, Terminal};
 use crate::peers::{ENGINE, Peers, of};
@@ -61,11 +61,9 @@ pub async fn start(mut call: Call, id: &str) -> Result<Reply, Error> {
     let [console_height, console_width] = start.console_size.unwrap_or_default();
     let open =
         Open { id: id.to_owned(), detach: start.detach, tty: start.tty, console_height, console_width };
-    let spec = if start.detach {
-        engine::ExecCreateRequest::default()
-    } else {
-        get(call.peers(), id).await?.spec.unwrap_or_default()
-    };
+    let engine::Exec { container_id, spec, .. } =
+        if start.detach { engine::Exec::default() } else { get(call.peers(), id).await? };
+    let spec = spec.unwrap_or_default();
 
     let (asks, receiver) = mpsc::channel(2);
     let first = engine::ExecStartRequest { message: Some(Ask::Open(open)) };
@@ -80,8 +78,8 @@ pub async fn start(mut call: Call, id: &str) -> Result<Reply, Error> {
     };
     let keys = if spec.tty { Some(Keys::parse(&spec.detach_keys)?) } else { None };
     let terminal = Terminal::from(start.tty);
-    let attachment =
-        Attachment { peers: call.peers().clone(), id: id.to_owned(), spec, point, keys, asks, answers };
+    let (peers, id) = (call.peers().clone(), id.to_owned());
+    let attachment = Attachment { peers, id, container_id, spec, point, keys, asks, answers };
     hijack::take_over(&mut call, terminal, move |client| attachment.run(client, terminal))
 }
 
@@ -94,6 +92,7 @@ async fn get(peers: &Peers, id: &str) -> Result<engine::Exec, Error> {
 struct Attachment {
     peers: Peers,
     id: String,
+    container_id: String,
     spec: engine::ExecCreateRequest,
     point: engine::AttachPoint,
     keys: Option<Keys>,
@@ -106,6 +105,7 @@ impl Attachment {
     async fn run(mut self, mut client: Client, terminal: Terminal) {
         match self.serve(&mut client).await {
             Ok(Ended::Output) => self.wait_for_exit().await,
+            Ok(Ended::Detached) => detach::publish(&self.peers, &self.container_id, Some(&self.id)).await,
             Ok(_) => {}
             Err(error) => {
                 tracing::debug!(exec = self.id, %error, "exec did not start");
@@ -193,7 +193,10 @@ pub async fn inspect(call: &Call, id: &str) -> Result<Reply, Error> {
     let exec = get(call.peers(), id).await?;
     let spec = exec.spec.unwrap_or_default();
     let mut words = spec.cmd.into_iter();
-    let detach_keys = (!spec.detach_keys.is_empty()).then(|| STANDARD.encode(&spec.detach_keys));
+    let detach_keys = match spec.detach_keys.as_str() {
+        "" => String::new(),
+        text => STANDARD.encode(Keys::parse(text)?.sequence()),
+    };
     reply::ok(&Inspect {
         id: exec.id,
         running: exec.running,

@@ -53,9 +53,9 @@ pub struct Inspect {
     pub can_remove: bool,
     #[serde(rename = "ContainerID")]
     pub container_id: String,
-    /// Base64.
+    /// The bytes of the sequence, base64; empty for the usual one.
     #[serde(rename = "DetachKeys")]
-    pub detach_keys: Option<String>,
+    pub detach_keys: String,
     #[serde(rename = "Pid")]
     pub pid: u32,
 }

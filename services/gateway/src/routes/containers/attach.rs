@@ -14,7 +14,7 @@ use tonic::Streaming;
 
 use crate::attach_point::{self, Streams};
 use crate::call::Call;
-use crate::detach::Keys;
+use crate::detach::{self, Keys};
 use crate::error::Error;
 use crate::hijack::{self, Client, Ended, InputEnd, Terminal};
 use crate::peers::{ENGINE, Peers, of};
@@ -68,7 +68,7 @@ impl Attachment {
     async fn run(mut self, mut client: Client) {
         let terminal = Terminal::from(self.opened.tty);
         match self.serve(&mut client).await {
-            Ok(Some(Ended::Detached)) => self.publish_detach().await,
+            Ok(Some(Ended::Detached)) => detach::publish(&self.peers, &self.opened.id, None).await,
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(container = self.opened.id, %error, "attachment failed");
@@ -121,15 +121,6 @@ impl Attachment {
             .copy_from(&mut log)
             .await
             .map_err(|error| Error::internal(format!("cannot send the log: {error}")))
-    }
-
-    async fn publish_detach(&self) {
-        let request = engine::GetRequest { container: self.opened.id.clone(), size: false };
-        let Ok(found) = self.peers.containers().get(request).await else { return };
-        let found = found.into_inner();
-        let config = found.config.unwrap_or_default();
-        let facts = [("image".to_owned(), config.image), ("name".to_owned(), found.name)];
-        self.peers.publish("container", "detach", &found.id, config.labels.into_iter().chain(facts)).await;
     }
 }
 
