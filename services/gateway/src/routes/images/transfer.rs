@@ -35,15 +35,18 @@ pub async fn create(call: Call) -> Result<Reply, Error> {
     }
 }
 
-/// The whole name: a digest may come as the tag, and a name without a tag means all of them.
+/// The whole name: a digest may come as the tag, and a name without a tag means all of them. Where the name has a tag of
+/// its own, the other one counts, unless there is a digest.
 fn reference(name: &str, tag: &str) -> Result<(Reference, bool), Error> {
-    let name = name.trim_end_matches(':');
-    let text = match tag {
-        "" => name.to_owned(),
-        digest if digest.contains(':') => format!("{name}@{digest}"),
-        tag => format!("{name}:{tag}"),
+    let parse = |text: &str| Reference::parse_normalized(text);
+    let bad = |error: gantry_types::Error| Error::bad(error.to_string());
+    let named = parse(name.trim_end_matches(':')).map_err(bad)?;
+    let reference = match tag {
+        "" => named,
+        _ if named.digest().is_some() => named,
+        digest if digest.contains(':') => parse(&format!("{}@{digest}", named.name())).map_err(bad)?,
+        tag => named.with_tag(tag).map_err(bad)?,
     };
-    let reference = Reference::parse_normalized(&text).map_err(|error| Error::bad(error.to_string()))?;
     let all_tags = reference.tag().is_none() && reference.digest().is_none();
     Ok((reference, all_tags))
 }
@@ -204,6 +207,8 @@ mod tests {
             ("docker.io/library/busybox", "1", "docker.io/library/busybox:1".to_owned(), false),
             ("busybox:", "1", "docker.io/library/busybox:1".to_owned(), false),
             ("busybox:2", "", "docker.io/library/busybox:2".to_owned(), false),
+            ("busybox:1", "2", "docker.io/library/busybox:2".to_owned(), false),
+            (&format!("busybox@{digest}"), "2", format!("docker.io/library/busybox@{digest}"), false),
             ("busybox", &digest, format!("docker.io/library/busybox@{digest}"), false),
             ("localhost:5000/x", "", "localhost:5000/x".to_owned(), true),
         ];
