@@ -14,6 +14,7 @@ use crate::wire::container::{
 };
 use crate::wire::host_config::{PortBinding, PortMap};
 use crate::wire::image::Descriptor;
+use crate::wire::network::EndpointSettings;
 
 /// A row of the list.
 pub fn summary(of: engine::ContainerSummary, version: ApiVersion, now: &Timestamp) -> Summary {
@@ -46,7 +47,11 @@ pub fn summary(of: engine::ContainerSummary, version: ApiVersion, now: &Timestam
 pub fn inspect(of: engine::Container, version: ApiVersion) -> Inspect {
     let state = of.state.clone().unwrap_or_default();
     let manifest = descriptor(&of.manifest_media_type, &of.manifest_digest, of.manifest_size);
-    let networks = network::endpoints_from_engine(of.networks.clone());
+    let mut networks = network::endpoints_from_engine(of.networks.clone());
+    if !version.at_least(45) {
+        let hostname = of.config.as_ref().map_or("", |config| config.hostname.as_str());
+        add_names_to_aliases(&mut networks, &of.id, hostname);
+    }
     // The fields outside of `Networks` are those of the default bridge.
     let bridge = networks.get("bridge").cloned().unwrap_or_default();
     let network_settings = NetworkSettings {
@@ -98,6 +103,22 @@ pub fn inspect(of: engine::Container, version: ApiVersion) -> Inspect {
         network_settings,
         image_manifest_descriptor: manifest.filter(|_| version.at_least(48)),
         id: of.id,
+    }
+}
+
+/// Until API 1.44 the aliases in networks with a name service also told the names that it answers to by itself.
+fn add_names_to_aliases(networks: &mut BTreeMap<String, EndpointSettings>, id: &str, hostname: &str) {
+    let short = id.get(..12).unwrap_or(id);
+    for (network, settings) in networks {
+        if matches!(network.as_str(), "bridge" | "host" | "none") {
+            continue;
+        }
+        let aliases = settings.aliases.get_or_insert_default();
+        for name in [short, hostname] {
+            if !name.is_empty() && !aliases.iter().any(|alias| alias == name) {
+                aliases.push(name.to_owned());
+            }
+        }
     }
 }
 
@@ -387,6 +408,22 @@ mod tests {
             whole["NetworkSettings"]["Ports"],
             serde_json::json!({"53/udp": null, "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]})
         );
+    }
+
+    #[test]
+    fn older_clients_find_the_short_id_among_the_aliases() {
+        let mut of = web();
+        of.id = "0123456789abcdef".into();
+        of.config.get_or_insert_default().hostname = "0123456789ab".into();
+        let given = engine::EndpointSettings { aliases: vec!["db".into()], ..Default::default() };
+        of.networks = [("bridge".to_owned(), Default::default()), ("net".to_owned(), given)].into();
+        let aliases = |minor| {
+            let whole = serde_json::to_value(inspect(of.clone(), ApiVersion::v1(minor))).expect("json");
+            let networks = &whole["NetworkSettings"]["Networks"];
+            (networks["bridge"]["Aliases"].clone(), networks["net"]["Aliases"].clone())
+        };
+        assert_eq!(aliases(44), (serde_json::Value::Null, serde_json::json!(["db", "0123456789ab"])));
+        assert_eq!(aliases(45), (serde_json::Value::Null, serde_json::json!(["db"])));
     }
 
     #[test]
