@@ -78,7 +78,7 @@ pub fn info(engine: engine::InfoResponse, images: usize, run: &Path, version: Ap
             volume: vec!["local"],
             network: vec!["bridge", "host", "null"],
             authorization: None,
-            log: vec!["json-file", "none"],
+            log: vec!["json-file", "local", "none"],
         },
         memory_limit: true,
         swap_limit: true,
