@@ -1,16 +1,20 @@
 //! Where clients connect: sockets of our own, or those that systemd hands over (sd_listen_fds(3)).
 
 use std::io;
+use std::net::SocketAddr;
 
 use gantry_daemon::{BoxError, Context};
 use gantry_rpc::socket;
 use listenfd::ListenFd;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
 
 use crate::SOCKET;
 use crate::config::Config;
 use crate::connection::Socket;
 use crate::tls::Tls;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// Where clients connect.
 #[derive(Debug)]
@@ -57,14 +61,25 @@ pub(crate) async fn all(context: &Context, config: &Config) -> Result<Vec<Listen
         listeners.push(Listener::Unix(socket::bind(&context.run().join(SOCKET), config.socket_mode)?));
     }
     for address in &config.tcp {
-        listeners.push(Listener::Tcp(TcpListener::bind(address).await?));
+        listeners.push(Listener::Tcp(bind(*address)?));
     }
     if let (Some(tls), Some(settings)) = (tls, &config.tls) {
         for address in &settings.listen {
-            listeners.push(Listener::Tls(TcpListener::bind(address).await?, tls.clone()));
+            listeners.push(Listener::Tls(bind(*address)?, tls.clone()));
         }
     }
     Ok(listeners)
+}
+
+/// Listens on an address. Its connections ask silent clients whether they are still there (tcp(7)): the machine of one that
+/// follows events may have gone without a word.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    // Accepted sockets inherit it.
+    socket.set_keepalive(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The sockets that were open when the process began.
