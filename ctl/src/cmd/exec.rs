@@ -1,6 +1,8 @@
 //! `gantry exec`.
 
-use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
 use gantry_proto::gantry::engine::v1::{
     ExecCreateRequest, ExecRequest, ExecResizeRequest, ExecStartRequest, exec_start_request,
     exec_start_response,
@@ -12,6 +14,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::cli::Exec;
 use crate::cmd::Session;
 use crate::stdio;
+
+/// How long the exit code may take once the output has ended.
+const EXIT_PATIENCE: Duration = Duration::from_secs(3);
 
 pub async fn run(session: &Session, arguments: Exec) -> Result<u8> {
     let mut client = session.peers.execs();
@@ -54,9 +59,18 @@ pub async fn run(session: &Session, arguments: Exec) -> Result<u8> {
     }
     let (stream, tty) = stream.context("the engine gave nothing to attach to")?;
     if tty && height > 0 {
-        client.resize(ExecResizeRequest { id: id.clone(), height, width }).await?;
+        // One that has ended already has no terminal; its output and its exit code are worth having.
+        let _ = client.resize(ExecResizeRequest { id: id.clone(), height, width }).await;
     }
     stdio::copy(stream, tty, arguments.interactive).await?;
-    let exec = client.get(ExecRequest { id }).await?.into_inner();
-    Ok(exec.exit_code.context("the process has not ended")? as u8)
+    // The engine hears of the end a moment after the output's.
+    let deadline = Instant::now() + EXIT_PATIENCE;
+    loop {
+        let exec = client.get(ExecRequest { id: id.clone() }).await?.into_inner();
+        match exec.exit_code {
+            Some(code) => return Ok(code as u8),
+            None if Instant::now() > deadline => bail!("the process has closed its output and runs on"),
+            None => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
 }

@@ -78,7 +78,8 @@ async fn foreground(session: &Session, arguments: &Run, id: String) -> Result<u8
         let mut client = session.peers.containers();
         client.start(StartRequest { container: id.clone() }).await?;
         if let (true, Some((height, width))) = (arguments.tty, stdio::size()) {
-            client.resize(ResizeRequest { container: id.clone(), height, width }).await?;
+            // One that has ended already has no terminal; its output and its exit code are worth having.
+            let _ = client.resize(ResizeRequest { container: id.clone(), height, width }).await;
         }
         anyhow::Ok(())
     };
