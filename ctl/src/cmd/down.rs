@@ -1,12 +1,13 @@
 //! `gantry down`.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gantry_proto::containerd::services::namespaces::v1::ListNamespacesRequest;
 use gantry_proto::containerd::services::tasks::v1::{
     DeleteTaskRequest, KillRequest, ListTasksRequest, WaitRequest,
 };
 use gantry_proto::gantry::engine::v1::{ListRequest, StopRequest};
 use gantry_types::Namespace;
+use tonic::Code;
 
 use crate::cmd::Session;
 use crate::supervisor::{self, PATIENCE, SERVICES, process};
@@ -38,14 +39,17 @@ async fn stop_containers(session: &Session) -> Result<()> {
         let request = StopRequest { container: container.id, until_boot: true, ..StopRequest::default() };
         async move { client.stop(request).await }
     });
-    for result in futures::future::join_all(stops).await {
-        result?;
-    }
-    Ok(())
+    let results = futures::future::join_all(stops).await;
+    // One that has ended and was removed meanwhile is what is wanted.
+    let failures =
+        results.into_iter().filter_map(Result::err).filter(|status| status.code() != Code::NotFound);
+    let failures: Vec<_> = failures.map(|status| status.message().to_owned()).collect();
+    all_done(&failures)
 }
 
 /// Whatever else runs: tasks of containerd's clients.
 async fn stop_tasks(session: &Session) -> Result<()> {
+    let mut stuck = Vec::new();
     let namespaces =
         session.peers.namespaces().list(ListNamespacesRequest::default()).await?.into_inner().namespaces;
     for namespace in namespaces {
@@ -60,9 +64,16 @@ async fn stop_tasks(session: &Session) -> Result<()> {
             // A task that has ended on its own is what is wanted.
             let _ = client.kill(request(&id).map(kill)).await;
             let wait = |container_id| WaitRequest { container_id, ..WaitRequest::default() };
-            let _ = client.wait(request(&id).map(wait)).await;
+            if tokio::time::timeout(PATIENCE, client.wait(request(&id).map(wait))).await.is_err() {
+                stuck.push(format!("task {id} in namespace {namespace} does not end"));
+                continue;
+            }
             let _ = client.delete(request(&id).map(|container_id| DeleteTaskRequest { container_id })).await;
         }
     }
-    Ok(())
+    all_done(&stuck)
+}
+
+fn all_done(failures: &[String]) -> Result<()> {
+    if failures.is_empty() { Ok(()) } else { bail!("{}", failures.join("; ")) }
 }
