@@ -49,7 +49,7 @@ pub async fn is_healthy(roots: &Roots, service: &'static str) -> bool {
 }
 
 /// What the kernel knows of a process.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Usage {
     /// Proportional set size, bytes: shared pages divided among those who share them.
     pub pss: u64,
