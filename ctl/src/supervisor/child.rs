@@ -57,6 +57,11 @@ impl Child {
             }
             backoff = (backoff * 2).min(BACKOFF.1);
         }
+            // One that an earlier supervisor left, and that did not listen yet when this one looked, keeps ours from
+            // starting: it holds the state.
+            if let Err(error) = super::replace(&self.roots, self.service).await {
+                output::note(format_args!("{error:#}"));
+            }
     }
 
     fn start(&self) -> Result<tokio::process::Child> {
