@@ -28,8 +28,12 @@ fn main() -> ExitCode {
             return ExitCode::from(cmd::FAILED);
         }
     };
-    match runtime.block_on(cmd::run(cli)) {
+    let result = runtime.block_on(cmd::run(cli));
+    // A read of standard input may still wait for what the user types; nobody wants it any more.
+    runtime.shutdown_background();
+    match result {
         Ok(code) => ExitCode::from(code),
+        Err(error) if error.is::<output::Closed>() => ExitCode::from(output::Closed::CODE),
         Err(error) => {
             eprintln!("gantry: {}", output::explain(&error));
             ExitCode::from(cmd::FAILED)

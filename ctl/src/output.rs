@@ -1,7 +1,42 @@
 //! What people and scripts read: tables, JSON, errors.
 
+use std::fmt::{self, Display};
+use std::io::{self, Write};
+
 use anyhow::Error;
 use serde::Serialize;
+
+/// Whoever read standard output has left, as `head` does: the program ends, and says nothing of it.
+#[derive(Debug)]
+pub struct Closed;
+
+impl Closed {
+    /// What a shell shows of a program that SIGPIPE has ended.
+    pub const CODE: u8 = 141;
+}
+
+impl Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("standard output is closed")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// Prints bytes as they are.
+pub fn write(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
+        Err(error) => Err(Error::new(error).context("write to standard output")),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Prints a line.
+pub fn line(text: impl Display) -> anyhow::Result<()> {
+    write(format!("{text}\n").as_bytes())
+}
 
 /// How a list is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,29 +53,36 @@ pub fn explain(error: &Error) -> String {
     })
 }
 
+/// Tells of something on standard error. Nobody has to hear it.
+pub fn note(text: impl Display) {
+    let _ = writeln!(io::stderr(), "gantry: {text}");
+}
+
 /// Prints a value as JSON.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+    line(serde_json::to_string_pretty(value)?)
 }
 
 /// Prints rows under a header, each column as wide as its widest cell.
-pub fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) {
+pub fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> anyhow::Result<()> {
     let mut widths = header.map(str::len);
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
-    let print = |cells: [&str; N]| {
+    let mut text = String::new();
+    let mut add = |cells: [&str; N]| {
         let line: String =
             cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}   ")).collect();
-        println!("{}", line.trim_end());
+        text.push_str(line.trim_end());
+        text.push('\n');
     };
-    print(header);
+    add(header);
     for row in rows {
-        print(std::array::from_fn(|index| row[index].as_str()));
+        add(std::array::from_fn(|index| row[index].as_str()));
     }
+    write(text.as_bytes())
 }
 
 /// Bytes for people: `12.3MB`, in powers of ten as Docker prints them.

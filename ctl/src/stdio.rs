@@ -11,6 +11,8 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+use crate::output;
+
 /// Connects to a process, before it is started.
 pub async fn connect(point: &AttachPoint, stdin: bool) -> Result<UnixStream> {
     let request = AttachRequest {
@@ -55,9 +57,7 @@ async fn print_raw(mut reader: impl tokio::io::AsyncRead + Unpin) -> Result<()> 
         if count == 0 {
             return Ok(());
         }
-        let mut out = std::io::stdout().lock();
-        out.write_all(&buffer[..count])?;
-        out.flush()?;
+        output::write(&buffer[..count])?;
     }
 }
 
@@ -74,11 +74,7 @@ pub async fn print_frames(mut reader: impl tokio::io::AsyncRead + Unpin) -> Resu
         buffer.resize(u32::from_be_bytes([a, b, c, d]) as usize, 0);
         reader.read_exact(&mut buffer).await?;
         match kind {
-            0 | 1 => {
-                let mut out = std::io::stdout().lock();
-                out.write_all(&buffer)?;
-                out.flush()?;
-            }
+            0 | 1 => output::write(&buffer)?,
             2 => std::io::stderr().lock().write_all(&buffer)?,
             3 => bail!("{}", String::from_utf8_lossy(&buffer)),
             other => bail!("a frame of the unknown type {other}"),

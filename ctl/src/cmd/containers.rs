@@ -18,7 +18,7 @@ pub async fn list(session: &Session, all: bool, quiet: bool) -> Result<()> {
     let containers: Vec<_> = containers.summaries().collect::<Result<_, _>>()?;
     if quiet {
         for container in &containers {
-            println!("{}", output::short(&container.id));
+            output::line(output::short(&container.id))?;
         }
         return Ok(());
     }
@@ -26,8 +26,7 @@ pub async fn list(session: &Session, all: bool, quiet: bool) -> Result<()> {
         Format::Json => output::json(&containers.iter().map(row_as_json).collect::<Vec<_>>()),
         Format::Table => {
             let rows: Vec<_> = containers.iter().map(row).collect();
-            output::table(["CONTAINER", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAME"], &rows);
-            Ok(())
+            output::table(["CONTAINER", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAME"], &rows)
         }
     }
 }
@@ -37,7 +36,7 @@ pub async fn stop(session: &Session, containers: &[String], timeout: Option<i64>
     let mut code = 0;
     for container in containers {
         let request = StopRequest { container: container.clone(), timeout, ..StopRequest::default() };
-        code = report(container, client.stop(request).await).max(code);
+        code = report(container, client.stop(request).await)?.max(code);
     }
     Ok(code)
 }
@@ -47,21 +46,18 @@ pub async fn remove(session: &Session, containers: &[String], force: bool, volum
     let mut code = 0;
     for container in containers {
         let request = RemoveRequest { container: container.clone(), force, volumes, link: false };
-        code = report(container, client.remove(request).await).max(code);
+        code = report(container, client.remove(request).await)?.max(code);
     }
     Ok(code)
 }
 
 /// Prints the name, or why it went wrong; the exit code.
-fn report<T>(name: &str, result: Result<T, tonic::Status>) -> u8 {
+fn report<T>(name: &str, result: Result<T, tonic::Status>) -> Result<u8> {
     match result {
-        Ok(_) => {
-            println!("{name}");
-            0
-        }
+        Ok(_) => output::line(name).map(|()| 0),
         Err(status) => {
             eprintln!("gantry: {}", status.message());
-            FAILED
+            Ok(FAILED)
         }
     }
 }

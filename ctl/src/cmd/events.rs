@@ -5,15 +5,15 @@ use gantry_proto::gantry::engine::v1::{Event, EventsRequest};
 use tokio_stream::StreamExt;
 
 use crate::cmd::Session;
-use crate::output::Format;
+use crate::output::{self, Format};
 
 pub async fn run(session: &Session) -> Result<()> {
     let mut events = session.peers.system().events(EventsRequest::default()).await?.into_inner();
     while let Some(event) = events.next().await {
         let event = event?;
         match session.format {
-            Format::Json => println!("{}", as_json(&event)),
-            Format::Table => println!("{}", line(&event)),
+            Format::Json => output::line(as_json(&event))?,
+            Format::Table => output::line(line(&event))?,
         }
     }
     Ok(())

@@ -40,7 +40,7 @@ pub async fn run(session: &Session, repair: bool) -> Result<u8> {
                 .collect();
             output::json(&found)?;
         }
-        Format::Table if found.is_empty() => println!("nothing is left over"),
+        Format::Table if found.is_empty() => output::line("nothing is left over")?,
         Format::Table => {
             let rows: Vec<_> = found
                 .into_iter()
@@ -49,7 +49,7 @@ pub async fn run(session: &Session, repair: bool) -> Result<u8> {
                     [service.to_owned(), stray.kind, stray.name, stray.detail, state.to_owned()]
                 })
                 .collect();
-            output::table(["SERVICE", "KIND", "NAME", "DETAIL", "STATE"], &rows);
+            output::table(["SERVICE", "KIND", "NAME", "DETAIL", "STATE"], &rows)?;
         }
     }
     Ok(code)

@@ -21,7 +21,7 @@ pub async fn list(session: &Session, quiet: bool) -> Result<()> {
         session.peers.images().list(session.request(ListRequest::default())).await?.into_inner().images;
     if quiet {
         for image in &images {
-            println!("{}", output::short(&image.id));
+            output::line(output::short(&image.id))?;
         }
         return Ok(());
     }
@@ -41,8 +41,7 @@ pub async fn list(session: &Session, quiet: bool) -> Result<()> {
             ]);
         }
     }
-    output::table(["IMAGE", "ID", "CREATED", "SIZE"], &rows);
-    Ok(())
+    output::table(["IMAGE", "ID", "CREATED", "SIZE"], &rows)
 }
 
 pub async fn remove(session: &Session, references: &[String], force: bool) -> Result<u8> {
@@ -63,8 +62,12 @@ pub async fn remove(session: &Session, references: &[String], force: bool) -> Re
         match session.peers.images().remove(session.request(request)).await {
             Ok(removed) => {
                 let removed = removed.into_inner();
-                removed.untagged.iter().for_each(|name| println!("untagged {name}"));
-                removed.deleted.iter().for_each(|id| println!("deleted {id}"));
+                for name in &removed.untagged {
+                    output::line(format_args!("untagged {name}"))?;
+                }
+                for id in &removed.deleted {
+                    output::line(format_args!("deleted {id}"))?;
+                }
             }
             Err(status) => {
                 eprintln!("gantry: {}", status.message());
@@ -106,8 +109,8 @@ pub async fn import(session: &Session, file: &Path, reference: String, changes: 
     let receive = async {
         while let Some(progress) = data::receive::<ArchiveProgress>(&mut reader).await? {
             match progress.event {
-                Some(archive_progress::Event::Loaded(name)) => println!("{name}"),
-                Some(archive_progress::Event::LoadedId(id)) => println!("{id}"),
+                Some(archive_progress::Event::Loaded(name)) => output::line(name)?,
+                Some(archive_progress::Event::LoadedId(id)) => output::line(id)?,
                 Some(archive_progress::Event::Failed(failed)) => bail!("{}", failed.message),
                 _ => {}
             }

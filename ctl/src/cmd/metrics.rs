@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use gantry_api::{SERVICES, metrics};
 
 use crate::cmd::Session;
+use crate::output;
 
 /// Prints the metrics of all services, or of one.
 pub async fn run(session: &Session, service: Option<&str>) -> Result<()> {
@@ -16,6 +17,5 @@ pub async fn run(session: &Session, service: Option<&str>) -> Result<()> {
             metrics::scrape(run, service).await?
         }
     };
-    print!("{text}");
-    Ok(())
+    output::write(text.as_bytes())
 }

@@ -24,8 +24,7 @@ pub async fn list(session: &Session) -> Result<()> {
             ]
         })
         .collect();
-    output::table(["NETWORK", "NAME", "DRIVER", "SUBNETS", "ENDPOINTS"], &rows);
-    Ok(())
+    output::table(["NETWORK", "NAME", "DRIVER", "SUBNETS", "ENDPOINTS"], &rows)
 }
 
 fn subnets(network: &Network) -> Vec<String> {

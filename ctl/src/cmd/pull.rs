@@ -21,7 +21,7 @@ pub async fn run(session: &Session, reference: String, platform: String) -> Resu
         View::Lines(HashMap::new())
     };
     while let Some(event) = events.next().await {
-        view.show(event?);
+        view.show(event?)?;
     }
     Ok(())
 }
@@ -33,7 +33,7 @@ enum View {
 }
 
 impl View {
-    fn show(&mut self, progress: PullProgress) {
+    fn show(&mut self, progress: PullProgress) -> Result<()> {
         match (progress.event, self) {
             (Some(pull_progress::Event::Layer(layer)), Self::Bars(bars)) => bars.show(&layer),
             (Some(pull_progress::Event::Layer(layer)), Self::Lines(shown)) => {
@@ -46,10 +46,11 @@ impl View {
                 eprintln!("pulling {}:{}", resolving.repository, resolving.tag);
             }
             (Some(pull_progress::Event::Pulled(pulled)), _) => {
-                println!("{}@{}", pulled.reference, pulled.digest);
+                output::line(format_args!("{}@{}", pulled.reference, pulled.digest))?;
             }
             (None, _) => {}
         }
+        Ok(())
     }
 }
 

@@ -33,7 +33,7 @@ pub async fn run(session: &Session, arguments: Run) -> Result<u8> {
     }
     if arguments.detach {
         client.start(StartRequest { container: created.id.clone() }).await?;
-        println!("{}", created.id);
+        output::line(&created.id)?;
         return Ok(0);
     }
     foreground(session, &arguments, created.id).await

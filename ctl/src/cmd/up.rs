@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::cli::Up;
 use crate::cmd::Session;
-use crate::supervisor;
+use crate::{output, supervisor};
 
 /// How long all services may take until they answer.
 const START: Duration = Duration::from_secs(60);
@@ -18,10 +18,14 @@ pub async fn run(session: &Session, arguments: &Up) -> Result<()> {
     if arguments.detach {
         return detach(session, arguments).await;
     }
-    supervisor::run(&session.roots, &arguments.options(), || println!("ready")).await
+    let ready = || {
+        // The services are watched over, whether somebody reads this or not.
+        let _ = output::line("ready");
+    };
+    supervisor::run(&session.roots, &arguments.options(), ready).await
 }
 
-/// Starts a supervisor in a session of its own, and returns when the services answer.
+/// Starts a supervisor that the terminal's signals do not reach, and returns when the services answer.
 async fn detach(session: &Session, arguments: &Up) -> Result<()> {
     let roots = &session.roots;
     if supervisor::holder(roots).is_some() {
@@ -55,10 +59,20 @@ async fn detach(session: &Session, arguments: &Up) -> Result<()> {
     tokio::select! {
         status = child.wait() => bail!("the supervisor ended ({}); see {}", status?, path.display()),
         () = tokio::time::sleep(START) => {
-            bail!("not all services answer after {} s; see {}", START.as_secs(), folder.display())
+            let mut silent = Vec::new();
+            for service in supervisor::SERVICES {
+                if !supervisor::process::is_healthy(roots, service).await {
+                    silent.push(service);
+                }
+            }
+            bail!(
+                "no answer from {} after {} s; the supervisor goes on trying, `gantry down` ends it; see {}",
+                silent.join(", "),
+                START.as_secs(),
+                folder.display()
+            )
         }
         () = ready => {}
     }
-    println!("ready");
-    Ok(())
+    output::line("ready")
 }

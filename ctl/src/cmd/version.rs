@@ -19,9 +19,8 @@ pub async fn run(session: &Session) -> Result<()> {
     match session.format {
         Format::Json => output::json(&json!({ "tool": tool, "services": services })),
         Format::Table => {
-            println!("gantry   {tool}");
-            println!("gantryd  {}", services.as_deref().unwrap_or("not running"));
-            Ok(())
+            output::line(format_args!("gantry   {tool}"))?;
+            output::line(format_args!("gantryd  {}", services.as_deref().unwrap_or("not running")))
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::PATIENCE;
+use crate::output;
 
 /// The first wait before a restart, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -38,7 +39,7 @@ impl Child {
                     tokio::select! {
                         status = child.wait() => {
                             let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                            eprintln!("gantry: service {} ended ({status}), starting it again", self.service);
+                            output::note(format_args!("service {} ended ({status}), starting it again", self.service));
                         }
                         () = stop.cancelled() => {
                             end(&mut child).await;
@@ -46,7 +47,7 @@ impl Child {
                         }
                     }
                 }
-                Err(error) => eprintln!("gantry: {error:#}"),
+                Err(error) => output::note(format_args!("{error:#}")),
             }
             if started.elapsed() > STEADY {
                 backoff = BACKOFF.0;
@@ -56,12 +57,12 @@ impl Child {
                 () = stop.cancelled() => return,
             }
             backoff = (backoff * 2).min(BACKOFF.1);
-        }
             // One that an earlier supervisor left, and that did not listen yet when this one looked, keeps ours from
             // starting: it holds the state.
             if let Err(error) = super::replace(&self.roots, self.service).await {
                 output::note(format_args!("{error:#}"));
             }
+        }
     }
 
     fn start(&self) -> Result<tokio::process::Child> {
