@@ -1,4 +1,6 @@
-//! Who may depend on whom: `cargo metadata` against the table of the house.
+//! Who may depend on whom: `cargo metadata` against the table of the house. And what systemd may let each service do.
+
+mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
