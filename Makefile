@@ -4,6 +4,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
+# Where rustup puts cargo, also for a shell that was there before.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+# There is one package manager and one cargo: steps at once would wait for each other, or fail.
+.NOTPARALLEL:
 # Where `make run` keeps its state, and the binaries that it uses.
 ROOT ?= /tmp/gantry
 BIN := $(CARGO_TARGET_DIR)/release
@@ -12,7 +16,7 @@ PREFIX ?= /usr/local
 .PHONY: help setup setup-test build shim run stop test test-unit test-e2e lint fmt bench install
 
 help: ## Lists the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: ## Installs what building needs from the distribution's packages
 	@deploy/setup build
@@ -31,17 +35,17 @@ shim: setup ## Builds the shim: static and small, one is resident per container
 	install -m 755 $(CARGO_TARGET_DIR)/$(shell uname -m)-unknown-linux-gnu/shim/containerd-shim-gantry-v2 $(BIN)/
 
 run: build ## Builds and starts Gantry, makes an image from the machine's busybox, runs a container
-	@deploy/try $(BIN) $(ROOT)
+	@deploy/try "$(BIN)" "$(ROOT)"
 
 stop: ## Stops what `make run` started
-	$(BIN)/gantry down --all --root $(ROOT)
+	"$(BIN)/gantry" down --all --root "$(ROOT)"
 
 test: setup-test test-unit test-e2e ## Runs every test, as root
 
-test-unit: ## Runs the tests that need no client
+test-unit: setup ## Runs the tests that need no client
 	cargo test --workspace --exclude gantry-tests --locked
 
-test-e2e: shim ## Runs the end-to-end, fault and architecture tests with real clients
+test-e2e: setup-test shim ## Runs the end-to-end, fault and architecture tests with real clients
 	cargo build --locked --workspace
 	mkdir -p $(CARGO_TARGET_DIR)/e2e
 	install $(CARGO_TARGET_DIR)/debug/gantry $(CARGO_TARGET_DIR)/debug/gantryd $(BIN)/containerd-shim-gantry-v2 $(CARGO_TARGET_DIR)/e2e
@@ -57,8 +61,11 @@ fmt: ## Formats
 bench: build ## Measures side by side with dockerd where the reference is up
 	tests/perf/bench $(BIN)
 
-install: build ## Installs binaries and systemd units under PREFIX
-	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BIN)/gantry $(BIN)/gantryd $(BIN)/containerd-shim-gantry-v2
-	install -Dm644 -t $(DESTDIR)/etc/systemd/system deploy/systemd/*.{service,socket,target}
-	install -Dm644 deploy/systemd/gantry.sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/gantry.conf
-	install -Dm644 deploy/systemd/gantry.tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/gantry.conf
+install: build ## Installs binaries under PREFIX, and systemd units; makes their users and folders unless DESTDIR is set
+	install -Dm755 -t "$(DESTDIR)$(PREFIX)/bin" "$(BIN)/gantry" "$(BIN)/gantryd" "$(BIN)/containerd-shim-gantry-v2"
+	install -Dm644 -t "$(DESTDIR)/etc/systemd/system" deploy/systemd/*.{service,socket,target}
+	sed -i "s|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|" "$(DESTDIR)"/etc/systemd/system/gantry-*.service
+	install -Dm644 deploy/systemd/gantry.sysusers.conf "$(DESTDIR)/usr/lib/sysusers.d/gantry.conf"
+	install -Dm644 deploy/systemd/gantry.tmpfiles.conf "$(DESTDIR)/usr/lib/tmpfiles.d/gantry.conf"
+	[[ -n "$(DESTDIR)" || ! -d /run/systemd/system ]] || { \
+	  systemd-sysusers gantry.conf; systemd-tmpfiles --create gantry.conf; systemctl daemon-reload; }
