@@ -1,10 +1,11 @@
 //! Terminals and standard input.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
-use gantry_tests::{Node, Outcome, eventually};
+use gantry_tests::{Client, Node, Outcome, eventually};
 
 /// The docker client on a terminal of its own (script(1)).
 fn terminal(node: &Node, arguments: &[&str]) -> Command {
@@ -43,22 +44,20 @@ fn a_terminal_is_a_terminal() {
 #[test]
 fn detach_keys_leave_the_container_running() {
     let node = Node::start();
-    let mut client = terminal(&node, &["run", "-it", "--name", "box", "busybox", "sh"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("script(1) starts");
+    let mut command = terminal(&node, &["run", "-it", "--name", "box", "busybox", "sh"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut client = Client::start(command);
     // The shell's prompt: from here on the client's terminal is raw.
-    let mut output = client.stdout.take().expect("piped");
+    let mut output = client.stdout();
     let mut seen = Vec::new();
     let mut byte = [0];
     while !seen.ends_with(b"# ") {
         assert_eq!(output.read(&mut byte).expect("readable"), 1, "{}", String::from_utf8_lossy(&seen));
         seen.push(byte[0]);
     }
-    let mut keys = client.stdin.take().expect("piped");
+    let mut keys = client.stdin();
     keys.write_all(b"\x10\x11").expect("typed");
-    assert_eq!(client.wait().expect("it ends").code(), Some(0));
+    assert_eq!(client.wait().code(), Some(0));
     assert_eq!(node.docker(&["inspect", "-f", "{{.State.Running}}", "box"]).ok(), "true");
 }
 
@@ -66,57 +65,41 @@ fn detach_keys_leave_the_container_running() {
 fn an_interrupt_ends_the_program() {
     let node = Node::start();
     let script = "trap 'echo caught; exit 3' INT; echo up; while :; do sleep 0.05; done";
-    let mut client = node
-        .docker_command(&["run", "--rm", "busybox", "sh", "-c", script])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("docker starts");
-    let mut output = client.stdout.take().expect("piped");
+    let mut command = node.docker_command(&["run", "--rm", "busybox", "sh", "-c", script]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut client = Client::start(command);
+    let mut output = client.stdout();
     let mut first = [0; 3];
     output.read_exact(&mut first).expect("the program is up");
-    let pid = rustix::process::Pid::from_raw(client.id().cast_signed()).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    client.interrupt();
     let mut rest = String::new();
     output.read_to_string(&mut rest).expect("text");
     assert_eq!(rest, "caught\n");
-    assert_eq!(client.wait().expect("it ends").code(), Some(3));
+    assert_eq!(client.wait().code(), Some(3));
 }
 
 #[test]
 fn several_clients_see_the_same_output() {
     let node = Node::start();
     node.docker(&["run", "-d", "-i", "--name", "box", "busybox", "cat"]).ok();
-    let mut watcher = node
-        .docker_command(&["attach", "--no-stdin", "box"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("docker starts");
-    let mut writer = node
-        .docker_command(&["attach", "box"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("docker starts");
-    let mut input = writer.stdin.take().expect("piped");
-    eventually("both are attached", Duration::from_secs(5), || {
+    let mut command = node.docker_command(&["attach", "--no-stdin", "box"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut watcher = Client::start(command);
+    let mut command = node.docker_command(&["attach", "box"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut writer = Client::start(command);
+    let mut input = writer.stdin();
+    let mut lines = BufReader::new(watcher.stdout()).lines();
+    let (heard, hearing) = mpsc::channel();
+    std::thread::spawn(move || heard.send(lines.next()));
+    let line = eventually("what one client says, the other hears", Duration::from_secs(10), || {
         input.write_all(b"tick\n").map_err(|error| error.to_string())?;
-        let logs = node.docker(&["logs", "box"]).stdout;
-        if logs.contains("tick") { Ok(()) } else { Err(logs) }
+        hearing.try_recv().map_err(|error| error.to_string())
     });
-    std::thread::sleep(Duration::from_millis(300));
-    input.write_all(b"heard\n").expect("attached");
-    let mut seen = Vec::new();
-    let mut output = watcher.stdout.take().expect("piped");
-    let mut buffer = [0; 1024];
-    while !String::from_utf8_lossy(&seen).contains("heard") {
-        let count = output.read(&mut buffer).expect("readable");
-        assert!(count > 0, "the watcher's output ended");
-        seen.extend_from_slice(&buffer[..count]);
-    }
+    assert_eq!(line.expect("a line").expect("text"), "tick");
+    assert!(node.docker(&["logs", "box"]).ok().contains("tick"));
     node.docker(&["rm", "-f", "box"]).ok();
-    watcher.wait().expect("it ends");
+    watcher.wait();
     drop(input);
-    writer.wait().expect("it ends");
+    writer.wait();
 }

@@ -69,8 +69,14 @@ def test_attach_socket(client):
     container = client.containers.create("busybox", "cat", stdin_open=True)
     stream = container.attach_socket(params={"stdin": 1, "stdout": 1, "stream": 1})
     container.start()
+    stream._sock.settimeout(30)
     stream._sock.sendall(b"through\n")
-    assert stream._sock.recv(64)[8:] == b"through\n"
+    seen = b""
+    while len(seen) < 16:
+        piece = stream._sock.recv(64)
+        assert piece, seen
+        seen += piece
+    assert seen[8:] == b"through\n"
     container.remove(force=True)
 
 

@@ -1,5 +1,7 @@
 //! Layers that mean harm: nothing outside of their root is touched, nothing of them stays.
 
+use std::os::unix::fs::MetadataExt;
+
 use gantry_tests::image::{self, Compression, Format, Image};
 use gantry_tests::{Node, Registry, Security};
 use tar::EntryType;
@@ -16,26 +18,33 @@ fn with_entry(name: &str, kind: EntryType, link: Option<&str>) -> Image {
 fn layers_never_write_outside_of_their_root() {
     let node = Node::empty();
     let registry = Registry::start(&node, Security::Open);
-    let target = node.root().join("target");
+    let (target, victim) = (node.root().join("target"), node.root().join("victim"));
+    std::fs::write(&victim, "good").expect("a file");
     let absolute = target.to_string_lossy().into_owned();
-    let deep = format!("../../../../../../../../../../..{absolute}");
-    for (tag, entry) in [
-        ("dots", with_entry(&deep, EntryType::Regular, None)),
-        ("absolute", with_entry(&absolute, EntryType::Regular, None)),
-        ("hardlink", with_entry("x", EntryType::Link, Some("../../../../../../../../etc/shadow"))),
-    ] {
-        registry.put("t/bad", tag, &entry);
-        // Refused, or confined: never outside.
+    let up = "../../../../../../../../../../..";
+    let deep = format!("{up}{absolute}");
+    let link = format!("{up}{}", victim.display());
+    // Refused, or confined: never outside.
+    let pull = |tag: &str, image: &Image| {
+        registry.put("t/bad", tag, image);
         node.docker(&["pull", &format!("{}/t/bad:{tag}", Registry::ADDRESS)]);
+        for layer in &image.layers {
+            assert!(registry.log().contains(&format!("/blobs/{layer}")), "{tag} was not looked at");
+        }
         assert!(!target.exists(), "{tag} wrote outside");
-    }
+        let links = std::fs::metadata(&victim).expect("it is there").nlink();
+        let content = std::fs::read_to_string(&victim).expect("it is there");
+        assert_eq!((links, content.as_str()), (1, "good"), "{tag} reached outside");
+    };
+    pull("dots", &with_entry(&deep, EntryType::Regular, None));
+    pull("absolute", &with_entry(&absolute, EntryType::Regular, None));
+    pull("hardlink", &with_entry("x", EntryType::Link, Some(&link)));
+    pull("absolute-hardlink", &with_entry("x", EntryType::Link, Some(&victim.to_string_lossy())));
     let mut escape = tar::Builder::new(Vec::new());
     image::entry(&mut escape, "way", EntryType::Symlink, 0o777, b"", Some(&node.root().to_string_lossy()));
     image::entry(&mut escape, "way/target", EntryType::Regular, 0o644, b"bad", None);
     let escape = escape.into_inner().expect("a Vec grows");
-    registry.put("t/bad", "link", &Image::new(&[escape], Compression::Gzip, Format::Oci, &["true"]));
-    node.docker(&["pull", &format!("{}/t/bad:link", Registry::ADDRESS)]);
-    assert!(!target.exists(), "a symlink led outside");
+    pull("link", &Image::new(&[escape], Compression::Gzip, Format::Oci, &["true"]));
 }
 
 #[test]

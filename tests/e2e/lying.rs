@@ -226,17 +226,12 @@ fn a_pull_is_cancelled_by_its_client() {
     let layer = image.layers[1].clone();
     let liar = Liar::honest(&node, &image);
     liar.behave(instead(&layer, |_, honest| honest.stall(100_000)));
-    let mut client = node
-        .docker_command(&["pull", &liar.name("1")])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("docker starts");
+    let client = node.docker_started(&["pull", &liar.name("1")]);
     eventually("the layer hangs", Duration::from_secs(10), || {
         if liar.hanging() == 1 { Ok(()) } else { Err(format!("{} hang", liar.hanging())) }
     });
-    interrupt(&client);
-    assert!(!client.wait().expect("it ends").success());
+    client.interrupt();
+    assert!(!client.wait().success());
     eventually("the registry is left alone", Duration::from_secs(5), || {
         if liar.hanging() == 0 { Ok(()) } else { Err(format!("{} hang", liar.hanging())) }
     });
@@ -245,10 +240,4 @@ fn a_pull_is_cancelled_by_its_client() {
     liar.behave(|_, honest| honest);
     works(&node, &liar.name("1"));
     leaves_nothing(&node);
-}
-
-/// Ctrl-C.
-fn interrupt(client: &std::process::Child) {
-    let pid = rustix::process::Pid::from_child(client);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
 }

@@ -23,6 +23,7 @@ fn a_published_port_answers_from_everywhere() {
 
     // Another host on the node's network.
     let other = format!("{}-peer", node.netns());
+    let _away = Netns(&other);
     let script = format!(
         "ip netns add {other}
          ip link add outside type veth peer name inside netns {other}
@@ -48,7 +49,15 @@ fn a_published_port_answers_from_everywhere() {
             if outcome.stdout.trim() == "ok" { Ok(()) } else { Err(format!("{outcome:?}")) }
         });
     });
-    node.exec(&["ip", "netns", "del", &other]).ok();
+}
+
+/// A network namespace that goes with this value.
+struct Netns<'a>(&'a str);
+
+impl Drop for Netns<'_> {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("ip").args(["netns", "del", self.0]).status();
+    }
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Everything dies in the middle of a container's life.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use gantry_tests::Node;
@@ -9,16 +8,11 @@ use gantry_tests::Node;
 fn everything_dies_in_the_middle_of_lifecycles() {
     let mut node = Node::start();
     for delay in [5, 15, 30, 60, 120] {
-        let mut client = node
-            .docker_command(&["run", "--name", "box", "-v", "/scratch", "-p", "8080:80", "busybox", "true"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("docker starts");
+        let client = node
+            .docker_started(&["run", "--name", "box", "-v", "/scratch", "-p", "8080:80", "busybox", "true"]);
         std::thread::sleep(Duration::from_millis(delay));
         node.kill_everything();
-        client.wait().expect("it ends");
+        client.wait();
         node.up();
         node.docker(&["rm", "-fv", "box"]);
         assert_eq!(

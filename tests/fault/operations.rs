@@ -1,6 +1,5 @@
 //! Each service dies in the middle of each operation: it can be repeated, and leaves nothing.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use gantry_tests::{Node, eventually};
@@ -18,16 +17,10 @@ fn kill_each_during(node: &Node, operation: &[&str], prepare: impl Fn(&Node), ch
     for moment in MOMENTS {
         for service in SERVICES {
             prepare(node);
-            let mut client = node
-                .docker_command(operation)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("docker starts");
+            let client = node.docker_started(operation);
             std::thread::sleep(Duration::from_millis(moment));
             node.kill_service(service);
-            client.wait().expect("it ends");
+            client.wait();
             check(node, &format!("{service} dies after {moment} ms"));
             clear(node, &format!("{service} dies after {moment} ms"));
         }

@@ -28,14 +28,6 @@ fn slowly(pace: u64) -> impl FnMut(&Asked, Answer) -> Answer + Send + 'static {
     move |asked, honest| if asked.is_manifest() { honest } else { honest.pace(pace) }
 }
 
-fn pull(node: &Node, name: &str) -> std::process::Child {
-    node.docker_command(&["pull", name])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("docker starts")
-}
-
 fn served(liar: &Liar, image: &Image) -> u64 {
     image.layers.iter().map(|layer| liar.served(layer)).sum()
 }
@@ -58,11 +50,11 @@ fn what_has_arrived_is_not_fetched_again() {
     liar.behave(slowly(3 << 20));
     let mut kills = 0;
     for part in [whole / 8, whole / 3, whole * 2 / 3] {
-        let mut client = pull(&node, &name);
+        let client = node.docker_started(&["pull", &name]);
         reach(&liar, &image, part);
         node.kill_everything();
         kills += 1;
-        client.wait().expect("it ends");
+        client.wait();
         node.up();
     }
     node.docker(&["pull", &name]).ok();
@@ -87,10 +79,10 @@ fn everything_dies_while_layers_arrive_and_are_unpacked() {
     let liar = Liar::honest(&node, &image);
     let name = liar.name("1");
     for delay in [20, 50, 100, 200, 400] {
-        let mut client = pull(&node, &name);
+        let client = node.docker_started(&["pull", &name]);
         std::thread::sleep(Duration::from_millis(delay));
         node.kill_everything();
-        client.wait().expect("it ends");
+        client.wait();
         node.up();
         node.gantry(&["fsck"]).ok();
     }
@@ -110,10 +102,10 @@ fn each_service_dies_while_layers_arrive_and_are_unpacked() {
     for part in [0, whole / 2, whole - 1000] {
         for service in SERVICES {
             let before = served(&liar, &image);
-            let mut client = pull(&node, &name);
+            let client = node.docker_started(&["pull", &name]);
             reach(&liar, &image, before + part);
             node.kill_service(service);
-            client.wait().expect("it ends");
+            client.wait();
             // It may have gone on behind the client's back, or not.
             node.docker(&["pull", &name]).ok();
             assert_eq!(node.docker(&["run", "--rm", &name]).ok(), length(2), "{service}");

@@ -1,30 +1,88 @@
 //! What a Gantry could leave behind on the machine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-/// Everything of a node that outlives its services: mounts under its root,
-/// cgroups of its containers, processes that have its root in their command line.
-pub fn of(root: &Path, containers: &BTreeSet<String>) -> Vec<String> {
-    let root = root.to_string_lossy();
-    let mut found = Vec::new();
-    let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
-    found.extend(mounts.lines().filter(|line| line.contains(&*root)).map(|line| format!("mount {line}")));
-    for entry in fs::read_dir("/proc").expect("/proc is mounted").flatten() {
-        let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };
-        let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        if line.contains(&*root) {
-            found.push(format!("process {} {line}", entry.file_name().to_string_lossy()));
-        }
-    }
-    for controller in fs::read_dir("/sys/fs/cgroup").expect("cgroups are mounted").flatten() {
+use rustix::process::{Pid, Signal, kill_process};
+
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Everything of a node that outlives its services: mounts below its folders, processes that have them in their command
+/// line, cgroups of its containers.
+pub fn of(folders: &[&Path], containers: &BTreeSet<String>) -> Vec<String> {
+    let mut found: Vec<_> = mounts(folders).iter().map(|line| format!("mount {line}")).collect();
+    found.extend(processes(folders).iter().map(|(pid, line)| format!("process {pid} {line}")));
+    // Version 2 has one hierarchy, version 1 a folder for each.
+    let hierarchies = fs::read_dir(CGROUPS).expect("cgroups are mounted").flatten().map(|entry| entry.path());
+    for hierarchy in hierarchies.chain([PathBuf::from(CGROUPS)]) {
         for container in containers {
-            let folder = controller.path().join("docker").join(container);
+            let folder = hierarchy.join("docker").join(container);
             if folder.exists() {
                 found.push(format!("cgroup {}", folder.display()));
             }
         }
     }
     found
+}
+
+/// Ends what is left of a node that failed: it must not disturb the next test.
+pub fn end(folders: &[&Path]) {
+    for _ in 0..50 {
+        let mut doomed: BTreeSet<i32> = processes(folders).into_keys().collect();
+        if doomed.is_empty() {
+            break;
+        }
+        // A container's first process is its shim's child.
+        let parents = parents();
+        while let Some((pid, _)) =
+            parents.iter().find(|&(pid, parent)| doomed.contains(parent) && !doomed.contains(pid))
+        {
+            doomed.insert(*pid);
+        }
+        for pid in doomed.into_iter().filter_map(Pid::from_raw) {
+            // It may be gone with another one.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The latest lies on top.
+    for line in mounts(folders).iter().rev() {
+        let target = line.split(' ').nth(1).unwrap_or_default();
+        let _ = Command::new("umount").args(["-l", target]).status();
+    }
+}
+
+/// Lines of proc_pid_mounts(5) about what is mounted below the folders.
+fn mounts(folders: &[&Path]) -> Vec<String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
+    let below = |line: &&str| folders.iter().any(|folder| line.contains(&format!(" {}/", folder.display())));
+    mounts.lines().filter(below).map(str::to_owned).collect()
+}
+
+/// Processes whose command line names one of the folders.
+fn processes(folders: &[&Path]) -> BTreeMap<i32, String> {
+    let named = pids().filter_map(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        folders.iter().any(|folder| line.contains(&*folder.to_string_lossy())).then_some((pid, line))
+    });
+    named.collect()
+}
+
+/// Each process with its parent, from proc_pid_stat(5).
+fn parents() -> BTreeMap<i32, i32> {
+    let related = pids().filter_map(|pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
+        Some((pid, parent))
+    });
+    related.collect()
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").expect("/proc is mounted").flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }

@@ -2,6 +2,7 @@
 //! a network namespace of its own, driven by clients that nobody here wrote.
 //!
 //! - [`Node`]: one Gantry; when it is dropped it is taken down, and the test fails if anything is left;
+//! - [`Outcome`] and [`Client`]: a command that was run, and one that runs; both are killed when they hang;
 //! - [`Registry`]: Debian's `docker-registry` in the node's network;
 //! - [`Liar`]: a registry there that misbehaves as it is told to;
 //! - [`SmallDisk`]: a file system of its own for a node's root, which can be filled;
@@ -11,6 +12,7 @@
 //! `CARGO_TARGET_DIR/clients` has the docker and ctr of Debian's packages. A
 //! test that lacks one of them fails: nothing is skipped.
 
+mod client;
 pub mod image;
 mod leaks;
 mod liar;
@@ -19,6 +21,7 @@ mod outcome;
 mod registry;
 mod small_disk;
 
+pub use client::Client;
 pub use liar::{Answer, Asked, Liar};
 pub use node::{Node, Setup, kill};
 pub use outcome::Outcome;

@@ -1,17 +1,22 @@
 //! One Gantry, alone in its root and its network namespace.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::{Outcome, eventually, image, leaks, target};
+use crate::{Client, Outcome, eventually, image, leaks, target};
 
 /// The name of the image that every node has.
 pub const BUSYBOX: &str = "busybox";
+
+/// How long all services may take until they answer.
+const START: Duration = Duration::from_secs(60);
 
 /// How a node differs from others.
 #[derive(Debug, Default)]
@@ -27,7 +32,7 @@ pub struct Setup<'a> {
 pub struct Node {
     root: TempDir,
     /// What a machine has in /run, when the root is on a disk.
-    _run: Option<TempDir>,
+    run: Option<TempDir>,
     netns: String,
     supervisor: Option<Child>,
     docker: PathBuf,
@@ -68,8 +73,7 @@ impl Node {
         for (service, text) in setup.settings {
             std::fs::write(config.join(format!("{service}.toml")), text).expect("a file");
         }
-        let mut node =
-            Self { root, _run: run, netns, supervisor: None, docker: target().join("clients/docker") };
+        let mut node = Self { root, run, netns, supervisor: None, docker: target().join("clients/docker") };
         node.up();
         node
     }
@@ -88,11 +92,16 @@ impl Node {
         command.arg("up").arg("--root").arg(self.root()).arg("--config").arg(self.root().join("config"));
         command.stdout(Stdio::piped());
         let mut child = command.spawn().expect("gantry starts");
-        let mut output = std::io::BufReader::new(child.stdout.take().expect("piped"));
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut output, &mut line).expect("readable");
-        assert_eq!(line.trim(), "ready", "gantry up: {}", self.logs());
+        let mut output = BufReader::new(child.stdout.take().expect("piped"));
         self.supervisor = Some(child);
+        let (said, saying) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let _ = output.read_line(&mut line);
+            said.send(line)
+        });
+        let line = saying.recv_timeout(START).unwrap_or_else(|_| format!("nothing within {START:?}"));
+        assert_eq!(line.trim(), "ready", "gantry up");
     }
 
     /// Takes the supervisor and the services down by `gantry down`.
@@ -143,6 +152,13 @@ impl Node {
             .env("LC_ALL", "C.UTF-8")
             .args(arguments);
         command
+    }
+
+    /// Starts the docker client, to which nobody listens.
+    pub fn docker_started(&self, arguments: &[&str]) -> Client {
+        let mut command = self.docker_command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Client::start(command)
     }
 
     /// Runs the docker client.
@@ -242,16 +258,31 @@ impl Node {
         command
     }
 
-    /// Ends what can be ended, whatever state it is in.
-    fn abandon(&mut self) {
-        let mut down = self.inside(&binary("gantry"));
-        down.arg("--root").arg(self.root()).args(["down", "--all"]);
-        let _ = down.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    /// Lets go of what only this process holds.
+    fn release(&mut self) {
         if let Some(mut supervisor) = self.supervisor.take() {
             let _ = supervisor.kill();
             let _ = supervisor.wait();
         }
         let _ = Command::new("ip").args(["netns", "del", &self.netns]).status();
+    }
+
+    /// Ends what can be ended, whatever state it is in.
+    fn abandon(&mut self) {
+        let mut down = Command::new("timeout");
+        down.args(["-k", "1", "60"])
+            .arg(binary("gantry"))
+            .arg("--root")
+            .arg(self.root())
+            .args(["down", "--all"]);
+        let _ = down.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        self.release();
+        leaks::end(&self.folders());
+    }
+
+    /// Everything of it is below these.
+    fn folders(&self) -> Vec<&Path> {
+        [self.root()].into_iter().chain(self.run.as_ref().map(TempDir::path)).collect()
     }
 
     fn containers(&self) -> BTreeSet<String> {
@@ -278,8 +309,9 @@ impl Drop for Node {
             fsck = self.gantry(&["fsck"]);
         }
         let down = self.gantry(&["down", "--all"]);
-        self.abandon();
-        let left = leaks::of(self.root(), &containers);
+        self.release();
+        let left = leaks::of(&self.folders(), &containers);
+        leaks::end(&self.folders());
         assert_eq!(down.code, 0, "{down:#?}");
         assert_eq!(fsck.code, 0, "{fsck:#?}");
         assert!(left.is_empty(), "left behind: {left:#?}");

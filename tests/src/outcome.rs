@@ -1,11 +1,10 @@
 //! What a client's run came to.
 
-use std::process::{Command, Output, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 
-/// No client has a reason to take longer.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::Client;
 
 /// A finished command: what it printed, and its exit code.
 #[derive(Debug, Clone)]
@@ -24,37 +23,18 @@ impl Outcome {
     /// Runs a command to its end, with `input` on its standard input. One that hangs is killed and fails the test.
     pub fn of(mut command: Command, input: &[u8]) -> Self {
         let line = format!("{command:?}");
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("start {line}: {error}"));
-        let mut stdin = child.stdin.take().expect("piped");
-        let input = input.to_vec();
-        let feeder = std::thread::spawn(move || {
-            // A client may end without reading all of it.
-            let _ = std::io::Write::write_all(&mut stdin, &input);
-        });
-        let (ended, running) = mpsc::channel::<()>();
-        let pid = child.id();
-        let watchdog = std::thread::spawn(move || {
-            let hangs = running.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
-            if hangs {
-                crate::node::kill(pid);
-            }
-            hangs
-        });
-        let output: Output = child.wait_with_output().unwrap_or_else(|error| panic!("await {line}: {error}"));
-        drop(ended);
-        assert!(!watchdog.join().expect("the watchdog does not panic"), "{line}: no end after {PATIENCE:?}");
-        feeder.join().expect("the feeder does not panic");
-        Self {
-            command: line,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            code: output.status.code().unwrap_or(-1),
-        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut client = Client::start(command);
+        let (mut stdin, input) = (client.stdin(), input.to_vec());
+        // A client may end without reading all of it.
+        std::thread::spawn(move || stdin.write_all(&input));
+        let (stdout, stderr) = (collect(client.stdout()), collect(client.stderr()));
+        let status = client.wait();
+        let text = |bytes: JoinHandle<Vec<u8>>| {
+            String::from_utf8_lossy(&bytes.join().expect("readers do not panic")).into_owned()
+        };
+        let code = status.code().unwrap_or(-1);
+        Self { command: line, stdout: text(stdout), stderr: text(stderr), code }
     }
 
     /// The trimmed output of a command that must succeed.
@@ -70,4 +50,13 @@ impl Outcome {
         assert_eq!(self.code, code, "{self:#?}");
         format!("{}{}", self.stdout, self.stderr)
     }
+}
+
+/// Reads to the end, or as far as that goes.
+fn collect(mut output: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = output.read_to_end(&mut bytes);
+        bytes
+    })
 }
