@@ -8,9 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Pid;
 
 use crate::error::{Error, Result};
+use crate::signal::Signal;
 
 pub mod limits;
 pub mod stats;
@@ -122,7 +123,7 @@ impl Cgroup {
     pub fn signal_all(&self, signal: Signal) {
         for pid in self.pids() {
             if let Some(pid) = Pid::from_raw(pid) {
-                let _ = kill_process(pid, signal);
+                let _ = signal.send_to(pid);
             }
         }
     }

@@ -14,7 +14,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use gantry_proto::containerd::types::Mount;
-use rustix::process::Signal;
 use tokio::task::AbortHandle;
 
 use crate::cgroup::Cgroup;
@@ -27,6 +26,7 @@ use crate::process::{Phase, Process};
 use crate::reaper::Reaper;
 use crate::runtime::Choice;
 use crate::stdio::attach::{self, Processes};
+use crate::signal::Signal;
 use crate::stdio::{Owner, Stdio, Wanted};
 
 mod end;

@@ -29,6 +29,7 @@ mod reaper;
 mod runtime;
 mod serve;
 mod server;
+mod signal;
 mod stdio;
 mod watched;
 

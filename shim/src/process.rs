@@ -7,15 +7,16 @@
 //!
 //! `Created` may also end without having run: killed, or given up.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 use crate::reaper::Exit;
+use crate::signal::Signal;
 use crate::stdio::{Stdio, Wanted};
 
 /// Where a process stands.
@@ -134,7 +135,7 @@ impl Process {
         let Some(pidfd) = pidfd.as_ref() else {
             return Err(Error::AlreadyFinished);
         };
-        match pidfd_send_signal(pidfd, signal) {
+        match signal.send(pidfd.as_fd()) {
             Ok(()) => Ok(()),
             Err(Errno::SRCH) => Err(Error::AlreadyFinished),
             Err(errno) => Err(Error::errno("signal", "process")(errno)),

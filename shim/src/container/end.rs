@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::process::Signal;
-
 use super::{Container, report};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
@@ -13,6 +11,7 @@ use crate::mounts;
 use crate::process::Phase;
 use crate::reaper::Exit;
 use crate::runtime::state_root;
+use crate::signal::Signal;
 
 /// How long the end of a container waits for its output to be taken.
 const DRAIN: Duration = Duration::from_secs(10);

@@ -6,11 +6,11 @@ use gantry_proto::containerd::runc::v1::Options;
 use gantry_proto::containerd::v1::types::Status;
 use prost::Message;
 use prost_types::{Any, Timestamp};
-use rustix::process::Signal;
 
 use crate::error::{Error, Result};
 use crate::process::Phase;
 use crate::runtime::Choice;
+use crate::signal::Signal;
 
 /// The runtime that a task's options choose; none are the built-in runtime.
 pub fn choice(options: Option<&Any>) -> Result<Choice> {
@@ -41,10 +41,7 @@ pub fn choice(options: Option<&Any>) -> Result<Choice> {
 
 /// A signal's number as a signal; real-time ones too.
 pub fn signal(number: u32) -> Result<Signal> {
-    i32::try_from(number)
-        .ok()
-        .and_then(Signal::from_named_raw)
-        .ok_or_else(|| Error::InvalidArgument(format!("signal {number} is not known")))
+    Signal::from_number(number).ok_or_else(|| Error::InvalidArgument(format!("signal {number} is not known")))
 }
 
 /// A moment on the wire.
