@@ -39,6 +39,19 @@ impl Cgroup {
         Ok(Self::from_directories(parse_membership(&text, is_unified())))
     }
 
+    /// The directories that were made for `pid`: not those that it shares with the calling process,
+    /// which it was born in. On v1 that is v2's, mounted beside it: there `pid` may be in the cgroup
+    /// of the services and of every shim.
+    pub fn made_for(pid: i32) -> io::Result<Self> {
+        let own = Self::of_process(std::process::id().cast_signed())?;
+        Ok(Self::of_process(pid)?.without(&own))
+    }
+
+    fn without(mut self, other: &Self) -> Self {
+        self.directories.retain(|directory| !other.directories.contains(directory));
+        self
+    }
+
     /// What a spec's `cgroupsPath` stands for, as far as it exists.
     pub fn at(path: &str) -> Self {
         let below = path.trim_start_matches('/');
@@ -260,6 +273,15 @@ mod tests {
             .map(PathBuf::from)
         );
         assert_eq!(parse_membership("0::/x\n", true), [PathBuf::from("/sys/fs/cgroup/x")]);
+    }
+
+    #[test]
+    fn a_cgroup_that_the_container_was_born_in_is_not_its_own() {
+        let directories = |text| Cgroup::from_directories(parse_membership(text, false));
+        let services = directories("4:memory:/system.slice/tasks\n0::/system.slice/tasks\n");
+        let container = directories("4:memory:/gantry/a\n0::/system.slice/tasks\n");
+        let own = container.without(&services);
+        assert_eq!(own.directories(), [PathBuf::from("/sys/fs/cgroup/memory/gantry/a")]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{self, Created, Order, Reply};
@@ -165,7 +166,9 @@ fn create(control: &OwnedFd, subject: Subject) -> Result<(), Failure> {
     let foreign = subject.choice.binary.is_some();
     let mut runtime = choose(subject);
     let made = runtime.create(&prepared)?;
-    let cgroups = crate::cgroup::Cgroup::of_process(made.pid)
+    // Gone already: then its end is on its way to the shim.
+    let init = Pid::from_raw(made.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let cgroups = crate::cgroup::Cgroup::made_for(made.pid)
         .map(|cgroup| cgroup.directories().to_vec())
         .unwrap_or_default();
     if let Some(console) = &made.console {
