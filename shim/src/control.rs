@@ -7,7 +7,8 @@
 //! other:   helper → Done | Failed
 //! ```
 //!
-//! A helper whose shim is gone (end of file) ends without touching the container.
+//! A helper whose shim is gone (end of file) ends the container that it has created and not
+//! started, and touches no other.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;

@@ -181,12 +181,15 @@ fn create(control: &OwnedFd, subject: Subject) -> Result<(), Failure> {
         delete_by_runtime: foreign || prepared.has_hooks,
         console_size: prepared.console_size,
     };
-    report(control, &Reply::Created(created), made.console.as_ref())?;
+    let told = report(control, &Reply::Created(created), made.console.as_ref());
     drop(made.console);
-    // End of file: the shim gave the container up, or is dead.
-    match control::receive::<Order>(control) {
-        Ok(Some((Order::Start, _))) => {}
-        Ok(None) | Err(_) => return Ok(()),
+    let ordered = told.is_ok() && matches!(control::receive::<Order>(control), Ok(Some((Order::Start, _))));
+    if !ordered {
+        // The shim gave the container up, or is dead: nobody else might end what nobody can start.
+        if let Some(init) = init {
+            let _ = pidfd_send_signal(&init, Signal::KILL);
+        }
+        return told;
     }
     runtime.start()?;
     report(control, &Reply::Started { pid: made.pid }, None)
