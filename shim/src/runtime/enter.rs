@@ -8,7 +8,7 @@
 #![allow(unsafe_code)]
 
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -63,7 +63,7 @@ pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, Failure> {
     // SAFETY: as fork; this process has one thread, so the child finds every lock free.
     let pid = match unsafe { clone_sibling() }? {
         0 => {
-            let reason = become_program(process, filter.as_ref(), slave, user_namespace);
+            let reason = become_program(process, filter.as_ref(), slave, user_namespace, writer.as_fd());
             let _ = rustix::io::write(&writer, reason.as_bytes());
             // SAFETY: ends the child without running the helper's exit handlers a second time.
             unsafe { libc::_exit(127) }
@@ -82,10 +82,11 @@ fn become_program(
     terminal: Option<&OwnedFd>,
     user_namespace: bool,
 ) -> String {
-    match set_up(process, filter, terminal, user_namespace) {
+    match set_up(process, filter, terminal, user_namespace, status) {
         Ok(()) => launch::execute(process),
         Err(reason) => reason,
     }
+    status: BorrowedFd<'_>,
 }
 
 fn set_up(
@@ -98,6 +99,7 @@ fn set_up(
     let failed = |what: &'static str| move |error: nix::Error| format!("{what}: {error}");
     nix::unistd::setsid().map_err(failed("setsid"))?;
     if let Some(terminal) = terminal {
+    status: BorrowedFd<'_>,
         rustix::process::ioctl_tiocsctty(terminal)
             .map_err(|errno| format!("controlling terminal: {errno}"))?;
         rustix::stdio::dup2_stdin(terminal)
@@ -136,7 +138,7 @@ fn set_up(
     if !rustix::process::getcwd(Vec::new()).is_ok_and(|cwd| cwd.as_bytes().starts_with(b"/")) {
         return Err("the working directory is outside of the container".into());
     }
-    system.close_range(0).map_err(|error| format!("close descriptors: {error}"))?;
+    launch::close_others(status)?;
     let confinement = Confinement {
         capabilities: process.capabilities().clone(),
         no_new_privileges: process.no_new_privileges() == Some(true),

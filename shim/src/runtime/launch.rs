@@ -5,7 +5,7 @@
 
 use std::ffi::CString;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +43,34 @@ pub fn reset_inherited() {
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let _ = nix::unistd::setgroups(&[]);
+}
+
+/// Closes everything but stdio and `kept`, for good: what is only closed by execve can still be
+/// walked through, by a program or interpreter that is named `/proc/self/fd/<n>/../…`, and the
+/// helper holds directories of the host.
+pub fn close_others(kept: BorrowedFd<'_>) -> Result<(), Failure> {
+    let kept = kept.as_raw_fd().cast_unsigned();
+    for (first, last) in [(3, kept.saturating_sub(1)), (3.max(kept + 1), u32::MAX)] {
+        if first <= last && !close_range(first, last) {
+            return Err(format!("close descriptors: {}", std::io::Error::last_os_error()));
+        }
+    }
+    Ok(())
+}
+
+/// close_range(2), Linux 5.9; before it, one by one what a helper may have.
+fn close_range(first: u32, last: u32) -> bool {
+    // SAFETY: whoever calls this is about to become another program or to end, and uses none of
+    // them any more.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if done == -1 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS) {
+        for descriptor in first..=last.min(4096) {
+            // SAFETY: as above; one that is not open makes close fail.
+            unsafe { libc::close(descriptor.cast_signed()) };
+        }
+        return true;
+    }
+    done == 0
 }
 
 /// Makes a terminal's slave the property of the program's user.
@@ -203,12 +231,14 @@ impl Launch {
 impl Executor for Launch {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         let process = spec.process().as_ref().ok_or(ExecutorError::InvalidArg)?;
-        let reason = match self.confinement.apply() {
+        let confined = close_others(self.status.as_fd()).and_then(|()| self.confinement.apply());
+        let reason = match confined {
             Ok(()) => execute(process),
             Err(reason) => reason,
         };
         self.fail(&reason);
-        Err(ExecutorError::Other(reason))
+        // SAFETY: ends the process without dropping what owns descriptors that are closed.
+        unsafe { libc::_exit(255) }
     }
 
     // Runs in the container's root with the container's user ids, before the container counts as created.

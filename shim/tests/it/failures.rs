@@ -42,6 +42,36 @@ async fn a_program_that_cannot_run_is_told_in_dockers_words() {
 }
 
 #[tokio::test]
+async fn a_program_is_not_found_through_what_the_runtime_has_open() {
+    for number in 3..20 {
+        let path = format!("/proc/self/fd/{number}/../../../../../../../bin/busybox");
+        let mut place = Place::new(&[&path, "echo", "escaped"]);
+        std::fs::remove_file(place.root().join("bin/busybox")).expect("removed");
+        let mut client = place.connect().await;
+        if client.create(place.create_request(&place.json_log())).await.is_ok() {
+            client.start(place.start_request("")).await.expect_err("no such program in the container");
+            place.wait(&mut client, "").await;
+            place.delete(&mut client, "").await.expect("deleted");
+        }
+        assert_eq!(place.logged("stdout"), "");
+        place.assert_clean();
+    }
+}
+
+#[tokio::test]
+async fn a_container_that_is_not_started_ends_with_its_shim() {
+    let mut place = Place::new(&["true"]);
+    let mut client = place.connect().await;
+    let created = client.create(place.create_request(&Io::default())).await.expect("created");
+    let pid = created.into_inner().pid;
+    let shim = place.shim.take().expect("a shim");
+    let _ = std::process::Command::new("kill").args(["-9", &shim.to_string()]).status();
+    until("the container is gone", || !is_alive(pid));
+    place.delete_dead();
+    place.assert_clean();
+}
+
+#[tokio::test]
 async fn an_exec_that_cannot_run_leaves_the_container_alone() {
     let mut place = Place::new(&["sleep", "100"]);
     let mut client = place.run(&Io::default()).await;
