@@ -43,6 +43,8 @@ pub fn reset_inherited() {
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let _ = nix::unistd::setgroups(&[]);
+    // The services may be told to outlive others when memory is short; containers are like anybody.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
 }
 
 /// Closes everything but stdio and `kept`, for good: what is only closed by execve can still be
