@@ -67,6 +67,8 @@ struct Made {
     created: Created,
     cgroup: Cgroup,
 }
+    /// When the init was started, see [`InitRecord`].
+    init_start: u64,
 
 struct Turn {
     /// The helper that waits to start the program.
@@ -134,7 +136,7 @@ impl Container {
         };
         let console_size = created.console_size;
         let cgroup = Cgroup::from_directories(created.cgroups.clone());
-        let _ = self.made.set(Made { created, cgroup });
+        let _ = self.made.set(Made { created, cgroup, init_start: record.start_time });
         exit::write(&self.bundle.join("init.json"), &record)?;
         self.init.stdio.connect(console)?;
         if let Some((columns, rows)) = console_size {
@@ -175,7 +177,11 @@ impl Container {
 
     /// Its cgroup.
     pub fn cgroup(&self) -> Result<&Cgroup> {
-        self.made.get().map(|made| &made.cgroup).ok_or_else(|| Error::NotRunning(self.id.clone()))
+        self.made().map(|made| &made.cgroup)
+    }
+
+    fn made(&self) -> Result<&Made> {
+        self.made.get().ok_or_else(|| Error::NotRunning(self.id.clone()))
     }
 
     /// Runs the init's program.

@@ -108,6 +108,8 @@ pub struct Exec {
     #[serde(default)]
     pub user: Option<String>,
     pub init: i32,
+    /// When the init was started, so that no other process is taken for it.
+    pub init_start: u64,
     pub cgroups: Vec<PathBuf>,
 }
 

@@ -29,11 +29,13 @@ impl Container {
         let mut process: oci_spec::runtime::Process = serde_json::from_slice(description)
             .map_err(|error| Error::InvalidArgument(format!("process of exec {id}: {error}")))?;
         process.set_terminal(Some(wanted.terminal));
+        let made = self.made()?;
         let exec = Exec {
             process,
             user: None,
             init: self.init.phase().pid(),
-            cgroups: self.cgroup()?.directories().to_vec(),
+            init_start: made.init_start,
+            cgroups: made.cgroup.directories().to_vec(),
         };
         let directory = self.bundle.join("execs");
         std::fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;

@@ -22,6 +22,7 @@ use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use super::launch::{self, Confinement};
 use super::seccomp::Filter;
 use super::{Exec, Executed, Failure};
+use crate::cgroup::{self, Cgroup};
 
 const NAMESPACES: [(&str, CloneFlags); 8] = [
     ("user", CloneFlags::CLONE_NEWUSER),
@@ -41,6 +42,10 @@ pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, Failure> {
     let init = Pid::from_raw(request.init).ok_or("the container has no process")?;
     let pidfd = pidfd_open(init, PidfdFlags::empty())
         .map_err(|errno| format!("the container's init {}: {}", request.init, launch::words(errno)))?;
+    // The descriptor first: what it refers to cannot change any more while it is compared.
+    if crate::exit::start_time(request.init) != Some(request.init_start) {
+        return Err(format!("the container's init {} has ended", request.init));
+    }
     let foreign = foreign_namespaces(request.init)?;
     if let Some(adjustment) = process.oom_score_adj() {
         fs::write("/proc/self/oom_score_adj", adjustment.to_string())
@@ -81,12 +86,12 @@ fn become_program(
     filter: Option<&Filter>,
     terminal: Option<&OwnedFd>,
     user_namespace: bool,
+    status: BorrowedFd<'_>,
 ) -> String {
     match set_up(process, filter, terminal, user_namespace, status) {
         Ok(()) => launch::execute(process),
         Err(reason) => reason,
     }
-    status: BorrowedFd<'_>,
 }
 
 fn set_up(
@@ -94,12 +99,12 @@ fn set_up(
     filter: Option<&Filter>,
     terminal: Option<&OwnedFd>,
     user_namespace: bool,
+    status: BorrowedFd<'_>,
 ) -> Result<(), Failure> {
     let system = create_syscall();
     let failed = |what: &'static str| move |error: nix::Error| format!("{what}: {error}");
     nix::unistd::setsid().map_err(failed("setsid"))?;
     if let Some(terminal) = terminal {
-    status: BorrowedFd<'_>,
         rustix::process::ioctl_tiocsctty(terminal)
             .map_err(|errno| format!("controlling terminal: {errno}"))?;
         rustix::stdio::dup2_stdin(terminal)
@@ -174,13 +179,26 @@ fn foreign_namespaces(init: i32) -> Result<CloneFlags, Failure> {
 
 fn join_cgroups(request: &Exec) -> Result<(), Failure> {
     for directory in &request.cgroups {
-        if let Err(error) = crate::cgroup::v1::join_directory(directory)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            return Err(format!("join {}: {error}", directory.display()));
+        match cgroup::v1::join_directory(directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            // On v2 a group with controllers below it takes no process itself: a container whose init
+            // manages cgroups (systemd, a container engine) has moved into one below. So does the exec.
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && cgroup::is_unified() => {
+                join_beside(request.init)?;
+            }
+            result => result.map_err(|error| format!("join {}: {error}", directory.display()))?,
         }
     }
     Ok(())
+}
+
+/// Joins the cgroup that the container's init is in now.
+fn join_beside(init: i32) -> Result<(), Failure> {
+    let group = Cgroup::of_process(init).map_err(|error| format!("the container's init {init}: {error}"))?;
+    group.directories().iter().try_for_each(|directory| {
+        cgroup::v1::join_directory(directory)
+            .map_err(|error| format!("join {}: {error}", directory.display()))
+    })
 }
 
 /// A terminal of the container's own devpts: its master, and its slave given to the user.
