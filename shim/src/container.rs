@@ -6,7 +6,8 @@
 //! <bundle>/runtime.json      which runtime made it
 //! <bundle>/runtime/          the runtime's state
 //! <bundle>/attach.sock       for clients of its output and input
-//! <bundle>/init.json, exit.json, execs/    see `exit`
+//! <bundle>/execs/<id>.json   what an announced exec is to run
+//! <bundle>/init.json, exit.json    see `exit`
 //! ```
 
 use std::collections::HashMap;

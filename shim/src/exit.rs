@@ -4,7 +4,6 @@
 //! ```text
 //! <bundle>/init.json          the init process while it lives
 //! <bundle>/exit.json          how the init process ended
-//! <bundle>/execs/<id>.exit    how an exec ended
 //! ```
 
 use std::fs::File;
@@ -57,12 +56,7 @@ pub fn init_path(bundle: &Path) -> PathBuf {
     bundle.join("exit.json")
 }
 
-/// Where an exec's exit is recorded.
-pub fn exec_path(bundle: &Path, exec: &str) -> PathBuf {
-    bundle.join("execs").join(format!("{exec}.exit"))
-}
-
-/// Writes `record` so that it is there whole or not at all.
+/// Writes `record` so that it is there whole or not at all. For root only: environments hold secrets.
 pub fn write<T: Serialize>(path: &Path, record: &T) -> Result<()> {
     let temporary = path.with_extension("new");
     let bytes = serde_json::to_vec(record).expect("plain records always serialize");

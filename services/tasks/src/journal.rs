@@ -1,5 +1,6 @@
 //! What has happened to a task, and which events of it were published: a text
-//! file of lines in its bundle, only ever appended to.
+//! file of lines in its bundle, appended to; and written anew, without what was said
+//! of execs that are gone, when that has become long: health checks go on for years.
 //!
 //! `did KEY` is written when something is about to happen or has happened,
 //! `told KEY` when its event has reached `control`. After a restart of this
@@ -9,17 +10,24 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use prost_types::Timestamp;
+use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::error::Error;
 use crate::task::process::Exit;
 
 /// The journal's name in a bundle.
 pub const NAME: &str = "journal";
+const NEW_NAME: &str = "journal.new";
+
+/// How long a journal becomes before it is written anew.
+const LONG: u64 = 64 * 1024;
 
 /// One step in a task's life.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,19 +71,30 @@ impl Step {
 
 /// The open journal of a bundle; it follows the bundle when that is renamed.
 #[derive(Debug, Clone)]
-pub struct Journal(Arc<File>);
+// The lock keeps lines out of a file that is being replaced.
+pub struct Journal(Arc<Mutex<Open>>);
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    /// Beyond this length it is written anew.
+    limit: u64,
+}
 
 impl Journal {
     /// Opens the journal of the bundle in `folder`, making it when it is missing.
     pub fn open(folder: &Path) -> Result<Journal, Error> {
         let path = folder.join(NAME);
         let file = File::options().create(true).append(true).open(&path).map_err(Error::io("open", path))?;
-        Ok(Journal(Arc::new(file)))
+        Ok(Journal(Arc::new(Mutex::new(Open { file, limit: LONG }))))
     }
 
     /// Notes that a step happens.
     pub fn did(&self, step: &Step) {
         self.append("did", step);
+        if matches!(step, Step::ExecGone(_)) {
+            self.0.lock().shorten();
+        }
     }
 
     /// Notes that a step's event was published.
@@ -85,8 +104,7 @@ impl Journal {
 
     /// Notes how init ended.
     pub fn ended(&self, pid: u32, exit: &Exit) {
-        let at = exit.at.unwrap_or_default();
-        self.write(&format!("ended {pid} {} {} {}\n", exit.status, at.seconds, at.nanos));
+        self.write(&ended_line(pid, exit));
     }
 
     fn append(&self, verb: &str, step: &Step) {
@@ -95,8 +113,59 @@ impl Journal {
 
     /// Writes a line, whole or not at all: the file system is memory.
     fn write(&self, line: &str) {
-        if let Err(error) = (&*self.0).write_all(line.as_bytes()) {
+        if let Err(error) = self.0.lock().file.write_all(line.as_bytes()) {
             tracing::warn!(%error, "a task's journal cannot be written; its events may repeat after a restart");
+        }
+    }
+}
+
+impl Open {
+    fn shorten(&mut self) {
+        if self.file.metadata().map_or(0, |file| file.len()) <= self.limit {
+            return;
+        }
+        match self.write_anew() {
+            Ok(length) => self.limit = LONG.max(2 * length),
+            // The old one is good, and will be tried again when it has doubled.
+            Err(error) => {
+                self.limit *= 2;
+                tracing::warn!(%error, "a task's journal cannot be written anew");
+            }
+        }
+    }
+
+    /// Replaces the file by one without execs that are gone; its length.
+    fn write_anew(&mut self) -> io::Result<u64> {
+        let folder = self.folder()?;
+        let open = |name, flags| {
+            rustix::fs::openat(&folder, name, flags | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)
+                .map(File::from)
+        };
+        let mut text = String::new();
+        open(NAME, OFlags::RDONLY)?.read_to_string(&mut text)?;
+        let mut history = History::parse(&text);
+        history.forget_gone();
+        let text = history.encode();
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::TRUNC;
+        let mut file = open(NEW_NAME, flags)?;
+        file.write_all(text.as_bytes())?;
+        rustix::fs::renameat(&folder, NEW_NAME, &folder, NAME)?;
+        self.file = file;
+        Ok(text.len() as u64)
+    }
+
+    /// The bundle, wherever it has been moved to.
+    fn folder(&self) -> io::Result<OwnedFd> {
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd()))?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(path.parent().unwrap_or(&path), flags, Mode::empty())?;
+        let (own, there) =
+            (rustix::fs::fstat(&self.file)?, rustix::fs::statat(&folder, NAME, AtFlags::SYMLINK_NOFOLLOW)?);
+        // It may have been moved just now, and another one have taken its place.
+        if (own.st_dev, own.st_ino) == (there.st_dev, there.st_ino) {
+            Ok(folder)
+        } else {
+            Err(io::ErrorKind::NotFound.into())
         }
     }
 }
@@ -112,7 +181,10 @@ pub struct History {
 impl History {
     /// Reads the journal of the bundle in `folder`; a missing one is empty.
     pub fn read(folder: &Path) -> History {
-        let text = std::fs::read_to_string(folder.join(NAME)).unwrap_or_default();
+        History::parse(&std::fs::read_to_string(folder.join(NAME)).unwrap_or_default())
+    }
+
+    fn parse(text: &str) -> History {
         let mut history = History::default();
         for line in text.lines() {
             match line.split_once(' ').map(|(verb, rest)| (verb, Step::decode(rest))) {
@@ -144,6 +216,30 @@ impl History {
         }
     }
 
+    /// Forgets the execs that are gone: nothing more is told of them.
+    fn forget_gone(&mut self) {
+        let there = self.execs();
+        for steps in [&mut self.did, &mut self.told] {
+            steps.retain(|step| match step {
+                Step::Start(of) | Step::Exec(of) | Step::Exit(of) | Step::ExecGone(of) => {
+                    of.is_empty() || there.contains(of)
+                }
+                Step::Create => true,
+            });
+        }
+    }
+
+    /// As lines that read back as this.
+    fn encode(&self) -> String {
+        // An exec's addition comes first: what is said of its name before it, is of another one.
+        let (added, other): (Vec<_>, Vec<_>) =
+            self.did.iter().partition(|step| matches!(step, Step::Exec(_)));
+        let did = added.into_iter().chain(other).map(|step| format!("did {}\n", step.encode()));
+        let told = self.told.iter().map(|step| format!("told {}\n", step.encode()));
+        let ended = self.ended.as_ref().map(|(pid, exit)| ended_line(*pid, exit));
+        did.chain(told).chain(ended).collect()
+    }
+
     /// True when the step happened or was about to.
     pub fn did(&self, step: &Step) -> bool {
         self.did.contains(step) || self.told(step)
@@ -167,6 +263,11 @@ impl History {
         });
         added.filter(|exec| !self.did.contains(&Step::ExecGone(exec.clone()))).collect()
     }
+}
+
+fn ended_line(pid: u32, exit: &Exit) -> String {
+    let at = exit.at.unwrap_or_default();
+    format!("ended {pid} {} {} {}\n", exit.status, at.seconds, at.nanos)
 }
 
 fn parse_ended(text: &str) -> Option<(u32, Exit)> {
@@ -214,6 +315,34 @@ mod tests {
         let history = History::read(folder.path());
         assert_eq!(history.execs(), ["e"]);
         assert!(!history.told(&exit));
+    }
+
+    #[test]
+    fn a_journal_does_not_grow_with_execs_that_are_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("c");
+        std::fs::create_dir(&folder).unwrap();
+        let journal = Journal::open(&folder).unwrap();
+        journal.told(&Step::Create);
+        journal.did(&Step::Exec("stays".into()));
+        journal.did(&Step::Start("stays".into()));
+        journal.told(&Step::Exec("stays".into()));
+        let aside = root.path().join(".c.1");
+        for number in 0..5000 {
+            let exec = format!("check-{number}");
+            journal.did(&Step::Exec(exec.clone()));
+            journal.told(&Step::Exit(exec.clone()));
+            journal.did(&Step::ExecGone(exec));
+            if number == 2500 {
+                std::fs::rename(&folder, &aside).unwrap();
+            }
+        }
+        journal.ended(9, &Exit { status: 0, at: None });
+        assert!(std::fs::metadata(aside.join(NAME)).unwrap().len() < 2 * LONG);
+        let history = History::read(&aside);
+        assert_eq!(history.execs(), ["stays"]);
+        assert!(history.told(&Step::Create) && history.told(&Step::Exec("stays".into())));
+        assert!(history.did(&Step::Start("stays".into())) && history.ended().is_some());
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Container, ExecEntry, report};
+use super::{Container, ExecEntry};
 use crate::control::Reply;
 use crate::error::{Error, Result};
-use crate::exit::{self, ExitRecord};
+use crate::exit;
 use crate::helper::ChildStdio;
 use crate::process::{Phase, Process};
 use crate::reaper::Exit;
@@ -69,10 +69,7 @@ impl Container {
         let done = self.run_exec(&process, child, &description).await;
         let _ = std::fs::remove_file(&description);
         if let Err(error) = &done {
-            let exit = Exit { status: failed_status(&error.to_string()), at: SystemTime::now() };
-            let record = ExitRecord::new(0, exit, false);
-            let _ = exit::write(&exit::exec_path(&self.bundle, id), &record);
-            process.ended(exit);
+            process.ended(Exit { status: failed_status(&error.to_string()), at: SystemTime::now() });
             process.stdio.shut();
         }
         done
@@ -101,11 +98,9 @@ impl Container {
         process.exists(pid);
         process.stdio.connect(console)?;
         process.runs();
-        let (bundle, process) = (self.bundle.clone(), process.clone());
+        let process = process.clone();
         tokio::spawn(async move {
             if let Ok(exit) = ended.await {
-                let path = exit::exec_path(&bundle, &process.id);
-                report(exit::write(&path, &ExitRecord::new(pid, exit, false)));
                 process.ended(exit);
             }
         });
