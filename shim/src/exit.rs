@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -60,13 +61,18 @@ pub fn init_path(bundle: &Path) -> PathBuf {
 pub fn write<T: Serialize>(path: &Path, record: &T) -> Result<()> {
     let temporary = path.with_extension("new");
     let bytes = serde_json::to_vec(record).expect("plain records always serialize");
-    File::create(&temporary)
+    private(&temporary)
         .and_then(|mut file| {
             file.write_all(&bytes)?;
             file.sync_data()
         })
         .map_err(Error::io("write", &temporary))?;
     std::fs::rename(&temporary, path).map_err(Error::io("rename", path))
+}
+
+/// Makes a file that only root can read, empty.
+pub fn private(path: &Path) -> std::io::Result<File> {
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 /// Reads a record; none when it is missing or unreadable.

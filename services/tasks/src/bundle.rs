@@ -13,8 +13,8 @@
 //! ```
 
 use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -175,12 +175,17 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
+/// Writes a file for root only: a spec's environment holds secrets, and anybody may pass through the folders.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    fs::write(path, bytes).map_err(Error::io("write", path))
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path).and_then(|mut file| file.write_all(bytes)).map_err(Error::io("write", path))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -191,6 +196,8 @@ mod tests {
         assert!(make().is_err());
         assert_eq!(bundle.shim_binary().unwrap(), Path::new("/shim"));
         assert!(bundle.bootstrap().is_none());
+        let mode = fs::metadata(bundle.folder().join(CONFIG)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "others could read the environment's secrets");
         let aside = bundle.set_aside().unwrap();
         make().unwrap();
         let mut found = scan(root.path()).unwrap();

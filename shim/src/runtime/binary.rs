@@ -2,6 +2,7 @@
 //! reasons, its init a child of the shim because the shim is the nearest subreaper.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -100,7 +101,9 @@ impl Runtime for Binary {
         let name = format!("exec-{}", std::process::id());
         let description = self.subject.bundle.join(format!("{name}.json"));
         let bytes = serde_json::to_vec(&request.process).map_err(|error| error.to_string())?;
-        fs::write(&description, bytes).map_err(|error| format!("{}: {error}", description.display()))?;
+        crate::exit::private(&description)
+            .and_then(|mut file| file.write_all(&bytes))
+            .map_err(|error| format!("{}: {error}", description.display()))?;
         let terminal = request.process.terminal().unwrap_or(false);
         let mut command = self.command();
         command.args(["exec", "--detach", "--process"]).arg(&description);

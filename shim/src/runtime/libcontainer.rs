@@ -1,6 +1,7 @@
 //! The built-in runtime: libcontainer, with the container's init as the shim's own
 //! child (the helper's sibling), cgroups by path, and its state inside the bundle.
 
+use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -68,7 +69,8 @@ impl Builtin {
         let directory = self.subject.state().join(".spec");
         let path = directory.join("config.json");
         std::fs::create_dir_all(&directory)
-            .and_then(|()| std::fs::write(&path, reduced.to_string()))
+            .and_then(|()| crate::exit::private(&path))
+            .and_then(|mut file| file.write_all(reduced.to_string().as_bytes()))
             .map_err(|error| format!("{}: {error}", path.display()))?;
         let confinement = Confinement { capabilities, no_new_privileges, filter };
         Ok((directory, confinement, placement))

@@ -5,6 +5,7 @@
 //! only written when something changed; doing it twice changes nothing.
 
 use std::fs;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
@@ -226,7 +227,8 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
 fn write(path: &Path, spec: &Value) -> Result<(), Failure> {
     let temporary = path.with_extension("new");
     let bytes = serde_json::to_vec(spec).expect("JSON values always serialize");
-    fs::write(&temporary, bytes)
+    crate::exit::private(&temporary)
+        .and_then(|mut file| file.write_all(&bytes))
         .and_then(|()| fs::rename(&temporary, path))
         .map_err(|error| format!("write {}: {error}", path.display()))
 }
