@@ -26,8 +26,8 @@ use crate::mounts;
 use crate::process::{Phase, Process};
 use crate::reaper::Reaper;
 use crate::runtime::Choice;
-use crate::stdio::attach::{self, Processes};
 use crate::signal::Signal;
+use crate::stdio::attach::{self, Processes};
 use crate::stdio::{Owner, Stdio, Wanted};
 
 mod end;
@@ -67,9 +67,9 @@ pub struct Container {
 struct Made {
     created: Created,
     cgroup: Cgroup,
-}
     /// When the init was started, see [`InitRecord`].
     init_start: u64,
+}
 
 struct Turn {
     /// The helper that waits to start the program.
@@ -212,7 +212,8 @@ impl Container {
         } else {
             process.signal(signal)?;
         }
-        if signal == Signal::KILL {
+        // An exec of a paused container dies when that goes on.
+        if signal == Signal::KILL && exec.is_empty() {
             // With cgroup v1 a frozen process does not even die.
             let cgroup = self.cgroup()?.clone();
             if let Ok(mut turn) = self.turn.try_lock()
