@@ -85,7 +85,7 @@ impl Hub {
         full
     }
 
-    /// Waits until no queue is full, or drops who takes too long.
+    /// Waits until no queue is full, or drops who takes too long. Both streams may wait for one client.
     pub async fn relief(&self) {
         loop {
             let slow = lock(&self.state).clients.iter().find(|client| client.is_full()).cloned();
@@ -93,8 +93,12 @@ impl Hub {
                 return;
             };
             let begun = Instant::now();
+            let emptied = client.emptied.notified();
+            if !client.is_full() {
+                continue;
+            }
             let left = PATIENCE.saturating_sub(lock(&client.queue).waited);
-            let _ = tokio::time::timeout(left, client.emptied.notified()).await;
+            let _ = tokio::time::timeout(left, emptied).await;
             let mut queue = lock(&client.queue);
             queue.waited += begun.elapsed();
             if queue.waited >= PATIENCE && queue.bytes.len() > QUEUE {
@@ -130,7 +134,7 @@ impl Client {
                 let mut queue = lock(&self.queue);
                 if !queue.bytes.is_empty() {
                     let bytes = std::mem::take(&mut queue.bytes);
-                    self.emptied.notify_one();
+                    self.emptied.notify_waiters();
                     return Some(bytes);
                 }
                 if queue.closed {
@@ -145,7 +149,7 @@ impl Client {
     pub fn close(&self) {
         lock(&self.queue).closed = true;
         self.filled.notify_one();
-        self.emptied.notify_one();
+        self.emptied.notify_waiters();
     }
 
     fn is_full(&self) -> bool {
@@ -197,6 +201,22 @@ mod tests {
         assert_eq!(framed.next().await, None);
         assert_eq!(raw.next().await.as_deref(), Some(&b"hino"[..]));
         assert!(hub.attach(true, true, true).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_relieves_both_streams() {
+        let hub = Hub::default();
+        let client = hub.attach(true, true, true).expect("attached");
+        assert!(hub.publish(Stream::Stdout, &vec![0; QUEUE]));
+        assert!(hub.publish(Stream::Stderr, b"more"));
+        let begun = Instant::now();
+        let read = async {
+            tokio::task::yield_now().await;
+            client.next().await
+        };
+        let (_, _, bytes) = tokio::join!(hub.relief(), hub.relief(), read);
+        assert!(bytes.is_some_and(|bytes| bytes.len() > QUEUE));
+        assert!(begun.elapsed() < PATIENCE, "one of them was forgotten");
     }
 
     #[tokio::test]
