@@ -77,9 +77,15 @@ impl LogFile {
             PathBuf::from(name)
         };
         let keep = self.rotation.max_files.max(1);
-        for number in (1..keep).rev() {
-            let from = if number == 1 { self.path.clone() } else { numbered(number - 1) };
-            let _ = std::fs::rename(from, numbered(number));
+        for number in (2..keep).rev() {
+            let _ = std::fs::rename(numbered(number - 1), numbered(number));
+        }
+        if keep > 1
+            && let Err(error) = std::fs::rename(&self.path, numbered(1))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            // A file that is too long is better than one that is emptied with nothing set aside.
+            return;
         }
         if let Ok(file) = open(&self.path, true) {
             self.file = file;
@@ -363,6 +369,17 @@ mod tests {
         assert!(!directory.path().join("log.3").exists());
         let last = (100 - all.len()..100).map(|number| format!("{number}\n"));
         assert_eq!(all, last.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_set_aside_is_kept() {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir_all(directory.path().join("log.1/in the way")).expect("an obstacle");
+        let mut log = log(directory.path(), Rotation { max_size: 100, max_files: 2 });
+        for number in 0..10 {
+            log.write(format!("{number}\n").as_bytes());
+        }
+        assert_eq!(texts(&directory.path().join("log")).len(), 10);
     }
 
     #[test]
