@@ -42,7 +42,8 @@ impl Target {
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let path = path.strip_prefix("//").unwrap_or(path);
         let path = || {
-            let decoded = decode(path).ok_or_else(|| invalid("a bad escape"))?;
+            // A plus stands for a space in the query only.
+            let decoded = decode(&path.replace('+', "%2B")).ok_or_else(|| invalid("a bad escape"))?;
             if decoded.starts_with('/') {
                 Ok(PathBuf::from(decoded))
             } else {
@@ -149,7 +150,7 @@ mod tests {
         assert_eq!(parse(""), Target::Null);
         assert_eq!(parse("none:"), Target::None);
         assert_eq!(parse("/run/fifo/a:b"), Target::Fifo("/run/fifo/a:b".into()));
-        assert_eq!(parse("file:///tmp/a%20b"), Target::File("/tmp/a b".into()));
+        assert_eq!(parse("file:///tmp/a%20b+c"), Target::File("/tmp/a b+c".into()));
         assert_eq!(
             parse("binary:///bin/log?id=1&flag"),
             Target::Binary {
