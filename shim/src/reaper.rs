@@ -3,11 +3,12 @@
 //!
 //! Invariant: a watched pid is answered exactly once, also when it died before
 //! anyone watched (an init may be gone before its helper has reported its pid):
-//! statuses nobody asked for yet are kept, the oldest forgotten first.
+//! statuses nobody asked for yet are kept for a while. Not longer: most are nobody's
+//! (each container's making leaves one), and their pids are given to others in time.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{WaitOptions, wait};
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,6 +25,8 @@ pub struct Exit {
 
 /// How many statuses of unknown pids are remembered.
 const UNCLAIMED: usize = 256;
+/// And how long: no helper takes longer to report a pid, or its client has given up.
+const CLAIM: Duration = Duration::from_secs(60);
 
 /// A cheap handle; all clones are the same reaper.
 #[derive(Clone, Default)]
@@ -35,7 +38,16 @@ pub struct Reaper {
 #[derive(Default)]
 struct State {
     watched: HashMap<i32, oneshot::Sender<Exit>>,
-    unclaimed: VecDeque<(i32, Exit)>,
+    // The oldest first.
+    unclaimed: VecDeque<(Instant, i32, Exit)>,
+}
+
+impl State {
+    fn forget_old(&mut self) {
+        while self.unclaimed.front().is_some_and(|(since, ..)| since.elapsed() > CLAIM) {
+            self.unclaimed.pop_front();
+        }
+    }
 }
 
 impl Reaper {
@@ -43,8 +55,9 @@ impl Reaper {
     pub fn watch(&self, pid: i32) -> oneshot::Receiver<Exit> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
-        if let Some(at) = state.unclaimed.iter().rposition(|(known, _)| *known == pid) {
-            if let Some((_, exit)) = state.unclaimed.remove(at) {
+        state.forget_old();
+        if let Some(at) = state.unclaimed.iter().rposition(|(_, known, _)| *known == pid) {
+            if let Some((_, _, exit)) = state.unclaimed.remove(at) {
                 let _ = sender.send(exit);
             }
         } else {
@@ -72,7 +85,7 @@ impl Reaper {
                     if state.unclaimed.len() == UNCLAIMED {
                         state.unclaimed.pop_front();
                     }
-                    state.unclaimed.push_back((pid, exit));
+                    state.unclaimed.push_back((Instant::now(), pid, exit));
                 }
             }
         }
@@ -91,5 +104,21 @@ impl Reaper {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_nobody_asked_for_is_not_taken_for_a_later_process() {
+        let reaper = Reaper::default();
+        let exit = Exit { status: 3, at: SystemTime::now() };
+        let now = Instant::now();
+        let long_ago = now.checked_sub(2 * CLAIM).expect("the machine has been up for that long");
+        reaper.lock().unclaimed.extend([(long_ago, 7, exit), (now, 8, exit)]);
+        assert!(reaper.watch(7).try_recv().is_err());
+        assert_eq!(reaper.watch(8).try_recv(), Ok(exit));
     }
 }
