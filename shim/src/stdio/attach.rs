@@ -4,8 +4,9 @@
 //! A connection begins with one length-prefixed `AttachRequest`, answered by one
 //! length-prefixed `gantry.rpc.v1.Reply`; see `gantry.shim.v1`.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -35,14 +36,16 @@ pub fn path(bundle: &Path) -> PathBuf {
     bundle.join("attach.sock")
 }
 
-/// Binds the socket of `bundle`.
+/// Binds the socket of `bundle`: for the group too, which the gateway is in, as its service is.
 pub fn bind(bundle: &Path) -> Result<UnixListener> {
     let path = path(bundle);
     let _ = std::fs::remove_file(&path);
     let directory = File::open(bundle).map_err(Error::io("open", bundle))?;
     // By descriptor: a socket's own path must be shorter than 108 bytes.
     let short = format!("/proc/self/fd/{}/attach.sock", directory.as_raw_fd());
-    UnixListener::bind(short).map_err(Error::io("bind", path))
+    let listener = UnixListener::bind(short).map_err(Error::io("bind", &path))?;
+    std::fs::set_permissions(&path, Permissions::from_mode(0o660)).map_err(Error::io("chmod", path))?;
+    Ok(listener)
 }
 
 /// Serves attaching clients until the task is aborted.

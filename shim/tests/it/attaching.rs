@@ -1,5 +1,7 @@
 //! Clients of the attach socket.
 
+use std::os::unix::fs::PermissionsExt;
+
 use gantry_proto::gantry::shim::v1::AttachRequest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -15,6 +17,8 @@ async fn clients_that_come_before_the_start_see_everything() {
     let io = place.json_log();
     let mut client = place.connect().await;
     client.create(place.create_request(&io)).await.expect("created");
+    let socket = std::fs::metadata(place.bundle.join("attach.sock")).expect("a socket");
+    assert_eq!(socket.permissions().mode() & 0o777, 0o660, "a gateway without privileges must connect");
     let (reply, mut both) = place.attach(all()).await;
     assert!(!reply.terminal);
     let (_, mut errors) = place.attach(AttachRequest { stderr: true, ..Default::default() }).await;
