@@ -2,13 +2,18 @@
 //! not reap. It starts the program, forwards signals to it, reaps every orphan,
 //! and ends with the program's status.
 //!
+//! The program has a process group of its own, and the terminal: what is typed there
+//! (control-C) is a signal to it alone, and is not forwarded to it a second time.
+//!
 //! The binary is static, so that it can be bind-mounted into any root.
 
+#![allow(unsafe_code)]
+
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::sys::signal::{SigSet, Signal};
+use rustix::process::{WaitOptions, wait};
 
 /// Runs `arguments` (a leading `--` is skipped) as the child of a tiny init.
 pub fn run(arguments: &[String]) -> ExitCode {
@@ -36,8 +41,12 @@ pub fn run(arguments: &[String]) -> ExitCode {
         return ExitCode::FAILURE;
     }
     // The standard library gives the child an empty signal mask and the default SIGPIPE.
-    let child = match Command::new(program).args(rest).spawn() {
-        Ok(child) => Pid::from_raw(child.id().cast_signed()),
+    let mut command = Command::new(program);
+    command.args(rest).process_group(0);
+    // SAFETY: the closure makes system calls only, which are async-signal-safe.
+    unsafe { command.pre_exec(take_terminal) };
+    let child = match command.spawn() {
+        Ok(child) => child.id().cast_signed(),
         Err(error) => {
             eprintln!("exec {program}: {error}");
             return ExitCode::from(match error.kind() {
@@ -47,30 +56,48 @@ pub fn run(arguments: &[String]) -> ExitCode {
         }
     };
     loop {
-        match all.wait() {
-            Ok(Signal::SIGCHLD) => {
+        match wait_for_signal(&all) {
+            libc::SIGCHLD => {
                 if let Some(status) = reap(child) {
                     return ExitCode::from(status);
                 }
             }
-            Ok(signal) => {
-                let _ = kill(child, signal);
+            number => {
+                // SAFETY: kill(2) touches no memory.
+                let _ = unsafe { libc::kill(child, number) };
             }
-            Err(_) => {}
         }
     }
 }
 
+/// Makes the calling process's group the one in the foreground of its terminal, if it has one.
+fn take_terminal() -> std::io::Result<()> {
+    let mut own = SigSet::empty();
+    own.add(Signal::SIGTTOU);
+    // A group in the background would be stopped for it.
+    own.thread_block()?;
+    let _ = rustix::termios::tcsetpgrp(rustix::stdio::stdin(), rustix::process::getpgrp());
+    own.thread_unblock()?;
+    Ok(())
+}
+
+/// Takes a signal of `set`, by its number: real-time ones have no name.
+fn wait_for_signal(set: &SigSet) -> i32 {
+    let mut number = 0;
+    // SAFETY: both point to what lives until the call is over. It fails for a bad set only, and this is none.
+    unsafe { libc::sigwait(set.as_ref(), &mut number) };
+    number
+}
+
 /// Collects what has ended; the status of `child` if it is among it.
-fn reap(child: Pid) -> Option<u8> {
-    loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, status)) if pid == child => return Some(status as u8),
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == child => {
-                return Some(128 + signal as u8);
+fn reap(child: i32) -> Option<u8> {
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+        if pid.as_raw_nonzero().get() == child {
+            let signalled = status.terminating_signal().map(|signal| 128 + signal);
+            if let Some(status) = status.exit_status().or(signalled) {
+                return Some(status as u8);
             }
-            Ok(WaitStatus::StillAlive) | Err(_) => return None,
-            Ok(_) => {}
         }
     }
+    None
 }

@@ -6,6 +6,7 @@ use gantry_proto::containerd::runc::v1::Options;
 use gantry_proto::containerd::runtime::bootstrap::v1::{BootstrapParams, BootstrapResult};
 use gantry_proto::containerd::task::v3 as task;
 use prost::Message;
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use tonic::Code;
 
 use crate::shim::{Io, Place, binary};
@@ -63,6 +64,27 @@ fn the_init_applet_passes_signals_and_statuses_on() {
     assert_eq!(status.code(), Some(6));
     let status = Command::new(binary()).args(["init", "--", "/no/such"]).status().expect("it runs");
     assert_eq!(status.code(), Some(127));
+    // A real-time signal, passed on, which ends the program.
+    let script = "(sleep 0.05; kill -37 $PPID) & while :; do sleep 0.01; done";
+    let status = Command::new(binary()).args(["init", "sh", "-c", script]).status().expect("it runs");
+    assert_eq!(status.code(), Some(128 + 37));
+}
+
+#[test]
+fn the_init_applets_program_alone_gets_what_is_typed() {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let master = openpt(flags).expect("a terminal");
+    unlockpt(&master).expect("a terminal");
+    let terminal = ioctl_tiocgptpeer(&master, flags).expect("a terminal");
+    // Field 5 is the process's group, 8 the one in the foreground of its terminal.
+    let script = "read pid name state parent group session tty front rest < /proc/self/stat; \
+                  test $group = $$ && test $front = $$";
+    let status = Command::new("setsid")
+        .args(["--ctty", "--wait", &binary(), "init", "--", "sh", "-c", script])
+        .stdin(terminal)
+        .status()
+        .expect("it runs");
+    assert_eq!(status.code(), Some(0));
 }
 
 #[tokio::test]
