@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::container::{Container, Tools};
+use crate::container::{self, Container, Tools};
 use crate::error::{Error, Result};
+use crate::mounts;
 
 mod convert;
 mod inspect;
@@ -63,6 +64,29 @@ impl Shim {
                 return self.stop();
             }
             was_idle = is_idle;
+        }
+    }
+
+    /// Makes the container whose id has been taken in the map; the pid of its init.
+    async fn make(&self, request: container::Request) -> Result<i32> {
+        let id = request.id.clone();
+        let own = std::env::current_dir().ok().zip(request.bundle.canonicalize().ok());
+        let own = own.is_some_and(|(own, bundle)| own == bundle);
+        let isolated = if own { Ok(()) } else { mounts::isolate(&request.bundle) };
+        let created = match isolated {
+            Ok(()) => Container::create(self.inner.tools.clone(), request).await,
+            Err(error) => Err(error),
+        };
+        match created {
+            Ok(container) => {
+                let pid = container.init().phase().pid();
+                self.containers().insert(id, Some(container));
+                Ok(pid)
+            }
+            Err(error) => {
+                self.containers().remove(&id);
+                Err(error)
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Shim, convert};
 use crate::cgroup::stats;
-use crate::container::{self, Container};
+use crate::container;
 use crate::error::Error;
 use crate::process::Phase;
 use crate::stdio::Wanted;
@@ -21,6 +21,15 @@ fn deleted(pid: i32, exit: crate::reaper::Exit) -> pb::DeleteResponse {
         pid: pid.cast_unsigned(),
         exit_status: exit.status,
         exited_at: Some(convert::timestamp(exit.at)),
+    }
+}
+
+/// Runs `work` to its end even when the client goes away: a container half made, or one whose
+/// program runs and which nobody saw start, would stay so.
+async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
@@ -73,14 +82,9 @@ impl pb::task_server::Task for Shim {
             }
             containers.insert(request.id.clone(), None);
         }
-        let id = request.id.clone();
-        let bundle = PathBuf::from(request.bundle);
-        let own = std::env::current_dir().ok().zip(bundle.canonicalize().ok());
-        let own = own.is_some_and(|(own, bundle)| own == bundle);
-        let isolated = if own { Ok(()) } else { crate::mounts::isolate(&bundle) };
         let request = container::Request {
             id: request.id,
-            bundle,
+            bundle: PathBuf::from(request.bundle),
             rootfs: request.rootfs,
             wanted: Wanted {
                 terminal: request.terminal,
@@ -90,44 +94,37 @@ impl pb::task_server::Task for Shim {
             },
             choice,
         };
-        let created = match isolated {
-            Ok(()) => Container::create(self.inner.tools.clone(), request).await,
-            Err(error) => Err(error),
-        };
-        match created {
-            Ok(container) => {
-                let pid = container.init().phase().pid().cast_unsigned();
-                self.containers().insert(id, Some(container));
-                Ok(Response::new(pb::CreateTaskResponse { pid }))
-            }
-            Err(error) => {
-                self.containers().remove(&id);
-                Err(error.into())
-            }
-        }
+        let shim = self.clone();
+        let pid = to_the_end(async move { shim.make(request).await }).await?;
+        Ok(Response::new(pb::CreateTaskResponse { pid: pid.cast_unsigned() }))
     }
 
     async fn start(&self, request: Request<pb::StartRequest>) -> Answer<pb::StartResponse> {
         let request = request.into_inner();
         let container = self.container(&request.id)?;
-        let pid = match request.exec_id.as_str() {
-            "" => container.start().await?,
-            exec => container.start_exec(exec).await?,
-        };
+        let started = to_the_end(async move {
+            match request.exec_id.as_str() {
+                "" => container.start().await,
+                exec => container.start_exec(exec).await,
+            }
+        });
+        let pid = started.await?;
         Ok(Response::new(pb::StartResponse { pid: pid.cast_unsigned() }))
     }
 
     async fn delete(&self, request: Request<pb::DeleteRequest>) -> Answer<pb::DeleteResponse> {
         let request = request.into_inner();
         let container = self.container(&request.id)?;
-        let (pid, exit) = match request.exec_id.as_str() {
-            "" => {
-                let outcome = container.delete().await?;
-                self.containers().remove(&request.id);
-                outcome
+        let shim = self.clone();
+        let outcome = to_the_end(async move {
+            if !request.exec_id.is_empty() {
+                return container.delete_exec(&request.exec_id).await;
             }
-            exec => container.delete_exec(exec).await?,
-        };
+            let outcome = container.delete().await?;
+            shim.containers().remove(&request.id);
+            Ok(outcome)
+        });
+        let (pid, exit) = outcome.await?;
         Ok(Response::new(deleted(pid, exit)))
     }
 

@@ -1,5 +1,7 @@
 //! Create, start, signals, pause, limits, figures, exit, delete.
 
+use std::time::Duration;
+
 use gantry_proto::containerd::task::v3 as task;
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::containerd::v1::types::Status;
@@ -7,7 +9,7 @@ use prost_types::Any;
 use serde_json::json;
 use tonic::Code;
 
-use crate::shim::{Io, Place, until};
+use crate::shim::{Io, Place, eventually, until};
 
 #[tokio::test]
 async fn a_program_runs_and_its_status_is_told() {
@@ -48,6 +50,82 @@ async fn a_created_container_can_be_given_up() {
     assert_eq!(again.code(), Code::AlreadyExists);
     place.finish(&mut client).await;
     assert!(client.state(task::StateRequest { id: place.id.clone(), ..Default::default() }).await.is_err());
+}
+
+#[tokio::test]
+async fn real_time_signals_arrive() {
+    let script = "trap 'exit 9' 37; echo ready; while :; do sleep 0.01; done";
+    let mut place = Place::new(&["sh", "-c", script]);
+    let mut client = place.run(&place.json_log()).await;
+    eventually("it listens", || !place.logged("stdout").is_empty()).await;
+    assert_eq!(place.kill(&mut client, 65).await.expect_err("no signal").code(), Code::InvalidArgument);
+    place.kill(&mut client, 37).await.expect("signalled");
+    assert_eq!(place.wait(&mut client, "").await, 9);
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
+async fn a_step_is_carried_out_when_its_client_goes_away() {
+    let mut place = Place::new(&["sleep", "100"]);
+    let mut client = place.connect().await;
+    let request = place.create_request(&Io::default());
+    let creating = tokio::spawn({
+        let mut client = client.clone();
+        async move { client.create(request).await }
+    });
+    let begun = place.bundle.join("runtime.json");
+    eventually("it is being created", || begun.exists()).await;
+    creating.abort();
+    let mut status = None;
+    for _ in 0..1000 {
+        let request = task::StateRequest { id: place.id.clone(), ..Default::default() };
+        status = client.state(request).await.ok().map(|state| state.into_inner().status());
+        match status {
+            Some(Status::Running) => break,
+            // Again, should the first one not even have been heard.
+            Some(Status::Created) => {
+                let start = client.start(place.start_request(""));
+                let _ = tokio::time::timeout(Duration::from_millis(2), start).await;
+            }
+            _ => {}
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(status, Some(Status::Running));
+    place.kill(&mut client, 9).await.expect("killed");
+    assert_eq!(place.wait(&mut client, "").await, 137);
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
+async fn memory_pressure_meets_containers_as_it_does_others() {
+    let mut place = Place::new(&["cat", "/proc/self/oom_score_adj"]);
+    let mut client = place.connect().await;
+    let shim = place.shim.expect("a shim");
+    std::fs::write(format!("/proc/{shim}/oom_score_adj"), "300").expect("set");
+    client.create(place.create_request(&place.json_log())).await.expect("created");
+    client.start(place.start_request("")).await.expect("started");
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+    assert_eq!(place.logged("stdout"), "0\n");
+}
+
+#[tokio::test]
+async fn an_exec_that_is_killed_does_not_wake_a_paused_container() {
+    let mut place = Place::new(&["sleep", "100"]);
+    let mut client = place.run(&Io::default()).await;
+    client.exec(place.exec_request("e1", &["sleep", "100"], &Io::default())).await.expect("announced");
+    client.start(place.start_request("e1")).await.expect("started");
+    client.pause(task::PauseRequest { id: place.id.clone() }).await.expect("paused");
+    let kill =
+        task::KillRequest { id: place.id.clone(), exec_id: "e1".into(), signal: 9, ..Default::default() };
+    client.kill(kill).await.expect("killed");
+    assert_eq!(place.state(&mut client).await.status, Status::Paused as i32);
+    client.resume(task::ResumeRequest { id: place.id.clone() }).await.expect("resumed");
+    assert_eq!(place.wait(&mut client, "e1").await, 137);
+    place.kill(&mut client, 9).await.expect("killed");
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
 }
 
 #[tokio::test]
