@@ -12,6 +12,7 @@ use futures::StreamExt;
 use gantry_proto::containerd::events::{TaskCreate, TaskIo};
 use gantry_proto::containerd::task::v3::StateResponse;
 use gantry_proto::containerd::v1::types::Status as State;
+use tonic::Code;
 
 use crate::bundle::{self, Bundle, Found};
 use crate::error::Error;
@@ -70,7 +71,7 @@ async fn one(tasks: &Arc<Tasks>, found: Found) -> Result<(), Error> {
     }
     match tokio::time::timeout(PATIENCE, client.state("")).await {
         Ok(Ok(state)) => take_over(tasks, key, &history, bundle, helper, client, state).await,
-        Ok(Err(Error::Shim { .. })) => {
+        Ok(Err(Error::Shim { status })) if status.code() == Code::NotFound => {
             // It has no such container: we died before it was made, or after it was removed.
             let _ = client.shutdown().await;
             last_words(&helper).await;
@@ -84,7 +85,7 @@ async fn one(tasks: &Arc<Tasks>, found: Found) -> Result<(), Error> {
             tracing::warn!(
                 namespace = key.0,
                 container = key.1,
-                "a shim does not answer; its task is watched all the same"
+                "a shim does not tell its task's state; the task is watched all the same"
             );
             let init = Process::new("", 0, Phase::Running);
             tasks.register(key, Task::new(bundle, helper, client, init, tasks.publisher().clone()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gantry_proto::containerd::task::v3 as api;
 use gantry_types::Namespace;
+use tonic::Code;
 
 use super::{Key, Tasks};
 use crate::error::Error;
@@ -30,6 +31,11 @@ impl Tasks {
             Err(Error::ShimAway { .. }) if !task.client().is_there().await => {
                 let exit = self.bury_locked(&key, &task).await;
                 return Ok(answer(&task, &exit));
+            }
+            // Removed by an earlier call whose answer did not come.
+            Err(Error::Shim { status }) if status.code() == Code::NotFound => {
+                let (pid, exit) = last_words(task.helper()).await;
+                api::DeleteResponse { pid, exit_status: exit.status, exited_at: exit.at }
             }
             Err(error) => return Err(error),
         };

@@ -115,6 +115,21 @@ async fn a_dead_shim_ends_its_task() {
 }
 
 #[tokio::test]
+async fn a_removal_whose_answer_was_lost_can_be_repeated() {
+    let world = World::new().await;
+    world.container("c").await;
+    let shim = FakeShim::start(&world.shims(), "c");
+    world.create("c").await.unwrap();
+    shim.forget("");
+    let request = world.request(pb::DeleteTaskRequest { container_id: "c".into() });
+    let deleted = world.peers.tasks().delete(request).await.unwrap().into_inner();
+    assert_eq!(deleted.exit_status, 137);
+    assert_eq!(world.events(4).await[2..], ["/tasks/exit c 137", "/tasks/delete"]);
+    let _shim = FakeShim::start(&world.shims(), "c");
+    world.create("c").await.unwrap();
+}
+
+#[tokio::test]
 async fn listing_and_metrics_see_what_runs() {
     let world = World::new().await;
     let mut shims = Vec::new();

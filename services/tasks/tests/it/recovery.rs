@@ -55,6 +55,23 @@ async fn a_shim_that_died_meanwhile_is_cleaned_up_after() {
 }
 
 #[tokio::test]
+async fn a_shim_that_answers_with_an_error_keeps_its_container() {
+    let mut world = World::new().await;
+    world.container("c").await;
+    let shim = FakeShim::start(&world.shims(), "c");
+    world.create("c").await.unwrap();
+    world.start("c", "").await.unwrap();
+    world.events(3).await;
+    world.stop_service().await;
+    shim.set_unwell(true);
+    world.start_service().await;
+    assert!(world.bundle("c").exists());
+    shim.set_unwell(false);
+    shim.end("", 4);
+    assert_eq!(world.events(4).await[3..], ["/tasks/exit c 4"]);
+}
+
+#[tokio::test]
 async fn events_wait_for_control() {
     let mut world = World::new().await;
     world.container("c").await;

@@ -26,6 +26,9 @@ struct Process {
     life: watch::Sender<Life>,
 }
 
+/// In place of an exec's id.
+const UNWELL: &str = "unwell";
+
 #[derive(Debug, Default, Clone)]
 struct Model(Arc<Mutex<BTreeMap<String, Process>>>);
 
@@ -71,6 +74,22 @@ impl FakeShim {
     /// Ends a process, as if it had.
     pub fn end(&self, exec: &str, status: u32) {
         self.model.process(exec).expect("the process").life.send_replace(Life::Stopped(status));
+    }
+
+    /// Forgets a process, as if it had been removed and nobody had been told.
+    pub fn forget(&self, exec: &str) {
+        self.model.0.lock().remove(exec);
+    }
+
+    /// Answers questions for states with an error of its own, or no longer.
+    pub fn set_unwell(&self, unwell: bool) {
+        let sign = Process { pid: 0, life: watch::Sender::new(Life::Created) };
+        let mut model = self.model.0.lock();
+        if unwell {
+            model.insert(UNWELL.into(), sign)
+        } else {
+            model.remove(UNWELL)
+        };
     }
 
     /// Kills the shim.
@@ -129,6 +148,9 @@ type Answer<T> = Result<Response<T>, Status>;
 impl Task for Model {
     async fn state(&self, request: Request<pb::StateRequest>) -> Answer<pb::StateResponse> {
         let request = request.into_inner();
+        if self.0.lock().contains_key(UNWELL) {
+            return Err(Status::unknown("unwell"));
+        }
         let process = self.process(&request.exec_id)?;
         let life = *process.life.borrow();
         let (status, exit_status) = match life {
