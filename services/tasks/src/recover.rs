@@ -60,9 +60,7 @@ async fn one(tasks: &Arc<Tasks>, found: Found) -> Result<(), Error> {
     let helper = tasks.helper(&key, binary, &bundle);
     let Some(bootstrap) = bundle.bootstrap() else {
         // The shim never said where it is: nobody was told of the task.
-        strays::kill_shims_in(bundle.folder()).await;
-        last_words(&helper).await;
-        return bundle.remove();
+        return strays::clear(&bundle, &helper).await;
     };
     let client = Client::new(&bootstrap, &key.0, &key.1);
     if !client.is_there().await {

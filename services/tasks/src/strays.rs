@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use gantry_proto::gantry::gc::v1::Stray;
 
-use crate::bundle;
+use crate::bundle::{self, Bundle};
 use crate::error::Error;
 use crate::shim::binary;
-use crate::tasks::Tasks;
+use crate::shim::helper::Helper;
+use crate::task::Task;
+use crate::tasks::{Key, Tasks, last_words};
 
 /// How old a socket is before it is looked at.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -105,20 +107,28 @@ pub async fn kill_shims_in(folder: &Path) {
     }
 }
 
+/// Removes a bundle that is nobody's task, with the shim and the container that may be in it.
+pub async fn clear(bundle: &Bundle, helper: &Helper) -> Result<(), Error> {
+    kill_shims_in(bundle.folder()).await;
+    last_words(helper).await;
+    bundle.remove()
+}
+
 async fn stray_shims(tasks: &Tasks) -> Vec<Shim> {
     let mut found = shims_under(tasks.places().bundles.clone()).await;
-    let live: BTreeSet<(PathBuf, PathBuf)> = tasks
-        .all()
-        .iter()
-        .map(|task| (task.bundle().folder().to_owned(), task.client().socket().to_owned()))
-        .collect();
-    // A bundle may have been made anew since the stray was started for it: then their sockets differ.
-    found.retain(|shim| {
-        !live.iter().any(|(folder, socket)| {
-            *folder == shim.folder && shim.socket.as_ref().is_none_or(|own| own == socket)
-        })
-    });
+    let live = tasks.all();
+    found.retain(|shim| !live.iter().any(|task| serves(shim, task)));
     found
+}
+
+/// Whether a shim is that of a task.
+fn serves(shim: &Shim, task: &Task) -> bool {
+    match &shim.socket {
+        // Not by the bundle: it is that of the first container of a group, which may be gone before others,
+        // and may have been made anew since a stray was started for it.
+        Some(socket) => socket == task.client().socket(),
+        None => shim.folder == task.bundle().folder(),
+    }
 }
 
 /// Kills the shims that serve no task.
@@ -142,11 +152,20 @@ pub async fn check(tasks: &Tasks, repair: bool) -> Result<Vec<Stray>, Error> {
         }
         let detail = "a bundle without a task".to_owned();
         let name = found.folder.display().to_string();
-        let repaired = repair && bundle::Bundle::open(found.folder)?.remove().is_ok();
+        let repaired = repair && {
+            let bundle = Bundle::open(found.folder)?;
+            let helper = tasks.helper(&key, bundle.shim_binary().unwrap_or_default(), &bundle);
+            clear(&bundle, &helper).await.is_ok()
+        };
         strays.push(Stray { kind: "directory".into(), name, detail, repaired });
     }
     for shim in stray_shims(tasks).await {
-        let Some(_lock) = lock_of(tasks, &shim) else { continue };
+        let Some(key) = key_of(tasks, &shim) else { continue };
+        let Some(_lock) = tasks.try_lock(&key) else { continue };
+        // Its task may have come since it was found.
+        if tasks.all().iter().any(|task| serves(&shim, task)) {
+            continue;
+        }
         if repair {
             shim.kill();
         }
@@ -185,8 +204,8 @@ async fn stray_sockets(tasks: &Tasks) -> Vec<PathBuf> {
     strays
 }
 
-/// The lock of the task that a shim was started for.
-fn lock_of(tasks: &Tasks, shim: &Shim) -> Option<impl Sized + use<>> {
+/// The name of the task that a shim was started for.
+fn key_of(tasks: &Tasks, shim: &Shim) -> Option<Key> {
     let inside = shim.folder.strip_prefix(&tasks.places().bundles).ok()?;
     let mut parts = inside.iter().map(|part| part.to_string_lossy().into_owned());
     let (namespace, folder) = (parts.next()?, parts.next()?);
@@ -194,5 +213,5 @@ fn lock_of(tasks: &Tasks, shim: &Shim) -> Option<impl Sized + use<>> {
         Some(aside) => aside.rsplit_once('.').map_or(aside, |(id, _)| id).to_owned(),
         None => folder,
     };
-    tasks.try_lock(&(namespace, id))
+    Some((namespace, id))
 }

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::shim::client::Client;
 use crate::shim::helper::Helper;
 use crate::shim::{binary, log};
+use crate::strays;
 use crate::task::Task;
 use crate::task::process::{Phase, Process};
 
@@ -138,6 +139,10 @@ async fn discard(bundle: &Bundle, helper: &Helper) {
         let _ = shim.delete("").await;
         let _ = shim.shutdown().await;
         last_words(helper).await;
+        // One that hangs would go on with a container of which nobody knows.
+        if shim.is_there().await {
+            strays::kill_shims_in(bundle.folder()).await;
+        }
     }
     if let Err(error) = bundle.remove() {
         tracing::warn!(
