@@ -273,7 +273,8 @@ impl Task {
         if process.exec().is_empty() {
             self.bundle.journal().ended(process.pid(), &exit);
             self.execs_first().await;
-            if exit.status == KILLED && self.client.inspect().await.is_some_and(|answer| answer.oom_killed) {
+            // Also when it was not init that was killed: init may have ended because of it.
+            if exit.status != 0 && self.client.inspect().await.is_some_and(|answer| answer.oom_killed) {
                 let event = TaskOom { container_id: self.id.clone() };
                 self.publisher.publish(&self.namespace, "/tasks/oom", &event, Then::Nothing);
             }
@@ -302,12 +303,12 @@ impl Task {
         let _ = tokio::time::timeout(EXECS_FIRST, all).await;
     }
 
-    /// Ends every process that a dead shim left without an exit.
+    /// Ends every process that a dead shim left without an exit, init as given, execs as killed.
     pub async fn finish_all(&self, exit: Exit) {
         let execs: Vec<_> = self.execs.lock().values().cloned().collect();
         for exec in execs {
             if exec.settled().await == Phase::Running {
-                self.finish(&exec, exit.clone()).await;
+                self.finish(&exec, Exit { status: KILLED, at: exit.at }).await;
             } else {
                 exec.set_gone();
             }
