@@ -63,7 +63,8 @@ impl Helper {
         command.arg("-publish-binary").arg(std::env::current_exe().unwrap_or_default());
         command.arg("-id").arg(&self.id).args(extra).arg(action);
         command.current_dir(&self.bundle).env("NAMESPACE", &self.namespace).env("GRPC_ADDRESS", &self.front);
-        // Our own shim does not publish when it has no address to publish to: this service does it for all.
+        // Ours takes an address for events for a sign of containerd, and answers that it speaks ttrpc. It
+        // publishes nothing: this service does.
         if binary::is_ours(&self.binary) {
             command.env_remove("TTRPC_ADDRESS");
         } else {
