@@ -34,14 +34,14 @@ async fn an_exec_counts_in_the_cgroup_and_dies_with_the_init() {
     let again = client.exec(place.exec_request("e1", &["true"], &Io::default())).await;
     assert_eq!(again.expect_err("taken").code(), Code::AlreadyExists);
     client.start(place.start_request("e1")).await.expect("started");
-    let execs = || std::fs::read_dir(place.bundle.join("execs")).expect("a directory").count();
-    assert_eq!(execs(), 0, "health checks would fill the memory with it");
     let pids = client.pids(task::PidsRequest { id: place.id.clone() }).await.expect("pids").into_inner();
     assert_eq!(pids.processes.iter().filter(|process| process.info.is_some()).count(), 1);
     assert_eq!(pids.processes.len(), 2);
     place.kill(&mut client, 9).await.expect("killed");
     assert_eq!(place.wait(&mut client, "e1").await, 137);
     assert_eq!(place.wait(&mut client, "").await, 137);
+    let left = std::fs::read_dir(place.bundle.join("execs")).expect("a directory").count();
+    assert_eq!(left, 0, "health checks would fill the memory with it");
     let late = client.exec(place.exec_request("e2", &["true"], &Io::default())).await;
     assert_eq!(late.expect_err("ended").code(), Code::FailedPrecondition);
     place.finish(&mut client).await;
