@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! state/engine/volumes/<name>/_data/     what containers see
+//! state/engine/volumes/<name>/_filling/  a copy of what an image has there, while it is made
+//! state/engine/volumes/<name>/_filled/   the same, whole and durable, while it is moved into `_data`
 //! ```
 //!
 //! The record is the truth: it is written before a volume is acknowledged, after its directory exists; it is deleted before

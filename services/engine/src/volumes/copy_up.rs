@@ -1,8 +1,9 @@
 //! An empty volume takes over what the image has at the place where it is mounted: content, owners, modes, attributes.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use gantry_host::fs::{copy_attributes, copy_tree, remove_tree, sync_file_system};
 use gantry_host::root::Root;
 use gantry_proto::containerd::types::Mount;
 
@@ -16,10 +17,19 @@ pub fn is_fillable(mount: &MountRecord) -> bool {
 }
 
 /// Fills a volume, unless there is something in it; where the image has no directory there, nothing is done.
+///
+/// The copy is made beside the volume's data and moved in when it is whole and durable, so that no volume is ever taken
+/// as filled by half a copy: cut short at any moment, the next call goes on or begins anew. Where the volume is a
+/// directory of somebody else's, the copy is made in place.
 pub fn fill(rootfs: &[Mount], mount: &MountRecord) -> Result<()> {
-    let directory = mount.source();
+    let data = mount.source();
+    let filled = data.with_file_name("_filled");
+    let ours = mount.device.is_empty();
+    if ours && filled.exists() {
+        return move_in(&filled, &data);
+    }
     let mut entries =
-        std::fs::read_dir(&directory).map_err(|source| Error::io("read directory", &directory, source))?;
+        std::fs::read_dir(&data).map_err(|source| Error::io("read directory", &data, source))?;
     if entries.next().is_some() {
         return Ok(());
     }
@@ -30,10 +40,47 @@ pub fn fill(rootfs: &[Mount], mount: &MountRecord) -> Result<()> {
         Err(error) if error.is_not_found() || is_no_directory(&root, destination) => return Ok(()),
         Err(error) => return Err(kernel(error)),
     };
-    let to = Root::open_path(&directory).map_err(kernel)?;
-    let to = to.open_dir(Path::new("/")).map_err(kernel)?;
-    gantry_host::fs::copy_tree(from.as_fd(), to.as_fd()).map_err(kernel)?;
-    gantry_host::fs::sync_file_system(to.as_fd()).map_err(kernel)
+    if !ours {
+        return copy(&from, &data);
+    }
+    let filling = data.with_file_name("_filling");
+    if filling.exists() {
+        remove_tree(&filling).map_err(kernel)?;
+    }
+    std::fs::create_dir(&filling).map_err(|source| Error::io("create directory", &filling, source))?;
+    copy(&from, &filling)?;
+    rename(&filling, &filled)?;
+    move_in(&filled, &data)
+}
+
+fn copy(from: &OwnedFd, to: &Path) -> Result<()> {
+    let to = open(to)?;
+    copy_tree(from.as_fd(), to.as_fd()).map_err(kernel)?;
+    sync_file_system(to.as_fd()).map_err(kernel)
+}
+
+/// Moves a whole copy into the volume. What a container has made there meanwhile stays as it is.
+fn move_in(filled: &Path, data: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(filled).map_err(|source| Error::io("read directory", filled, source))?;
+    for entry in entries {
+        let entry = entry.map_err(|source| Error::io("read directory", filled, source))?;
+        let place = data.join(entry.file_name());
+        if place.symlink_metadata().is_err() {
+            rename(&entry.path(), &place)?;
+        }
+    }
+    // The directory itself is left: the volume takes over its owner, mode, times and attributes.
+    copy_attributes(open(filled)?.as_fd(), open(data)?.as_fd()).map_err(kernel)?;
+    sync_file_system(open(data)?).map_err(kernel)?;
+    remove_tree(filled).map_err(kernel)
+}
+
+fn open(directory: &Path) -> Result<OwnedFd> {
+    Root::open_path(directory).and_then(|root| root.open_dir(Path::new("/"))).map_err(kernel)
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).map_err(|source| Error::io("rename", from, source))
 }
 
 fn is_no_directory(root: &Root, path: &Path) -> bool {

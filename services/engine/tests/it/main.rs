@@ -298,6 +298,33 @@ async fn a_volume_that_is_mounted_twice_is_filled_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_volume_whose_filling_was_cut_short_is_filled_by_the_next_container() {
+    let stage = Stage::new().await;
+    let image = stage.directory.path().join("root/data");
+    std::fs::create_dir(&image).expect("made");
+    std::fs::write(image.join("hello"), "from the image").expect("written");
+    let volumes = stage.directory.path().join("state/engine/volumes");
+    let fill = async |name: &str| {
+        let bind = format!("{name}:/data");
+        stage.create(|request| request.host_config.as_mut().expect("given").binds = vec![bind]).await
+    };
+    for (volume, left) in [("copying", "_filling"), ("moving", "_filled")] {
+        let request = pb::CreateVolumeRequest { name: volume.to_owned(), ..Default::default() };
+        stage.peers.volumes().create(request).await.expect("made");
+        let copy = volumes.join(volume).join(left);
+        std::fs::create_dir(&copy).expect("made");
+        std::fs::write(copy.join("hello"), "left").expect("written");
+    }
+    std::fs::write(volumes.join("moving/_data/first"), "moved before").expect("written");
+    for (volume, hello) in [("copying", "from the image"), ("moving", "left")] {
+        fill(volume).await.expect("created");
+        let directory = volumes.join(volume);
+        assert_eq!(std::fs::read_to_string(directory.join("_data/hello")).expect("filled"), hello);
+        assert_eq!(std::fs::read_dir(directory).expect("listed").count(), 1, "only the data is left");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_volume_is_empty_whatever_is_left_of_an_old_one() {
     let stage = Stage::new().await;
     let data = stage.directory.path().join("state/engine/volumes/vol/_data");

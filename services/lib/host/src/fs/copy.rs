@@ -234,6 +234,14 @@ fn copy_by_hand(source: &OwnedFd, target: &OwnedFd, mut at: u64, end: u64) -> ru
 }
 
 /// Owner first (it clears setuid), then attributes, then mode, then times (the others touch them).
+/// Gives one open directory the owner, mode, times and attributes of another.
+pub fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+    let here = OsStr::new(".");
+    rustix::fs::fstat(from)
+        .and_then(|stat| set_metadata(from, here, to, here, &stat))
+        .map_err(|e| Error::os("copy", "a directory's attributes", e))
+}
+
 fn set_metadata(
     from: BorrowedFd<'_>,
     name: &OsStr,
