@@ -1,7 +1,7 @@
 //! Files that are either the old or the new, never half: temporary file, sync, rename, sync of the directory.
 //!
-//! A crash may leave a temporary file (`.<name>.<pid>-<n>.tmp`); [`remove_strays`] removes them at start.
-//! Everything here blocks on the disk: call it from a thread that may.
+//! A crash may leave a temporary file (`.<name>.<n>.tmp`), which the next process writes over: one process at a time
+//! writes into a directory. Everything here blocks on the disk: call it from a thread that may.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -11,20 +11,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Error, Result};
 
-const SUFFIX: &str = ".tmp";
-const DEFAULT_MODE: u32 = 0o644;
+const MODE: u32 = 0o644;
 
 /// Replaces, or creates, a file of mode 0644. When it returns, the new bytes survive a power cut.
 pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<()> {
-    write_with_mode(path, bytes, DEFAULT_MODE)
-}
-
-/// [`write`], with other permissions (the umask applies).
-pub fn write_with_mode(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>, mode: u32) -> Result<()> {
     let path = path.as_ref();
     let temporary = temporary_beside(path);
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&temporary)?;
         file.write_all(bytes.as_ref())?;
         file.sync_all()
     })();
@@ -36,15 +31,10 @@ pub fn write_with_mode(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>, mode: u3
     outcome
 }
 
-/// Renames a file whose bytes are synced already, durably. `to` is replaced if it exists.
-pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
-    let (from, to) = (from.as_ref(), to.as_ref());
+/// Renames a file whose bytes are synced already within its directory, durably. `to` is replaced if it exists.
+fn rename(from: &Path, to: &Path) -> Result<()> {
     std::fs::rename(from, to).map_err(|e| Error::io("rename to", to, e))?;
-    sync_dir(parent(to))?;
-    if parent(from) != parent(to) {
-        sync_dir(parent(from))?;
-    }
-    Ok(())
+    sync_dir(parent(to))
 }
 
 /// Makes the names in a directory durable.
@@ -77,25 +67,6 @@ pub fn read(path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Removes the temporary files that a crash left in a directory (not below it).
-pub fn remove_strays(dir: impl AsRef<Path>) -> Result<()> {
-    let dir = dir.as_ref();
-    let entries = match std::fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(Error::io("list", dir, e)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(|e| Error::io("list", dir, e))?;
-        let name = entry.file_name();
-        let name = name.as_encoded_bytes();
-        if name.starts_with(b".") && name.ends_with(SUFFIX.as_bytes()) {
-            std::fs::remove_file(entry.path()).map_err(|e| Error::io("remove", entry.path(), e))?;
-        }
-    }
-    Ok(())
-}
-
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -107,7 +78,7 @@ fn temporary_beside(path: &Path) -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}-{}{SUFFIX}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+    name.push(format!(".{}.tmp", NEXT.fetch_add(1, Ordering::Relaxed)));
     path.with_file_name(name)
 }
 
@@ -123,9 +94,9 @@ mod tests {
         create_dir_all(path.parent().unwrap()).unwrap();
         assert_eq!(read(&path).unwrap(), None);
         write(&path, "one").unwrap();
-        write_with_mode(&path, "two", 0o600).unwrap();
+        write(&path, "two").unwrap();
         assert_eq!(read(&path).unwrap().as_deref(), Some(&b"two"[..]));
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 
@@ -140,16 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn strays_of_a_crash_are_removed_and_nothing_else() {
+    fn what_a_crash_left_is_written_over() {
         let dir = tempfile::tempdir().unwrap();
-        for name in [".x.1-0.tmp", "x", ".hidden", "y.tmp"] {
-            std::fs::write(dir.path().join(name), "").unwrap();
+        let path = dir.path().join("file");
+        for n in 0..1000 {
+            std::fs::write(dir.path().join(format!(".file.{n}.tmp")), "half of an old one, and long")
+                .unwrap();
         }
-        remove_strays(dir.path()).unwrap();
-        remove_strays(dir.path().join("missing")).unwrap();
-        let mut left: Vec<_> =
-            std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, [".hidden", "x", "y.tmp"]);
+        write(&path, "new").unwrap();
+        assert_eq!(read(&path).unwrap().as_deref(), Some(&b"new"[..]));
     }
 }

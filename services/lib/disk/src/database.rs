@@ -15,7 +15,7 @@ use rocksdb::{BoundColumnFamily, ColumnFamilyDescriptor};
 
 use crate::settings::{self, TableSettings};
 use crate::writer::{Change, Db, Writer};
-use crate::{Batch, Error, Key, Result, Table};
+use crate::{Batch, Error, Key, Result, Table, atomic};
 
 const META: &str = "default";
 const SCHEMA_KEY: &[u8] = b"schema";
@@ -70,7 +70,7 @@ impl Database {
             let path = path.to_path_buf();
             move |source| Error::Database { op, path, source }
         };
-        std::fs::create_dir_all(path.as_path()).map_err(|e| Error::io("create", path.as_path(), e))?;
+        atomic::create_dir_all(path.as_path())?;
         let options = settings::database();
         let mut names: Vec<String> = match path.join("CURRENT").exists() {
             true => Db::list_cf(&options, path.as_path()).map_err(error("list the tables"))?,
