@@ -8,6 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
@@ -22,6 +23,8 @@ use crate::{BoxError, Registry, metrics};
 const DRAIN: Duration = Duration::from_secs(1);
 /// A long poll per container goes over one connection: the protocol's usual 200 are too few.
 const STREAMS: u32 = 1 << 16;
+/// How long a service without a free descriptor waits before it accepts the next connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Where metrics are, over HTTP/1 or HTTP/2.
 pub(crate) const METRICS: &str = "/metrics";
 
@@ -56,6 +59,14 @@ pub(crate) async fn serve(
     let router = std::mem::take(routes.axum_router_mut());
     *routes.axum_router_mut() = router.route_service(METRICS, scrape);
 
+    // The server itself would ask again at once, for as long as there is no descriptor, and say nothing.
+    let incoming = UnixListenerStream::new(listener).then(|accepted| async {
+        if let Err(error) = &accepted {
+            tracing::warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
+        accepted
+    });
     let server = Server::builder()
         .accept_http1(true)
         .max_concurrent_streams(STREAMS)
@@ -63,7 +74,7 @@ pub(crate) async fn serve(
         .initial_connection_window_size(4 << 20)
         .layer(tower::layer::layer_fn(move |inner| Observed::new(inner, metrics.clone())))
         .add_routes(routes)
-        .serve_with_incoming_shutdown(UnixListenerStream::new(listener), shutdown.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
     tokio::pin!(server);
     tokio::select! {
         result = &mut server => return Ok(result?),
