@@ -96,7 +96,7 @@ pub trait Coded: Error {
 pub fn status<E: Coded + 'static>(error: E) -> tonic::Status {
     let code = error.code();
     let message = chain(&error);
-    if code == Code::Internal {
+    if matches!(code, Code::Internal | Code::DataLoss) {
         tracing::error!(error = %message, "request failed");
     }
     tonic::Status::new(code.into(), message)
