@@ -1,8 +1,7 @@
 //! Containerd events, published to control.
 //!
 //! Events tell, they do not decide: nothing in Gantry depends on one arriving.
-//! So a publisher never waits: when control is away, or slow, they are dropped
-//! and counted.
+//! So a publisher never waits: when control is away, or slow, they are dropped.
 
 use gantry_proto::containerd::services::events::v1::ForwardRequest;
 use gantry_proto::containerd::types::Envelope;

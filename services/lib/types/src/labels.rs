@@ -75,11 +75,6 @@ impl Labels {
         };
         true
     }
-
-    /// The map itself.
-    pub fn into_map(self) -> BTreeMap<String, String> {
-        self.0
-    }
 }
 
 impl Deref for Labels {
