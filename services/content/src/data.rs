@@ -13,11 +13,12 @@ use gantry_daemon::Context;
 use gantry_proto::gantry::content::v1 as pb;
 use gantry_proto::gantry::content::v1::data_request::Action;
 use gantry_rpc::{data, status};
-use gantry_types::{Digest, Namespace};
+use gantry_types::Namespace;
 use tokio::net::{UnixListener, UnixStream};
 use tonic::Status;
 
 use crate::ingest::IngestKey;
+use crate::server::convert::{digest, number, optional_digest, signed};
 use crate::store::{Store, Wish};
 use crate::{Error, Result};
 
@@ -69,7 +70,7 @@ async fn answer(stream: &mut UnixStream, store: &Store, request: pb::DataRequest
             Err(error) => data::reject(stream, &status(error)).await,
         },
         Some(Action::OpenBlob(open)) => {
-            match open.digest.parse().map_err(Error::from).and_then(|d| store.open_blob(&namespace, &d)) {
+            match digest(&open.digest).and_then(|digest| store.open_blob(&namespace, &digest)) {
                 Ok((file, info)) => {
                     data::accept(stream, &pb::BlobState { size: signed(info.size) }, &[file.as_fd()]).await
                 }
@@ -103,19 +104,4 @@ async fn follow_any(store: &Store, namespace: Namespace, follow: pb::Follow) -> 
         return Err(Error::NoReference);
     }
     store.follow(&key, digest.as_ref(), wait).await.map(follower::Session)
-}
-
-fn optional_digest(text: &str) -> Result<Option<Digest>> {
-    match text {
-        "" => Ok(None),
-        text => Ok(Some(text.parse()?)),
-    }
-}
-
-fn number(field: &'static str, value: i64) -> Result<u64> {
-    u64::try_from(value).map_err(|_| Error::BadNumber { field, value })
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

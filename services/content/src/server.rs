@@ -2,7 +2,7 @@
 
 mod collector;
 mod content;
-mod convert;
+pub(crate) mod convert;
 mod fsck;
 mod read;
 mod write;

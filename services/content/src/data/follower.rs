@@ -9,8 +9,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
-use super::signed;
 use crate::ingest::{Fate, State};
+use crate::server::convert::signed;
 use crate::store::Followed;
 
 /// What was found to follow.

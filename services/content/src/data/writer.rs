@@ -9,8 +9,8 @@ use gantry_proto::gantry::rpc::v1 as rpc;
 use gantry_rpc::{data, status};
 use tokio::net::UnixStream;
 
-use super::{number, optional_digest, signed};
 use crate::ingest::{Commit, Writer};
+use crate::server::convert::{number, optional_digest, signed};
 use crate::{Error, Result};
 
 /// An ingest that was opened, and the descriptor that goes to its writer.

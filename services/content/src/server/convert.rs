@@ -7,12 +7,12 @@ use crate::record::BlobInfo;
 use crate::store::IngestStatus;
 use crate::{Error, Result};
 
-pub(super) fn digest(text: &str) -> Result<Digest> {
+pub(crate) fn digest(text: &str) -> Result<Digest> {
     Ok(text.parse()?)
 }
 
 /// A digest that may be left out.
-pub(super) fn optional_digest(text: &str) -> Result<Option<Digest>> {
+pub(crate) fn optional_digest(text: &str) -> Result<Option<Digest>> {
     match text {
         "" => Ok(None),
         text => digest(text).map(Some),
@@ -20,11 +20,11 @@ pub(super) fn optional_digest(text: &str) -> Result<Option<Digest>> {
 }
 
 /// A size or an offset.
-pub(super) fn number(field: &'static str, value: i64) -> Result<u64> {
+pub(crate) fn number(field: &'static str, value: i64) -> Result<u64> {
     u64::try_from(value).map_err(|_| Error::BadNumber { field, value })
 }
 
-pub(super) fn signed(value: u64) -> i64 {
+pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
