@@ -7,6 +7,7 @@ use gantry_types::{Digest, Namespace};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
+use tracing::Instrument;
 
 use super::convert;
 use crate::ingest::{Commit, IngestKey, Writer};
@@ -26,12 +27,13 @@ impl Session {
     /// Serves the stream in a task of its own, so that a commit that has begun comes to its end.
     pub(super) fn start(self, requests: Streaming<pb::WriteContentRequest>) -> impl Stream<Item = Answer> {
         let (answers, stream) = mpsc::channel(1);
-        tokio::spawn(async move {
+        let conversation = async move {
             if let Err(status) = self.run(requests, &answers).await {
                 // A client that went away does not need to know.
                 let _ = answers.send(Err(status)).await;
             }
-        });
+        };
+        tokio::spawn(conversation.in_current_span());
         ReceiverStream::new(stream)
     }
 
