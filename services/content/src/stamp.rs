@@ -63,7 +63,9 @@ impl Stamps {
 
     /// Whether a sweep with this mark knows all that it must know.
     pub(crate) fn knows_since(&self, mark: u64) -> bool {
-        mark > self.born && mark >= self.tick().saturating_sub(horizon())
+        let now = self.tick();
+        // One from the future is of an earlier life too: the clock was set back since.
+        mark > self.born && mark < now && mark >= now.saturating_sub(horizon())
     }
 
     /// Whether the resource was used after the mark.
@@ -99,5 +101,6 @@ mod tests {
         let stamps = Stamps::new();
         assert!(!stamps.knows_since(earlier));
         assert!(!stamps.knows_since(0));
+        assert!(!stamps.knows_since(stamps.begin() + horizon()));
     }
 }
