@@ -52,12 +52,12 @@ pub(crate) fn seal(layout: &Layout, id: &IngestId, algorithm: Algorithm) -> Resu
             length,
             "the writer keeps its descriptor at the commit: the bytes are copied"
         );
-        return copy(layout, id, &file, algorithm);
+        return copy(layout, id, &file, length, algorithm);
     }
     // The disk works while the processor hashes.
     let (synced, hashed) = std::thread::scope(|scope| {
         let sync = scope.spawn(|| file.sync_data());
-        let hashed = hash(&file, &path, algorithm, |_, _| Ok(()));
+        let hashed = hash(&file, &path, length, algorithm, |_, _| Ok(()));
         (sync.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), hashed)
     });
     synced.map_err(Error::io("sync", &path))?;
@@ -81,7 +81,7 @@ fn wait_for_writers_to_leave(file: &File, path: &Path, patience: Duration) -> Re
     }
 }
 
-fn copy(layout: &Layout, id: &IngestId, from: &File, algorithm: Algorithm) -> Result<Proved> {
+fn copy(layout: &Layout, id: &IngestId, from: &File, length: u64, algorithm: Algorithm) -> Result<Proved> {
     let path = layout.proved(id);
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", path)(e)),
@@ -93,7 +93,7 @@ fn copy(layout: &Layout, id: &IngestId, from: &File, algorithm: Algorithm) -> Re
         .mode(0o600)
         .open(&path)
         .map_err(Error::io("create", &path))?;
-    let copied = hash(from, &layout.data(id), algorithm, |offset, bytes| {
+    let copied = hash(from, &layout.data(id), length, algorithm, |offset, bytes| {
         to.write_all_at(bytes, offset).map_err(Error::io("write", &path))
     });
     let done = copied.and_then(|done| to.sync_data().map_err(Error::io("sync", &path)).map(|()| done));
@@ -103,10 +103,12 @@ fn copy(layout: &Layout, id: &IngestId, from: &File, algorithm: Algorithm) -> Re
     Ok(Proved { path, digest, size })
 }
 
-/// Hashes a whole file; `each` sees every piece.
+/// Hashes a file's first `length` bytes, or fewer if it ends before; `each` sees every piece. What a writer appends
+/// meanwhile has no part in it: else one that never stops would keep us for ever.
 pub(crate) fn hash(
     file: &File,
     path: &Path,
+    length: u64,
     algorithm: Algorithm,
     mut each: impl FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<(Digest, u64)> {
@@ -114,7 +116,8 @@ pub(crate) fn hash(
     let mut buffer = vec![0; CHUNK];
     let mut offset = 0;
     loop {
-        let read = match file.read_at(&mut buffer, offset) {
+        let rest = usize::try_from(length - offset).map_or(CHUNK, |rest| rest.min(CHUNK));
+        let read = match file.read_at(&mut buffer[..rest], offset) {
             Ok(0) => return Ok((hasher.finish(), offset)),
             Ok(read) => read,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
@@ -147,6 +150,20 @@ mod tests {
             (proved.path, proved.digest, proved.size),
             (layout.data(&id), Digest::sha256(b"bytes"), 5)
         );
+    }
+
+    #[test]
+    fn what_is_appended_meanwhile_is_not_followed() {
+        let (_dir, layout, id) = ingest();
+        let writer = layout::open_write(&layout.data(&id)).unwrap();
+        writer.write_all_at(b"good", 0).unwrap();
+        let file = layout::open_read(&layout.data(&id)).unwrap();
+        let append = |offset: u64, bytes: &[u8]| {
+            writer.write_all_at(b"more", offset + bytes.len() as u64).unwrap();
+            Ok(())
+        };
+        let hashed = hash(&file, &layout.data(&id), 4, Algorithm::Sha256, append).unwrap();
+        assert_eq!(hashed, (Digest::sha256(b"good"), 4));
     }
 
     #[test]

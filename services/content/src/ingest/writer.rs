@@ -204,7 +204,8 @@ impl Writer {
                 return Ok(hasher.clone().finish());
             }
             let file = layout::open_read(&path)?;
-            seal::hash(&file, &path, Algorithm::Sha256, |_, _| Ok(())).map(|(digest, _)| digest)
+            seal::hash(&file, &path, state.written, Algorithm::Sha256, |_, _| Ok(()))
+                .map(|(digest, _)| digest)
         })
         .await
     }
