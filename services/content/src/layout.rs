@@ -15,9 +15,18 @@ use gantry_types::{Algorithm, Digest};
 use crate::{Error, Result};
 
 /// open(2)'s O_NOFOLLOW, on all architectures that Linux runs us on.
-const NOFOLLOW: i32 =
-    if cfg!(any(target_arch = "aarch64", target_arch = "arm")) { 0o100_000 } else { 0o400_000 };
+const NOFOLLOW: i32 = match cfg!(any(
+    target_arch = "aarch64",
+    target_arch = "arm",
+    target_arch = "powerpc",
+    target_arch = "powerpc64"
+)) {
+    true => 0o100_000,
+    false => 0o400_000,
+};
 const DIRECTORY_MODE: u32 = 0o700;
+/// Of an ingest's bytes: their owner writes.
+pub(crate) const INGEST_MODE: u32 = 0o600;
 
 /// The name of an ingest's directory: hex digits, unique within the state directory.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -103,9 +112,9 @@ impl Layout {
         let dir = self.ingest(id);
         std::fs::DirBuilder::new().mode(DIRECTORY_MODE).create(&dir).map_err(Error::io("create", &dir))?;
         let path = self.data(id);
-        let file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(NOFOLLOW).open(&path);
-        file.map(drop).map_err(Error::io("create", path))
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(INGEST_MODE).custom_flags(NOFOLLOW);
+        options.open(&path).map(drop).map_err(Error::io("create", path))
     }
 
     /// Removes an ingest's directory and what is in it. It is no error if there is none.

@@ -18,12 +18,9 @@ use gantry_disk::file::solid_length;
 use gantry_types::{Algorithm, Digest};
 
 use crate::ingest::{Ingest, IngestKey};
-use crate::layout::{self, IngestId, Layout};
+use crate::layout::{self, INGEST_MODE, IngestId, Layout};
 use crate::record::{IngestRecord, Records};
 use crate::{Error, Result};
-
-/// Of an ingest's bytes: their owner writes.
-const INGEST_MODE: u32 = 0o600;
 
 /// What belongs to nobody, or is missing.
 #[derive(Debug, PartialEq)]

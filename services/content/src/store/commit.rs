@@ -2,7 +2,8 @@
 //!
 //! Bytes synced → linked among the blobs → directory synced → record (labels with it, the ingest's record gone) → event.
 //! A crash before the record leaves the ingest as it was, for its writer to commit again without a byte written anew,
-//! and a link that is removed at start. A crash after it leaves the ingest's directory, removed at start.
+//! and a link that is removed at start. A crash after it leaves the ingest's directory, removed at start. A record that
+//! is refused, by a full disk for example, takes the link with it: else the bytes would outlive an abort of the ingest.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +16,7 @@ use gantry_types::{Algorithm, Digest};
 
 use super::blocking;
 use crate::ingest::{Commit, Fate, Ingest, Writer};
-use crate::layout::Layout;
+use crate::layout::{INGEST_MODE, Layout};
 use crate::record::{BlobInfo, Holder};
 use crate::seal::Proved;
 use crate::stamp::Resource;
@@ -53,7 +54,10 @@ impl Writer {
                 self.check_size(size, bound)?;
                 Source::Elsewhere(digest.clone(), bound)
             }
-            _ => Source::Proved(self.prove_as(size, expected.as_ref()).await?),
+            _ => {
+                let proved = self.prove_as(size, expected.as_ref()).await;
+                Source::Proved(proved.map_err(|error| aborted_if_missing(error, self.ingest()))?)
+            }
         };
         self.install(source, commit).await
     }
@@ -106,20 +110,21 @@ impl Writer {
             return Err(self.lost_the_race(digest, fate).await?);
         }
         let held = records.is_held(&digest)?;
-        match source {
+        let linked = match source {
             Source::Elsewhere(..) if held => {
                 store.0.metrics.shared.inc();
+                None
             }
             Source::Elsewhere(..) => {
                 ingest.change(|state| state.bound = None);
                 return Err(Error::Vanished { reference: ingest.key.reference.clone(), digest });
             }
-            Source::Proved(_) if held => {}
+            Source::Proved(_) if held => None,
             Source::Proved(proved) => {
                 let layout = store.0.layout.clone();
-                blocking(move || link(&layout, &proved)).await.map_err(|e| aborted_if_missing(e, &ingest))?;
+                Some(blocking(move || link(&layout, &proved).map(|()| proved)).await?)
             }
-        }
+        };
         let now = SystemTime::now();
         let info = BlobInfo {
             digest: digest.clone(),
@@ -133,7 +138,18 @@ impl Writer {
             .put(&records.blobs, &(namespace.clone(), digest.clone()), &info.record())
             .put(&records.holders, &(digest.clone(), namespace.clone()), &Holder {})
             .delete(&records.ingests, &(namespace.clone(), ingest.key.reference.clone()));
-        batch.commit().await?;
+        if let Err(error) = batch.commit().await {
+            let is_recorded = || records.blobs.contains(&(namespace.clone(), digest.clone())).unwrap_or(true);
+            if let Some(proved) = linked.filter(|_| !is_recorded()) {
+                let layout = store.0.layout.clone();
+                blocking(move || {
+                    unlink(&layout, &proved);
+                    Ok(())
+                })
+                .await?;
+            }
+            return Err(error.into());
+        }
         store.0.stamps.touch(Resource::Blob(namespace.clone(), digest.clone()));
         drop(lock);
 
@@ -181,8 +197,25 @@ impl Writer {
     }
 }
 
-/// Gives proved bytes their name among the blobs, durably. Under the digest's lock, when no record has the digest.
+/// Gives proved bytes their name among the blobs, durably, or not at all. Under the digest's lock, when no record has
+/// the digest.
 fn link(layout: &Layout, proved: &Proved) -> Result<()> {
+    try_link(layout, proved).inspect_err(|_| unlink(layout, proved))
+}
+
+/// Takes the name away again: the bytes are the ingest's alone, to be committed once more, written anew or removed.
+fn unlink(layout: &Layout, proved: &Proved) {
+    let removed = match std::fs::remove_file(layout.blob(&proved.digest)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    };
+    let opened = std::fs::set_permissions(&proved.path, Permissions::from_mode(INGEST_MODE));
+    if let Err(error) = removed.and(opened) {
+        tracing::warn!(digest = %proved.digest, %error, "cannot undo a commit that failed: the next start will");
+    }
+}
+
+fn try_link(layout: &Layout, proved: &Proved) -> Result<()> {
     let blob = layout.blob(&proved.digest);
     std::fs::set_permissions(&proved.path, Permissions::from_mode(BLOB_MODE))
         .map_err(Error::io("protect", &proved.path))?;

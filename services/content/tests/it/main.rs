@@ -5,5 +5,6 @@ mod blobs;
 mod collector;
 mod crash;
 mod data;
+mod full_disk;
 mod harness;
 mod writes;
