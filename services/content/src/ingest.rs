@@ -113,6 +113,8 @@ pub(crate) struct Ingest {
     busy: Mutex<Option<Instant>>,
     // Only the writer touches it; the lock is never contended.
     provenance: Mutex<Provenance>,
+    // Held while its end is written down: an abort needs no writer's lock, so it may meet a commit or another abort.
+    deciding: tokio::sync::Mutex<()>,
 }
 
 impl Ingest {
@@ -162,7 +164,21 @@ impl Ingest {
         provenance: Provenance,
     ) -> Self {
         let (state, _) = watch::channel(state);
-        Ingest { key, id, started_at, state, busy: Mutex::new(None), provenance: Mutex::new(provenance) }
+        Ingest {
+            key,
+            id,
+            started_at,
+            state,
+            busy: Mutex::new(None),
+            provenance: Mutex::new(provenance),
+            deciding: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// Waits until nobody else decides the ingest's fate. Who then finds it live may write down its end: its record is
+    /// its own until [`Fate`] says so, and after that the next ingest's under the same key.
+    pub(crate) async fn decide(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.deciding.lock().await
     }
 
     pub(crate) fn state(&self) -> State {

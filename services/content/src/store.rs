@@ -1,7 +1,8 @@
 //! The store: blobs and ingests over their files and records. Cheap to clone.
 //!
 //! Locks, from the outside in: an ingest's (held by its writer), a digest's (held while its records or its file change,
-//! never over a call to a peer), the map of ingests (for the moment of an edit).
+//! never over a call to a peer), the decision on an ingest's fate (held while its end is written down), the map of
+//! ingests (for the moment of an edit).
 
 mod blobs;
 mod check;

@@ -109,6 +109,8 @@ impl Writer {
             let fate = Fate::Committed { digest: digest.clone(), size };
             return Err(self.lost_the_race(digest, fate).await?);
         }
+        let deciding = ingest.decide().await;
+        self.ensure_live()?;
         let held = records.is_held(&digest)?;
         let linked = match source {
             Source::Elsewhere(..) if held => {
@@ -162,6 +164,7 @@ impl Writer {
         };
         store.0.publisher.publish(&namespace, "/content/create", &event);
         store.forget(&ingest, Fate::Committed { digest, size });
+        drop(deciding);
         store.announce_arrival();
         store.remove_ingest_files(&ingest).await;
         store.protect_references(&namespace, &info.labels).await;

@@ -193,8 +193,13 @@ impl Store {
         }
     }
 
-    /// Removes an ingest: record, then bytes. On a full disk the bytes go first, to make room for the rest.
+    /// Removes an ingest, unless it has ended: record, then bytes. On a full disk the bytes go first, to make room for
+    /// the rest.
     pub(super) async fn end(&self, ingest: &Arc<Ingest>, fate: Fate) -> Result<()> {
+        let _deciding = ingest.decide().await;
+        if !ingest.is_live() {
+            return Ok(());
+        }
         match self.remove_ingest_record(ingest).await {
             Err(Error::Disk(error)) if error.is_disk_full() => {
                 let path = self.0.layout.data(&ingest.id);
@@ -236,5 +241,33 @@ impl Store {
                 state.fate = fate;
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_api::Peers;
+    use gantry_api::events::Publisher;
+
+    use super::*;
+    use crate::layout::Layout;
+    use crate::metrics::Metrics;
+
+    #[tokio::test]
+    async fn an_end_that_comes_late_leaves_the_next_ingest_alone() {
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
+        let peers = Peers::new(dir.path());
+        let (publisher, _) = Publisher::new(&peers);
+        let layout = Layout::open(dir.path()).unwrap();
+        let store = Store::open(layout, peers, publisher, Metrics::default()).unwrap();
+        let key = IngestKey::new(Namespace::moby(), "r").unwrap();
+
+        drop(store.open_ingest(key.clone(), Wish::default()).await.unwrap());
+        let first = store.ingest(&key).unwrap();
+        store.end(&first, Fate::Gone("aborted")).await.unwrap();
+        drop(store.open_ingest(key.clone(), Wish::default()).await.unwrap());
+        // By who had found the first one before it ended.
+        store.end(&first, Fate::Gone("aborted")).await.unwrap();
+        assert!(store.0.records.ingests.contains(&(key.namespace, key.reference)).unwrap());
     }
 }
