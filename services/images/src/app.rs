@@ -17,6 +17,7 @@ use crate::lease::Leases;
 use crate::names::Names;
 use crate::pull::Puller;
 use crate::push::Pusher;
+use crate::recover::Recovery;
 use crate::remote::Remote;
 use crate::remove::Remover;
 use crate::server::{Collector, Fsck, ImageStore, Records};
@@ -54,16 +55,18 @@ impl gantry_daemon::Service for Service {
         let names = Names::new(store.clone(), peers.clone(), events);
         let catalog = Catalog::new(store.clone(), content.clone(), snapshotter);
         let leases = Leases::new(peers);
+        context.spawn("end the leases that were left", Recovery::new(&store, leases.clone())?.run());
 
         let archives = Archives::new(names.clone(), catalog.clone(), leases.clone());
         context.spawn("serve archives", archives.serve(context.data_listener()?));
 
         let image_store = ImageStore {
-            puller: Puller::new(remote.clone(), names.clone(), catalog.clone(), leases),
+            puller: Puller::new(remote.clone(), names.clone(), catalog.clone(), leases.clone()),
             pusher: Pusher::new(remote, store, catalog.clone()),
             remover: Remover::new(names.clone(), catalog.clone()),
             names: names.clone(),
             catalog,
+            leases,
         };
         let routes = Routes::new(
             ImagesServer::new(Records::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT),

@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 use crate::catalog::Catalog;
 use crate::content::Content;
 use crate::error::Error;
-use crate::lease::Leases;
+use crate::lease::{Leases, Purpose};
 use crate::names::Names;
 
 /// Archives that are worked on at once; others wait.
@@ -148,7 +148,7 @@ impl Desk {
 
     /// Works under a lease, which ends with the work: an archive is not resumed, so a failure leaves nothing behind.
     fn leased(&self, purpose: &str, work: impl FnOnce(&Owner) -> Result<(), Error>) -> Result<(), Error> {
-        let lease = self.wait(self.archives.leases.begin(&self.namespace, purpose))?;
+        let lease = self.wait(self.archives.leases.begin(&self.namespace, Purpose::Once(purpose)))?;
         let result = work(lease.owner());
         let finished = match self.wait(lease.finish()) {
             Ok(()) if result.is_err() => self.wait(self.archives.names.collect(&self.namespace)).map(drop),

@@ -30,6 +30,7 @@ mod progress;
 mod pull;
 mod push;
 mod record;
+mod recover;
 pub mod remote;
 mod remove;
 mod server;

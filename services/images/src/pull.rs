@@ -18,11 +18,12 @@ use bytes::Bytes;
 use gantry_api::ingest::Owner;
 use gantry_rpc::{Code, Coded};
 use gantry_types::{ChainId, Descriptor, Digest, Namespace, Platform, Reference};
+use tracing::Instrument;
 
 use crate::catalog::Catalog;
 use crate::content::Content;
 use crate::error::Error;
-use crate::lease::{Lease, Leases};
+use crate::lease::{Lease, Leases, Purpose};
 use crate::names::Names;
 use crate::progress::{Event, Progress, State};
 use crate::record::Record;
@@ -115,29 +116,32 @@ impl Puller {
         let digest = target.digest.clone();
         let known = self.names.store().find(namespace, &name)?;
         let up_to_date = known.is_some_and(|record| record.target.digest == digest)
+            && self.unpacks_with(order) == self.catalog.snapshotter()
             && self.is_complete(namespace, &target, order.platform.as_ref()).await?;
-        let purpose = format!("pull {name}");
+        let purpose = Purpose::Pull { name: &name, target: &digest };
         if up_to_date {
             // A pull that died right after it had written the name has left one.
-            if let Err(error) = self.leases.end_interrupted(namespace, &purpose).await {
+            if let Err(error) = self.leases.end_interrupted(namespace, purpose).await {
                 tracing::warn!(image = name, %error, "what an earlier pull kept stays until its lease expires");
             }
         } else {
-            let lease = self.leases.begin(namespace, &purpose).await?;
+            let lease = self.leases.begin(namespace, purpose).await?;
             let sources = Sources { owner: lease.owner(), ..sources };
             let brought = self.bring(sources, order, reference, (target, bytes), progress).await;
-            // What was interrupted is kept for the next pull. What is wrong would be wrong again: it may go.
-            let resumable = brought.as_ref().err().is_some_and(is_interruption);
-            if !resumable {
-                self.finish(namespace, lease, &name, brought.is_err()).await;
-            }
-            brought?;
+            // To its end, also when the caller goes away now: a name whose lease stays is not freed by its removal.
+            let (puller, namespace, name) = (self.clone(), namespace.clone(), name.clone());
+            let end = async move { puller.settle(&namespace, &name, lease, brought).await };
+            tokio::spawn(end.in_current_span()).await.map_err(|_| Error::Cancelled)??;
         }
         tracing::info!(image = name, %digest, up_to_date, "pulled");
         progress.tell(Event::Pulled { reference: reference.to_string(), digest, up_to_date }).await
     }
 
-    /// Brings everything, and writes the name.
+    fn unpacks_with<'a>(&'a self, order: &'a Order) -> &'a str {
+        order.snapshotter.as_deref().unwrap_or(self.catalog.snapshotter())
+    }
+
+    /// Brings everything; returns what the name is to point at.
     async fn bring(
         &self,
         sources: Sources<'_>,
@@ -145,9 +149,8 @@ impl Puller {
         reference: &Reference,
         (target, bytes): (Descriptor, Option<Bytes>),
         progress: &Progress,
-    ) -> Result<(), Error> {
-        let namespace = &sources.owner.namespace;
-        let snapshotter = order.snapshotter.as_deref().unwrap_or(self.catalog.snapshotter());
+    ) -> Result<Descriptor, Error> {
+        let snapshotter = self.unpacks_with(order);
         let platform = order.platform.clone().unwrap_or_else(Platform::host);
         let plan = sources.plan(target, bytes, &platform, &reference.familiar()).await;
         let plan = plan.map_err(|error| about(error, reference))?;
@@ -163,9 +166,31 @@ impl Puller {
         }
         brought?;
         unpack::keep(&self.content, sources.owner, snapshotter, &plan.document, &plan.config).await?;
-        self.names.point(namespace, Record::new(record_name(reference), plan.target.clone())).await?;
-        self.catalog.forget(namespace, &plan.target.digest);
-        Ok(())
+        Ok(plan.target)
+    }
+
+    /// Writes the name of what was brought, and ends the lease.
+    async fn settle(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        lease: Lease,
+        brought: Result<Descriptor, Error>,
+    ) -> Result<(), Error> {
+        let named = match brought {
+            Ok(target) => {
+                let digest = target.digest.clone();
+                let named = self.names.point(namespace, Record::new(name, target)).await;
+                self.catalog.forget(namespace, &digest);
+                named.map(drop)
+            }
+            Err(error) => Err(error),
+        };
+        // What was interrupted is kept for the next pull. What is wrong would be wrong again: it may go.
+        if !named.as_ref().is_err_and(is_interruption) {
+            self.finish(namespace, lease, name, named.is_err()).await;
+        }
+        named
     }
 
     /// Ends a pull's lease; after a failure what it kept is freed. Neither can make the pull fail.

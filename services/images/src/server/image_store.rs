@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::time::SystemTime;
 
 use futures::{Stream, StreamExt};
-use gantry_api::ingest::Owner;
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_proto::gantry::images::v1::image_store_server;
 use gantry_rpc::{context, status};
@@ -18,6 +17,7 @@ use crate::catalog::{Catalog, Details, Found};
 use crate::document;
 use crate::error::Error;
 use crate::filters::{Filters, Subject};
+use crate::lease::{Leases, Purpose};
 use crate::names::Names;
 use crate::progress::Progress;
 use crate::pull::{self, Puller};
@@ -40,6 +40,8 @@ pub struct ImageStore {
     pub names: Names,
     /// Look-ups.
     pub catalog: Catalog,
+    /// What keeps layers while they are unpacked.
+    pub leases: Leases,
 }
 
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -164,19 +166,20 @@ impl ImageStore {
         let complete = snapshotter == self.catalog.snapshotter()
             && self.catalog.unpacked(namespace, &details).await?.complete;
         if !complete {
-            let owner = Owner { namespace: namespace.clone(), lease: None };
+            // Until the config keeps them, nothing else keeps the layers from a collection.
+            let lease = self.leases.begin(namespace, Purpose::Once("unpack")).await?;
             let content = self.catalog.content();
-            let (document, config) = (&details.document, &details.config);
-            unpack::unpack(
-                content.peers(),
-                &owner,
-                snapshotter,
-                &document.layers,
-                &config.rootfs.diff_ids,
-                None,
-            )
-            .await?;
-            unpack::keep(content, &owner, snapshotter, document, config).await?;
+            let (owner, document, config) = (lease.owner(), &details.document, &details.config);
+            let diff_ids = &config.rootfs.diff_ids;
+            let unpacked = async {
+                unpack::unpack(content.peers(), owner, snapshotter, &document.layers, diff_ids, None).await?;
+                unpack::keep(content, owner, snapshotter, document, config).await
+            };
+            let unpacked = unpacked.await;
+            if let Err(error) = lease.finish().await {
+                tracing::warn!(image = request.reference, %error, "an unpacking's lease stays until it expires");
+            }
+            unpacked?;
         }
         self.describe(namespace, &found, &details).await
     }

@@ -98,6 +98,15 @@ impl World {
         Ok(told)
     }
 
+    /// Waits until it is so.
+    pub async fn until(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !is_so().await {
+            assert!(Instant::now() < deadline, "{what}: never");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// One image.
     pub async fn resolve(&self, reference: &str) -> Result<pb::Image, tonic::Status> {
         let request = pb::ResolveRequest { reference: reference.into(), platform: String::new() };

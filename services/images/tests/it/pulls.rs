@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gantry_images::remote::{Credentials, Remote, Settings};
 use gantry_proto::containerd::services::images::v1 as records;
+use gantry_proto::containerd::services::leases::v1 as leases;
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_proto::gantry::images::v1::layer_progress::State;
 use gantry_proto::gantry::images::v1::pull_progress::Event;
@@ -196,6 +197,57 @@ async fn a_cut_pull_goes_on_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restart_ends_the_leases_that_nobody_goes_on_with() {
+    let mut world = World::start().await;
+    let bundles = [Bundle::new(7, 1000), Bundle::new(8, 1000)];
+    let (honest, stuck) = (honest(&bundles), bundles[1].layers[0].digest().to_string());
+    let liar = Liar::start(move |asked| match asked.path.contains(&stuck) {
+        true => Answer::hang(),
+        false => honest(asked),
+    })
+    .await;
+    let (done, cut) = (name(&liar.domain(), ":0"), name(&liar.domain(), ":1"));
+    world.control.stall(true);
+    let load = leases::CreateRequest {
+        id: "load".into(),
+        labels: [("gantry.io/images.purpose".to_owned(), "load".to_owned())].into(),
+    };
+    world.peers.leases().create(world.ask(load)).await.expect("made");
+    let mut streams = Vec::new();
+    for reference in [&done, &cut] {
+        streams.push(world.peers.images().pull(world.ask(request(reference))).await.expect("begun"));
+    }
+    let other = bundles[1].layers[1].digest();
+    world
+        .until("one is named, one is on its way", async || {
+            world.resolve(&done).await.is_ok() && world.content.has(&other)
+        })
+        .await;
+    assert_eq!(world.control.leases(), 3);
+    world.restart().await;
+    world.control.stall(false);
+    world.until("the others have ended", async || world.control.leases() == 1).await;
+    assert_eq!(world.control.purposes(), [format!("pull {cut}")], "what has arrived of it is kept");
+    assert!(world.resolve(&done).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_goes_away_at_the_end_leaves_no_lease() {
+    let world = World::start().await;
+    let bundle = Bundle::new(9, 1000);
+    let liar = Liar::start(honest(std::slice::from_ref(&bundle))).await;
+    let reference = name(&liar.domain(), ":0");
+    world.control.stall(true);
+    let stream = world.peers.images().pull(world.ask(request(&reference))).await.expect("begun");
+    world.until("it is named", async || world.resolve(&reference).await.is_ok()).await;
+    drop(stream);
+    // Until the service has seen that.
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    world.control.stall(false);
+    world.until("its lease has ended", async || world.control.leases() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_pulls_fetch_a_layer_once() {
     let world = World::start().await;
     let bundle = Bundle::new(4, 2_000_000);
@@ -207,6 +259,21 @@ async fn two_pulls_fetch_a_layer_once() {
         assert_eq!(liar.count("GET", layer.digest().as_str()), 1, "{}", layer.digest());
     }
     assert_eq!(world.snapshots.count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_unpacked_is_unpacked_under_a_lease() {
+    let world = World::start().await;
+    let bundle = Bundle::new(10, 1000);
+    let liar = Liar::start(honest(std::slice::from_ref(&bundle))).await;
+    let reference = name(&liar.domain(), ":0");
+    world.pull(request(&reference)).await.expect("pulled");
+    world.snapshots.clear();
+    assert!(!world.resolve(&reference).await.expect("there").unpacked);
+    let ask = pb::EnsureUnpackedRequest { reference, ..Default::default() };
+    let answer = world.peers.images().ensure_unpacked(world.ask(ask)).await.expect("unpacked");
+    assert!(answer.into_inner().image.expect("an image").unpacked);
+    assert_eq!(world.control.leases(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use futures::Stream;
 use gantry_proto::containerd::services::events::v1 as events;
@@ -25,6 +26,7 @@ struct State {
     leases: BTreeMap<String, leases::Lease>,
     topics: Vec<String>,
     collections: usize,
+    stalled: bool,
 }
 
 impl Control {
@@ -50,6 +52,27 @@ impl Control {
         self.state(|state| state.topics.clone())
     }
 
+    /// What leases say that they are for.
+    pub fn purposes(&self) -> Vec<String> {
+        let purpose = |lease: &leases::Lease| lease.labels["gantry.io/images.purpose"].clone();
+        self.state(|state| state.leases.values().map(purpose).collect())
+    }
+
+    /// From now on, or not any more: holds wait, and so do removals of leases, which fail afterwards.
+    pub fn stall(&self, stalled: bool) {
+        self.state(|state| state.stalled = stalled);
+    }
+
+    /// Waits as long as it is stalled; whether it was.
+    async fn stalling(&self) -> bool {
+        let mut waited = false;
+        while self.state(|state| state.stalled) {
+            waited = true;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        waited
+    }
+
     pub fn collections(&self) -> usize {
         self.state(|state| state.collections)
     }
@@ -62,12 +85,19 @@ impl leases::leases_server::Leases for Control {
         request: Request<leases::CreateRequest>,
     ) -> Result<Response<leases::CreateResponse>, Status> {
         let request = request.into_inner();
-        let lease = leases::Lease { id: request.id, labels: request.labels, created_at: None };
+        let lease = leases::Lease {
+            id: request.id,
+            labels: request.labels,
+            created_at: Some(SystemTime::now().into()),
+        };
         self.state(|state| state.leases.insert(lease.id.clone(), lease.clone()));
         Ok(Response::new(leases::CreateResponse { lease: Some(lease) }))
     }
 
     async fn delete(&self, request: Request<leases::DeleteRequest>) -> Result<Response<()>, Status> {
+        if self.stalling().await {
+            return Err(Status::unavailable("too late"));
+        }
         let id = request.into_inner().id;
         let found = self.state(|state| state.leases.remove(&id));
         found.map(|_| Response::new(())).ok_or_else(|| Status::not_found(id))
@@ -80,7 +110,8 @@ impl leases::leases_server::Leases for Control {
         let filters = request.into_inner().filters;
         let wanted = |lease: &leases::Lease| {
             lease.labels.iter().any(|(key, value)| {
-                filters.iter().any(|filter| *filter == format!("labels.\"{key}\"=={value:?}"))
+                let field = format!("labels.\"{key}\"");
+                filters.iter().any(|filter| *filter == field || *filter == format!("{field}=={value:?}"))
             })
         };
         let leases =
@@ -137,6 +168,7 @@ impl gc::gc_server::Gc for Control {
     }
 
     async fn hold(&self, request: Request<gc::HoldRequest>) -> Result<Response<gc::HoldResponse>, Status> {
+        self.stalling().await;
         for resource in request.into_inner().resources {
             let digest = resource.key.parse().expect("a digest");
             if !self.content.has(&digest) {

@@ -41,6 +41,11 @@ impl Snapshots {
         self.chains.lock().expect("not poisoned").len()
     }
 
+    /// Loses all that was unpacked.
+    pub fn clear(&self) {
+        self.chains.lock().expect("not poisoned").clear();
+    }
+
     fn size(&self, key: &str) -> Result<u64, Status> {
         let chains = self.chains.lock().expect("not poisoned");
         chains.get(key).copied().ok_or_else(|| Status::not_found(key.to_owned()))
@@ -120,6 +125,9 @@ impl unpacker_server::Unpacker for Snapshots {
 
     async fn unpack(&self, request: Request<pb::UnpackRequest>) -> Result<Response<Events>, Status> {
         let owner = Owner { namespace: context::namespace(&request)?, lease: context::lease(&request)? };
+        if owner.lease.is_none() {
+            return Err(Status::internal("layers without a lease are collected before an image keeps them"));
+        }
         let (sender, receiver) = mpsc::channel(8);
         let snapshots = self.clone();
         tokio::spawn(async move { snapshots.all(owner, request.into_inner().layers, sender).await });
