@@ -60,6 +60,7 @@ impl gantry_daemon::Service for Service {
         let archives = Archives::new(names.clone(), catalog.clone(), leases.clone());
         context.spawn("serve archives", archives.serve(context.data_listener()?));
 
+        let records = Records::new(names.clone(), catalog.clone());
         let image_store = ImageStore {
             puller: Puller::new(remote.clone(), names.clone(), catalog.clone(), leases.clone()),
             pusher: Pusher::new(remote, store, catalog.clone()),
@@ -68,14 +69,12 @@ impl gantry_daemon::Service for Service {
             catalog,
             leases,
         };
-        let routes = Routes::new(
-            ImagesServer::new(Records::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT),
-        )
-        .add_service(ImageStoreServer::new(image_store).max_encoding_message_size(MESSAGE_LIMIT))
-        .add_service(
-            CollectorServer::new(Collector::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT),
-        )
-        .add_service(FsckServer::new(Fsck::new(names, content)));
+        let routes = Routes::new(ImagesServer::new(records).max_decoding_message_size(MESSAGE_LIMIT))
+            .add_service(ImageStoreServer::new(image_store).max_encoding_message_size(MESSAGE_LIMIT))
+            .add_service(
+                CollectorServer::new(Collector::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT),
+            )
+            .add_service(FsckServer::new(Fsck::new(names, content)));
         context.serve(routes).await
     }
 }

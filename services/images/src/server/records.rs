@@ -6,6 +6,7 @@ use gantry_rpc::{context, status};
 use gantry_types::filter::FilterSet;
 use tonic::{Request, Response, Status};
 
+use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::names::Names;
 use crate::record::{self, Record};
@@ -13,12 +14,13 @@ use crate::record::{self, Record};
 /// Serves the records to containerd's clients.
 pub struct Records {
     names: Names,
+    catalog: Catalog,
 }
 
 impl Records {
-    /// Serves `names`.
-    pub fn new(names: Names) -> Self {
-        Self { names }
+    /// Serves `names`; `catalog` is told when clients may have brought more of an image.
+    pub fn new(names: Names, catalog: Catalog) -> Self {
+        Self { names, catalog }
     }
 }
 
@@ -60,6 +62,7 @@ impl Images for Records {
         let request = request.into_inner();
         let record = stamped(request.image, request.source_date_epoch).map_err(status)?;
         let record = self.names.create(&namespace, record).await.map_err(status)?;
+        self.catalog.forget(&namespace, &record.target.digest);
         Ok(Response::new(pb::CreateImageResponse { image: Some(record.into()) }))
     }
 
@@ -78,6 +81,7 @@ impl Images for Records {
         }
         let record = stamped(Some(image), request.source_date_epoch).map_err(status)?;
         let record = self.names.update(&namespace, record, &mask).await.map_err(status)?;
+        self.catalog.forget(&namespace, &record.target.digest);
         Ok(Response::new(pb::UpdateImageResponse { image: Some(record.into()) }))
     }
 
