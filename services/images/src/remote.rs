@@ -142,7 +142,12 @@ impl Repository {
     }
 
     fn scopes(&self) -> Vec<String> {
-        let mut scopes = vec![format!("repository:{}:{}", self.path, self.access.actions())];
+        let actions = match self.access {
+            Access::Pull => "pull",
+            Access::Push => "pull,push",
+            Access::Login => return Vec::new(),
+        };
+        let mut scopes = vec![format!("repository:{}:{actions}", self.path)];
         scopes.extend(self.also_read.iter().map(|path| format!("repository:{path}:pull")));
         scopes
     }

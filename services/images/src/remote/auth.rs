@@ -73,8 +73,6 @@ struct TokenAnswer {
     access_token: String,
     #[serde(default)]
     expires_in: Option<u64>,
-    #[serde(default)]
-    refresh_token: String,
 }
 
 /// Tokens without a stated life are good for a minute, by the specification.
@@ -152,7 +150,7 @@ impl Authorisation {
             return Err(Reason::ClearText(authority_of(&url)));
         }
         let authority = authority_of(&url);
-        let client = match authority == endpoint.authority {
+        let client = match endpoint.is_at(&url) {
             true => endpoint.client.clone(),
             false => {
                 let insecure = endpoint.remote.settings().may_be_insecure(&authority);
@@ -254,7 +252,6 @@ async fn read_token(request: RequestBuilder) -> Result<Token, Reason> {
     }
     let answer: TokenAnswer = serde_json::from_slice(&body)
         .map_err(|error| Reason::Protocol(format!("the token server's answer is not readable: {error}")))?;
-    let _ = answer.refresh_token;
     let token = if answer.token.is_empty() { answer.access_token } else { answer.token };
     let header = secret(format!("Bearer {token}")).filter(|_| !token.is_empty());
     let header = header.ok_or_else(|| Reason::Protocol("the token server gave no token".into()))?;

@@ -57,11 +57,6 @@ impl Repository {
 }
 
 impl BlobBody {
-    /// Where the next bytes belong.
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
     /// The next piece; none at the end, after exactly `size` bytes.
     ///
     /// A pause is announced before it begins: the next call waits it out.
@@ -173,7 +168,7 @@ impl BlobBody {
         };
         // A length that cannot be right is refused before the bytes are fetched.
         if let Some(length) = response.content_length() {
-            let found = self.offset - self.skip + length;
+            let found = (self.offset - self.skip).saturating_add(length);
             if found != self.size {
                 return Err(Error::WrongSize { digest: self.digest.clone(), expected: self.size, found });
             }

@@ -17,15 +17,8 @@ pub enum Access {
     Pull,
     /// Writing (and reading), at the registry itself only.
     Push,
-}
-
-impl Access {
-    pub(super) fn actions(self) -> &'static str {
-        match self {
-            Self::Pull => "pull",
-            Self::Push => "pull,push",
-        }
-    }
+    /// Showing credentials to the registry itself, for no repository in it.
+    Login,
 }
 
 /// A host and everything that is known about how to speak with it.
@@ -121,13 +114,20 @@ impl Endpoint {
         Url::parse(&text).map_err(|_| Reason::Address(text))
     }
 
+    /// Whether `url` leads to this host, however its name and port are written.
+    pub(super) fn is_at(&self, url: &Url) -> bool {
+        Url::parse(&format!("{}://{}", url.scheme(), self.authority)).is_ok_and(|own| {
+            own.host() == url.host() && own.port_or_known_default() == url.port_or_known_default()
+        })
+    }
+
     /// Whether a secret may be sent to `url`: over TLS always, in the clear only within this machine, to a host
     /// that was declared insecure, or to the very host that is spoken to in the clear anyway.
     pub(super) fn may_see_secrets(&self, url: &Url) -> bool {
         let authority = authority_of(url);
         url.scheme() == "https"
             || is_loopback(&authority)
-            || (self.insecure && authority == self.authority)
+            || (self.insecure && self.is_at(url))
             || self.remote.settings().may_be_insecure(&authority)
     }
 }
@@ -138,5 +138,24 @@ pub(super) fn authority_of(url: &Url) -> String {
     match url.port() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::*;
+
+    #[test]
+    fn a_host_is_known_however_its_name_and_port_are_written() {
+        let remote = Remote::new(Settings { certificate_directories: Vec::new(), ..Settings::default() });
+        let endpoint =
+            |domain: &str| Endpoint::registry(&remote, domain, Credentials::Anonymous).expect("an address");
+        let at = |domain: &str, url: &str| endpoint(domain).is_at(&Url::parse(url).expect("an address"));
+        assert!(at("registry.example:443", "https://registry.example/v2/"));
+        assert!(at("registry.example", "https://registry.example:443/v2/"));
+        assert!(at("Registry.example:5000", "https://registry.example:5000/v2/"));
+        assert!(!at("registry.example:5000", "https://registry.example/v2/"));
+        assert!(!at("registry.example", "https://other.example/v2/"));
     }
 }

@@ -140,7 +140,7 @@ impl Repository {
                 Target::Path(path) => endpoint.url(scheme, path)?,
                 Target::Address(url) => url.clone(),
             };
-            let own = super::endpoint::authority_of(&url) == endpoint.authority;
+            let own = endpoint.is_at(&url);
             let header = match own {
                 true => endpoint.authorisation.header(&scopes).await,
                 false => None,

@@ -229,8 +229,7 @@ impl ImageStore {
         let host = address.split('/').next().unwrap_or_default();
         let host = if host.is_empty() { "docker.io" } else { host };
         let credentials = wire::credentials(Some(auth.clone()));
-        let repository = self.puller.remote().repository(host, "library/login", credentials, Access::Pull)?;
-        repository.ping().await?;
+        self.puller.remote().repository(host, "", credentials, Access::Login)?.ping().await?;
         Ok(pb::LoginResponse::default())
     }
 }
