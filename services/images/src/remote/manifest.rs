@@ -15,6 +15,10 @@ use crate::error::Error;
 /// The longest manifest or index that is accepted: what other runtimes and registries accept.
 pub const MANIFEST_LIMIT: usize = 4 << 20;
 
+/// The most tags of one repository that are taken, and the most pages that they come in.
+const TAGS_LIMIT: usize = 100_000;
+const PAGES: usize = 1000;
+
 /// A manifest or index as the registry sent it.
 #[derive(Clone, Debug)]
 pub struct Manifest {
@@ -117,20 +121,25 @@ impl Repository {
         })
     }
 
-    /// All tags, in the registry's order.
+    /// All tags, in the registry's order; more than anybody reads are an error.
     pub async fn tags(&self) -> Result<Vec<String>, Error> {
-        const PAGES: usize = 1000;
         let mut path = format!("/v2/{}/tags/list", self.path);
         let mut tags = Vec::new();
         for _ in 0..PAGES {
             let ask = Ask::new(Method::GET, path.clone(), format!("list tags of {}", self.path));
             let (mut response, host) = self.send(&ask, &mut |_| {}).await?;
+            let broken = |reason| self.failure(host, &ask.action, reason);
             let next = response.headers().get(LINK).and_then(|link| next_page(link.to_str().ok()?));
-            let body = read_limited(&mut response, MANIFEST_LIMIT).await;
-            let body = body.map_err(|reason| self.failure(host, &ask.action, reason))?;
-            let page: Tags = serde_json::from_slice(&body)
-                .map_err(|error| self.failure(host, &ask.action, Reason::Protocol(error.to_string())))?;
+            let idle = self.settings.idle_timeout;
+            let body = tokio::time::timeout(idle, read_limited(&mut response, MANIFEST_LIMIT)).await;
+            let body = body.unwrap_or(Err(Reason::Silent(idle))).map_err(broken)?;
+            let page: Tags =
+                serde_json::from_slice(&body).map_err(|error| broken(Reason::Protocol(error.to_string())))?;
             tags.extend(page.tags.unwrap_or_default());
+            if tags.len() > TAGS_LIMIT {
+                let cause = format!("a repository of more than {TAGS_LIMIT} tags");
+                return Err(broken(Reason::Protocol(cause)).into());
+            }
             match next {
                 Some(next) if next.starts_with("/v2/") => path = next,
                 _ => break,

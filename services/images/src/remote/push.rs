@@ -38,6 +38,9 @@ pub enum Mounted {
 }
 
 const CHUNK: usize = 256 << 10;
+/// How fast a registry at least takes in what it has received whole, bytes per second: it may read it once more, and
+/// copy it.
+const STORING: u64 = 8 << 20;
 
 impl Payload {
     /// Adds the body to a request. The second result tells when it stopped moving.
@@ -54,7 +57,7 @@ impl Payload {
                 let body = Body::wrap_stream(read_file(Arc::clone(file), *size, Arc::clone(sent)));
                 (
                     request.header(CONTENT_LENGTH, *size).body(body),
-                    Stalls { idle, sent: Some(Arc::clone(sent)) },
+                    Stalls { idle, sent: Some((Arc::clone(sent), *size)) },
                 )
             }
         })
@@ -64,20 +67,27 @@ impl Payload {
 /// Watches a request whose answer is only due when its body was sent.
 pub(super) struct Stalls {
     idle: Duration,
-    sent: Option<Arc<AtomicU64>>,
+    /// How much was sent, and how much there is.
+    sent: Option<(Arc<AtomicU64>, u64)>,
 }
 
 impl Stalls {
-    /// Returns when nothing moved for the idle time.
-    pub(super) async fn stalled(&mut self) {
+    /// Returns when nothing moved for the idle time, or no answer came in the time that storing the body may take;
+    /// says which time that was.
+    pub(super) async fn stalled(&self) -> Duration {
         let mut before = None;
         loop {
             tokio::time::sleep(self.idle).await;
-            let now = self.sent.as_ref().map(|sent| sent.load(Ordering::Relaxed));
-            if now.is_none() || now == before {
-                return;
+            let Some((sent, size)) = &self.sent else { return self.idle };
+            let now = sent.load(Ordering::Relaxed);
+            if now == *size {
+                let storing = Duration::from_secs(size / STORING);
+                tokio::time::sleep(storing).await;
+                return self.idle + storing;
             }
-            before = now;
+            if before.replace(now) == Some(now) {
+                return self.idle;
+            }
         }
     }
 }
@@ -173,5 +183,22 @@ impl Repository {
             Ok(_) => Ok(()),
             Err(reason) => Err(self.failure(host, action, reason)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_registry_may_take_its_time_to_store_what_it_has() {
+        let stalled = async |sent: u64| {
+            let size = 64 << 20;
+            let sent = Some((Arc::new(AtomicU64::new(sent)), size));
+            let stalls = Stalls { idle: Duration::from_millis(10), sent };
+            tokio::time::timeout(Duration::from_millis(500), stalls.stalled()).await
+        };
+        assert!(stalled(64 << 20).await.is_err(), "eight seconds more");
+        assert_eq!(stalled(5).await, Ok(Duration::from_millis(10)), "not while it is being sent");
     }
 }

@@ -48,7 +48,7 @@ impl Ask {
 const ERROR_LIMIT: usize = 64 << 10;
 
 impl Repository {
-    /// Sends `ask` to each host in turn until one gives a success, with retries.
+    /// Sends `ask` to each host in turn until one gives a success: once to a mirror, with retries to the registry.
     ///
     /// `on_wait` is told of pauses. Returns the answer and the index of the host that gave it.
     pub(super) async fn send(
@@ -56,23 +56,18 @@ impl Repository {
         ask: &Ask,
         on_wait: &mut (dyn FnMut(Duration) + Send),
     ) -> Result<(Response, usize), Failure> {
-        let mut last = None;
-        for (index, endpoint) in self.endpoints.iter().enumerate() {
-            match self.send_to(endpoint, ask, on_wait).await {
+        let (registry, mirrors) = self.endpoints.split_last().expect("a repository has its registry's host");
+        for (index, mirror) in mirrors.iter().enumerate() {
+            match self.attempt(mirror, ask).await {
                 Ok(response) => return Ok((response, index)),
-                Err(failure) => {
-                    if index + 1 < self.endpoints.len() {
-                        tracing::debug!(host = failure.host, reason = %failure.reason, "a mirror did not serve");
-                    }
-                    last = Some(failure);
-                }
+                Err(reason) => tracing::debug!(host = mirror.authority, %reason, "a mirror did not serve"),
             }
         }
-        Err(last.expect("a repository has at least its registry's own host"))
+        Ok((self.send_to(registry, ask, on_wait).await?, mirrors.len()))
     }
 
     /// Sends `ask` to one host, with retries.
-    pub(super) async fn send_to(
+    async fn send_to(
         &self,
         endpoint: &Endpoint,
         ask: &Ask,
@@ -152,13 +147,12 @@ impl Repository {
             if let Some(header) = &header {
                 request = request.header(AUTHORIZATION, header.clone());
             }
-            let (request, mut stalls) =
+            let (request, stalls) =
                 ask.payload.attach(request, self.settings.idle_timeout).map_err(Reason::Local)?;
-            let idle = self.settings.idle_timeout;
             let response = tokio::select! {
                 response = request.send() => response.map_err(Reason::transport)?,
                 // While a body goes out, its progress keeps the request alive.
-                () = stalls.stalled() => return Err(Reason::Silent(idle)),
+                waited = stalls.stalled() => return Err(Reason::Silent(waited)),
             };
             let status = response.status();
             if status.is_success() {

@@ -252,6 +252,60 @@ async fn a_token_is_fetched_once_and_renewed_when_refused() {
 }
 
 #[tokio::test]
+async fn a_login_is_the_registrys_alone_and_for_no_repository() {
+    let mirror = Liar::start(|_| Answer::new(200, "{}")).await;
+    let registry = Liar::start(|asked| {
+        let host = asked.headers.get("host").cloned().unwrap_or_default();
+        match asked.headers.get("authorization").map(String::as_str) {
+            Some("Bearer t") => Answer::new(200, "{}"),
+            // Ada's.
+            Some("Basic YWRhOmxvdmVsYWNl") if asked.path.starts_with("/token") => {
+                Answer::new(200, r#"{"token":"t"}"#)
+            }
+            _ if asked.path.starts_with("/token") => Answer::new(401, ""),
+            _ => Answer::new(401, "")
+                .header("www-authenticate", format!(r#"Bearer realm="http://{host}/token",service="tests""#)),
+        }
+    })
+    .await;
+    let mut settings = settings();
+    settings.mirrors.insert(registry.domain(), vec![format!("http://{}", mirror.domain())]);
+    let remote = Remote::new(settings);
+    let login = |credentials| {
+        remote.repository(&registry.domain(), "", credentials, Access::Login).expect("an address")
+    };
+    login(ada()).ping().await.expect("let in");
+    let wrong = Credentials::Basic { username: "ada".into(), password: "x".into() };
+    let error = login(wrong).ping().await.expect_err("kept out");
+    assert_eq!(error.code(), Code::Unauthenticated, "{error}");
+    assert_eq!(mirror.count("GET", "/"), 0);
+    assert_eq!(registry.count("GET", "scope="), 0);
+}
+
+#[tokio::test]
+async fn a_list_of_tags_that_does_not_come_is_given_up() {
+    let liar = Liar::start(|_| Answer::new(200, r#"{"tags":"#).header("content-length", 100)).await;
+    let repository = repository(&liar.domain());
+    let listed = tokio::time::timeout(Duration::from_secs(5), repository.tags()).await;
+    let error = listed.expect("in time").expect_err("nothing more comes");
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+}
+
+#[tokio::test]
+async fn a_mirror_that_does_not_answer_is_tried_once() {
+    let bundle = Bundle::new(8, 1000);
+    let registry = Liar::start(honest(std::slice::from_ref(&bundle))).await;
+    let mirror = Liar::start(|_| Answer::new(503, "")).await;
+    let mut settings = settings();
+    settings.mirrors.insert(registry.domain(), vec![format!("http://{}", mirror.domain())]);
+    let remote = Remote::new(settings);
+    let repository =
+        remote.repository(&registry.domain(), "team/app", ada(), Access::Pull).expect("an address");
+    repository.manifest("0", None).await.expect("from the registry");
+    assert_eq!(mirror.count("GET", "/manifests/0"), 1);
+}
+
+#[tokio::test]
 async fn a_mirror_is_asked_first_and_forgiven() {
     let bundle = Bundle::new(7, 1000);
     let registry = Liar::start(honest(std::slice::from_ref(&bundle))).await;
