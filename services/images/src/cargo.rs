@@ -1,7 +1,9 @@
 //! All that belongs to an image: its documents and blobs, for leaving this machine by a push or an archive.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
-use gantry_types::{Descriptor, Namespace, media_type};
+use gantry_types::{Descriptor, Digest, Namespace, media_type};
 
 use crate::content::Content;
 use crate::document::{self, MAX_DEPTH};
@@ -44,9 +46,12 @@ impl Cargo {
         gaps: Gaps,
     ) -> Result<Option<Self>, Error> {
         let mut cargo = Self::default();
-        Ok(cargo.add(content, namespace, target, gaps, 0).await?.then_some(cargo))
+        let mut absent = HashSet::new();
+        Ok(cargo.add(content, namespace, target, gaps, 0, &mut absent).await?.then_some(cargo))
     }
 
+    /// Adds what belongs to `descriptor`; false, and nothing is added, when that is not complete. What is in `absent`
+    /// was found to be incomplete before.
     async fn add(
         &mut self,
         content: &Content,
@@ -54,6 +59,29 @@ impl Cargo {
         descriptor: &Descriptor,
         gaps: Gaps,
         depth: usize,
+        absent: &mut HashSet<Digest>,
+    ) -> Result<bool, Error> {
+        let (documents, blobs) = (self.documents.len(), self.blobs.len());
+        if absent.contains(&descriptor.digest) {
+            return Ok(false);
+        }
+        let complete = self.gather_below(content, namespace, descriptor, gaps, depth, absent).await?;
+        if !complete {
+            absent.insert(descriptor.digest.clone());
+            self.documents.truncate(documents);
+            self.blobs.truncate(blobs);
+        }
+        Ok(complete)
+    }
+
+    async fn gather_below(
+        &mut self,
+        content: &Content,
+        namespace: &Namespace,
+        descriptor: &Descriptor,
+        gaps: Gaps,
+        depth: usize,
+        absent: &mut HashSet<Digest>,
     ) -> Result<bool, Error> {
         if self.documents.iter().any(|known| known.descriptor.digest == descriptor.digest) {
             return Ok(true);
@@ -66,9 +94,8 @@ impl Cargo {
         if media_type::is_index(&descriptor.media_type) {
             let mut any = false;
             for entry in document::index(descriptor, &bytes)?.manifests {
-                let mut below = self.clone();
-                if Box::pin(below.add(content, namespace, &entry.descriptor, gaps, depth + 1)).await? {
-                    *self = below;
+                let below = self.add(content, namespace, &entry.descriptor, gaps, depth + 1, absent);
+                if Box::pin(below).await? {
                     any |= !entry.is_attestation();
                 } else if gaps == Gaps::Refuse {
                     return Ok(false);

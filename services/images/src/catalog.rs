@@ -3,7 +3,7 @@
 //! Documents are immutable, so what was read once of a target is kept in memory; only whether it is unpacked, and
 //! how large that is, is asked again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -194,8 +194,13 @@ impl Catalog {
         any: bool,
     ) -> Result<Vec<Descriptor>, Error> {
         let mut found = Vec::new();
+        // Each once: indexes that name each other's entries again and again would take for ever.
+        let mut seen = HashSet::new();
         let mut open = vec![(target.clone(), 0)];
         while let Some((descriptor, depth)) = open.pop() {
+            if !seen.insert(descriptor.digest.clone()) {
+                continue;
+            }
             if !media_type::is_index(&descriptor.media_type) {
                 found.push(descriptor);
                 continue;

@@ -1,6 +1,7 @@
 //! Manifests, indexes and configs, read as leniently as the images in the world demand and no further.
 //!
-//! Invariant: what comes out of here has digests that are digests and as many diff-ids as layers.
+//! Invariant: what comes out of here has digests that are digests, as many diff-ids as layers, and no more layers and
+//! entries than anybody needs: each costs descriptors and calls.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,10 @@ use crate::error::Error;
 
 /// The largest config that is read.
 pub const CONFIG_LIMIT: u64 = 8 << 20;
+/// Layers of one image beyond this number are refused: overlayfs stacks no more (`OVL_MAX_STACK`).
+pub const MAX_LAYERS: usize = 500;
+/// Entries of one index beyond this number are refused.
+const MAX_ENTRIES: usize = 1000;
 /// Indexes within indexes deeper than this are refused.
 pub const MAX_DEPTH: usize = 4;
 
@@ -145,7 +150,13 @@ impl Config {
 
 /// Reads an index.
 pub fn index(descriptor: &Descriptor, bytes: &[u8]) -> Result<Index, Error> {
-    parse("index", &descriptor.digest, bytes)
+    let index: Index = parse("index", &descriptor.digest, bytes)?;
+    let count = index.manifests.len();
+    if count > MAX_ENTRIES {
+        let cause = format!("it has {count} entries, more than {MAX_ENTRIES} are not accepted");
+        return Err(Error::Document { what: "index", digest: descriptor.digest.clone(), cause });
+    }
+    Ok(index)
 }
 
 /// Reads a manifest, whose layers have to be layers.
@@ -161,6 +172,10 @@ pub fn manifest(descriptor: &Descriptor, bytes: &[u8]) -> Result<Manifest, Error
             "its config has {} bytes, more than {CONFIG_LIMIT} are not accepted",
             manifest.config.size
         ));
+    }
+    let count = manifest.layers.len();
+    if count > MAX_LAYERS {
+        return refuse(format!("it has {count} layers, more than {MAX_LAYERS} are not accepted"));
     }
     if let Some(odd) = manifest.layers.iter().find(|layer| !media_type::is_layer(&layer.media_type)) {
         return refuse(format!("layer {} has the unsupported media type {:?}", odd.digest, odd.media_type));
@@ -305,5 +320,24 @@ mod tests {
         assert!(
             manifest(&descriptor, br#"{"schemaVersion":2,"config":{"mediaType":"x","size":-1}}"#).is_err()
         );
+    }
+
+    #[test]
+    fn crowds_of_layers_and_entries_are_refused() {
+        let layer = Descriptor::new(media_type::OCI_LAYER, Digest::sha256(b"x"), 1);
+        let config = Descriptor::new(media_type::OCI_CONFIG, Digest::sha256(b"x"), 1);
+        let descriptor = Descriptor::new(media_type::OCI_MANIFEST, Digest::sha256(b"x"), 1);
+        let read = |count| {
+            let layers = vec![layer.clone(); count];
+            let document = Manifest { schema_version: 2, media_type: None, config: config.clone(), layers };
+            manifest(&descriptor, &serde_json::to_vec(&document).expect("JSON"))
+        };
+        assert!(read(MAX_LAYERS).is_ok());
+        let error = read(MAX_LAYERS + 1).expect_err("too many");
+        assert!(error.to_string().contains("it has 501 layers"), "{error}");
+        let manifests = vec![entry("amd64", "", "linux"); MAX_ENTRIES + 1];
+        let crowd = Index { schema_version: 2, media_type: None, manifests };
+        let error = index(&descriptor, &serde_json::to_vec(&crowd).expect("JSON")).expect_err("too many");
+        assert!(error.to_string().contains("it has 1001 entries"), "{error}");
     }
 }

@@ -25,7 +25,7 @@ pub struct Adopted {
 
 /// Makes an image of what is in the store: labels, layers unpacked where they fit `wanted` or the host, record.
 pub fn adopt(desk: &Desk, owner: &Owner, image: &Adopted, wanted: Option<&Platform>) -> Result<(), Error> {
-    if !tie(desk, owner, &image.target, 0)? {
+    if !tie(desk, owner, &image.target, 0, &mut HashMap::new())? {
         return Err(Error::Archive(format!("image {} is not complete in it", image.target.digest)));
     }
     let archives = &desk.archives;
@@ -49,8 +49,30 @@ pub fn adopt(desk: &Desk, owner: &Owner, image: &Adopted, wanted: Option<&Platfo
     Ok(())
 }
 
-/// Labels documents so that each keeps what it refers to. False when nothing below one of them is complete.
-fn tie(desk: &Desk, owner: &Owner, descriptor: &Descriptor, depth: usize) -> Result<bool, Error> {
+/// Labels documents so that each keeps what it refers to. False when nothing below one of them is complete. Each is
+/// looked at once: `tied` says what came of it.
+fn tie(
+    desk: &Desk,
+    owner: &Owner,
+    descriptor: &Descriptor,
+    depth: usize,
+    tied: &mut HashMap<Digest, bool>,
+) -> Result<bool, Error> {
+    if let Some(complete) = tied.get(&descriptor.digest) {
+        return Ok(*complete);
+    }
+    let complete = tie_below(desk, owner, descriptor, depth, tied)?;
+    tied.insert(descriptor.digest.clone(), complete);
+    Ok(complete)
+}
+
+fn tie_below(
+    desk: &Desk,
+    owner: &Owner,
+    descriptor: &Descriptor,
+    depth: usize,
+    tied: &mut HashMap<Digest, bool>,
+) -> Result<bool, Error> {
     let content = &desk.archives.content;
     let bytes = desk.wait(content.read(&desk.namespace, &descriptor.digest, MANIFEST_LIMIT as u64))?;
     let Some(bytes) = bytes.filter(|_| depth <= MAX_DEPTH) else { return Ok(false) };
@@ -61,7 +83,7 @@ fn tie(desk: &Desk, owner: &Owner, descriptor: &Descriptor, depth: usize) -> Res
     if media_type::is_index(&descriptor.media_type) {
         let mut any = false;
         for (at, entry) in document::index(descriptor, &bytes)?.manifests.iter().enumerate() {
-            if tie(desk, owner, &entry.descriptor, depth + 1)? {
+            if tie(desk, owner, &entry.descriptor, depth + 1, tied)? {
                 label(format!("m.{at}"), &entry.descriptor.digest);
                 any |= !entry.is_attestation();
             }

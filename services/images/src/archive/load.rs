@@ -3,8 +3,9 @@
 //! Files of the archive go into content one after the other as they are read, each named by its digest; what they
 //! mean is decided when the archive has ended. No path of an archive is ever used as a path: it is a key of a map.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
+use std::io::{self, Read};
 
 use gantry_api::ingest::Owner;
 use gantry_proto::gantry::images::v1 as pb;
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use super::Desk;
 use super::adopt::{Adopted, adopt};
 use super::input::{self, Form, Stored};
-use crate::document::{self, Index, Manifest};
+use crate::document::{self, Index, MAX_LAYERS, Manifest};
 use crate::error::Error;
 use crate::wire;
 
@@ -22,8 +23,10 @@ use crate::wire;
 const MAX_ENTRIES: usize = 100_000;
 /// The documents at the top are read into memory up to this length.
 const MAX_DOCUMENT: u64 = 16 << 20;
-/// Layers of one image beyond this number are refused.
-const MAX_LAYERS: usize = 1000;
+/// What may stand before an entry's bytes: its header, long names, extensions. It is read into memory.
+const MAX_HEADER: u64 = 256 << 10;
+/// All names in an archive may be so long together.
+const MAX_NAMES: usize = 16 << 20;
 
 /// What an archive held.
 #[derive(Default)]
@@ -77,14 +80,18 @@ fn familiar(name: &str) -> String {
 fn receive(desk: &Desk, owner: &Owner) -> Result<Contents, Error> {
     let mut contents = Contents::default();
     let mut reader = input::decompressed(input::buffered(&desk.stream))?;
-    let mut archive = tar::Archive::new(&mut reader);
-    let broken = |error: std::io::Error| Error::Archive(format!("it is no readable tar: {error}"));
+    let left = Cell::new(MAX_HEADER);
+    let mut archive = tar::Archive::new(Bounded { reader: &mut reader, left: &left });
+    let mut names = 0;
+    let broken = |error: io::Error| Error::Archive(format!("it is no readable tar: {error}"));
     for (number, entry) in archive.entries().map_err(broken)?.enumerate() {
         let mut entry = entry.map_err(broken)?;
         if number >= MAX_ENTRIES {
             return Err(Error::Archive(format!("it has more than {MAX_ENTRIES} entries")));
         }
+        left.set(u64::MAX);
         let name = clean(&entry.path_bytes());
+        names += name.len();
         match entry.header().entry_type() {
             tar::EntryType::Regular | tar::EntryType::Continuous => {
                 contents.take(desk, owner, number, name, entry.size(), &mut entry)?;
@@ -95,14 +102,44 @@ fn receive(desk: &Desk, owner: &Owner) -> Result<Contents, Error> {
                     tar::EntryType::Link => clean(&target),
                     _ => clean(&[parent(&name).as_bytes(), b"/", &target].concat()),
                 };
+                names += target.len();
                 contents.links.insert(name, target);
+            }
+            // Its holes may be longer than anything.
+            tar::EntryType::GNUSparse => {
+                return Err(Error::Archive(format!("{name:?} in it is a sparse file")));
             }
             _ => {}
         }
+        if names > MAX_NAMES {
+            return Err(Error::Archive(format!("its names have more than {MAX_NAMES} bytes")));
+        }
+        io::copy(&mut entry, &mut io::sink()).map_err(broken)?;
+        left.set(MAX_HEADER);
     }
     // What follows the end of a tar belongs to nobody, but has to be read for the sender's sake.
-    let _ = std::io::copy(&mut reader.take(16 << 20), &mut std::io::sink());
+    let _ = io::copy(&mut reader.take(16 << 20), &mut io::sink());
     Ok(contents)
+}
+
+/// Reads no more than is left, which whoever reads the archive sets: for its library reads names and extensions of any
+/// length into memory.
+struct Bounded<'a, R> {
+    reader: R,
+    left: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.left.get()).unwrap_or(usize::MAX);
+        if left == 0 && !buffer.is_empty() {
+            return Err(io::Error::other(format!("an entry's header is longer than {MAX_HEADER} bytes")));
+        }
+        let room = buffer.len().min(left);
+        let length = self.reader.read(&mut buffer[..room])?;
+        self.left.set(self.left.get() - length as u64);
+        Ok(length)
+    }
 }
 
 impl Contents {

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::{Code, Status};
 
-use crate::bundle::{Bundle, gzip, noise, tar};
-use crate::liar::{Liar, honest};
+use crate::bundle::{Blob, Bundle, gzip, noise, tar};
+use crate::liar::{Answer, Liar, honest};
 use crate::peers::World;
 
 async fn open(world: &World, action: Action) -> Result<tokio::net::UnixStream, Status> {
@@ -167,6 +167,61 @@ async fn hostile_archives_are_clear_errors() {
     }
     assert!(world.content.ingests().is_empty());
     assert!(!std::path::Path::new("/etc/x").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn indexes_that_repeat_themselves_are_read_once() {
+    let world = World::start().await;
+    let bundle = Bundle::new(44, 1000);
+    let honest = honest(std::slice::from_ref(&bundle));
+    let mut indexes: Vec<Blob> = Vec::new();
+    let mut entry = bundle.manifest.descriptor();
+    for _ in 0..3 {
+        let index = json!({
+            "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": vec![entry.clone(); 300],
+        });
+        indexes.push(Blob::json(media_type::OCI_INDEX, &index));
+        entry = indexes.last().expect("just made").descriptor();
+    }
+    let outer = indexes[2].digest();
+    let liar = Liar::start(move |asked| {
+        match indexes.iter().find(|index| asked.path.ends_with(index.digest().as_str())) {
+            Some(index) => Answer::new(200, index.bytes.to_vec()).header("content-type", &index.media_type),
+            None => honest(asked),
+        }
+    })
+    .await;
+    let reference = format!("{}/a/b@{outer}", liar.domain());
+    let work = async {
+        let request = pb::PullRequest { reference: reference.clone(), ..Default::default() };
+        world.pull(request).await.expect("pulled");
+        let image = world.resolve(&reference).await.expect("there");
+        assert_eq!(image.manifest.expect("a manifest").digest, bundle.manifest.digest().to_string());
+        let saved = save(&world, &[&reference]).await.expect("saved");
+        let other = World::start().await;
+        load(&other, &saved).await.expect("loaded");
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), work).await.expect("in time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_without_end_are_refused() {
+    let world = World::start().await;
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.set_size(64 << 20);
+    header.set_cksum();
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append(&header, vec![b'a'; 64 << 20].as_slice()).expect("in memory");
+    let mut header = tar::Header::new_gnu();
+    header.set_path("x").expect("short");
+    header.set_size(0);
+    header.set_cksum();
+    builder.append(&header, &[][..]).expect("in memory");
+    let archive = gzip(&builder.into_inner().expect("in memory"));
+    let error = load(&world, &archive).await.expect_err("refused");
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert!(error.message().contains("header is longer than"), "{}", error.message());
 }
 
 #[tokio::test(flavor = "multi_thread")]
