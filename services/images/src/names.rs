@@ -51,11 +51,18 @@ impl Names {
 
     /// Points a name at a target. An image that loses its last name by this is kept without one.
     pub async fn point(&self, namespace: &Namespace, record: Record) -> Result<Put, Error> {
+        // Before its name goes: at no moment is the image without a root.
+        if let Some(known) = self.store.find(namespace, &record.name)?
+            && known.target.digest != record.target.digest
+        {
+            self.keep_without(namespace, &known.target, &record.name).await?;
+        }
         let put = self.store.put(namespace, record).await?;
         let put = self.hold(namespace, put).await?;
         if let Some(previous) = &put.previous
             && previous.target.digest != put.record.target.digest
         {
+            // Once more, for the name may have moved meanwhile.
             self.keep_dangling(namespace, &previous.target).await?;
         }
         if !put.record.is_dangling() {
@@ -78,7 +85,18 @@ impl Names {
 
     /// Keeps an image that has no name any more; none of its bytes may have been collected yet.
     pub async fn keep_dangling(&self, namespace: &Namespace, target: &Descriptor) -> Result<(), Error> {
-        if self.store.list(namespace)?.iter().any(|record| record.target.digest == target.digest) {
+        self.keep_without(namespace, target, "").await
+    }
+
+    /// Keeps an image that has no other name than `name`.
+    async fn keep_without(
+        &self,
+        namespace: &Namespace,
+        target: &Descriptor,
+        name: &str,
+    ) -> Result<(), Error> {
+        let others = |record: &Record| record.target.digest == target.digest && record.name != name;
+        if self.store.list(namespace)?.iter().any(others) {
             return Ok(());
         }
         let record = Record::new(Record::dangling_name(target), target.clone());

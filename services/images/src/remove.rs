@@ -76,22 +76,15 @@ impl Remover {
                     false => {
                         let using = using(&found, uses);
                         refuse_name(&found, &record.name, force, &using)?;
-                        self.untag(
-                            namespace,
-                            &found,
-                            std::slice::from_ref(&record.name),
-                            true,
-                            !using.is_empty(),
-                        )
-                        .await?
+                        // With the record that would keep it without a name, should a crash have left one.
+                        self.untag(namespace, &found, &names(&found), true, !using.is_empty()).await?
                     }
                 }
             }
             None => {
                 let using = using(&found, uses);
                 refuse_id(&found, force, &using)?;
-                let names: Vec<String> = found.records.iter().map(|record| record.name.clone()).collect();
-                self.untag(namespace, &found, &names, true, !using.is_empty()).await?
+                self.untag(namespace, &found, &names(&found), true, !using.is_empty()).await?
             }
         };
         if !removed.deleted.is_empty() {
@@ -122,8 +115,7 @@ impl Remover {
             if !filters.pass(&Subject { found: &found, labels: &labels, created }) {
                 continue;
             }
-            let names: Vec<String> = found.records.iter().map(|record| record.name.clone()).collect();
-            let removed = self.untag(namespace, &found, &names, true, false).await?;
+            let removed = self.untag(namespace, &found, &names(&found), true, false).await?;
             all.untagged.extend(removed.untagged);
             all.deleted.extend(removed.deleted);
         }
@@ -184,6 +176,11 @@ impl Remover {
             }
         }
     }
+}
+
+/// The names of all its records.
+fn names(found: &Found) -> Vec<String> {
+    found.records.iter().map(|record| record.name.clone()).collect()
 }
 
 fn familiar(name: &str) -> String {

@@ -1,5 +1,6 @@
 //! Tags, removals, prunes and lists by Docker's rules.
 
+use gantry_proto::containerd::services::images::v1 as records;
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_proto::gantry::images::v1::remove_request::Use;
 use tonic::Code;
@@ -123,6 +124,45 @@ async fn a_tag_that_moves_leaves_a_dangling_image() {
         assert!(std::time::Instant::now() < deadline, "{:?}", world.control.topics());
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_takes_what_a_crash_left_beside_the_name() {
+    let (world, liar, bundles) = world_with(1).await;
+    let name = format!("{}/a/b:0", liar.domain());
+    let get = records::GetImageRequest { name: name.clone() };
+    let image = world.peers.image_records().get(world.ask(get)).await.expect("there").into_inner().image;
+    let left = format!("moby-dangling@{}", bundles[0].manifest.digest());
+    let image = records::Image { name: left, ..image.expect("an image") };
+    let create = records::CreateImageRequest { image: Some(image), source_date_epoch: None };
+    world.peers.image_records().create(world.ask(create)).await.expect("made");
+    assert!(list(&world, &[("dangling", "true")]).await.is_empty(), "it has a name");
+    let removed = remove(&world, &name, false, Vec::new()).await.expect("removed");
+    assert_eq!((removed.untagged, removed.deleted.len()), (vec![name], 1));
+    assert!(list(&world, &[]).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_cannot_move_leaves_its_image_as_it_was() {
+    let (mut world, liar, bundles) = world_with(2).await;
+    let name = |at: usize| format!("{}/a/b:{at}", liar.domain());
+    let request = pb::TagRequest { source: name(1), target: name(0) };
+    world.control.stall(true);
+    // The service dies as soon as it has changed anything.
+    let first = bundles[0].manifest.digest();
+    let (mut client, request) = (world.peers.images(), world.ask(request));
+    let tagging = tokio::spawn(async move { client.tag(request).await });
+    let dangling = records::GetImageRequest { name: format!("moby-dangling@{first}") };
+    world
+        .until("the image that loses its name is kept", async || {
+            world.peers.image_records().get(world.ask(dangling.clone())).await.is_ok()
+        })
+        .await;
+    world.restart().await;
+    world.control.stall(false);
+    assert!(tagging.await.expect("ended").is_err());
+    let image = world.resolve(&name(0)).await.expect("there");
+    assert_eq!(image.id, first.to_string(), "the name has not moved");
 }
 
 #[tokio::test(flavor = "multi_thread")]
