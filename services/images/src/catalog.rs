@@ -33,10 +33,13 @@ pub struct Catalog {
 #[derive(Default)]
 struct Known {
     details: HashMap<(Namespace, Digest, Option<Platform>), Arc<Details>>,
+    /// The length of the configs among them, at most.
+    bytes: usize,
     usage: HashMap<(Namespace, ChainId), u64>,
 }
 
 const KNOWN_LIMIT: usize = 4096;
+const KNOWN_BYTES: usize = 32 << 20;
 
 /// An image by one of the ways to name it.
 #[derive(Clone, Debug)]
@@ -126,14 +129,13 @@ impl Catalog {
 
     /// All images, each once, by the names that point at it.
     pub fn all(&self, namespace: &Namespace) -> Result<Vec<Found>, Error> {
-        let records = self.store.list(namespace)?;
-        let targets: BTreeSet<&Digest> = records.iter().map(|record| &record.target.digest).collect();
-        let first = |digest: &Digest| records.iter().find(|record| record.target.digest == *digest);
-        Ok(targets
-            .into_iter()
-            .filter_map(first)
-            .map(|record| gather(&records, record.target.clone(), None))
-            .collect())
+        let mut images: BTreeMap<Digest, Found> = BTreeMap::new();
+        for record in self.store.list(namespace)? {
+            let target = &record.target;
+            let empty = || Found { target: target.clone(), records: Vec::new(), by_name: None };
+            images.entry(target.digest.clone()).or_insert_with(empty).records.push(record);
+        }
+        Ok(images.into_values().collect())
     }
 
     /// Reads the documents of `target` for `wanted`, or for the host, or for what is there.
@@ -160,8 +162,10 @@ impl Catalog {
                     }
                     let details = Arc::new(details);
                     self.known(|known| {
-                        if known.details.len() >= KNOWN_LIMIT {
+                        known.bytes += details.config_json.len();
+                        if known.details.len() >= KNOWN_LIMIT || known.bytes > KNOWN_BYTES {
                             known.details.clear();
+                            known.bytes = details.config_json.len();
                         }
                         known.details.insert(key.clone(), Arc::clone(&details));
                     });

@@ -27,8 +27,6 @@ fn one(config: &mut Map<String, Value>, instruction: &str, rest: &str) -> Option
         }
         "ENTRYPOINT" => {
             config.insert("Entrypoint".into(), command(rest)?);
-            // An entrypoint set here makes a command from before meaningless.
-            config.remove("Cmd");
         }
         "ENV" => {
             for (key, value) in pairs(rest)? {
@@ -188,8 +186,9 @@ mod tests {
             })
         );
         assert_eq!(
-            applied(&["ENTRYPOINT run this"]).expect("valid"),
-            json!({"Entrypoint": ["/bin/sh", "-c", "run this"]})
+            applied(&["CMD [\"x\"]", "ENTRYPOINT run this"]).expect("valid"),
+            json!({"Cmd": ["x"], "Entrypoint": ["/bin/sh", "-c", "run this"]}),
+            "a command that was stated stays"
         );
     }
 

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 
 use bytes::Bytes;
 use gantry_proto::gantry::images::v1 as pb;
-use gantry_types::{Descriptor, Digest, Namespace, Reference, media_type};
+use gantry_types::{Algorithm, Descriptor, Digest, Namespace, Reference, media_type};
 use serde::Serialize;
 
 use super::{Archives, Desk};
@@ -77,6 +77,13 @@ pub async fn plan(
             digest: root.digest.clone(),
             image: target.digest.to_string(),
         })?;
+        let digests = cargo.documents.iter().map(|document| &document.descriptor.digest);
+        if let Some(odd) = digests.chain(cargo.blobs.iter().map(|blob| &blob.digest)).find(|digest| {
+            // Longer ones have names that do not fit into a tar's header.
+            digest.algorithm() != Algorithm::Sha256
+        }) {
+            return Err(Error::Request(format!("{odd} cannot be saved: only sha256 digests can")));
+        }
         for document in cargo.documents {
             plan.documents.insert(document.descriptor.digest, document.bytes);
         }

@@ -146,7 +146,8 @@ impl fsck_server::Fsck for Fsck {
                 if self.content.info(&namespace, &record.target.digest).await.map_err(status)?.is_some() {
                     continue;
                 }
-                let repaired = repair && self.names.delete(&namespace, &record.name, None).await.is_ok();
+                let target = Some(&record.target.digest);
+                let repaired = repair && self.names.delete(&namespace, &record.name, target).await.is_ok();
                 let detail =
                     format!("namespace {namespace}: its target {} is not in the store", record.target.digest);
                 strays.push(pb::Stray { kind: "record".into(), name: record.name, detail, repaired });
