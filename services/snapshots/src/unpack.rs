@@ -247,7 +247,7 @@ impl Task {
                     ) {
                         // Only the next start will tell whether the record is in the log: it finds its files then, or
                         // removes them. Until then nobody may take them for a stray.
-                        std::mem::forget(placed);
+                        let _ = std::mem::ManuallyDrop::new(placed);
                     }
                     return Err(error);
                 }
