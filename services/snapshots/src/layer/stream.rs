@@ -16,6 +16,8 @@ const DEPTH: usize = 4;
 const INPUT: usize = 256 * 1024;
 /// The largest window that a zstd frame may ask for, as a power of two: 128 MiB.
 const ZSTD_WINDOW: u32 = 27;
+/// zstd's number for the error that a window is larger than allowed; stable since its version 1.3.1.
+const WINDOW_TOO_LARGE: usize = 16;
 
 /// Runs `work` on the uncompressed bytes of `source`, which a second thread decompresses meanwhile.
 pub fn decompressed<T>(source: impl Read + Send, work: impl FnOnce(Decompressed) -> T) -> T {
@@ -69,7 +71,7 @@ fn feed(
                 Ok(count) => length += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    failure = Some(error);
+                    failure = Some(told(error));
                     break;
                 }
             }
@@ -87,6 +89,20 @@ fn feed(
             None => {}
         }
     }
+}
+
+/// zstd's own words for a window that is too large speak of memory, as if there were not enough of it.
+fn told(error: io::Error) -> io::Error {
+    // An error's code is its number below zero, as a size.
+    let too_large = zstd::zstd_safe::get_error_name(0usize.wrapping_sub(WINDOW_TOO_LARGE));
+    if error.raw_os_error().is_some() || error.to_string() != too_large {
+        return error;
+    }
+    let largest = (1u64 << ZSTD_WINDOW) >> 20;
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("its zstd stream asks for a window of more than {largest} MiB"),
+    )
 }
 
 enum Magic {
@@ -196,6 +212,19 @@ mod tests {
         let zstd = zstd::encode_all(&b"plain"[..], 1).unwrap();
         let (digest, _) = decompressed(Single(&zstd), |d| d.finish().unwrap());
         assert_eq!(digest, Digest::sha256(b"plain"));
+    }
+
+    #[test]
+    fn a_window_that_is_too_large_is_refused_in_plain_words() {
+        let frame = |window_log: u8| {
+            // Magic, a frame without a content size, its window, one last empty raw block.
+            let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, (window_log - 10) << 3];
+            frame.extend([0x01, 0x00, 0x00]);
+            frame
+        };
+        assert_eq!(decompressed(frame(27).as_slice(), Decompressed::finish).unwrap().1, 0);
+        let error = decompressed(frame(28).as_slice(), Decompressed::finish).unwrap_err();
+        assert_eq!(error.to_string(), "its zstd stream asks for a window of more than 128 MiB");
     }
 
     #[test]
