@@ -14,7 +14,7 @@ use super::Store;
 use crate::record::{Record, Scope};
 use crate::{Error, Result};
 
-/// How many uses are remembered before old ones are forgotten.
+/// How many uses are remembered at least before old ones are forgotten.
 const REMEMBERED: usize = 8192;
 /// A use older than this is of no collection that still runs.
 const OLD: u64 = 3_600_000_000_000;
@@ -24,12 +24,24 @@ pub(super) struct Stamps {
     last: AtomicU64,
     started: u64,
     // Guards the map for an edit; never held over an await.
-    uses: Mutex<HashMap<(String, String), u64>>,
+    uses: Mutex<Uses>,
+}
+
+#[derive(Debug)]
+struct Uses {
+    stamps: HashMap<(String, String), u64>,
+    /// How many there are when old ones are forgotten next: twice what was left the last time, so that looking
+    /// through all of them costs each of them little.
+    full: usize,
 }
 
 impl Stamps {
     pub(super) fn new() -> Self {
-        let mut stamps = Self { last: AtomicU64::new(0), started: 0, uses: Mutex::new(HashMap::new()) };
+        let mut stamps = Self {
+            last: AtomicU64::new(0),
+            started: 0,
+            uses: Mutex::new(Uses { stamps: HashMap::new(), full: REMEMBERED }),
+        };
         stamps.started = stamps.now();
         stamps
     }
@@ -45,19 +57,24 @@ impl Stamps {
     pub(super) fn touch(&self, scope: &Scope, key: &str) {
         let now = self.now();
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        if uses.len() >= REMEMBERED {
-            uses.retain(|_, stamp| *stamp + OLD > now);
+        if uses.stamps.len() >= uses.full {
+            uses.stamps.retain(|_, stamp| *stamp + OLD > now);
+            uses.full = REMEMBERED.max(uses.stamps.len() * 2);
         }
-        uses.insert((scope.key(), key.to_owned()), now);
+        uses.stamps.insert((scope.key(), key.to_owned()), now);
     }
 
     pub(super) fn forget(&self, scope: &Scope, key: &str) {
-        self.uses.lock().unwrap_or_else(PoisonError::into_inner).remove(&(scope.key(), key.to_owned()));
+        self.uses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .stamps
+            .remove(&(scope.key(), key.to_owned()));
     }
 
     fn used_since(&self, scope: &Scope, key: &str, mark: u64) -> bool {
         let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        uses.get(&(scope.key(), key.to_owned())).is_some_and(|stamp| *stamp > mark)
+        uses.stamps.get(&(scope.key(), key.to_owned())).is_some_and(|stamp| *stamp > mark)
     }
 }
 
@@ -120,6 +137,28 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_uses_are_not_looked_through_each_time_and_old_ones_are_forgotten() {
+        let stamps = Stamps::new();
+        let scope = Scope { namespace: "test".parse().unwrap(), snapshotter: "s".into() };
+        let mut looks = 0;
+        for number in 0..5 * REMEMBERED {
+            let full = stamps.uses.lock().unwrap().full;
+            stamps.touch(&scope, &number.to_string());
+            looks += usize::from(stamps.uses.lock().unwrap().full != full);
+        }
+        assert_eq!(looks, 3, "after once, twice and four times as many");
+        assert!(stamps.used_since(&scope, "0", stamps.started));
+        let now = stamps.now();
+        for stamp in stamps.uses.lock().unwrap().stamps.values_mut() {
+            *stamp = now - OLD;
+        }
+        stamps.uses.lock().unwrap().full = 0;
+        stamps.touch(&scope, "new");
+        let uses = stamps.uses.lock().unwrap();
+        assert_eq!((uses.stamps.len(), uses.full), (1, REMEMBERED));
+    }
 
     #[test]
     fn stamps_always_grow() {
