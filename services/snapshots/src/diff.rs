@@ -20,6 +20,7 @@ use gantry_types::media_type::{self, Compression};
 use gantry_types::{Descriptor, Digest};
 
 use crate::layer::arrival::{Arrival, ArrivingBytes};
+use crate::layer::slots::Slots;
 use crate::layer::{Cancel, Mode, extract};
 use crate::store::blocking;
 use crate::{Error, Result};
@@ -44,12 +45,15 @@ pub async fn apply(
     layer: &Descriptor,
     mounts: Vec<Mount>,
     durable: Durable,
+    slots: &Slots,
 ) -> Result<Descriptor> {
+    let slot = slots.whole().await;
     let opened = ingest::open_blob(peers, &owner.namespace, &layer.digest).await;
     let (file, size) = opened.map_err(|status| Error::Peer { peer: "content", status })?;
     let cancel = Cancel::default();
     let guard = CancelOnDrop(cancel.clone());
     let extracted = blocking(move || {
+        let _slot = slot;
         let root = Root::from_fd(open_detached(&mounts)?);
         let bytes = ArrivingBytes::new(Arrival::complete(file, size));
         let extracted = extract(bytes, &root, Mode::Merged, &cancel)?;

@@ -15,6 +15,7 @@ pub mod adopt;
 pub mod arrival;
 pub mod extract;
 mod place;
+pub mod slots;
 pub mod stream;
 mod whiteout;
 

@@ -17,6 +17,7 @@ use gantry_proto::gantry::snapshots::v1::unpacker_server::UnpackerServer;
 use tonic::Status;
 use tonic::service::Routes;
 
+use crate::layer::slots::Slots;
 use crate::store::Store;
 use crate::unpack::Unpacker;
 use gantry_api::Peers;
@@ -27,12 +28,15 @@ const MESSAGE_LIMIT: usize = 16 << 20;
 
 /// All services of this process.
 pub fn routes(store: Store, peers: &Peers, notes: &Notes) -> Routes {
-    let unpacker = Unpacker::new(store.clone(), peers.clone(), notes.clone());
+    let slots = Slots::default();
+    let unpacker = Unpacker::new(store.clone(), peers.clone(), notes.clone(), slots.clone());
     Routes::new(
         SnapshotsServer::new(snapshots::Snapshots::new(store.clone(), notes.clone()))
             .max_decoding_message_size(MESSAGE_LIMIT),
     )
-    .add_service(DiffServer::new(diff::Diff::new(peers.clone())).max_decoding_message_size(MESSAGE_LIMIT))
+    .add_service(
+        DiffServer::new(diff::Diff::new(peers.clone(), slots)).max_decoding_message_size(MESSAGE_LIMIT),
+    )
     .add_service(
         UnpackerServer::new(unpacker::Server::new(unpacker)).max_decoding_message_size(MESSAGE_LIMIT),
     )

@@ -13,23 +13,30 @@
 //! ```
 //!
 //! Two calls for the same chain id share the work: the second waits for the lock and finds the snapshot. Locks are
-//! taken by layer, and a layer only waits for those below it, so no two calls can wait for each other. Dropping the
-//! call ends its tasks; what they staged goes to the trash.
+//! taken by layer, and a layer only waits for those below it, so no two calls can wait for each other. Extracting takes
+//! one of the service's [`Slots`], and nothing that is waited for with one in hand is another layer. Progress is left
+//! where the caller finds it ([`News`]): one that does not read it holds up nobody. Dropping the call ends its tasks;
+//! what they staged goes to the trash.
 
 mod extraction;
 mod follow;
+mod news;
 mod sync;
 
+pub use news::News;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_api::Peers;
 use gantry_api::ingest::Owner;
 use gantry_disk::KeyedLocks;
 use gantry_types::{ChainId, DiffId, Digest, Labels};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::layer::adopt::{Adopted, adopt};
+use crate::layer::slots::Slots;
 use crate::record::Scope;
 use crate::server::Notes;
 use crate::store::{Number, Store, blocking};
@@ -86,6 +93,7 @@ pub struct Unpacker {
     notes: Notes,
     chains: KeyedLocks<(String, String)>,
     sync: sync::Syncer,
+    slots: Slots,
 }
 
 /// What a layer knows of the one below it.
@@ -103,8 +111,8 @@ const TICK: Duration = Duration::from_millis(100);
 
 impl Unpacker {
     /// Unpacks into the store.
-    pub fn new(store: Store, peers: Peers, notes: Notes) -> Self {
-        Self { store, peers, notes, chains: KeyedLocks::new(), sync: sync::Syncer::default() }
+    pub fn new(store: Store, peers: Peers, notes: Notes, slots: Slots) -> Self {
+        Self { store, peers, notes, chains: KeyedLocks::new(), sync: sync::Syncer::default(), slots }
     }
 
     /// Unpacks a stack, base first, and commits each layer under its chain id.
@@ -117,7 +125,7 @@ impl Unpacker {
         owner: Owner,
         scope: Scope,
         layers: Vec<Layer>,
-        progress: mpsc::Sender<Progress>,
+        news: Arc<News>,
     ) -> Result<()> {
         self.store.driver(&scope.snapshotter)?;
         let diff_ids: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
@@ -135,7 +143,7 @@ impl Unpacker {
                 layer,
                 parent: parent.replace(chain.clone()),
                 chain,
-                progress: progress.clone(),
+                news: news.clone(),
                 above,
             };
             tasks.spawn(task.run(below).in_current_span());
@@ -169,7 +177,7 @@ struct Task {
     layer: Layer,
     chain: ChainId,
     parent: Option<ChainId>,
-    progress: mpsc::Sender<Progress>,
+    news: Arc<News>,
     above: watch::Sender<Below>,
 }
 
@@ -185,13 +193,13 @@ impl Task {
     async fn steps(&self, mut below: watch::Receiver<Below>) -> Result<()> {
         let store = &self.unpacker.store;
         let name = self.chain.to_string();
-        self.tell(Step::Waiting, 0).await;
+        self.tell(Step::Waiting, 0);
         let _chain = self.unpacker.chains.lock((self.scope.key(), name.clone())).await;
         self.unpacker.notes.protect(&self.owner, &self.scope, &name).await?;
         if store.touch(&self.scope, &name)? {
             let record = store.stat(&self.scope, &name)?;
             self.above.send_replace(Below::Committed(record.stack()));
-            self.tell(Step::Exists, self.layer.size).await;
+            self.tell(Step::Exists, self.layer.size);
             return Ok(());
         }
 
@@ -221,7 +229,7 @@ impl Task {
         self.record(unrecorded).await?;
         let record = store.stat(&self.scope, &name)?;
         self.above.send_replace(Below::Committed(record.stack()));
-        self.tell(Step::Extracted, self.layer.size).await;
+        self.tell(Step::Extracted, self.layer.size);
         Ok(())
     }
 
@@ -272,10 +280,9 @@ impl Task {
         state.map(drop).map_err(|_| Error::Below(self.layer.blob.clone()))
     }
 
-    async fn tell(&self, step: Step, offset: u64) {
+    fn tell(&self, step: Step, offset: u64) {
         let (layer, total, chain) = (self.index, self.layer.size, self.chain.clone());
-        // Who asked may have gone; the call is dropped then.
-        let _ = self.progress.send(Progress { layer, step, offset, total, chain }).await;
+        self.news.tell(Progress { layer, step, offset, total, chain });
     }
 }
 

@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 /// How far the bytes have come. Shared by who is told and who reads.
 #[derive(Debug)]
 pub struct Arrival {
@@ -13,6 +15,18 @@ pub struct Arrival {
     state: Mutex<State>,
     changed: Condvar,
     read: AtomicU64,
+    reached: watch::Sender<Reached>,
+}
+
+/// What the bytes have come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reached {
+    /// None is there yet.
+    Nothing,
+    /// Some are there.
+    Begun,
+    /// All are there, and proved.
+    Whole,
 }
 
 #[derive(Debug)]
@@ -29,7 +43,8 @@ struct State {
 impl Default for Arrival {
     fn default() -> Self {
         let state = State { available: 0, committed: None, failed: None, file: None };
-        Self { state: Mutex::new(state), changed: Condvar::new(), read: AtomicU64::new(0) }
+        let reached = watch::Sender::new(Reached::Nothing);
+        Self { state: Mutex::new(state), changed: Condvar::new(), read: AtomicU64::new(0), reached }
     }
 }
 
@@ -59,12 +74,29 @@ impl Arrival {
         state.available = state.available.max(offset);
         drop(state);
         self.changed.notify_all();
+        if offset > 0 {
+            self.reach(Reached::Begun);
+        }
     }
 
     /// Says that all bytes are there, and proved.
     pub fn commit(&self, size: u64) {
         self.lock().committed = Some(size);
         self.changed.notify_all();
+        self.reach(Reached::Whole);
+    }
+
+    /// Waits until the bytes have come so far.
+    pub async fn reaches(&self, wanted: Reached) {
+        let _ = self.reached.subscribe().wait_for(|reached| *reached >= wanted).await;
+    }
+
+    fn reach(&self, now: Reached) {
+        self.reached.send_if_modified(|reached| {
+            let further = now > *reached;
+            *reached = now.max(*reached);
+            further
+        });
     }
 
     /// Says that there will be no more; the reader fails.

@@ -8,14 +8,16 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{self, owner};
 use crate::diff::{Difference, Durable, apply, diff};
+use crate::layer::slots::Slots;
 
 pub struct Diff {
     peers: Peers,
+    slots: Slots,
 }
 
 impl Diff {
-    pub fn new(peers: Peers) -> Self {
-        Self { peers }
+    pub fn new(peers: Peers, slots: Slots) -> Self {
+        Self { peers, slots }
     }
 }
 
@@ -27,7 +29,8 @@ impl pb::diff_server::Diff for Diff {
         let layer = convert::descriptor(message.diff)?;
         let durable = if message.sync_fs { Durable::Yes } else { Durable::No };
         let mounts = convert::to_mounts(message.mounts);
-        let applied = apply(&self.peers, &owner, &layer, mounts, durable).await.map_err(status)?;
+        let applied =
+            apply(&self.peers, &owner, &layer, mounts, durable, &self.slots).await.map_err(status)?;
         Ok(Response::new(pb::ApplyResponse { applied: Some(convert::to_descriptor(applied)) }))
     }
 

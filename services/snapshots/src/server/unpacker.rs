@@ -1,21 +1,19 @@
 //! Layers unpacked while they arrive.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use gantry_proto::gantry::snapshots::v1 as pb;
 use gantry_rpc::status;
-use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_stream::Stream;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
 use super::convert::{self, owner, scope};
 use crate::driver::DEFAULT;
-use crate::unpack::{Layer, Progress, Step, Unpacker};
-
-/// Messages that a slow client may have waiting.
-const QUEUE: usize = 64;
+use crate::unpack::{Layer, News, Progress, Step, Unpacker};
 
 pub struct Server {
     unpacker: Unpacker,
@@ -40,34 +38,50 @@ impl pb::unpacker_server::Unpacker for Server {
         let scope = scope(&owner, snapshotter);
         let layers = message.layers.into_iter().map(layer).collect::<Result<Vec<_>, _>>()?;
 
-        let (client, answer) = mpsc::channel(QUEUE);
-        let (progress, mut told) = mpsc::channel(QUEUE);
-        let unpacker = self.unpacker.clone();
-        let work = async move {
-            let work = unpacker.unpack(owner, scope, layers, progress);
-            tokio::pin!(work);
-            let result = loop {
-                tokio::select! {
-                    biased;
-                    Some(news) = told.recv() => {
-                        if client.send(Ok(convert_progress(news))).await.is_err() {
-                            return;
-                        }
-                    }
-                    result = &mut work => break result,
-                    // Dropping the work gives up what is not committed.
-                    () = client.closed() => return,
-                }
+        let news = Arc::new(News::default());
+        let (unpacker, told) = (self.unpacker.clone(), news.clone());
+        let work = async move { unpacker.unpack(owner, scope, layers, told).await.map_err(status) };
+        let work = tokio::spawn(work.in_current_span());
+        Ok(Response::new(Box::pin(Answer { news, work, end: None })))
+    }
+}
+
+/// The work's progress and end, for a client to fetch: one that does not holds up nothing. Dropping it gives up what
+/// is not committed.
+struct Answer {
+    news: Arc<News>,
+    work: JoinHandle<Result<(), Status>>,
+    /// Once the work has ended: its failure, until that was told.
+    end: Option<Option<Status>>,
+}
+
+impl Stream for Answer {
+    type Item = Result<pb::UnpackProgress, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // First the end, then the news: what was told before the end is there by then.
+        if self.end.is_none()
+            && let Poll::Ready(joined) = Pin::new(&mut self.work).poll(context)
+        {
+            let cut = |error: JoinError| match error.is_panic() {
+                true => Err(Status::internal("unpacking failed")),
+                false => Err(Status::unavailable("service snapshots is ending")),
             };
-            while let Ok(news) = told.try_recv() {
-                let _ = client.send(Ok(convert_progress(news))).await;
-            }
-            if let Err(error) = result {
-                let _ = client.send(Err(status(error))).await;
-            }
-        };
-        tokio::spawn(work.in_current_span());
-        Ok(Response::new(Box::pin(ReceiverStream::new(answer))))
+            self.end = Some(joined.unwrap_or_else(cut).err());
+        }
+        if let Some(progress) = self.news.take(context.waker()) {
+            return Poll::Ready(Some(Ok(convert_progress(progress))));
+        }
+        match &mut self.end {
+            None => Poll::Pending,
+            Some(failure) => Poll::Ready(failure.take().map(Err)),
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.work.abort();
     }
 }
 
@@ -94,5 +108,69 @@ fn convert_progress(progress: Progress) -> pb::UnpackProgress {
         offset: i64::try_from(progress.offset).unwrap_or(i64::MAX),
         total: i64::try_from(progress.total).unwrap_or(i64::MAX),
         chain_id: progress.chain.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use gantry_api::Peers;
+    use gantry_api::events::Publisher;
+    use gantry_proto::containerd::types::Descriptor;
+    use gantry_proto::gantry::snapshots::v1::unpack_progress::State;
+    use gantry_proto::gantry::snapshots::v1::unpacker_server::Unpacker as _;
+    use gantry_rpc::context::with_namespace;
+    use gantry_types::{ChainId, DiffId, Digest, Labels};
+    use tokio_stream::StreamExt;
+
+    use super::*;
+    use crate::layer::slots::Slots;
+    use crate::record::{Kind, Scope};
+    use crate::server::Notes;
+    use crate::store::Store;
+
+    /// More than any queue on the way takes.
+    const LAYERS: usize = 300;
+
+    async fn told(answer: ProgressStream) -> Vec<(u32, State)> {
+        let all = answer.map(|news| news.unwrap()).map(|news| (news.layer, news.state()));
+        tokio::time::timeout(Duration::from_secs(30), all.collect()).await.expect("the work goes on")
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_holds_up_no_other() {
+        let base = tempfile::tempdir_in("/dev/shm").unwrap();
+        let (store, _uncounted) = Store::open(base.path()).unwrap();
+        let scope = Scope { namespace: "test".parse().unwrap(), snapshotter: DEFAULT.into() };
+        let diff_ids: Vec<DiffId> =
+            (0..LAYERS).map(|n| DiffId::new(Digest::sha256(n.to_string().as_bytes()))).collect();
+        let mut parent = String::new();
+        for chain in ChainId::all(&diff_ids) {
+            let number = store.next_number();
+            store.driver(DEFAULT).unwrap().make(number.id(), Kind::Committed, &[]).unwrap();
+            let name = chain.to_string();
+            assert!(store.commit_unpacked(&scope, &name, number.id(), &parent, Labels::new()).await.unwrap());
+            parent = name;
+        }
+        let peers = Peers::new(base.path());
+        let notes = Notes::new(peers.clone(), Publisher::new(&peers).0);
+        let server = Server::new(Unpacker::new(store, peers, notes, Slots::default()));
+        let layers = diff_ids.iter().map(|diff_id| pb::Layer {
+            descriptor: Some(Descriptor { digest: diff_id.to_string(), ..Default::default() }),
+            diff_id: diff_id.to_string(),
+            ..Default::default()
+        });
+        let request = pb::UnpackRequest { snapshotter: String::new(), layers: layers.collect() };
+        let ask = || with_namespace(request.clone(), &scope.namespace);
+
+        let unread = server.unpack(ask()).await.unwrap().into_inner();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let read = told(server.unpack(ask()).await.unwrap().into_inner()).await;
+        assert_eq!(read.iter().filter(|(_, state)| *state == State::Exists).count(), LAYERS);
+        let late = told(unread).await;
+        assert_eq!(late, (0..300).map(|layer| (layer, State::Exists)).collect::<Vec<_>>());
     }
 }

@@ -9,6 +9,7 @@ use super::follow::{End, follow};
 use super::{Below, Step, TICK, Task};
 use crate::driver::{Driver, Staging};
 use crate::layer::arrival::{Arrival, ArrivingBytes};
+use crate::layer::slots::Slot;
 use crate::layer::{Cancel, Extracted, Mode, extract};
 use crate::store::blocking;
 use crate::{Error, Result};
@@ -63,23 +64,26 @@ impl Extraction<'_> {
 
     /// One attempt; `None` if the bytes were thrown away meanwhile.
     async fn once(&self, mode: Mode, layers: &[u64]) -> Result<Option<(Staging, Extracted)>> {
-        let staging = blocking({
-            let (driver, layers) = (self.driver.clone(), layers.to_vec());
-            move || {
-                let staging = driver.layout().stage()?;
-                if mode == Mode::Merged {
-                    driver.begin_staging(&staging, &layers)?;
-                }
-                Ok(staging)
-            }
-        })
-        .await?;
         let arrival = Arrival::new();
         let guard = GiveUp { cancel: Cancel::default(), arrival: arrival.clone() };
-        let mounts = (mode == Mode::Merged).then(|| self.driver.staged_on(&staging, layers));
-        let mut result = work(staging, mounts, mode, &arrival, &guard.cancel)?;
-
         let task = self.task;
+        let extracting = async {
+            let slot = task.unpacker.slots.arriving(&arrival).await;
+            let staging = blocking({
+                let (driver, layers) = (self.driver.clone(), layers.to_vec());
+                move || {
+                    let staging = driver.layout().stage()?;
+                    if mode == Mode::Merged {
+                        driver.begin_staging(&staging, &layers)?;
+                    }
+                    Ok(staging)
+                }
+            })
+            .await?;
+            let mounts = (mode == Mode::Merged).then(|| self.driver.staged_on(&staging, layers));
+            work(slot, staging, mounts, mode, &arrival, &guard.cancel)?.await.map_err(|_| Error::Cancelled)?
+        };
+        tokio::pin!(extracting);
         let following = follow(&task.unpacker.peers, &task.owner, &task.layer, &arrival);
         tokio::pin!(following);
         let mut ticks = tokio::time::interval(TICK);
@@ -96,12 +100,12 @@ impl Extraction<'_> {
                     }
                     Err(error) => return Err(error),
                 },
-                done = &mut result => break done.map_err(|_| Error::Cancelled)?,
+                done = &mut extracting => break done,
                 _ = ticks.tick() => {
                     let offset = arrival.offset();
                     if offset > told {
                         told = offset;
-                        task.tell(Step::Extracting, offset).await;
+                        task.tell(Step::Extracting, offset);
                     }
                 }
             }
@@ -121,6 +125,7 @@ type Outcome = Result<(Staging, Extracted)>;
 
 /// Extracts on a thread of its own: it may have to wait for bytes as long as a registry likes.
 fn work(
+    slot: Slot,
     staging: Staging,
     mounts: Option<Vec<gantry_host::mount::Mount>>,
     mode: Mode,
@@ -134,6 +139,7 @@ fn work(
         .name("unpack".into())
         .spawn(move || {
             let outcome = open(&staging, mounts).and_then(|root| extract(bytes, &root, mode, &cancel));
+            drop(slot);
             // Given up: the staged directory is dropped here, when nothing writes into it any more.
             let _ = tell.send(outcome.map(|extracted| (staging, extracted)));
         })

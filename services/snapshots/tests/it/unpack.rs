@@ -224,6 +224,46 @@ async fn what_is_wrong_is_refused_and_leaves_nothing() {
     world.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_that_arrive_slowly_are_few_at_once_and_hold_up_no_other() {
+    let world = World::start().await;
+    let most = std::thread::available_parallelism().unwrap().get().max(4);
+    let bytes = tar("echo file > file");
+    let blob = gzip(&bytes);
+    let digest = world.content.put(&blob);
+    let mut slow = Vec::new();
+    for number in 0..3 * most {
+        let digest = Digest::sha256(format!("slow {number}").as_bytes());
+        let arriving = world.content.begin(&digest);
+        arriving.write(&blob[..1], 0);
+        arriving.set(State::Growing(1));
+        slow.push(layer(&digest, &bytes, "slow"));
+    }
+    let request = UnpackRequest { snapshotter: String::new(), layers: slow };
+    let slow = world.unpacker().unpack(world.ask(request)).await.unwrap().into_inner();
+    for _ in 0..500 {
+        if !world.directories("overlayfs", "staging").is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    // More layers than may be unpacked at once, by two calls that share all of them.
+    let other = tar("echo other > other");
+    let mut layers = vec![layer(&world.content.put(&gzip(&other)), &other, "")];
+    layers.extend((0..3 * most).map(|_| layer(&digest, &bytes, "")));
+    let both = async {
+        tokio::try_join!(
+            unpack(&world, "overlayfs", layers.clone()),
+            unpack(&world, "overlayfs", layers.clone())
+        )
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), both).await.expect("not held up").unwrap();
+    let staged = world.directories("overlayfs", "staging").len();
+    assert!((1..most).contains(&staged), "{staged} of {most}");
+    drop(slow);
+    world.stop().await;
+}
+
 /// Not a test of time: prints what a real layer takes. `GANTRY_LAYERS=a.tar.gz,b.tar.gz cargo test … -- --ignored`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement, for people"]
