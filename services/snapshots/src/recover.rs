@@ -2,14 +2,18 @@
 //!
 //! The database is right. A directory without a record is what a crash left of a snapshot that was never acknowledged,
 //! or of one that was removed: it goes. An active snapshot without its directories was acknowledged just before the
-//! machine lost power: they are made again, empty as they were. A committed one without files cannot be helped here:
-//! it is told.
+//! machine lost power: they are made again, empty as they were.
+//!
+//! A committed one without files has lost what only its image's layer can bring back. It goes, with the layers on top
+//! of it, so that a pull finds the image not unpacked and unpacks it. Where a container's snapshot is on top, or what was
+//! committed by hand, all that is below keeps its records, whose numbers are known there: it counts as lost
+//! ([`Store::is_lost`]) until a pull has the layer unpacked into its place.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::Result;
 use crate::record::{Kind, Record, Scope};
-use crate::store::Store;
+use crate::store::{Store, blocking};
 
 /// Something that records and disk do not agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,22 +38,42 @@ pub enum Repair {
 }
 
 /// Reconciles everything. At the start, before anything else is served.
-pub fn reconcile(store: &Store) -> Result<Vec<Finding>> {
-    let findings = check(store, Repair::Yes)?;
-    for driver in store.drivers() {
-        driver.layout().discard_leftovers()?;
-    }
+pub async fn reconcile(store: &Store) -> Result<Vec<Finding>> {
+    let findings = check(store, Repair::Yes).await?;
+    let store = store.clone();
+    blocking(move || store.drivers().iter().try_for_each(|driver| driver.layout().discard_leftovers()))
+        .await?;
     Ok(findings)
 }
 
 /// Compares directories with records; may be called while the service runs.
-pub fn check(store: &Store, repair: Repair) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
+pub async fn check(store: &Store, repair: Repair) -> Result<Vec<Finding>> {
+    let looking = store.clone();
+    let (mut findings, mut lost) = blocking(move || look(&looking, repair)).await?;
+    // What is on top goes first.
+    lost.sort_by_key(|(_, _, record)| std::cmp::Reverse(record.layers.len()));
+    for (scope, name, record) in lost {
+        let detail = match store.is_lost(&record) {
+            true => "the files of the committed snapshot are missing: to be unpacked again",
+            false => "files of what is below the committed snapshot are missing: to be unpacked again",
+        };
+        let repaired = repair == Repair::Yes && store.drop_lost(&scope, &name, record.id).await?;
+        let name = format!("{}/{name}", scope.key());
+        findings.push(Finding { kind: "record", name, detail: detail.into(), repaired });
+    }
+    Ok(findings)
+}
+
+type Row = (Scope, String, Record);
+
+/// Tells what is wrong, and the committed snapshots that are not whole.
+fn look(store: &Store, repair: Repair) -> Result<(Vec<Finding>, Vec<Row>)> {
+    let (mut findings, mut lost) = (Vec::new(), Vec::new());
     for driver in store.drivers() {
         // In this order: a directory that is seen is being made, or has its record by the time records are read.
         let ids = driver.layout().ids()?;
         let making = store.being_made();
-        let records: HashMap<u64, (Scope, String, Record)> = store
+        let records: HashMap<u64, Row> = store
             .all()?
             .into_iter()
             .filter(|(scope, _, _)| scope.snapshotter == driver.name())
@@ -71,8 +95,14 @@ pub fn check(store: &Store, repair: Repair) -> Result<Vec<Finding>> {
                 repaired: repair == Repair::Yes,
             });
         }
+        for (_, _, record) in records.values().filter(|(_, _, record)| record.kind() == Kind::Committed) {
+            store.look_for_files(driver, record.id);
+        }
         for (scope, name, record) in records.values() {
             let kind = record.kind();
+            if kind == Kind::Committed {
+                continue;
+            }
             let whole = !driver.has_directory(kind, &record.layers)
                 || (driver.layout().fs(record.id).is_dir()
                     && (kind != Kind::Active
@@ -81,7 +111,8 @@ pub fn check(store: &Store, repair: Repair) -> Result<Vec<Finding>> {
             if whole {
                 continue;
             }
-            let repaired = repair == Repair::Yes && kind != Kind::Committed;
+            // One on top of what is lost has to wait for that.
+            let repaired = repair == Repair::Yes && !store.is_lost_below(record);
             if repaired {
                 driver.make(record.id, kind, &record.layers)?;
             }
@@ -92,12 +123,17 @@ pub fn check(store: &Store, repair: Repair) -> Result<Vec<Finding>> {
                 repaired,
             });
         }
+        lost.extend(records.into_values().filter(|(_, _, record)| {
+            record.kind() == Kind::Committed && (store.is_lost(record) || store.is_lost_below(record))
+        }));
     }
-    Ok(findings)
+    Ok((findings, lost))
 }
 
 #[cfg(test)]
 mod tests {
+    use gantry_types::Labels;
+
     use super::*;
 
     #[tokio::test]
@@ -111,10 +147,47 @@ mod tests {
         let hour = std::time::Duration::from_secs(3600);
         let long_ago = std::time::SystemTime::now() - hour;
         std::fs::File::open(&directory).unwrap().set_modified(long_ago).unwrap();
-        assert!(check(&store, Repair::Yes).unwrap().is_empty());
+        assert!(check(&store, Repair::Yes).await.unwrap().is_empty());
         assert!(directory.exists());
         drop(number);
-        assert_eq!(check(&store, Repair::Yes).unwrap().len(), 1);
+        assert_eq!(check(&store, Repair::Yes).await.unwrap().len(), 1);
         assert!(!directory.exists());
+    }
+
+    #[tokio::test]
+    async fn only_layers_go_when_files_are_lost_and_a_start_gets_over_it() {
+        let base = tempfile::tempdir_in("/dev/shm").unwrap();
+        let (store, _uncounted) = Store::open(base.path()).unwrap();
+        let driver = &store.drivers()[0];
+        let scope = Scope { namespace: "test".parse().unwrap(), snapshotter: driver.name().into() };
+        let layer = async |name: &str, parent: &str| {
+            let number = store.next_number();
+            driver.make(number.id(), Kind::Committed, &[]).unwrap();
+            let labels = Labels::from([("containerd.io/snapshot.ref", name)]);
+            assert!(store.commit_unpacked(&scope, name, number.id(), parent, labels).await.unwrap());
+        };
+        layer("base", "").await;
+        layer("layer", "base").await;
+        store.prepare(&scope, Kind::Active, "key", "base", Labels::new()).await.unwrap();
+        store.commit(&scope, "by hand", "key", Labels::new(), "").await.unwrap();
+        store.prepare(&scope, Kind::Active, "box", "base", Labels::new()).await.unwrap();
+        for key in ["base", "box"] {
+            let id = store.stat(&scope, key).unwrap().id;
+            std::fs::remove_dir_all(driver.layout().snapshot(id)).unwrap();
+        }
+        let names = |store: &Store| -> Vec<String> {
+            store.list(&scope, &Default::default()).unwrap().into_iter().map(|(name, _)| name).collect()
+        };
+        assert_eq!(check(&store, Repair::No).await.unwrap().len(), 4);
+        assert_eq!(names(&store).len(), 4);
+        let findings = reconcile(&store).await.unwrap();
+        assert_eq!(findings.iter().filter(|finding| finding.repaired).count(), 1, "{findings:?}");
+        assert_eq!(names(&store), ["base", "box", "by hand"]);
+        for key in ["box", "by hand"] {
+            store.remove(&scope, key).await.unwrap();
+        }
+        assert_eq!(reconcile(&store).await.unwrap().len(), 1);
+        assert!(names(&store).is_empty());
+        assert!(reconcile(&store).await.unwrap().is_empty());
     }
 }

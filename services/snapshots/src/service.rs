@@ -39,20 +39,16 @@ impl gantry_daemon::Service for Service {
         gantry_host::process::clear_umask();
         gantry_host::process::raise_open_files()?;
         let state = context.state();
-        let (store, uncounted) = tokio::task::spawn_blocking(move || {
-            let (store, uncounted) = Store::open(&state)?;
-            for finding in recover::reconcile(&store)? {
-                tracing::info!(
-                    kind = finding.kind,
-                    name = finding.name,
-                    repaired = finding.repaired,
-                    "{}",
-                    finding.detail
-                );
-            }
-            Ok::<_, crate::Error>((store, uncounted))
-        })
-        .await??;
+        let (store, uncounted) = tokio::task::spawn_blocking(move || Store::open(&state)).await??;
+        for finding in recover::reconcile(&store).await? {
+            tracing::info!(
+                kind = finding.kind,
+                name = finding.name,
+                repaired = finding.repaired,
+                "{}",
+                finding.detail
+            );
+        }
         context.spawn("usage", store.clone().count(uncounted));
         let peers = Peers::new(context.run());
         let (publisher, publishing) = Publisher::new(&peers);

@@ -21,6 +21,7 @@
 mod change;
 mod claims;
 mod collect;
+mod lost;
 mod numbers;
 mod query;
 mod usage;
@@ -55,6 +56,7 @@ struct Inner {
     locks: KeyedLocks<(String, String)>,
     claims: claims::Claims,
     stamps: collect::Stamps,
+    lost: lost::Lost,
     numbers: numbers::Numbers,
     // By number: one walk through a tree at a time.
     counting: KeyedLocks<u64>,
@@ -81,6 +83,7 @@ impl Store {
                 locks: KeyedLocks::new(),
                 claims: claims::Claims::default(),
                 stamps: collect::Stamps::new(),
+                lost: lost::Lost::default(),
                 numbers: numbers::Numbers::new(),
                 counting: KeyedLocks::new(),
                 count,

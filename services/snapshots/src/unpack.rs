@@ -12,6 +12,8 @@
 //!   record it under its chain id                     below committed
 //! ```
 //!
+//! A layer that has a record and has lost its files is extracted again, and placed under the number in its record.
+//!
 //! Two calls for the same chain id share the work: the second waits for the lock and finds the snapshot. Locks are
 //! taken by layer, and a layer only waits for those below it, so no two calls can wait for each other. Extracting takes
 //! one of the service's [`Slots`], and nothing that is waited for with one in hand is another layer. Progress is left
@@ -196,8 +198,11 @@ impl Task {
         self.tell(Step::Waiting, 0);
         let _chain = self.unpacker.chains.lock((self.scope.key(), name.clone())).await;
         self.unpacker.notes.protect(&self.owner, &self.scope, &name).await?;
-        if store.touch(&self.scope, &name)? {
-            let record = store.stat(&self.scope, &name)?;
+        let there = store.unpacked(&self.scope, &name)?;
+        if let Some(record) = there.as_ref().filter(|record| !store.is_lost(record)) {
+            if store.is_lost_below(record) {
+                self.committed(&mut below).await?;
+            }
             self.above.send_replace(Below::Committed(record.stack()));
             self.tell(Step::Exists, self.layer.size);
             return Ok(());
@@ -218,6 +223,17 @@ impl Task {
                 tracing::debug!(layer = %self.layer.blob, path = %String::from_utf8_lossy(&path), "extracted again: a parent is a symlink below");
                 staging = extraction.again(&layers).await?;
             }
+        }
+
+        if let Some(lost) = there {
+            // What has its name has its record already: it must be durable before.
+            self.unpacker.sync.sync(driver.layout().root()).await?;
+            self.committed(&mut below).await?;
+            store.fill(&self.scope, &name, lost.id, staging).await?;
+            self.unpacker.sync.sync(driver.layout().root()).await?;
+            self.above.send_replace(Below::Committed(lost.stack()));
+            self.tell(Step::Extracted, self.layer.size);
+            return Ok(());
         }
 
         let unrecorded = Unrecorded { driver: driver.clone(), number: store.next_number(), armed: true };

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use super::whole;
 use crate::record::{Record, Scope};
 use crate::recover::{self, Repair};
-use crate::store::{Store, blocking};
+use crate::store::Store;
 
 /// Nodes in one message of a scan.
 const PAGE: usize = 500;
@@ -160,8 +160,7 @@ impl pb::collector_server::Collector for Gc {
 impl pb::fsck_server::Fsck for Gc {
     async fn check(&self, request: Request<pb::FsckRequest>) -> Result<Response<pb::FsckResponse>, Status> {
         let repair = if request.get_ref().repair { Repair::Yes } else { Repair::No };
-        let store = self.store.clone();
-        let found = blocking(move || recover::check(&store, repair)).await.map_err(status)?;
+        let found = recover::check(&self.store, repair).await.map_err(status)?;
         let strays = found
             .into_iter()
             .map(|finding| pb::Stray {

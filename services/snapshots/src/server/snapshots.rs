@@ -171,8 +171,7 @@ impl pb::snapshots_server::Snapshots for Snapshots {
     async fn cleanup(&self, request: Request<pb::CleanupRequest>) -> Result<Response<()>, Status> {
         owner(&request)?;
         self.store.driver(&request.get_ref().snapshotter).map_err(status)?;
-        let store = self.store.clone();
-        crate::store::blocking(move || recover::check(&store, recover::Repair::Yes)).await.map_err(status)?;
+        recover::check(&self.store, recover::Repair::Yes).await.map_err(status)?;
         self.store.trash().flush().await;
         Ok(Response::new(()))
     }

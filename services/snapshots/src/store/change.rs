@@ -10,7 +10,7 @@ use crate::record::{Kind, Record, Scope};
 use crate::{Error, Result};
 
 /// The label by which an unpacker asks whether the layer's snapshot is there already.
-const TARGET: &str = "containerd.io/snapshot.ref";
+pub(super) const TARGET: &str = "containerd.io/snapshot.ref";
 
 impl Store {
     /// Makes an active snapshot or a view, and tells its mounts.
@@ -90,7 +90,7 @@ impl Store {
             return Ok(None);
         };
         let there = self.get(scope, target)?;
-        let fits = there.is_some_and(|there| is(&there, Kind::Committed) && there.parent == parent);
+        let fits = there.is_some_and(|there| self.is_whole(&there) && there.parent == parent);
         Ok(fits.then(|| target.clone()))
     }
 
@@ -185,6 +185,7 @@ impl Store {
         drop(leaving);
         self.inner.stamps.forget(scope, key);
         let id = record.id;
+        self.inner.lost.forget(id);
         blocking(move || driver.layout().discard(id)).await?;
         Ok(Some(record))
     }
@@ -253,6 +254,9 @@ impl Store {
         let record = self.get(scope, parent)?.ok_or_else(missing)?;
         if !is(&record, Kind::Committed) {
             return Err(Error::ParentNotCommitted(parent.to_owned()));
+        }
+        if !self.is_whole(&record) {
+            return Err(missing());
         }
         self.inner.stamps.touch(scope, parent);
         Ok(Some((stays, record)))

@@ -39,10 +39,12 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `NotFound`.
+    /// `NotFound`, also for a committed one whose files, or those below it, are lost.
     pub fn stat(&self, scope: &Scope, key: &str) -> Result<Record> {
         self.driver(&scope.snapshotter)?;
-        self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))
+        let found =
+            self.get(scope, key)?.filter(|record| !is(record, Kind::Committed) || self.is_whole(record));
+        found.ok_or_else(|| Error::NotFound(key.to_owned()))
     }
 
     /// The mounts of an active snapshot or a view, the same each time.

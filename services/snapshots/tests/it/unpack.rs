@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use gantry_proto::containerd::services::snapshots::v1::MountsRequest;
 use gantry_proto::containerd::types::Descriptor;
 use gantry_proto::gantry::snapshots::v1::unpack_progress::State as Step;
 use gantry_proto::gantry::snapshots::v1::{Layer, UnpackRequest};
@@ -261,6 +262,67 @@ async fn layers_that_arrive_slowly_are_few_at_once_and_hold_up_no_other() {
     let staged = world.directories("overlayfs", "staging").len();
     assert!((1..most).contains(&staged), "{staged} of {most}");
     drop(slow);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_whose_files_are_lost_are_unpacked_again() {
+    let mut world = World::start().await;
+    let tars = [tar("echo base > base"), tar("echo middle > middle"), tar("echo top > top")];
+    let layers: Vec<Layer> = tars.iter().map(|tar| layer(&world.content.put(&gzip(tar)), tar, "")).collect();
+    let [base, _, top] =
+        [1, 2, 3].map(|count| chain(&tars[..count].iter().map(Vec::as_slice).collect::<Vec<_>>()));
+    for container in [false, true] {
+        unpack(&world, "overlayfs", layers.clone()).await.unwrap();
+        if container {
+            let box_ = world.open(&world.prepare("overlayfs", "box", &top).await.unwrap());
+            box_.dir(Path::new("")).unwrap().make_dir(std::ffi::OsStr::new("own"), 0o755).unwrap();
+        }
+        world = world
+            .restart(|root| {
+                let snapshots = root.join("state/snapshots/overlayfs/snapshots");
+                for entry in std::fs::read_dir(snapshots).unwrap() {
+                    let path = entry.unwrap().path();
+                    if path.join("fs/middle").exists() {
+                        std::fs::remove_dir_all(path).unwrap();
+                    }
+                }
+            })
+            .await;
+        for tar in &tars {
+            world.content.put(&gzip(tar));
+        }
+        // What is not whole counts as not unpacked: who pulls sees that it is to be unpacked.
+        assert_eq!(world.stat("overlayfs", &base).await.unwrap().name, base);
+        assert_eq!(world.stat("overlayfs", &top).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(world.view("overlayfs", "no", &top).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(world.list("overlayfs", &[]).await.unwrap().len(), if container { 4 } else { 1 });
+
+        let steps = unpack(&world, "overlayfs", layers.clone()).await.unwrap();
+        let extracted: Vec<u32> =
+            steps.iter().filter(|(_, step)| *step == Step::Extracted).map(|(layer, _)| *layer).collect();
+        let again: &[u32] = if container { &[1] } else { &[1, 2] };
+        assert!(
+            extracted.len() == again.len() && again.iter().all(|layer| extracted.contains(layer)),
+            "{steps:?}"
+        );
+        let root = world.open(&world.view("overlayfs", "look", &top).await.unwrap());
+        for name in ["base", "middle", "top"] {
+            assert_eq!(root.read(Path::new(name)).unwrap(), format!("{name}\n").as_bytes());
+        }
+        drop(root);
+        world.remove("overlayfs", "look").await.unwrap();
+        if container {
+            let request = MountsRequest { snapshotter: "overlayfs".into(), key: "box".into() };
+            let mounts = world.snapshots().mounts(world.ask(request)).await.unwrap().into_inner().mounts;
+            let root = world.open(&mounts);
+            assert_eq!(root.read(Path::new("middle")).unwrap(), b"middle\n");
+            assert!(root.stat(Path::new("own")).is_ok());
+        }
+    }
+    // It stays so.
+    world = world.restart(|_| {}).await;
+    assert_eq!(world.stat("overlayfs", &top).await.unwrap().name, top);
     world.stop().await;
 }
 
