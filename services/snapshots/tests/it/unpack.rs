@@ -65,6 +65,18 @@ async fn unpack(world: &World, snapshotter: &str, layers: Vec<Layer>) -> Result<
     Ok(steps)
 }
 
+/// Waits until what was given up is gone.
+async fn nothing_staged(world: &World) {
+    for _ in 0..200 {
+        world.cleanup("overlayfs").await;
+        if world.directories("overlayfs", "staging").is_empty() {
+            // What left it meanwhile is in the trash.
+            return world.cleanup("overlayfs").await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_is_unpacked_onto_what_lies_below() {
     let world = World::start().await;
@@ -210,13 +222,7 @@ async fn what_is_wrong_is_refused_and_leaves_nothing() {
     let mut stream = world.unpacker().unpack(world.ask(request)).await.unwrap().into_inner();
     stream.message().await.unwrap();
     drop(stream);
-    for _ in 0..200 {
-        world.cleanup("overlayfs").await;
-        if world.directories("overlayfs", "staging").is_empty() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    nothing_staged(&world).await;
     for kind in ["snapshots", "staging", "trash"] {
         assert!(world.directories("overlayfs", kind).is_empty(), "{kind}");
     }
@@ -262,6 +268,7 @@ async fn layers_that_arrive_slowly_are_few_at_once_and_hold_up_no_other() {
     let staged = world.directories("overlayfs", "staging").len();
     assert!((1..most).contains(&staged), "{staged} of {most}");
     drop(slow);
+    nothing_staged(&world).await;
     world.stop().await;
 }
 
