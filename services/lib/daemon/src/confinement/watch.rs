@@ -26,6 +26,11 @@ impl Watched {
         Self { path: path.to_owned(), file }
     }
 
+    #[cfg(test)]
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Something else is there now. One that is gone needs no other rules.
     fn is_replaced(&self) -> bool {
         let now = Self::of(&self.path);
