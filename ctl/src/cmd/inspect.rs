@@ -14,36 +14,59 @@ pub async fn run(session: &Session, names: &[String]) -> Result<u8> {
     let mut found = Vec::new();
     let mut code = 0;
     for name in names {
-        match look_up(session, name).await? {
-            Some(value) => found.push(value),
-            None => {
-                eprintln!("gantry: no container, image or network is named {name}");
-                code = FAILED;
+        let refusal = match look_up(session, name).await {
+            Ok(Some(value)) => {
+                found.push(value);
+                continue;
             }
-        }
+            Ok(None) => format!("no container, image or network is named {name}"),
+            Err(status) if status.code() == Code::InvalidArgument => status.message().to_owned(),
+            Err(status) => return Err(status.into()),
+        };
+        eprintln!("gantry: {refusal}");
+        code = FAILED;
     }
     output::json(&found)?;
     Ok(code)
 }
 
-async fn look_up(session: &Session, name: &str) -> Result<Option<Value>> {
+/// Refused as an invalid argument when several things are meant.
+async fn look_up(session: &Session, name: &str) -> Result<Option<Value>, Status> {
     let container = GetRequest { container: name.to_owned(), size: false };
-    if let Some(container) = present(session.peers.containers().get(container).await)? {
+    if let Some(container) = present(name, session.peers.containers().get(container).await)? {
         return Ok(Some(containers::as_json(&container)));
     }
     let image = ResolveRequest { reference: name.to_owned(), platform: String::new() };
-    if let Some(image) = present(session.peers.images().resolve(session.request(image)).await)? {
+    if let Some(image) = present(name, session.peers.images().resolve(session.request(image)).await)? {
         return Ok(Some(images::as_json(&image)));
     }
     let network = network::GetRequest { network: name.to_owned() };
-    Ok(present(session.peers.networks().get(network).await)?.map(|network| net::as_json(&network)))
+    Ok(present(name, session.peers.networks().get(network).await)?.map(|network| net::as_json(&network)))
 }
 
-/// The answer, or `None` when the name means nothing there.
-fn present<T>(answer: Result<tonic::Response<T>, Status>) -> Result<Option<T>, Status> {
+/// The answer, or `None` when the name means nothing there, for no image can have it. A beginning of ids is refused when
+/// it is that of several.
+fn present<T>(name: &str, answer: Result<tonic::Response<T>, Status>) -> Result<Option<T>, Status> {
+    let digits = name.strip_prefix("sha256:").unwrap_or(name);
+    let may_begin_ids = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     match answer {
         Ok(answer) => Ok(Some(answer.into_inner())),
-        Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => Ok(None),
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        Err(status) if status.code() == Code::InvalidArgument && !may_begin_ids => Ok(None),
         Err(status) => Err(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_of_several_ids_is_told_from_a_name_that_nothing_can_have() {
+        let refused = |name| present::<()>(name, Err(Status::invalid_argument("refused")));
+        assert!(refused("0a").is_err());
+        assert!(refused("sha256:0a").is_err());
+        assert!(matches!(refused("Web Shop"), Ok(None)));
+        assert!(matches!(present::<()>("0a", Err(Status::not_found("nothing"))), Ok(None)));
     }
 }
