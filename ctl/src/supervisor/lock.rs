@@ -1,14 +1,17 @@
-//! One supervisor per root: `<run>/supervisor.lock`, held with flock(2). Inside
-//! stand its pid, and the word `ready` once all services have answered.
+//! One supervisor per root: `<run>/supervisor.lock`, a record lock of fcntl(2). The kernel says who holds it, whatever
+//! stands in the file, and asking takes no lock that could keep a supervisor from starting. Inside stands the pid, and
+//! the word `ready` once all services have answered.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use gantry_daemon::Roots;
-use rustix::process::Pid;
+use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::io::Errno;
+use rustix::process::{Flock, FlockType, Pid, fcntl_getlk};
 
-/// The right to supervise a root; freed with the process.
+/// The right to supervise a root; freed with the process, or when the process closes the file, opened here or not.
 pub struct Lock(File);
 
 impl Lock {
@@ -20,19 +23,15 @@ impl Lock {
     pub fn take(roots: &Roots) -> Result<Self> {
         fs::create_dir_all(&roots.run).with_context(|| format!("make {}", roots.run.display()))?;
         let mut file = open(roots)?;
-        match file.try_lock() {
+        match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let pid = read(&mut file)
-                    .map_or_else(String::new, |pid| format!(" (pid {})", pid.as_raw_nonzero()));
+            Err(Errno::AGAIN | Errno::ACCESS) => {
+                let pid = holder_of(&file).map_or_else(String::new, |pid| format!(" (pid {pid})"));
                 bail!("Gantry is already up on {}{pid}", roots.run.display());
             }
-            Err(TryLockError::Error(error)) => {
-                return Err(error).context("lock the supervisor's file");
-            }
+            Err(error) => return Err(error).context("lock the supervisor's file"),
         }
         file.set_len(0)?;
-        file.rewind()?;
         write!(file, "{}", std::process::id())?;
         Ok(Self(file))
     }
@@ -50,11 +49,11 @@ pub fn is_ready(roots: &Roots, pid: u32) -> bool {
 
 /// The supervisor that holds a root, if one does.
 pub fn holder(roots: &Roots) -> Option<Pid> {
-    let mut file = File::open(path(roots)).ok()?;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => read(&mut file),
-        _ => None,
-    }
+    holder_of(&File::open(path(roots)).ok()?)
+}
+
+fn holder_of(file: &File) -> Option<Pid> {
+    fcntl_getlk(file, &Flock::from(FlockType::WriteLock)).ok()??.pid
 }
 
 fn path(roots: &Roots) -> std::path::PathBuf {
@@ -70,11 +69,4 @@ fn open(roots: &Roots) -> Result<File> {
         .write(true)
         .open(&path)
         .with_context(|| format!("open {}", path.display()))
-}
-
-fn read(file: &mut File) -> Option<Pid> {
-    let mut text = String::new();
-    file.rewind().ok()?;
-    file.read_to_string(&mut text).ok()?;
-    Pid::from_raw(text.split_whitespace().next()?.parse().ok()?)
 }
