@@ -1,13 +1,13 @@
 //! The local supervisor: what `gantry up` is while it runs.
 //!
 //! It starts `gantryd SERVICE` for each service, appends what they print to
-//! `<state>/log/<service>.log`, and starts again what dies, with backoff. It
-//! holds `<run>/supervisor.lock`, in which its pid stands. When it is killed the
-//! services go on; the next one takes over by ending them first ([`replace`]):
+//! `<state>/log/<service>.log` ([`log`]), and starts again what dies, with backoff.
+//! It holds `<run>/supervisor.lock` ([`mod@lock`]). When it is killed the services go on; the next one takes over by ending them first ([`replace`]):
 //! containers do not notice, for no service is on their data path.
 
 mod child;
 mod lock;
+pub mod log;
 pub mod mounts;
 pub mod process;
 

@@ -1,6 +1,5 @@
 //! `gantry up`.
 
-use std::fs::OpenOptions;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use tokio::process::Command;
 
 use crate::cli::Up;
 use crate::cmd::Session;
+use crate::supervisor::log::Log;
 use crate::{output, supervisor};
 
 /// How long all services may take until they answer.
@@ -31,10 +31,9 @@ async fn detach(session: &Session, arguments: &Up) -> Result<()> {
     if supervisor::holder(roots).is_some() {
         bail!("Gantry is already up on {}", roots.run.display());
     }
-    let folder = roots.state.join("log");
-    std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
-    let path = folder.join("supervisor.log");
-    let log = OpenOptions::new().create(true).append(true).open(&path)?;
+    let log = Log::of(roots, "supervisor");
+    let path = log.path();
+    let log_file = log.open()?;
     let mut child = Command::new("/proc/self/exe")
         .arg0("gantry")
         .arg("up")
@@ -44,8 +43,8 @@ async fn detach(session: &Session, arguments: &Up) -> Result<()> {
         .arg("--run")
         .arg(&roots.run)
         .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
+        .stdout(log_file.try_clone()?)
+        .stderr(log_file)
         .process_group(0)
         .spawn()
         .context("start the supervisor")?;
@@ -69,7 +68,7 @@ async fn detach(session: &Session, arguments: &Up) -> Result<()> {
                 "no answer from {} after {} s; the supervisor goes on trying, `gantry down` ends it; see {}",
                 silent.join(", "),
                 START.as_secs(),
-                folder.display()
+                path.with_file_name("").display()
             )
         }
         () = ready => {}

@@ -1,9 +1,8 @@
 //! One service's process: started, and started again.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -13,12 +12,15 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::PATIENCE;
+use super::log::Log;
 use crate::output;
 
 /// The first wait before a restart, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// A process that ran for this long has not died of its start.
 const STEADY: Duration = Duration::from_secs(10);
+/// How often its log's size is looked at.
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 pub struct Child {
     pub binary: PathBuf,
@@ -37,7 +39,7 @@ impl Child {
             match self.start() {
                 Ok(mut child) => {
                     tokio::select! {
-                        status = child.wait() => {
+                        status = self.ended(&mut child) => {
                             let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                             output::note(format_args!("service {} ended ({status}), starting it again", self.service));
                         }
@@ -65,15 +67,27 @@ impl Child {
         }
     }
 
+    /// Waits for its end, and keeps its log small until then.
+    async fn ended(&self, child: &mut tokio::process::Child) -> std::io::Result<ExitStatus> {
+        let log = Log::of(&self.roots, self.service);
+        let mut told = false;
+        loop {
+            if let Ok(status) = tokio::time::timeout(LOG_INTERVAL, child.wait()).await {
+                return status;
+            }
+            let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+            let Some(pid) = pid.filter(|_| log.is_full()) else { continue };
+            // Nobody waits for the child meanwhile: the pid is its own.
+            if let Err(error) = log.move_away(pid)
+                && !std::mem::replace(&mut told, true)
+            {
+                output::note(output::explain(&error));
+            }
+        }
+    }
+
     fn start(&self) -> Result<tokio::process::Child> {
-        let folder = self.roots.state.join("log");
-        std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
-        let path = folder.join(format!("{}.log", self.service));
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .with_context(|| format!("open {}", path.display()))?;
+        let log = Log::of(&self.roots, self.service).open()?;
         Command::new(&self.binary)
             .arg(self.service)
             .arg("--state")

@@ -1,0 +1,159 @@
+//! What a process prints: `NAME.log`, and `NAME.log.1` with what came before.
+//!
+//! A service writes by itself, for it may outlive its supervisor. Nobody can give it another file while it runs: what is
+//! in its file is copied to the old one, and the file emptied. The copy's end and the emptying happen while the service is
+//! stopped (SIGSTOP), for the time of a few system calls, so that no line falls between them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use gantry_daemon::Roots;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+/// From this size on, in bytes, a log becomes the old one.
+const LIMIT: u64 = 10 << 20;
+/// How long a process may take to stop, as one does that waits for a disk.
+const STOP: Duration = Duration::from_secs(1);
+
+/// A log.
+#[derive(Debug, Clone)]
+pub struct Log(PathBuf);
+
+impl Log {
+    /// The log of a service, or of the supervisor.
+    pub fn of(roots: &Roots, name: &str) -> Self {
+        Self(roots.state.join("log").join(format!("{name}.log")))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Opens it for a process that is to be started.
+    pub fn open(&self) -> Result<File> {
+        let open = || {
+            fs::create_dir_all(self.0.parent().expect("it is in a folder"))?;
+            if self.is_full() {
+                fs::rename(&self.0, self.beside("1"))?;
+            }
+            OpenOptions::new().create(true).append(true).open(&self.0)
+        };
+        open().with_context(|| format!("open {}", self.0.display()))
+    }
+
+    /// Whether it is to be moved away.
+    pub fn is_full(&self) -> bool {
+        fs::metadata(&self.0).is_ok_and(|metadata| metadata.len() >= LIMIT)
+    }
+
+    /// Moves away what is in it, while a child of ours that nobody waits for meanwhile goes on writing. A crash may
+    /// leave lines in both files.
+    pub fn move_away(&self, writer: Pid) -> Result<()> {
+        let copy = self.beside("new");
+        let moved = self.copy_and_empty(&copy, writer);
+        if moved.is_err() {
+            // There may be none.
+            let _ = fs::remove_file(&copy);
+        }
+        moved.with_context(|| format!("move away {}", self.0.display()))
+    }
+
+    fn copy_and_empty(&self, copy: &Path, writer: Pid) -> Result<()> {
+        let mut log = OpenOptions::new().read(true).write(true).open(&self.0)?;
+        let mut old = File::create(copy)?;
+        let length = log.metadata()?.len();
+        io::copy(&mut (&mut log).take(length), &mut old)?;
+        let _stopped = Stopped::stop(writer)?;
+        io::copy(&mut log, &mut old)?;
+        fs::rename(copy, self.beside("1"))?;
+        log.set_len(0)?;
+        Ok(())
+    }
+
+    fn beside(&self, extension: &str) -> PathBuf {
+        self.0.with_added_extension(extension)
+    }
+}
+
+/// A child that is stopped as long as this lives.
+struct Stopped(Pid);
+
+impl Stopped {
+    fn stop(child: Pid) -> Result<Self> {
+        let stopped = Self(child);
+        kill_process(child, Signal::STOP).context("stop its writer")?;
+        let deadline = Instant::now() + STOP;
+        // One that has ended writes as little.
+        let options =
+            WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        while waitid(WaitId::Pid(child), options).context("await its writer's stop")?.is_none() {
+            if Instant::now() > deadline {
+                bail!("its writer does not stop");
+            }
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        Ok(stopped)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // It has ended otherwise.
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    fn numbers(path: &Path) -> Vec<u64> {
+        let text = fs::read_to_string(path).expect("a log");
+        text.lines().map(|line| line.parse().expect("a whole line")).collect()
+    }
+
+    #[test]
+    fn no_line_is_lost_while_a_log_is_moved_away() {
+        let state = std::env::temp_dir().join(format!("gantry-log-{}", std::process::id()));
+        let log = Log::of(&Roots { run: state.join("run"), state: state.clone() }, "busy");
+        // A line at a time, as services write.
+        let program = "i=0; while :; do i=$((i+1)); echo $i; done";
+        let mut writer = Command::new("sh")
+            .args(["-c", program])
+            .stdout(log.open().expect("opened"))
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        let mut whole = Vec::new();
+        for _ in 0..20 {
+            while fs::metadata(log.path()).expect("it is there").len() < 1000 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            log.move_away(Pid::from_child(&writer)).expect("moved");
+            whole.extend(numbers(&log.beside("1")));
+        }
+        writer.kill().expect("it runs");
+        writer.wait().expect("it ends");
+        whole.extend(numbers(log.path()));
+        assert!(whole.iter().copied().eq(1..=whole.len() as u64), "{} lines", whole.len());
+        fs::remove_dir_all(state).expect("removed");
+    }
+
+    #[test]
+    fn a_full_log_is_the_old_one_of_who_is_started_next() {
+        let state = std::env::temp_dir().join(format!("gantry-full-log-{}", std::process::id()));
+        let log = Log::of(&Roots { run: state.join("run"), state: state.clone() }, "full");
+        let file = log.open().expect("opened");
+        assert!(!log.is_full());
+        file.set_len(LIMIT).expect("grown");
+        assert_eq!(log.open().expect("opened").metadata().expect("known").len(), 0);
+        assert_eq!(fs::metadata(log.beside("1")).expect("the old one").len(), LIMIT);
+        fs::remove_dir_all(state).expect("removed");
+    }
+}
