@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gantry_daemon::Roots;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,7 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
     let mut lock = Lock::take(roots)?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    refuse_units(roots).await?;
     let binary = gantryd()?;
     for service in SERVICES {
         replace(roots, service).await?;
@@ -86,14 +87,34 @@ async fn healthy(roots: &Roots) {
     }
 }
 
-/// Ends a service that an earlier supervisor left behind.
-async fn replace(roots: &Roots, service: &'static str) -> Result<()> {
-    if let Some(left) = process::serving(&roots.socket(service)).await {
-        process::end(left, PATIENCE)
-            .await
-            .with_context(|| format!("end {service}, which was left running"))?;
+/// Fails when systemd runs services of this root: it would start again what is ended here.
+pub async fn refuse_units(roots: &Roots) -> Result<()> {
+    let mut units = Vec::new();
+    for service in SERVICES {
+        // One that may not be asked may not be ended either.
+        let serving = process::serving(&roots.socket(service)).await.ok().flatten();
+        units
+            .extend(serving.filter(|pid| process::is_unit(*pid)).map(|pid| format!("{service} (pid {pid})")));
+    }
+    if !units.is_empty() {
+        bail!(
+            "systemd runs these services, not `gantry up`: {}; stop them with `systemctl stop gantry.target`",
+            units.join(", ")
+        );
     }
     Ok(())
+}
+
+/// Ends a service that an earlier supervisor left behind.
+pub async fn replace(roots: &Roots, service: &'static str) -> Result<()> {
+    let end = async {
+        match process::serving(&roots.socket(service)).await? {
+            Some(unit) if process::is_unit(unit) => bail!("systemd runs it (pid {unit})"),
+            Some(left) => process::end(left, PATIENCE).await,
+            None => Ok(()),
+        }
+    };
+    end.await.with_context(|| format!("end {service}, which was left running"))
 }
 
 /// `gantryd`: beside this program, or in the search path.

@@ -1,33 +1,77 @@
 //! `gantry down`.
 
-use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use futures::future::join_all;
 use gantry_proto::containerd::services::namespaces::v1::ListNamespacesRequest;
 use gantry_proto::containerd::services::tasks::v1::{
     DeleteTaskRequest, KillRequest, ListTasksRequest, WaitRequest,
 };
 use gantry_proto::gantry::engine::v1::{ListRequest, StopRequest};
 use gantry_types::Namespace;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::cmd::Session;
+use crate::output;
 use crate::supervisor::{self, PATIENCE, SERVICES, process};
 
+/// A service that has not answered for this long is not waited for. A supervisor has started it again by then.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// Takes every step, whatever became of those before; what could not be ended is told at the end.
 pub async fn run(session: &Session, all: bool) -> Result<()> {
+    supervisor::refuse_units(&session.roots).await?;
+    let mut failures = Vec::new();
     if all {
-        stop_containers(session).await.context("stop the containers")?;
-        stop_tasks(session).await.context("stop the tasks of other namespaces")?;
+        let containers = while_answering(session, ["engine", "tasks"], stop_containers(session)).await;
+        failures.extend(failure("stop the containers", containers));
+        let tasks = while_answering(session, ["control", "tasks"], stop_tasks(session)).await;
+        failures.extend(failure("stop the tasks of other namespaces", tasks));
+        if !failures.is_empty() {
+            failures.extend(left(session).into_iter().map(|task| format!("{task} may go on running")));
+        }
     }
     match supervisor::holder(&session.roots) {
-        Some(pid) => process::end(pid, PATIENCE * 2).await.context("end the supervisor")?,
+        Some(pid) => failures.extend(failure("end the supervisor", process::end(pid, PATIENCE * 2).await)),
         None => eprintln!("gantry: no supervisor runs on {}", session.roots.run.display()),
     }
     // Those of a supervisor that was killed.
     for service in SERVICES.iter().rev() {
-        if let Some(pid) = process::serving(&session.roots.socket(service)).await {
-            process::end(pid, PATIENCE).await.with_context(|| format!("end {service}"))?;
-        }
+        let ended = supervisor::replace(&session.roots, service).await;
+        failures.extend(ended.err().as_ref().map(output::explain));
     }
-    Ok(())
+    all_done(&failures)
+}
+
+/// What became of a step that failed.
+fn failure(step: &str, result: Result<()>) -> Option<String> {
+    result.err().map(|error| format!("{step}: {}", output::explain(&error)))
+}
+
+/// Does the work, unless one of the services that it needs falls silent.
+async fn while_answering(
+    session: &Session,
+    services: [&'static str; 2],
+    work: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    let [one, other] = services.map(|service| process::silent(&session.roots, service, SILENCE));
+    tokio::select! {
+        result = work => result,
+        () = one => bail!("{} does not answer", services[0]),
+        () = other => bail!("{} does not answer", services[1]),
+    }
+}
+
+/// Tasks that nobody has heard the end of, as namespace/id.
+fn left(session: &Session) -> Vec<String> {
+    let folders =
+        |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let bundles = session.roots.run.join("bundles");
+    let tasks = folders(&bundles).flat_map(|namespace| folders(&namespace).collect::<Vec<_>>());
+    let running = tasks.filter(|bundle| !bundle.join("exit.json").exists());
+    running.filter_map(|bundle| Some(bundle.strip_prefix(&bundles).ok()?.display().to_string())).collect()
 }
 
 /// Docker's containers, as their users would stop them, but for their restart policies: those count at the next `up`.
@@ -39,7 +83,7 @@ async fn stop_containers(session: &Session) -> Result<()> {
         let request = StopRequest { container: container.id, until_boot: true, ..StopRequest::default() };
         async move { client.stop(request).await }
     });
-    let results = futures::future::join_all(stops).await;
+    let results = join_all(stops).await;
     // One that has ended and was removed meanwhile is what is wanted.
     let failures =
         results.into_iter().filter_map(Result::err).filter(|status| status.code() != Code::NotFound);
@@ -49,29 +93,44 @@ async fn stop_containers(session: &Session) -> Result<()> {
 
 /// Whatever else runs: tasks of containerd's clients.
 async fn stop_tasks(session: &Session) -> Result<()> {
-    let mut stuck = Vec::new();
     let namespaces =
         session.peers.namespaces().list(ListNamespacesRequest::default()).await?.into_inner().namespaces;
-    for namespace in namespaces {
-        let namespace: Namespace = namespace.name.parse()?;
-        let request = |id: &str| gantry_rpc::context::with_namespace(id.to_owned(), &namespace);
-        let list = gantry_rpc::context::with_namespace(ListTasksRequest::default(), &namespace);
-        for task in session.peers.tasks().list(list).await?.into_inner().tasks {
-            let id = task.container_id;
-            let mut client = session.peers.tasks();
-            let kill =
-                |container_id| KillRequest { container_id, signal: 9, all: true, ..KillRequest::default() };
-            // A task that has ended on its own is what is wanted.
-            let _ = client.kill(request(&id).map(kill)).await;
-            let wait = |container_id| WaitRequest { container_id, ..WaitRequest::default() };
-            if tokio::time::timeout(PATIENCE, client.wait(request(&id).map(wait))).await.is_err() {
-                stuck.push(format!("task {id} in namespace {namespace} does not end"));
-                continue;
-            }
-            let _ = client.delete(request(&id).map(|container_id| DeleteTaskRequest { container_id })).await;
+    let stops = namespaces.iter().map(|namespace| stop_tasks_of(session, &namespace.name));
+    let failures: Vec<_> = join_all(stops).await.into_iter().filter_map(Result::err).collect();
+    all_done(&failures.iter().map(output::explain).collect::<Vec<_>>())
+}
+
+async fn stop_tasks_of(session: &Session, namespace: &str) -> Result<()> {
+    let namespace: Namespace = namespace.parse()?;
+    let list = gantry_rpc::context::with_namespace(ListTasksRequest::default(), &namespace);
+    let tasks = session.peers.tasks().list(list).await?.into_inner().tasks;
+    let stops = tasks.into_iter().map(|task| {
+        let (namespace, id) = (&namespace, task.container_id);
+        async move {
+            let stop = tokio::time::timeout(PATIENCE * 2, stop_task(session, namespace, &id));
+            let failure = match stop.await {
+                Ok(stopped) => stopped.err()?.message().to_owned(),
+                Err(_) => "does not end".to_owned(),
+            };
+            Some(format!("task {id} in namespace {namespace}: {failure}"))
         }
+    });
+    all_done(&join_all(stops).await.into_iter().flatten().collect::<Vec<_>>())
+}
+
+/// Returns when the task has ended. One that has done so on its own is what is wanted.
+async fn stop_task(session: &Session, namespace: &Namespace, id: &str) -> Result<(), Status> {
+    let request = || gantry_rpc::context::with_namespace(id.to_owned(), namespace);
+    let mut client = session.peers.tasks();
+    let kill = |container_id| KillRequest { container_id, signal: 9, all: true, ..KillRequest::default() };
+    let _ = client.kill(request().map(kill)).await;
+    let wait = |container_id| WaitRequest { container_id, ..WaitRequest::default() };
+    match client.wait(request().map(wait)).await {
+        Err(status) if status.code() != Code::NotFound => return Err(status),
+        _ => {}
     }
-    all_done(&stuck)
+    let _ = client.delete(request().map(|container_id| DeleteTaskRequest { container_id })).await;
+    Ok(())
 }
 
 fn all_done(failures: &[String]) -> Result<()> {

@@ -1,29 +1,51 @@
 //! A service as a process, found through the socket that it listens on.
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use gantry_daemon::Roots;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 /// The process that listens on a socket (SO_PEERCRED, unix(7)), if one does.
-pub async fn serving(socket: &Path) -> Option<Pid> {
-    let stream = gantry_rpc::socket::connect(socket).await.ok()?;
-    Pid::from_raw(stream.peer_cred().ok()?.pid()?)
+///
+/// # Errors
+///
+/// What else connect(2) reports, as that we may not.
+pub async fn serving(socket: &Path) -> io::Result<Option<Pid>> {
+    match gantry_rpc::socket::connect(socket).await {
+        Ok(stream) => Ok(stream.peer_cred()?.pid().and_then(Pid::from_raw)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether systemd itself started the process, and not who was started by systemd: in SYSTEMD_EXEC_PID, which children
+/// inherit, stands the process's own pid (systemd.exec(5), since version 248). A service that an earlier supervisor left
+/// behind has none, or that of another process, whoever its parent is now.
+pub fn is_unit(pid: Pid) -> bool {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let own = format!("SYSTEMD_EXEC_PID={pid}");
+    environment.split(|byte| *byte == 0).any(|variable| variable == own.as_bytes())
 }
 
 /// Ends a process: SIGTERM, and SIGKILL after `patience`. Ending one that is gone is no error.
 pub async fn end(pid: Pid, patience: Duration) -> Result<()> {
-    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
+    let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+        Err(Errno::SRCH) => return Ok(()),
+        pidfd => pidfd.with_context(|| format!("open process {pid}"))?,
+    };
     let wait = move || {
         for signal in [Signal::TERM, Signal::KILL] {
-            if pidfd_send_signal(&pidfd, signal).is_err() {
-                return Ok(());
+            match pidfd_send_signal(&pidfd, signal) {
+                Err(Errno::SRCH) => return Ok(()),
+                sent => sent.with_context(|| format!("end process {pid}"))?,
             }
             // A pidfd is readable when its process has ended (pidfd_open(2)).
             let timeout = Timespec::try_from(patience)?;
@@ -31,7 +53,7 @@ pub async fn end(pid: Pid, patience: Duration) -> Result<()> {
                 return Ok(());
             }
         }
-        bail!("process {} does not end", pid.as_raw_nonzero())
+        bail!("process {pid} does not end")
     };
     tokio::task::spawn_blocking(wait).await?
 }
@@ -45,6 +67,17 @@ pub async fn is_healthy(roots: &Roots, service: &'static str) -> bool {
     match tokio::time::timeout(Duration::from_secs(2), check).await {
         Ok(Ok(answer)) => answer.into_inner().status() == ServingStatus::Serving,
         _ => false,
+    }
+}
+
+/// Returns when the service has not answered for `patience`.
+pub async fn silent(roots: &Roots, service: &'static str, patience: Duration) {
+    let mut heard = Instant::now();
+    while heard.elapsed() < patience {
+        if is_healthy(roots, service).await {
+            heard = Instant::now();
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
@@ -71,4 +104,47 @@ pub fn usage(pid: Pid) -> Option<Usage> {
     let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
     let ticks = rustix::param::clock_ticks_per_second();
     Some(Usage { pss: pss * 1024, uptime: (uptime as u64).saturating_sub(started / ticks) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::net::UnixListener;
+
+    use rustix::process::{Uid, geteuid};
+    use rustix::thread::set_thread_uid;
+
+    use super::*;
+
+    fn look(socket: &Path) -> io::Result<Option<Pid>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(serving(socket))
+    }
+
+    #[test]
+    fn a_socket_that_is_not_ours_is_told_from_one_without_a_listener() {
+        let folder = std::env::temp_dir().join(format!("gantry-serving-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let socket = folder.join("content.sock");
+        assert!(matches!(look(&socket), Ok(None)));
+        let listener = UnixListener::bind(&socket).expect("bound");
+        assert_eq!(
+            look(&socket).expect("ours").map(|pid| pid.as_raw_pid()),
+            Some(std::process::id().cast_signed())
+        );
+        std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o000)).expect("ours");
+        let path = socket.clone();
+        // Credentials belong to threads; root is refused nothing.
+        let refused = std::thread::spawn(move || {
+            if geteuid().is_root() {
+                set_thread_uid(Uid::from_raw(65534)).expect("anybody");
+            }
+            look(&path).expect_err("not ours").kind()
+        });
+        assert_eq!(refused.join().expect("it looks"), ErrorKind::PermissionDenied);
+        std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o600)).expect("ours");
+        drop(listener);
+        assert!(matches!(look(&socket), Ok(None)));
+        std::fs::remove_dir_all(folder).expect("removed");
+    }
 }
