@@ -4,6 +4,7 @@
 mod cli;
 mod cmd;
 mod output;
+mod signals;
 mod stdio;
 mod supervisor;
 

@@ -1,6 +1,10 @@
 //! The operator's tool.
 
-use gantry_tests::{Node, image};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use gantry_tests::{Client, Node, eventually, image};
+use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
 fn containers_are_run_and_looked_after() {
@@ -64,4 +68,79 @@ fn down_leaves_containers_running_and_up_finds_them() {
     node.up();
     assert_eq!(node.docker(&["ps", "-q", "--no-trunc"]).ok(), id);
     assert_eq!(node.docker(&["exec", "box", "echo", "alive"]).ok(), "alive");
+}
+
+#[test]
+fn a_container_in_the_foreground_gets_the_tool_s_signals() {
+    let node = Node::start();
+    // A command that becomes the tool: the same process.
+    let mut command = Command::new("sh");
+    command.args(["-c", "echo $$; exec \"$0\" \"$@\""]).arg(gantry(&node)).arg("--root").arg(node.root());
+    let script = "for s in INT HUP QUIT USR1 USR2; do trap \"echo $s\" $s; done; trap 'exit 7' TERM; \
+                  echo ready; while :; do sleep 0.02; done";
+    command.args(["run", "--rm", "--name", "box", "busybox", "sh", "-c", script]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut tool = Client::start(command);
+    let mut lines = BufReader::new(tool.stdout()).lines().map(|line| line.expect("text"));
+    let pid = lines.next().and_then(|line| Pid::from_raw(line.parse().ok()?)).expect("a pid");
+    assert_eq!(lines.next().as_deref(), Some("ready"));
+    // It goes on after the second Ctrl-C.
+    for (signal, name) in [
+        (Signal::INT, "INT"),
+        (Signal::INT, "INT"),
+        (Signal::HUP, "HUP"),
+        (Signal::QUIT, "QUIT"),
+        (Signal::USR1, "USR1"),
+        (Signal::USR2, "USR2"),
+    ] {
+        kill_process(pid, signal).expect("it runs");
+        assert_eq!(lines.next().as_deref(), Some(name));
+    }
+    kill_process(pid, Signal::TERM).expect("it runs");
+    assert_eq!(lines.next(), None);
+    assert_eq!(tool.wait().code(), Some(7));
+    assert_eq!(node.docker(&["ps", "-aq"]).ok(), "");
+}
+
+#[test]
+fn down_ends_everything_though_the_engine_does_not_answer() {
+    let mut node = Node::start();
+    node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
+    let pid = node.container_pid("box");
+    let services: Vec<_> = ["engine", "tasks", "content"].map(|service| node.pid(service)).into();
+    let engine = Pid::from_raw(services[0].cast_signed()).expect("a pid");
+    kill_process(engine, Signal::STOP).expect("it runs");
+    let told = node.gantry(&["down", "--all"]).fails(125);
+    assert!(told.contains("stop the containers: engine does not answer"), "{told}");
+    for pid in services.into_iter().chain([pid]) {
+        // Who has ended may not have been waited for yet.
+        eventually("the end of it", std::time::Duration::from_secs(5), || {
+            match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+                Ok(stat) if !stat.contains(") Z ") => Err(stat),
+                _ => Ok(()),
+            }
+        });
+    }
+    node.up();
+}
+
+#[test]
+fn a_beginning_of_several_ids_is_ambiguous() {
+    let node = Node::start();
+    // Of seventeen ids two begin alike.
+    let ids: Vec<_> = (0..17).map(|_| node.docker(&["create", "busybox", "true"]).ok()).collect();
+    let alike =
+        "0123456789abcdef".chars().find(|digit| ids.iter().filter(|id| id.starts_with(*digit)).count() > 1);
+    let told = node.gantry(&["inspect", &alike.expect("there are sixteen").to_string()]).fails(125);
+    assert!(told.contains("multiple IDs found with provided prefix"), "{told}");
+    assert!(
+        node.gantry(&["inspect", "Web Shop"]).fails(125).contains("no container, image or network is named")
+    );
+}
+
+/// The tool's file.
+fn gantry(node: &Node) -> std::path::PathBuf {
+    // It is beside the services' one.
+    let services = std::fs::read_link(format!("/proc/{}/exe", node.pid("control"))).expect("it runs");
+    services.with_file_name("gantry")
 }

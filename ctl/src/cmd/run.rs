@@ -4,16 +4,18 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
 use gantry_proto::gantry::engine::v1::{
-    AttachRequest, ContainerConfig, CreateRequest, HostConfig, PortBinding, PortBindings, ResizeRequest,
-    StartRequest, StringList, WaitRequest, attach_request, attach_response, wait_request, wait_response,
+    AttachRequest, ContainerConfig, CreateRequest, HostConfig, KillRequest, PortBinding, PortBindings,
+    ResizeRequest, StartRequest, StringList, WaitRequest, attach_request, attach_response, wait_request,
+    wait_response,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::cli::Run;
 use crate::cmd::{Session, pull};
+use crate::signals::Signals;
 use crate::{output, stdio};
 
 pub async fn run(session: &Session, arguments: Run) -> Result<u8> {
@@ -39,18 +41,55 @@ pub async fn run(session: &Session, arguments: Run) -> Result<u8> {
     foreground(session, &arguments, created.id).await
 }
 
-/// Attaches, waits, starts: in this order, so that nothing is missed.
+/// Runs the container to its end. The signals that are meant to end the tool are the container's once it has started.
 async fn foreground(session: &Session, arguments: &Run, id: String) -> Result<u8> {
+    let mut signals = Signals::listen()?;
+    let (started, starts) = oneshot::channel();
+    let run = run_to_end(session, arguments, &id, started);
+    let forward = async {
+        // One that does not start takes none, and the tool ends.
+        if starts.await.is_err() {
+            return std::future::pending().await;
+        }
+        let mut client = session.peers.containers();
+        loop {
+            let signal = signals.next().await.to_owned();
+            match client.kill(KillRequest { container: id.clone(), signal: signal.clone() }).await {
+                Err(status) if !is_over(&status) => {
+                    output::note(format_args!("pass SIG{signal} on: {}", status.message()));
+                }
+                _ => {}
+            }
+        }
+    };
+    tokio::select! {
+        result = run => result,
+        never = forward => never,
+    }
+}
+
+/// The container has ended meanwhile.
+fn is_over(status: &Status) -> bool {
+    matches!(status.code(), Code::NotFound | Code::FailedPrecondition | Code::Aborted)
+}
+
+/// Attaches, waits, starts: in this order, so that nothing is missed.
+async fn run_to_end(
+    session: &Session,
+    arguments: &Run,
+    id: &str,
+    started: oneshot::Sender<()>,
+) -> Result<u8> {
     let mut client = session.peers.containers();
     let condition =
         if arguments.rm { wait_request::Condition::Removed } else { wait_request::Condition::NextExit };
-    let wait = WaitRequest { container: id.clone(), condition: condition.into() };
+    let wait = WaitRequest { container: id.to_owned(), condition: condition.into() };
     let mut exit = client.wait(wait).await?.into_inner();
     exit.next().await.context("the engine went away")??;
 
     let (say, said) = mpsc::channel(2);
     let open = attach_request::Open {
-        container: id.clone(),
+        container: id.to_owned(),
         stdin: arguments.interactive,
         stdout: true,
         stderr: true,
@@ -76,10 +115,12 @@ async fn foreground(session: &Session, arguments: &Run, id: String) -> Result<u8
     };
     let start = async {
         let mut client = session.peers.containers();
-        client.start(StartRequest { container: id.clone() }).await?;
+        client.start(StartRequest { container: id.to_owned() }).await?;
+        // Whoever listens for it goes away with us.
+        let _ = started.send(());
         if let (true, Some((height, width))) = (arguments.tty, stdio::size()) {
             // One that has ended already has no terminal; its output and its exit code are worth having.
-            let _ = client.resize(ResizeRequest { container: id.clone(), height, width }).await;
+            let _ = client.resize(ResizeRequest { container: id.to_owned(), height, width }).await;
         }
         anyhow::Ok(())
     };
@@ -93,7 +134,7 @@ async fn foreground(session: &Session, arguments: &Run, id: String) -> Result<u8
             return Ok(exit.status_code as u8);
         }
     }
-    bail!("the engine went away while {} ran", output::short(&id))
+    bail!("the engine went away while {} ran", output::short(id))
 }
 
 fn request(arguments: &Run) -> Result<CreateRequest> {
