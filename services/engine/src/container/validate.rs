@@ -1,5 +1,7 @@
 //! Everything that can be refused before anything is made: the request against itself and against the machine.
 
+mod cpusets;
+
 use gantry_proto::gantry::engine::v1 as pb;
 
 use crate::error::{Error, Result};
@@ -135,6 +137,7 @@ pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Resul
     if resources.blkio_weight > 0 && !(10..=1000).contains(&resources.blkio_weight) {
         return Err(invalid("Range of blkio weight is from 10 to 1000"));
     }
+    cpusets::check(resources)?;
     for ulimit in &resources.ulimits {
         spec::rlimit_name(&ulimit.name)?;
         if ulimit.hard != -1 && (ulimit.soft > ulimit.hard || ulimit.soft == -1) {

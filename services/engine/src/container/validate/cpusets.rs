@@ -1,0 +1,100 @@
+//! Processors and memory nodes that a container asks for by number: the machine must have them.
+
+use std::collections::BTreeSet;
+
+use gantry_proto::gantry::engine::v1 as pb;
+
+use super::invalid;
+use crate::error::Result;
+
+/// The largest number in a list, as Docker reads it.
+const MOST: u32 = 8191;
+/// Where the kernel says what there is, the most exact first; both cgroup hierarchies, then the machine itself.
+const CPUS: [&str; 3] = [
+    "/sys/fs/cgroup/cpuset.cpus.effective",
+    "/sys/fs/cgroup/cpuset/cpuset.cpus",
+    "/sys/devices/system/cpu/online",
+];
+const NODES: [&str; 3] = [
+    "/sys/fs/cgroup/cpuset.mems.effective",
+    "/sys/fs/cgroup/cpuset/cpuset.mems",
+    "/sys/devices/system/node/online",
+];
+
+/// Refuses lists that cannot be read, and numbers that the machine does not have.
+pub(super) fn check(resources: &pb::Resources) -> Result<()> {
+    for (asked, files, kind, what) in [
+        (&resources.cpuset_cpus, CPUS, "cpus", "CPUs"),
+        (&resources.cpuset_mems, NODES, "mems", "memory nodes"),
+    ] {
+        if asked.is_empty() {
+            continue;
+        }
+        let Some(wanted) = numbers(asked) else {
+            return Err(invalid(format!("Invalid value {asked} for cpuset {kind}")));
+        };
+        // Where nobody says what there is, the start will tell.
+        let available = files.iter().find_map(|file| {
+            let text = std::fs::read_to_string(file).ok()?.trim().to_owned();
+            numbers(&text).filter(|there| !there.is_empty()).map(|there| (text, there))
+        });
+        if let Some((text, there)) = available
+            && !wanted.is_subset(&there)
+        {
+            return Err(invalid(format!(
+                "Requested {what} are not available - requested {asked}, available: {text}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Reads `0-2,7`; `None` for what is no such list.
+fn numbers(list: &str) -> Option<BTreeSet<u32>> {
+    let mut numbers = BTreeSet::new();
+    for part in list.split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if first > last || last > MOST {
+            return None;
+        }
+        numbers.extend(first..=last);
+    }
+    Some(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read() {
+        let read = |list: &str| numbers(list).map(|numbers| numbers.into_iter().collect::<Vec<_>>());
+        assert_eq!(read("0-2,7"), Some(vec![0, 1, 2, 7]));
+        assert_eq!(read("3"), Some(vec![3]));
+        for nonsense in ["a", "2-1", "1-", "99999"] {
+            assert_eq!(read(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn what_the_machine_does_not_have_is_refused() {
+        let refused = |cpus: &str, mems: &str| {
+            let resources = pb::Resources {
+                cpuset_cpus: cpus.to_owned(),
+                cpuset_mems: mems.to_owned(),
+                ..Default::default()
+            };
+            check(&resources).map_err(|error| error.to_string())
+        };
+        let cpus = refused("8000", "").expect_err("too many");
+        assert!(
+            cpus.starts_with("Requested CPUs are not available - requested 8000, available: 0"),
+            "{cpus}"
+        );
+        let nodes = refused("", "8000").expect_err("too many");
+        assert!(nodes.starts_with("Requested memory nodes are not available - requested 8000"), "{nodes}");
+        assert_eq!(refused("x", ""), Err("Invalid value x for cpuset cpus".to_owned()));
+        assert_eq!(refused("0", "0"), Ok(()));
+    }
+}
