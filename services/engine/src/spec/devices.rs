@@ -1,5 +1,6 @@
 //! Devices: which nodes a container gets and which its cgroup lets it use.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
@@ -32,8 +33,13 @@ pub fn nodes(resources: &pb::Resources, privileged: bool) -> Result<Vec<LinuxDev
         let before = nodes.len();
         walk(source, target, false, &mut nodes);
         if nodes.len() == before {
+            let reason = match std::fs::metadata(source) {
+                Ok(_) => "not a device node".to_owned(),
+                Err(error) if error.kind() == ErrorKind::NotFound => "no such file or directory".to_owned(),
+                Err(error) => error.to_string(),
+            };
             return Err(Error::Invalid(format!(
-                "error gathering device information while adding custom device {:?}: not a device node",
+                "error gathering device information while adding custom device {:?}: {reason}",
                 mapping.path_on_host
             )));
         }
@@ -181,6 +187,18 @@ mod tests {
         assert!(parse_rule("c 42 rmw").is_err());
         assert!(parse_rule("x 1:2 r").is_err());
         assert!(parse_rule("c 1:2 rx").is_err());
+    }
+
+    #[test]
+    fn what_is_no_device_is_told_from_what_is_not_there() {
+        let refused = |path: &str| {
+            let mapping = pb::DeviceMapping { path_on_host: path.to_owned(), ..Default::default() };
+            let resources = pb::Resources { devices: vec![mapping], ..Default::default() };
+            nodes(&resources, false).expect_err("no device").to_string()
+        };
+        let words = "error gathering device information while adding custom device";
+        assert_eq!(refused("/dev/nosuch"), format!("{words} \"/dev/nosuch\": no such file or directory"));
+        assert_eq!(refused("/proc/version"), format!("{words} \"/proc/version\": not a device node"));
     }
 
     #[test]
