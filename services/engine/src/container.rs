@@ -15,6 +15,7 @@
 pub mod attach;
 pub mod changes;
 pub mod create;
+pub mod departed;
 pub mod exit;
 pub mod files;
 pub mod health;

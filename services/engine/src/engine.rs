@@ -8,6 +8,7 @@ use std::sync::Arc;
 use gantry_daemon::Context;
 
 use crate::container::Container;
+use crate::container::departed::Departed;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::index::Index;
@@ -30,6 +31,7 @@ pub struct Shared {
     pub(crate) paths: Paths,
     pub(crate) store: Store,
     pub(crate) index: Index,
+    pub(crate) departed: Departed,
     pub(crate) events: Events,
     pub(crate) peers: Peers,
     pub(crate) volumes: Volumes,
@@ -65,6 +67,7 @@ impl Engine {
             paths,
             store,
             index: Index::default(),
+            departed: Departed::default(),
             events: Events::default(),
             peers,
             volumes,

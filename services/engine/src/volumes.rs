@@ -172,8 +172,12 @@ impl Volumes {
         Ok(())
     }
 
-    /// Makes the volumes that a container's mounts name, and says where each is.
-    pub async fn provide(&self, mounts: &[MountRecord], container: &str) -> Result<Vec<MountRecord>> {
+    /// Makes the volumes that a container's mounts name, and says where each is. `made` hears of those that are new.
+    pub async fn provide(
+        &self,
+        mounts: &[MountRecord],
+        made: impl Fn(&VolumeRecord),
+    ) -> Result<Vec<MountRecord>> {
         let mut provided = Vec::with_capacity(mounts.len());
         for mount in mounts {
             let mut mount = mount.clone();
@@ -187,7 +191,7 @@ impl Volumes {
                 };
                 let (volume, new) = self.create(wanted).await?;
                 if new {
-                    tracing::debug!(container, volume = %volume.name, "volume made");
+                    made(&volume);
                 }
                 mount.point.source = self.data(&volume.name).display().to_string();
                 mount.point.driver = volume.driver;

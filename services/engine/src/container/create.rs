@@ -18,7 +18,7 @@ use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
-use crate::record::{Phase, Record, State};
+use crate::record::{Phase, Record, State, VolumeRecord};
 use crate::{names, spec, time};
 
 /// How long a name is waited for whose container is being unmade.
@@ -137,7 +137,8 @@ impl Engine {
         );
         made?;
         let rootfs = rootfs?;
-        let mounts = self.volumes.provide(&record.mounts, &record.id).await?;
+        let made = |volume: &VolumeRecord| self.publish_volume(&volume.name, "create");
+        let mounts = self.volumes.provide(&record.mounts, made).await?;
         self.volumes.fill(&rootfs, &mounts).await?;
         Ok(mounts)
     }

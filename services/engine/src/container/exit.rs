@@ -90,9 +90,7 @@ impl Engine {
         self.forget_execs(container).await;
 
         if record.host.auto_remove && !container.live().kept {
-            if let Some(sandbox) = &sandbox {
-                self.publish_endpoints(container, sandbox, "disconnect");
-            }
+            self.publish_networks(container, sandbox.as_deref(), "disconnect").await;
             // The removal writes down that it goes on, and takes everything else down itself.
             if let Err(error) = self.remove_locked(container).await {
                 tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not removed after its end");
@@ -113,9 +111,7 @@ impl Engine {
         for failed in [written, task, network].into_iter().filter_map(Result::err) {
             tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&failed), "after a container's end");
         }
-        if let Some(sandbox) = &sandbox {
-            self.publish_endpoints(container, sandbox, "disconnect");
-        }
+        self.publish_networks(container, sandbox.as_deref(), "disconnect").await;
         if let Some(delay) = restart {
             self.restart_later(container, delay);
         }

@@ -54,7 +54,7 @@ impl Engine {
         let record = container.record();
         refuse_foreign_namespace(&record)?;
         let found = self.peers.network(&request.network).await.map_err(missing_network(&request.network))?;
-        if matches!(found.name.as_str(), "host" | "none") {
+        if is_without_endpoints(&found.name) {
             return Err(Error::Invalid(format!("container cannot be connected to network {}", found.name)));
         }
         let settings =
@@ -130,15 +130,29 @@ impl Engine {
         self.events.publish("network", action, &network.id, attributes);
     }
 
-    /// Network events of a container that got or lost its sandbox.
-    pub(crate) fn publish_endpoints(&self, container: &Container, sandbox: &network::Sandbox, action: &str) {
-        for endpoint in &sandbox.endpoints {
+    /// Network events of a container that got or lost its networks; `sandbox` is `None` on the host's network.
+    pub(crate) async fn publish_networks(
+        &self,
+        container: &Container,
+        sandbox: Option<&network::Sandbox>,
+        action: &str,
+    ) {
+        for endpoint in sandbox.iter().flat_map(|sandbox| &sandbox.endpoints) {
             let attributes = BTreeMap::from([
                 ("container".to_owned(), container.id().to_owned()),
                 ("name".to_owned(), endpoint.network_name.clone()),
+                // No other driver makes endpoints.
                 ("type".to_owned(), DEFAULT.to_owned()),
             ]);
             self.events.publish("network", action, &endpoint.network_id, attributes);
+        }
+        for name in container.record().networks.keys().filter(|name| is_without_endpoints(name)) {
+            match self.peers.network(name).await {
+                Ok(found) => self.publish_network(container, &found, action),
+                Err(error) => {
+                    tracing::debug!(container = %container.id(), network = %name, error = %gantry_rpc::chain(&error), "network event left out");
+                }
+            }
         }
     }
 
@@ -156,6 +170,11 @@ impl Engine {
         })?;
         Ok(Netns::Path(PathBuf::from(format!("/proc/{pid}/ns/net"))))
     }
+}
+
+/// Whether being on a network needs nothing of the network service.
+fn is_without_endpoints(name: &str) -> bool {
+    matches!(name, "host" | "none")
 }
 
 /// What is asked of the network service; `None` when the container has no namespace of its own.

@@ -148,6 +148,7 @@ impl Engine {
         let execs: Vec<String> = container.execs.lock().keys().cloned().collect();
         self.store.delete(id, &execs).await?;
         container.execs.lock().clear();
+        self.departed.remember(id, container.live().state.exit_code);
         self.index.remove(id);
         container.change(|live| {
             live.removing = true;
@@ -173,7 +174,8 @@ impl Engine {
                 others
             };
             match self.volumes.remove(&mount.point.name, users).await {
-                Ok(()) | Err(Error::NoSuchVolume(_) | Error::VolumeInUse { .. }) => {}
+                Ok(()) => self.publish_volume(&mount.point.name, "destroy"),
+                Err(Error::NoSuchVolume(_) | Error::VolumeInUse { .. }) => {}
                 Err(error) => {
                     tracing::warn!(volume = %mount.point.name, error = %gantry_rpc::chain(&error), "anonymous volume stays");
                 }

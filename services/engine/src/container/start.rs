@@ -68,6 +68,10 @@ impl Engine {
     async fn try_start(&self, container: &Arc<Container>, by: By) -> Result<()> {
         let record = container.record();
         self.check_binds(&record)?;
+        // Nobody waited for it to be on the disk when it was made: a power cut may have taken it.
+        let directory = self.paths.container(&record.id);
+        std::fs::create_dir_all(&directory)
+            .map_err(|source| Error::io("create directory", &directory, source))?;
         let around = spec::Surroundings {
             host: &self.facts,
             netns: self.netns_of(&record)?,
@@ -126,9 +130,7 @@ impl Engine {
             container.change(|live| live.run += 1);
             return Err(error);
         }
-        if let Some(sandbox) = &sandbox {
-            self.publish_endpoints(container, sandbox, "connect");
-        }
+        self.publish_networks(container, sandbox.as_deref(), "connect").await;
         self.publish_container(container, "start", BTreeMap::new());
         self.watch_health(container, run);
         Ok(())

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use super::Live;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::record::State;
 
 /// A wait that has begun: what happens from here on counts.
 pub struct Waiting {
@@ -16,13 +17,21 @@ pub struct Waiting {
 }
 
 impl Engine {
-    /// Begins a wait.
+    /// Begins a wait. One for a container that was removed not long ago is over at once.
     pub fn wait(&self, name: &str, condition: Condition) -> Result<Waiting> {
-        let container = self.index.find(name)?;
-        let watch = container.watch();
+        let watch = match self.index.find(name) {
+            Ok(container) => container.watch(),
+            Err(error) => removed(self.departed.exit_code(name).ok_or(error)?),
+        };
         let exits = watch.borrow().exits;
         Ok(Waiting { watch, condition, exits })
     }
+}
+
+/// The end of a container that ended so.
+fn removed(exit_code: i32) -> watch::Receiver<Live> {
+    let state = State { exit_code, ..State::default() };
+    watch::channel(Live { state, removed: true, ..Live::default() }).1
 }
 
 impl Waiting {
@@ -55,7 +64,7 @@ mod tests {
 
     use super::*;
     use crate::container::Container;
-    use crate::record::{Record, State};
+    use crate::record::Record;
 
     fn waiting(container: &Container, condition: Condition) -> Waiting {
         let watch = container.watch();

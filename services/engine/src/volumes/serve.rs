@@ -138,7 +138,8 @@ impl Engine {
         usage.map_or(-1, |usage| i64::try_from(usage.size).unwrap_or(i64::MAX))
     }
 
-    fn publish_volume(&self, name: &str, action: &str) {
+    /// An event of a volume that was made or removed.
+    pub(crate) fn publish_volume(&self, name: &str, action: &str) {
         let attributes = BTreeMap::from([("driver".to_owned(), super::DRIVER.to_owned())]);
         self.events.publish("volume", action, name, attributes);
     }

@@ -109,6 +109,19 @@ impl Stage {
         })
     }
 
+    /// What has happened to objects of a kind, in order.
+    async fn events(&self, kind: &str) -> Vec<pb::Event> {
+        let filter = pb::Filter { key: "type".to_owned(), values: vec![kind.to_owned()] };
+        let request =
+            pb::EventsRequest { since: None, until: Some(gantry_api::time::now()), filters: vec![filter] };
+        let mut answers = self.peers.system().events(request).await.expect("answered").into_inner();
+        let mut events = Vec::new();
+        while let Some(event) = in_time(answers.message()).await.expect("in time").expect("an event") {
+            events.push(event);
+        }
+        events
+    }
+
     async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
         for _ in 0..250 {
             if holds().await {
@@ -438,14 +451,79 @@ async fn events_tell_a_life_in_order() {
     let id = stage.create(|request| request.name = "web".to_owned()).await.expect("created");
     stage.start(&id).await.expect("started");
     stage.remove(&id, true).await.expect("removed");
-    let filter = pb::Filter { key: "type".to_owned(), values: vec!["container".to_owned()] };
-    let request =
-        pb::EventsRequest { since: None, until: Some(gantry_api::time::now()), filters: vec![filter] };
-    let mut events = stage.peers.system().events(request).await.expect("answered").into_inner();
     let mut actions = Vec::new();
-    while let Some(event) = in_time(events.message()).await.expect("in time").expect("an event") {
+    for event in stage.events("container").await {
         assert_eq!(event.attributes["name"], "web");
         actions.push(event.action);
     }
     assert_eq!(actions, ["create", "start", "kill", "die", "destroy"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_tell_of_volumes_that_come_and_go_with_a_container() {
+    let stage = Stage::new().await;
+    let with_volume = |request: &mut pb::CreateRequest| {
+        request.config.as_mut().expect("given").volumes = vec!["/data".to_owned()];
+    };
+    let id = stage.create(with_volume).await.expect("created");
+    let volume = stage.volumes().await.remove(0);
+    stage.remove(&id, false).await.expect("removed");
+    let told: Vec<_> =
+        stage.events("volume").await.into_iter().map(|event| (event.action, event.actor_id)).collect();
+    assert_eq!(told, [("create".to_owned(), volume.clone()), ("destroy".to_owned(), volume)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_tell_of_networks_without_endpoints_too() {
+    let stage = Stage::new().await;
+    for mode in ["bridge", "host", "none"] {
+        let on = |request: &mut pb::CreateRequest| {
+            request.host_config.as_mut().expect("given").network_mode = mode.to_owned();
+        };
+        let id = stage.create(on).await.expect("created");
+        stage.start(&id).await.expect("started");
+        stage.remove(&id, true).await.expect("removed");
+    }
+    let mut told = Vec::new();
+    for event in stage.events("network").await {
+        told.push(format!("{} {} {}", event.action, event.attributes["name"], event.attributes["type"]));
+    }
+    let both = |on: &str| ["connect", "disconnect"].map(|action| format!("{action} {on}"));
+    assert_eq!(told, [both("bridge bridge"), both("host host"), both("none null")].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_for_what_the_next_engine_removes_is_answered_by_the_full_id() {
+    let mut stage = Stage::new().await;
+    let id = stage.create(|request| {
+        request.name = "gone".to_owned();
+        request.host_config.as_mut().expect("given").auto_remove = true;
+    });
+    let id = id.await.expect("created");
+    stage.start(&id).await.expect("started");
+    stage.engine.shutdown().cancel();
+    stage.world.end(&id, 5);
+    stage.restart().await;
+    stage.until("removed", async || stage.get(&id).await.is_err()).await;
+    for condition in [Condition::NotRunning, Condition::NextExit, Condition::Removed] {
+        let exit = stage.wait(&id, condition).await;
+        assert_eq!(in_time(exit).await.expect("in time").expect("joined"), 5);
+    }
+    for name in ["gone", &id[..12]] {
+        let request = pb::WaitRequest { container: name.to_owned(), ..Default::default() };
+        let refused = stage.peers.containers().wait(request).await.expect_err("no such container");
+        assert_eq!(refused.code(), Code::NotFound);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_whose_directory_is_lost_can_be_started() {
+    let stage = Stage::new().await;
+    let id = stage.create(|_| {}).await.expect("created");
+    let directory = stage.directory.path().join("state/engine/containers").join(&id);
+    std::fs::remove_dir_all(&directory).expect("lost");
+    stage.start(&id).await.expect("started");
+    for file in ["hosts", "hostname", "resolv.conf"] {
+        assert!(directory.join(file).exists(), "{file}");
+    }
 }

@@ -523,12 +523,13 @@ impl Networks for World {
     }
 
     async fn get(&self, request: Request<network::GetRequest>) -> Reply<network::Network> {
-        match request.get_ref().network.as_str() {
-            "bridge" => {
-                Ok(Response::new(network::Network { name: "bridge".to_owned(), ..Default::default() }))
-            }
-            other => Err(missing(other)),
-        }
+        let name = request.into_inner().network;
+        let driver = match name.as_str() {
+            "bridge" | "host" => name.clone(),
+            "none" => "null".to_owned(),
+            other => return Err(missing(other)),
+        };
+        Ok(Response::new(network::Network { name, driver, ..Default::default() }))
     }
 
     async fn list(&self, _: Request<network::ListRequest>) -> Reply<network::ListResponse> {
