@@ -63,7 +63,7 @@ pub struct Container {
     /// What lists show, encoded, as it was after so many changes.
     listed: Mutex<Option<(u64, Bytes)>>,
     /// Held for the length of an operation that changes what the container is or does.
-    operation: tokio::sync::Mutex<()>,
+    operation: Arc<tokio::sync::Mutex<()>>,
     /// Callers who want to be connected before the process starts.
     attaching: watch::Sender<usize>,
     /// Execs by id, ended ones too, until the container's run ends.
@@ -73,6 +73,9 @@ pub struct Container {
     /// How its root is mounted; asked once, for it never changes.
     pub(crate) mounts: tokio::sync::OnceCell<Vec<Mount>>,
 }
+
+/// A turn to change a container, which is given back when it is dropped.
+pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 /// What can be seen and waited for.
 #[derive(Clone, Debug, Default)]
@@ -110,7 +113,7 @@ impl Container {
             live: watch::channel(Live { state, ..Live::default() }).0,
             changes: AtomicU64::new(0),
             listed: Mutex::new(None),
-            operation: tokio::sync::Mutex::new(()),
+            operation: Arc::default(),
             attaching: watch::channel(0).0,
             execs: Mutex::new(BTreeMap::new()),
             backoff: Mutex::new(Backoff::default()),
@@ -177,6 +180,11 @@ impl Container {
     /// Waits for its turn to change the container.
     pub(crate) async fn operate(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.operation.lock().await
+    }
+
+    /// Waits for its turn, and takes it along.
+    pub(crate) async fn operate_owned(&self) -> Turn {
+        Arc::clone(&self.operation).lock_owned().await
     }
 
     /// Refuses what a container that is being removed cannot do.

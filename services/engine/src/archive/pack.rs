@@ -1,12 +1,12 @@
 //! Packs a part of a file system into a tar: attributes, hard links and extended attributes kept, no symlink followed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use gantry_host::root::{Dir, EntryKind, FileStat};
+use gantry_host::root::{Dir, Entry, EntryKind, FileStat};
 
 use super::place::Place;
 use super::stat::Found;
@@ -23,6 +23,11 @@ pub fn pack(place: &Place, found: &Found, out: impl Write) -> Result<()> {
         let directory = place.root.dir(&place.path).map_err(kernel)?;
         // The root's own name would make every name absolute.
         let name = if found.name == "/" { "." } else { &found.name };
+        packer.mounts = place
+            .below
+            .iter()
+            .map(|mount| (Path::new(name).join(&mount.path), mount.source.clone()))
+            .collect();
         packer.directory_itself(&directory, Path::new(name))?;
         packer.directory(&directory, Path::new(name))?;
     } else {
@@ -44,13 +49,18 @@ struct Packer<W: Write> {
     tar: tar::Builder<W>,
     /// Files with more names than one that have been packed, by device and inode.
     linked: HashMap<(u64, u64), PathBuf>,
+    /// What is mounted, still to be met: the source by its name in the tar.
+    mounts: BTreeMap<PathBuf, PathBuf>,
 }
+
+/// A directory that is being packed: what is left of its entries, itself, and its name.
+type Open = (std::vec::IntoIter<Entry>, Dir, PathBuf);
 
 impl<W: Write> Packer<W> {
     fn new(out: W) -> Packer<W> {
         let mut tar = tar::Builder::new(out);
         tar.follow_symlinks(false);
-        Packer { tar, linked: HashMap::new() }
+        Packer { tar, linked: HashMap::new(), mounts: BTreeMap::new() }
     }
 
     fn finish(mut self) -> Result<()> {
@@ -66,9 +76,8 @@ impl<W: Write> Packer<W> {
 
     /// Packs everything in a directory. No recursion: how deep the directories are is the container's choice.
     fn directory(&mut self, directory: &Dir, name: &Path) -> Result<()> {
-        let entries = |directory: &Dir| directory.entries().map(Vec::into_iter).map_err(kernel);
-        let top = directory.try_clone().map_err(kernel)?;
-        let mut open = vec![(entries(&top)?, top, name.to_owned())];
+        let mut open = Vec::new();
+        self.enter(directory.try_clone().map_err(kernel)?, name.to_owned(), &mut open)?;
         while let Some((rest, parent, name)) = open.last_mut() {
             let Some(entry) = rest.next() else {
                 open.pop();
@@ -76,16 +85,55 @@ impl<W: Write> Packer<W> {
             };
             let name = name.join(&entry.name);
             if let Some(below) = self.entry(parent, &entry.name, &name)? {
-                open.push((entries(&below)?, below, name));
+                self.enter(below, name, &mut open)?;
             }
         }
         Ok(())
+    }
+
+    /// Begins a directory. A mount for which it has no entry, because the container was never started, comes first; one
+    /// that only a symlink would lead to is not a part of it.
+    fn enter(&mut self, directory: Dir, name: PathBuf, open: &mut Vec<Open>) -> Result<()> {
+        let entries = directory.entries().map_err(kernel)?;
+        let has = |first: Component<'_>| entries.iter().any(|entry| entry.name == first.as_os_str());
+        let missing = |mount: &PathBuf| {
+            let mut rest = mount.strip_prefix(&name).ok()?.components();
+            let outermost = !self.mounts.keys().any(|other| other != mount && mount.starts_with(other));
+            rest.next().is_some_and(|first| outermost && !has(first)).then(|| mount.clone())
+        };
+        let missing: Vec<PathBuf> = self.mounts.keys().filter_map(missing).collect();
+        open.push((entries.into_iter(), directory, name));
+        for name in missing {
+            if let Some(source) = self.mounts.remove(&name)
+                && let Some(below) = self.mounted(&source, &name)?
+            {
+                self.enter(below, name, open)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Packs what is mounted somewhere; a source that has gone is left out.
+    fn mounted(&mut self, source: &Path, name: &Path) -> Result<Option<Dir>> {
+        let Ok(source) = source.canonicalize() else { return Ok(None) };
+        if source.is_dir() {
+            let directory = Dir::open(&source).map_err(kernel)?;
+            self.directory_itself(&directory, name)?;
+            return Ok(Some(directory));
+        }
+        match (source.parent(), source.file_name()) {
+            (Some(parent), Some(own)) => self.entry(&Dir::open(parent).map_err(kernel)?, own, name),
+            _ => Ok(None),
+        }
     }
 
     /// Packs an entry; a directory is what remains to be packed. What vanishes meanwhile is left out.
     fn entry(&mut self, parent: &Dir, own: &OsStr, name: &Path) -> Result<Option<Dir>> {
         if name.as_os_str().len() > LONGEST_PATH {
             return Err(Error::Archive(format!("pack: the path of {own:?} is too long")));
+        }
+        if let Some(source) = self.mounts.remove(name) {
+            return self.mounted(&source, name);
         }
         let Some(stat) = parent.stat(own).map_err(kernel)? else { return Ok(None) };
         let attributes = parent.xattrs(own).unwrap_or_default();
@@ -247,6 +295,45 @@ mod tests {
             directory = directory.open_dir(&name).expect("opened").expect("a directory");
         }
         assert!(pack_all(&Dir::open(dir.path()).expect("opened"), std::io::sink()).is_err());
+    }
+
+    #[test]
+    fn what_is_mounted_below_is_packed_in_its_place() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let source = |name: &str| {
+            let source = dir.path().join("volumes").join(name);
+            std::fs::create_dir_all(&source).expect("made");
+            std::fs::write(source.join(name), name).expect("written");
+            source
+        };
+        let data = dir.path().join("data");
+        std::fs::create_dir_all(data.join("covered/hidden")).expect("made");
+        std::os::unix::fs::symlink("/etc", data.join("link")).expect("linked");
+        let mut packer = Packer::new(Vec::new());
+        for (at, name) in
+            [("covered", "one"), ("never/made", "two"), ("never/made/deep", "three"), ("link/x", "four")]
+        {
+            packer.mounts.insert(Path::new("data").join(at), source(name));
+        }
+        packer.directory(&Dir::open(&data).expect("opened"), Path::new("data")).expect("packed");
+        packer.tar.finish().expect("finished");
+        let out = packer.tar.into_inner().expect("finished");
+        let mut seen: Vec<String> = tar::Archive::new(out.as_slice())
+            .entries()
+            .expect("a tar")
+            .map(|entry| entry.expect("whole").path().expect("a name").display().to_string())
+            .collect();
+        seen.sort();
+        let whole = [
+            "data/covered/",
+            "data/covered/one",
+            "data/link",
+            "data/never/made/",
+            "data/never/made/deep/",
+            "data/never/made/deep/three",
+            "data/never/made/two",
+        ];
+        assert_eq!(seen, whole);
     }
 
     #[test]

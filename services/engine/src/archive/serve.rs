@@ -10,7 +10,7 @@ use gantry_proto::gantry::engine::v1 as pb;
 use pb::data_request::{ArchiveGet, ArchivePut, ArchiveStat, Export};
 use tokio::net::UnixStream;
 
-use super::place::Place;
+use super::place::{Place, Purpose};
 use super::stat::Found;
 use super::unpack::Manner;
 use super::{pack, stat, unpack};
@@ -45,7 +45,7 @@ impl Engine {
         if path.is_empty() {
             return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
         }
-        let place = self.place(&container, path).await?;
+        let place = self.place(&container, path, Purpose::Read).await?;
         let (name, path) = (name.to_owned(), path.to_owned());
         let (place, found) = blocking(move || {
             let found = stat::find(&place, &name, &path)?;
@@ -61,7 +61,7 @@ impl Engine {
         if request.path.is_empty() {
             return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
         }
-        let place = self.place(&container, &request.path).await?;
+        let place = self.place(&container, &request.path, Purpose::Write).await?;
         let user = container.record().config.user.clone();
         let (name, path) = (request.container.clone(), request.path.clone());
         let (keep_kinds, as_user) = (request.no_overwrite_dir_non_dir, request.copy_uid_gid);

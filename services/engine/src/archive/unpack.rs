@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use gantry_host::root::{Dir, EntryKind, Root, Time};
 
-use super::place::Place;
+use super::place::{Below, Place};
 use crate::error::{Error, Result};
 use crate::root::kernel;
 
@@ -60,8 +60,7 @@ pub fn unpack(place: &Place, input: impl Read, manner: Manner) -> Result<()> {
 fn unpack_plain(place: &Place, mut input: impl Read, manner: Manner) -> Result<()> {
     let mut archive = tar::Archive::new(&mut input);
     let base = place.root.open_dir(&place.path).map_err(kernel)?;
-    let mut unpacker =
-        Unpacker { root: &place.root, base: base.into(), place: &place.path, manner, times: Vec::new() };
+    let mut unpacker = Unpacker { place, base: base.into(), manner, times: Vec::new() };
     for entry in archive.entries().map_err(reading)? {
         unpacker.entry(entry.map_err(reading)?)?;
     }
@@ -72,9 +71,8 @@ fn unpack_plain(place: &Place, mut input: impl Read, manner: Manner) -> Result<(
 }
 
 struct Unpacker<'a> {
-    root: &'a Root,
+    place: &'a Place,
     base: Dir,
-    place: &'a Path,
     manner: Manner,
     /// Times of directories, set when nothing is made in them any more.
     times: Vec<(PathBuf, Time)>,
@@ -92,6 +90,13 @@ impl Unpacker<'_> {
             // The directory itself: it is there, and keeps what it is.
             return Ok(());
         };
+        if self.place.below.iter().any(|mount| mount.path == name) {
+            // What is mounted somewhere is there, and keeps what it is; only what is in it changes.
+            return match kind {
+                tar::EntryType::Directory => Ok(()),
+                _ => Err(Error::Invalid(format!("cannot overwrite the mount point {name:?}"))),
+            };
+        }
         let parent = self.parent(&name)?;
         let existing = parent.stat(&last).map_err(kernel)?.map(|stat| stat.kind);
         let is_dir = kind == tar::EntryType::Directory;
@@ -168,11 +173,28 @@ impl Unpacker<'_> {
         match name.parent() {
             None => self.base.try_clone().map_err(kernel),
             Some(parent) if parent.as_os_str().is_empty() => self.base.try_clone().map_err(kernel),
-            Some(parent) => {
-                let path = self.place.join(parent);
-                self.root.create_dir_all(&path, 0o755).map(Dir::from).map_err(writing)
-            }
+            Some(parent) => match self.mounted(parent) {
+                Some((mount, path)) => {
+                    if mount.read_only {
+                        return Err(read_only());
+                    }
+                    let root = Root::open_path(&mount.source).map_err(kernel)?;
+                    root.create_dir_all(&Path::new("/").join(path), 0o755).map(Dir::from).map_err(writing)
+                }
+                None => {
+                    let path = self.place.path.join(parent);
+                    self.place.root.create_dir_all(&path, 0o755).map(Dir::from).map_err(writing)
+                }
+            },
         }
+    }
+
+    /// The mount that a path is in, and where in it.
+    fn mounted<'p>(&self, path: &'p Path) -> Option<(&Below, &'p Path)> {
+        let below = self.place.below.iter();
+        below
+            .filter_map(|mount| path.strip_prefix(&mount.path).ok().map(|rest| (mount, rest)))
+            .max_by_key(|(mount, _)| mount.path.components().count())
     }
 
     fn finish(self) -> Result<()> {
@@ -243,11 +265,11 @@ fn copying(name: &Path, error: std::io::Error) -> Error {
 /// A refusal to write; a read-only file system is the client's mistake.
 fn writing(error: gantry_host::Error) -> Error {
     let read_only = error.io().is_some_and(|error| error.kind() == std::io::ErrorKind::ReadOnlyFilesystem);
-    if read_only {
-        Error::Invalid("container rootfs or volume is marked read-only".to_owned())
-    } else {
-        kernel(error)
-    }
+    if read_only { self::read_only() } else { kernel(error) }
+}
+
+fn read_only() -> Error {
+    Error::Invalid("container rootfs or volume is marked read-only".to_owned())
 }
 
 #[cfg(test)]
@@ -284,7 +306,13 @@ mod tests {
     }
 
     fn place(dir: &Path) -> Place {
-        Place { root: Root::open_path(dir).expect("opened"), path: PathBuf::from("/"), read_only: false }
+        Place {
+            root: Root::open_path(dir).expect("opened"),
+            path: PathBuf::from("/"),
+            read_only: false,
+            below: Vec::new(),
+            _turn: None,
+        }
     }
 
     fn here() -> Manner {
@@ -313,6 +341,25 @@ mod tests {
         assert_eq!(std::fs::read_dir(outside.path()).expect("listed").count(), 0);
         let linked = tar_of(&[("pw", tar::EntryType::Link, "../../../../etc/passwd")]);
         assert!(unpack(&place(dir.path()), linked.as_slice(), here()).is_err());
+    }
+
+    #[test]
+    fn what_is_mounted_below_gets_its_files() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let volume = tempfile::tempdir().expect("a temporary directory");
+        let mount =
+            |read_only| Below { path: "data/vol".into(), source: volume.path().to_owned(), read_only };
+        let mut place = Place { below: vec![mount(false)], ..place(dir.path()) };
+        let tar = tar_of(&[
+            ("data/vol/", tar::EntryType::Directory, ""),
+            ("data/vol/sub/x", tar::EntryType::Regular, "in the volume"),
+            ("data/volume", tar::EntryType::Regular, "beside it"),
+        ]);
+        unpack(&place, tar.as_slice(), here()).expect("unpacked");
+        assert_eq!(std::fs::read_to_string(volume.path().join("sub/x")).expect("read"), "in the volume");
+        assert!(dir.path().join("data/volume").exists() && !dir.path().join("data/vol").exists());
+        place.below = vec![mount(true)];
+        assert!(unpack(&place, tar.as_slice(), here()).is_err());
     }
 
     #[test]

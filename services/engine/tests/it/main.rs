@@ -9,7 +9,7 @@ use gantry_api::Peers;
 use gantry_daemon::{Context, Roots, Service as _};
 use gantry_proto::gantry::engine::v1 as pb;
 use pb::wait_request::Condition;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use world::World;
 
@@ -443,6 +443,54 @@ async fn a_followed_log_ends_with_its_container() {
     let mut rest = Vec::new();
     in_time(stream.read_to_end(&mut rest)).await.expect("in time").expect("read");
     assert_eq!(rest, b"\x01\0\0\0\0\0\0\x04two\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_waits_for_what_is_copied_into_the_container_but_not_for_what_is_looked_at() {
+    use pb::data_request::{Action, ArchivePut, ArchiveStat};
+    let stage = Stage::new().await;
+    let id = stage.create(|_| {}).await.expect("created");
+    let socket = stage.peers.data_socket("engine");
+    let ask = async |action: Action| {
+        let request = pb::DataRequest { action: Some(action) };
+        gantry_rpc::data::call(&socket, &request).await.expect("accepted").0
+    };
+    let put = || {
+        Action::ArchivePut(ArchivePut { container: id.clone(), path: "/".to_owned(), ..Default::default() })
+    };
+    let mut first = ask(put()).await;
+    let looking = ask(Action::ArchiveStat(ArchiveStat { container: id.clone(), path: "/".to_owned() }));
+    in_time(looking).await.expect("in time");
+    let mut second = std::pin::pin!(ask(put()));
+    let mut start = std::pin::pin!(stage.start(&id));
+    let both = async {
+        tokio::select! { _ = &mut second => {}, _ = &mut start => {} }
+    };
+    tokio::time::timeout(Duration::from_millis(500), both).await.expect_err("both wait");
+    first.shutdown().await.expect("ended");
+    let mut second = in_time(second).await.expect("in time");
+    second.shutdown().await.expect("ended");
+    in_time(start).await.expect("in time").expect("started");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_from_a_container_at_rest_has_its_volumes_in_it() {
+    use pb::data_request::{Action, ArchiveGet};
+    let stage = Stage::new().await;
+    std::fs::create_dir_all(stage.directory.path().join("root/data/vol")).expect("made");
+    let bind = "vol:/data/vol".to_owned();
+    let id = stage.create(|request| request.host_config.as_mut().expect("given").binds = vec![bind]).await;
+    let id = id.expect("created");
+    let volume = stage.directory.path().join("state/engine/volumes/vol/_data");
+    std::fs::write(volume.join("hello"), "from the volume").expect("written");
+    let get = Action::ArchiveGet(ArchiveGet { container: id, path: "/data".to_owned() });
+    let request = pb::DataRequest { action: Some(get) };
+    let socket = stage.peers.data_socket("engine");
+    let (mut stream, _, _) = gantry_rpc::data::call(&socket, &request).await.expect("accepted");
+    let mut tar = Vec::new();
+    in_time(stream.read_to_end(&mut tar)).await.expect("in time").expect("read");
+    let text = String::from_utf8_lossy(&tar);
+    assert!(text.contains("data/vol/hello") && text.contains("from the volume"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
