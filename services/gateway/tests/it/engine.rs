@@ -28,6 +28,7 @@ struct Shared {
     exec_exit: watch::Sender<Option<i32>>,
     waiting: AtomicUsize,
     unpacking: Arc<AtomicUsize>,
+    following: AtomicUsize,
     connected: AtomicBool,
     shims: AsyncMutex<mpsc::Receiver<Shim>>,
 }
@@ -67,6 +68,7 @@ impl Engine {
             exec_exit: watch::channel(None).0,
             waiting: AtomicUsize::new(0),
             unpacking: Arc::default(),
+            following: AtomicUsize::new(0),
             connected: AtomicBool::new(false),
             shims: AsyncMutex::new(receiver),
         });
@@ -84,7 +86,7 @@ impl Engine {
             .serve_with_incoming(UnixListenerStream::new(bind("engine.sock")));
         runtime.spawn(async move { server.await.expect("served") });
         runtime.spawn(attach_socket(bind("attach.sock"), shims));
-        runtime.spawn(data_socket(bind("engine-data.sock"), Arc::clone(&shared.unpacking)));
+        runtime.spawn(data_socket(bind("engine-data.sock"), Arc::clone(&shared)));
         drop(entered);
         Self { shared, runtime: Some(runtime) }
     }
@@ -112,6 +114,11 @@ impl Engine {
     /// Archives that are being taken.
     pub fn unpacking(&self) -> usize {
         self.shared.unpacking.load(Ordering::SeqCst)
+    }
+
+    /// Logs that somebody has begun to follow.
+    pub fn following(&self) -> usize {
+        self.shared.following.load(Ordering::SeqCst)
     }
 
     pub fn connected(&self) -> bool {
@@ -157,12 +164,24 @@ async fn attach_socket(listener: UnixListener, shims: mpsc::Sender<Shim>) {
     }
 }
 
-async fn data_socket(listener: UnixListener, unpacking: Arc<AtomicUsize>) {
+async fn data_socket(listener: UnixListener, shared: Arc<Shared>) {
+    let unpacking = &shared.unpacking;
     while let Ok((mut stream, _)) = listener.accept().await {
         let request = data::receive::<pb::DataRequest>(&mut stream).await.expect("read").expect("a request");
         match request.action.expect("an action") {
             Action::Logs(logs) if logs.container == "unknown" => {
                 let _ = data::reject(&mut stream, &Status::not_found("No such container: unknown")).await;
+            }
+            Action::Logs(logs) if logs.follow => {
+                let mut exit = shared.exit.subscribe();
+                shared.following.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    let _ = data::accept(&mut stream, &pb::LogsReply { tty: false }, &[]).await;
+                    let _ = stream.write_all(b"\x01\0\0\0\0\0\0\x04log\n").await;
+                    if exit.wait_for(Option::is_some).await.is_ok() {
+                        let _ = stream.write_all(b"\x01\0\0\0\0\0\0\x05more\n").await;
+                    }
+                });
             }
             Action::Logs(_) => {
                 let _ = data::accept(&mut stream, &pb::LogsReply { tty: false }, &[]).await;
@@ -318,8 +337,18 @@ impl pb::containers_server::Containers for Containers {
     async fn update(&self, _: Request<pb::UpdateRequest>) -> Answer<pb::UpdateResponse> {
         not_here()
     }
-    async fn get(&self, _: Request<pb::GetRequest>) -> Answer<pb::Container> {
-        not_here()
+    async fn get(&self, request: Request<pb::GetRequest>) -> Answer<pb::Container> {
+        if request.get_ref().container != "followed" {
+            return not_here();
+        }
+        let ended = self.0.exit.borrow().is_some();
+        let status = if ended { pb::Status::Exited } else { pb::Status::Running };
+        let log = pb::LogConfig { r#type: "json-file".into(), ..Default::default() };
+        Ok(Response::new(pb::Container {
+            state: Some(pb::State { status: status.into(), ..Default::default() }),
+            host_config: Some(pb::HostConfig { log_config: Some(log), ..Default::default() }),
+            ..Default::default()
+        }))
     }
     async fn resize(&self, _: Request<pb::ResizeRequest>) -> Answer<pb::ContainerResponse> {
         not_here()

@@ -129,6 +129,13 @@ impl Client {
         head
     }
 
+    /// Waits for bytes of a body, which stay to be read.
+    pub async fn until(&mut self, bytes: &[u8]) {
+        while !self.read.windows(bytes.len()).any(|window| window == bytes) {
+            assert!(self.fill().await, "the body ended early");
+        }
+    }
+
     pub async fn reply(&mut self) -> Reply {
         let head = self.head().await;
         self.body_of(head).await

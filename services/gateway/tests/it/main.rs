@@ -397,6 +397,35 @@ async fn logs_are_spliced() {
 }
 
 #[tokio::test]
+async fn a_followed_log_goes_on_with_the_next_engine() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(&request("GET", "/containers/followed/logs?stdout=1&follow=1", None)).await;
+    let head = client.head().await;
+    client.until(b"log\n").await;
+    engine.kill();
+    let engine = Engine::start(gateway.run());
+    engine.until("the log is followed again", |engine| engine.following() > 0).await;
+    engine.exit(0);
+    let body = client.body_of(head).await.body;
+    assert_eq!(body, b"\x01\0\0\0\0\0\0\x04log\n\x01\0\0\0\0\0\0\x05more\n");
+}
+
+#[tokio::test]
+async fn a_followed_log_that_cannot_go_on_has_no_end() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(&request("GET", "/containers/followed/logs?stdout=1&follow=1&tail=1", None)).await;
+    client.head().await;
+    client.until(b"log\n").await;
+    engine.kill();
+    let _engine = Engine::start(gateway.run());
+    assert!(!client.rest().await.ends_with(b"0\r\n\r\n"), "no last chunk");
+}
+
+#[tokio::test]
 async fn archives_go_in_and_out() {
     let gateway = Gateway::start();
     let _engine = Engine::start(gateway.run());

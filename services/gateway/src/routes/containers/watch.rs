@@ -16,9 +16,9 @@ use crate::reply::{self, Reply};
 use crate::wire::container::{WaitError, WaitReply};
 use crate::wire::stats::Stats;
 
-/// How long an engine may be away before a wait fails, and how often it is asked for.
-const ENGINE_PATIENCE: Duration = Duration::from_secs(60);
-const ENGINE_CHECK: Duration = Duration::from_millis(100);
+/// How long an engine may be away before a wait, or a followed log, fails, and how often it is asked for.
+pub(super) const ENGINE_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const ENGINE_CHECK: Duration = Duration::from_millis(100);
 
 /// `POST /containers/{id}/wait`
 pub async fn wait(call: &Call, id: &str) -> Result<Reply, Error> {
@@ -115,7 +115,7 @@ impl Waiting {
 }
 
 /// Whether a peer went away, as opposed to having refused.
-fn is_loss(status: &Status) -> bool {
+pub(super) fn is_loss(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable | Code::Cancelled => true,
         // A connection that breaks in the middle of a stream.
