@@ -73,7 +73,7 @@ enum End {
     /// It is whole.
     Whole,
     /// There is more of it.
-    Cut(engine::Container),
+    Cut(Box<engine::Container>),
 }
 
 impl Following {
@@ -114,7 +114,7 @@ impl Following {
                 Ok(container) => {
                     let container = container.into_inner();
                     let whole = !was_away && (!is_running(&container) || self.is_past());
-                    return Ok(if whole { End::Whole } else { End::Cut(container) });
+                    return Ok(if whole { End::Whole } else { End::Cut(Box::new(container)) });
                 }
                 Err(status) if status.code() == Code::NotFound && !was_away => return Ok(End::Whole),
                 Err(status) if is_loss(&status) && Instant::now() < deadline => was_away = true,
