@@ -148,7 +148,9 @@ impl Engine {
         let execs: Vec<String> = container.execs.lock().keys().cloned().collect();
         self.store.delete(id, &execs).await?;
         container.execs.lock().clear();
-        self.departed.remember(id, container.live().state.exit_code);
+        if record.host.auto_remove {
+            self.departed.remember(id, container.live().state.exit_code);
+        }
         self.index.remove(id);
         container.change(|live| {
             live.removing = true;
