@@ -5,7 +5,7 @@
 //! length-prefixed `gantry.rpc.v1.Reply`; see `gantry.shim.v1`.
 
 use std::fs::{File, Permissions};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -14,7 +14,7 @@ use std::time::Duration;
 use gantry_proto::gantry::rpc::v1::{Reply, Status};
 use gantry_proto::gantry::shim::v1::{AttachReply, AttachRequest};
 use prost::Message;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
@@ -151,7 +151,24 @@ async fn receive(
         true => client.close(),
         false => {}
     }
-    // The output goes on to its own end.
+    // The output goes on to its own end; or until the client, which may have ended its input only, is gone.
+    gone(input.as_ref()).await;
+}
+
+/// Waits until the client has closed its connection altogether. What it sent is not touched.
+async fn gone(stream: &UnixStream) {
+    // By a descriptor of its own, which is not told of input or room for output: their readiness belongs to
+    // those who read and write. That a connection is gone is told in any case.
+    let own = stream.as_fd().try_clone_to_owned();
+    if let Ok(own) = own.and_then(|own| crate::watched::watch_for(own, Interest::PRIORITY)) {
+        while let Ok(mut ready) = own.ready(Interest::PRIORITY).await {
+            if ready.ready().is_read_closed() {
+                return;
+            }
+            ready.clear_ready();
+        }
+    }
+    // Out of descriptors, perhaps: it is noticed at the next output.
     std::future::pending::<()>().await;
 }
 

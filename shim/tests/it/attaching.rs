@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use gantry_proto::gantry::shim::v1::AttachRequest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::shim::{Io, Place};
+use crate::shim::{Io, Place, eventually};
 
 fn all() -> AttachRequest {
     AttachRequest { stdout: true, stderr: true, ..Default::default() }
@@ -114,5 +114,45 @@ async fn an_exec_can_be_attached_to_before_it_starts() {
     place.delete(&mut client, "e1").await.expect("deleted");
     place.kill(&mut client, 9).await.expect("killed");
     place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_gone_is_noticed_in_a_silent_container() {
+    let mut place = Place::new(&["sleep", "100"]);
+    let io = Io { stdin: "attach:".into(), ..place.json_log() };
+    let mut client = place.run(&io).await;
+    let descriptors = format!("/proc/{}/fd", place.shim.expect("a shim"));
+    let count = || std::fs::read_dir(&descriptors).expect("descriptors").count();
+    let before = count();
+    for request in [all(), AttachRequest { stdin: true, stdin_once: true, ..all() }] {
+        let (_, unread) = place.attach(request.clone()).await;
+        let (_, mut halved) = place.attach(request).await;
+        halved.shutdown().await.expect("ended");
+        eventually("both are attached", || count() >= before + 2).await;
+        drop((unread, halved));
+        eventually("both are forgotten", || count() <= before).await;
+    }
+    place.kill(&mut client, 9).await.expect("killed");
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
+async fn a_client_that_ends_its_input_only_still_gets_output() {
+    let mut place = Place::new(&["sh", "-c", "read line; echo $line; read line; echo $line"]);
+    let io = Io { stdin: "attach:".into(), ..place.json_log() };
+    let mut client = place.run(&io).await;
+    let (_, mut listener) = place.attach(all()).await;
+    listener.shutdown().await.expect("ended");
+    let (_, mut speaker) = place.attach(AttachRequest { stdin: true, ..all() }).await;
+    for _ in 0..2 {
+        speaker.write_all(b"hello\n").await.expect("written");
+        let mut frame = [0; 14];
+        listener.read_exact(&mut frame).await.expect("the output");
+        assert_eq!(&frame[8..], b"hello\n");
+    }
+    assert_eq!(place.wait(&mut client, "").await, 0);
+    assert_eq!(listener.read(&mut [0; 1]).await.expect("the end"), 0);
     place.finish(&mut client).await;
 }
