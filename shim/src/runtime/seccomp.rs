@@ -12,6 +12,8 @@
 
 #![allow(unsafe_code)]
 
+mod newer;
+
 use std::fs;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
@@ -23,6 +25,9 @@ use oci_spec::runtime::{
 use serde_json::Value;
 
 use super::{Failure, state_root};
+
+/// Counts the ways in which profiles were compiled: a program that is kept is of one of them.
+const FORM: u32 = 2;
 
 /// A compiled filter.
 #[derive(Clone)]
@@ -40,7 +45,7 @@ impl Filter {
             return Ok(None);
         }
         // What is compiled also depends on who compiles.
-        let key = format!("{} {text}", env!("CARGO_PKG_VERSION"));
+        let key = format!("{} {FORM} {text}", env!("CARGO_PKG_VERSION"));
         let kept = kept_at(bundle, &key);
         if let Some(filter) = kept.as_ref().and_then(|path| Self::kept(path, &key)) {
             return Ok(Some(filter));
@@ -180,9 +185,11 @@ fn compile(profile: &LinuxSeccomp) -> Result<Filter, Failure> {
             }
         }
     }
+    let mut program = newer::prelude(profile, default);
+    program.extend(export(&context)?);
     Ok(Filter {
         flags: profile.flags().iter().flatten().fold(0, |flags, flag| flags | flag_bit(*flag)),
-        program: export(&context)?,
+        program,
     })
 }
 
