@@ -37,7 +37,6 @@ impl gantry_daemon::Service for Service {
     async fn run(context: Context) -> Result<(), BoxError> {
         // Modes are an archive's, not ours to narrow.
         gantry_host::process::clear_umask();
-        gantry_host::process::raise_open_files()?;
         let state = context.state();
         let (store, uncounted) = tokio::task::spawn_blocking(move || Store::open(&state)).await??;
         for finding in recover::reconcile(&store).await? {

@@ -5,17 +5,19 @@
 //! 3. privileges are dropped to what the service's row in the design's table says ([`privileges`]), and what is
 //!    left is pinned ([`confinement`]);
 //! 4. the runtime and telemetry start ([`telemetry`], [`trace`]);
-//! 5. [`Service::run`] opens its store, reconciles, and calls [`Context::serve`];
-//! 6. health turns to `SERVING`; SIGTERM or SIGINT ends it: calls in flight are
+//! 5. as many files may be open as are permitted ([`open_files`]);
+//! 6. [`Service::run`] opens its store, reconciles, and calls [`Context::serve`];
+//! 7. health turns to `SERVING`; SIGTERM or SIGINT ends it: calls in flight are
 //!    given a moment, long ones are cut.
 //!
-//! A service is killed as often as it is stopped: nothing may depend on step 6.
+//! A service is killed as often as it is stopped: nothing may depend on step 7.
 
 pub mod confinement;
 mod context;
 mod heap;
 mod metrics;
 mod observe;
+pub mod open_files;
 pub mod privileges;
 mod reflection;
 pub mod roots;
@@ -135,6 +137,13 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
         telemetry::start(S::NAME, &common)?
     };
     let result = runtime.block_on(async {
+        match open_files::raise() {
+            Ok(limit) => tracing::debug!(service = S::NAME, ?limit, "as many files may be open"),
+            // It works with fewer.
+            Err(error) => {
+                tracing::warn!(service = S::NAME, error = %gantry_rpc::chain(&error), "few files may be open")
+            }
+        }
         for missing in &confined.missing {
             tracing::info!(service = S::NAME, "{missing}");
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use gantry_daemon::open_files;
 use gantry_proto::containerd::task::v3::DeleteResponse;
 use prost::Message;
 use prost_types::Any;
@@ -75,14 +76,22 @@ impl Helper {
     }
 
     async fn run(&self, command: &mut Command, input: &[u8], limit: Duration) -> Result<Output, Error> {
-        command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+        command.stdin(Stdio::piped());
         let mut child = command.spawn().map_err(Error::io("run", &self.binary))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // A helper that does not read its options ends without them; its answer tells.
-            let _ = stdin.write_all(input).await;
+        // Before its input ends: until then it starts nothing that would inherit ours.
+        if let Some(Err(error)) = child.id().map(open_files::hand_on) {
+            tracing::warn!(container = self.id, %error, "a shim keeps this service's limit of open files");
         }
-        match tokio::time::timeout(limit, child.wait_with_output()).await {
-            Ok(output) => output.map_err(Error::io("wait for", &self.binary)),
+        let stdin = child.stdin.take();
+        let tell = async {
+            if let Some(mut stdin) = stdin {
+                // A helper that does not read its options ends without them; its answer tells.
+                let _ = stdin.write_all(input).await;
+            }
+        };
+        let talk = async { tokio::join!(tell, child.wait_with_output()) };
+        match tokio::time::timeout(limit, talk).await {
+            Ok(((), output)) => output.map_err(Error::io("wait for", &self.binary)),
             Err(_) => Err(Error::ShimStart {
                 id: self.id.clone(),
                 reason: format!("{} said nothing for {} s", self.binary.display(), limit.as_secs()),
@@ -105,4 +114,50 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    fn helper() -> Helper {
+        let path = || PathBuf::from("/");
+        Helper { binary: path(), namespace: "ns".into(), id: "c".into(), bundle: path(), front: path() }
+    }
+
+    fn program(words: &[&str]) -> Command {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_does_not_read_is_not_waited_for() {
+        let options = vec![0; 1 << 20];
+        let limit = Duration::from_millis(100);
+        let run = helper().run(&mut program(&["sleep", "100"]), &options, limit).await;
+        assert!(matches!(run, Err(Error::ShimStart { .. })), "{run:?}");
+    }
+
+    #[tokio::test]
+    async fn a_helper_may_answer_before_it_has_read() {
+        let options = vec![b'x'; 1 << 20];
+        let script = "head -c 1000000 /dev/zero; cat";
+        let output = helper().run(&mut program(&["sh", "-c", script]), &options, START_LIMIT).await.unwrap();
+        assert_eq!(output.stdout.len(), 1_000_000 + options.len());
+    }
+
+    #[tokio::test]
+    async fn shims_begin_with_the_limit_of_open_files_that_the_service_began_with() {
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(777), maximum }).unwrap();
+        open_files::raise().unwrap();
+        assert_eq!(getrlimit(Resource::Nofile).current, maximum);
+        let script = "cat; sh -c 'ulimit -Sn; ulimit -Hn'";
+        let output = helper().run(&mut program(&["sh", "-c", script]), &[], START_LIMIT).await.unwrap();
+        let maximum = maximum.map_or("unlimited".to_owned(), |maximum| maximum.to_string());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("777\n{maximum}\n"));
+    }
 }
