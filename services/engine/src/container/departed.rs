@@ -1,4 +1,5 @@
-//! How containers ended that removed themselves (`--rm`): for clients who waited for one while the engine was away, and ask again.
+//! How containers ended that removed themselves (`--rm`): for clients who waited for one while the engine was away, and
+//! ask again.
 //!
 //! Only waits are answered from here, and only by the full id: names are given again. In memory is enough, since what an
 //! engine has removed it has also told to those who waited; it is the next one that removes what ended meanwhile.
