@@ -97,9 +97,8 @@ impl Bundle {
     }
 
     /// Where the shim is; `None` when it never came up.
-    pub fn bootstrap(&self) -> Option<Bootstrap> {
-        let bytes = fs::read(self.folder.join(BOOTSTRAP)).ok()?;
-        Bootstrap::parse(&bytes).ok()
+    pub fn bootstrap(&self) -> Result<Option<Bootstrap>, Error> {
+        bootstrap_in(&self.folder)
     }
 
     /// The shim's binary.
@@ -125,6 +124,17 @@ impl Bundle {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Where the shim of the bundle in `folder` is; `None` when it never came up.
+pub fn bootstrap_in(folder: &Path) -> Result<Option<Bootstrap>, Error> {
+    let path = folder.join(BOOTSTRAP);
+    match fs::read(&path) {
+        // What makes no sense nobody can have been told of.
+        Ok(bytes) => Ok(Bootstrap::parse(&bytes).ok()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path)(error)),
     }
 }
 
@@ -195,7 +205,7 @@ mod tests {
         let bundle = make().unwrap();
         assert!(make().is_err());
         assert_eq!(bundle.shim_binary().unwrap(), Path::new("/shim"));
-        assert!(bundle.bootstrap().is_none());
+        assert!(bundle.bootstrap().unwrap().is_none());
         let mode = fs::metadata(bundle.folder().join(CONFIG)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "others could read the environment's secrets");
         let aside = bundle.set_aside().unwrap();

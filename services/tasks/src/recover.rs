@@ -3,7 +3,8 @@
 //! For each bundle: a shim that answers is taken over, what happened meanwhile
 //! is read from it, and what was not published is; a shim that is dead is
 //! cleaned up after, and its task's end is published; a bundle that was on its
-//! way out goes. A shim of ours without a bundle is killed.
+//! way out goes. A shim of ours without a bundle is killed, with its container; one whose
+//! bundle cannot be read is left alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,8 @@ pub async fn recover(tasks: &Arc<Tasks>) -> Result<(), Error> {
     Ok(())
 }
 
-async fn one(tasks: &Arc<Tasks>, found: Found) -> Result<(), Error> {
+/// Takes over the shim of a bundle that has no task, or removes what is left of it.
+pub async fn one(tasks: &Arc<Tasks>, found: Found) -> Result<(), Error> {
     let history = History::read(&found.folder);
     let bundle = Bundle::open(found.folder)?;
     let key: Key = (found.namespace, found.id);
@@ -58,7 +60,7 @@ async fn one(tasks: &Arc<Tasks>, found: Found) -> Result<(), Error> {
     }
     let binary = bundle.shim_binary().unwrap_or_default();
     let helper = tasks.helper(&key, binary, &bundle);
-    let Some(bootstrap) = bundle.bootstrap() else {
+    let Some(bootstrap) = bundle.bootstrap()? else {
         // The shim never said where it is: nobody was told of the task.
         return strays::clear(&bundle, &helper).await;
     };

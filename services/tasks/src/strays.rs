@@ -1,20 +1,28 @@
-//! What belongs to no task: shim processes whose bundle nobody knows, bundles
-//! without a task, sockets on which no shim listens.
+//! What belongs to no task: shim processes whose bundle is gone, with the container that they
+//! may still run; bundles without a task; sockets on which no shim listens.
+//!
+//! Invariant: a shim whose bundle is there is no stray, whether its task could be taken over or not.
+
+mod family;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_proto::gantry::gc::v1::Stray;
 
 use crate::bundle::{self, Bundle};
 use crate::error::Error;
+use crate::recover;
 use crate::shim::binary;
 use crate::shim::helper::Helper;
 use crate::task::Task;
 use crate::tasks::{Key, Tasks, last_words};
+use family::Process;
 
 /// How old a socket is before it is looked at.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -22,7 +30,7 @@ const SETTLED: Duration = Duration::from_secs(5);
 /// A running shim of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shim {
-    pid: u32,
+    process: Process,
     /// Its bundle.
     folder: PathBuf,
     /// Where it listens, when its command line says so.
@@ -31,24 +39,26 @@ struct Shim {
 
 /// Our shims that work in a bundle under `root`.
 fn shims(root: &Path) -> Vec<Shim> {
-    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let mut found = Vec::new();
-    for process in processes.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let link = |name: &str| fs::read_link(process.path().join(name)).ok().map(without_deleted);
+    for entry in entries.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // First: what is looked at below may be another's by then, which is not killed for it.
+        let Some(process) = Process::of(pid) else { continue };
+        let link = |name: &str| fs::read_link(entry.path().join(name)).ok().map(without_deleted);
         // A process may go while it is looked at.
         let (Some(exe), Some(cwd)) = (link("exe"), link("cwd")) else { continue };
         if !binary::is_ours(&exe) {
             continue;
         }
-        let arguments = arguments(&process.path());
+        let arguments = arguments(&entry.path());
         let socket = option(&arguments, "-socket").map(PathBuf::from);
         // The working directory is the bundle; but once that is deleted under the shim's own mount of it,
         // only the command line tells.
         let folder =
             if cwd.starts_with(root) { Some(cwd) } else { named_bundle(&arguments, socket.as_deref()) };
         if let Some(folder) = folder.filter(|folder| folder.starts_with(root)) {
-            found.push(Shim { pid, folder, socket });
+            found.push(Shim { process, folder, socket });
         }
     }
     found
@@ -81,29 +91,33 @@ async fn shims_under(root: PathBuf) -> Vec<Shim> {
     tokio::task::spawn_blocking(move || shims(&root)).await.unwrap_or_default()
 }
 
-fn kill(pid: u32) {
-    let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return };
-    if let Err(error) = rustix::process::kill_process(pid, rustix::process::Signal::KILL)
-        && error != rustix::io::Errno::SRCH
-    {
-        tracing::warn!(pid = pid.as_raw_nonzero(), %error, "a stray shim cannot be killed");
-    }
-}
-
 impl Shim {
-    /// Kills it, and takes away the socket that it cannot take away itself any more.
-    fn kill(&self) {
-        kill(self.pid);
+    /// Kills it and its container, and takes away the socket that it cannot take away itself any more.
+    async fn kill(&self) {
+        let process = self.process;
+        let killed = tokio::task::spawn_blocking(move || process.kill_with_descendants()).await;
+        if let Ok(Err(error)) = killed {
+            tracing::warn!(pid = process.pid, %error, "a stray shim cannot be killed");
+        }
         if let Some(socket) = &self.socket {
             let _ = fs::remove_file(socket);
         }
+    }
+
+    /// Whether its own bundle is still there, and not another one that was made in its place.
+    fn has_bundle(&self) -> bool {
+        let aside = self.folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let Ok(there) = fs::metadata(&self.folder) else { return false };
+        let same = fs::metadata(format!("/proc/{}/cwd", self.process.pid))
+            .is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()));
+        same && !aside
     }
 }
 
 /// Kills our shims that work in this very directory.
 pub async fn kill_shims_in(folder: &Path) {
     for shim in shims_under(folder.to_owned()).await {
-        shim.kill();
+        shim.kill().await;
     }
 }
 
@@ -114,11 +128,29 @@ pub async fn clear(bundle: &Bundle, helper: &Helper) -> Result<(), Error> {
     bundle.remove()
 }
 
-async fn stray_shims(tasks: &Tasks) -> Vec<Shim> {
+/// Our shims that serve no task and have no bundle.
+async fn stray_shims(tasks: &Tasks) -> Result<Vec<Shim>, Error> {
     let mut found = shims_under(tasks.places().bundles.clone()).await;
     let live = tasks.all();
     found.retain(|shim| !live.iter().any(|task| serves(shim, task)));
-    found
+    if found.is_empty() {
+        return Ok(found);
+    }
+    // By the socket too: of a group, the first container's bundle may be gone before others'.
+    let named = named_sockets(&tasks.places().bundles)?;
+    found.retain(|shim| {
+        !shim.has_bundle() && shim.socket.as_ref().is_none_or(|socket| !named.contains(socket))
+    });
+    Ok(found)
+}
+
+/// Where the shims of all bundles listen, but of those on their way out.
+fn named_sockets(bundles: &Path) -> Result<BTreeSet<PathBuf>, Error> {
+    let mut named = BTreeSet::new();
+    for found in bundle::scan(bundles)?.into_iter().filter(|found| !found.aside) {
+        named.extend(bundle::bootstrap_in(&found.folder)?.map(|bootstrap| PathBuf::from(bootstrap.socket())));
+    }
+    Ok(named)
 }
 
 /// Whether a shim is that of a task.
@@ -133,15 +165,23 @@ fn serves(shim: &Shim, task: &Task) -> bool {
 
 /// Kills the shims that serve no task.
 pub async fn repair_processes(tasks: &Tasks) {
-    for shim in stray_shims(tasks).await {
-        tracing::warn!(pid = shim.pid, bundle = %shim.folder.display(), "killed a shim without a task");
-        shim.kill();
+    let strays = match stray_shims(tasks).await {
+        Ok(strays) => strays,
+        Err(error) => {
+            let error = gantry_rpc::chain(&error);
+            tracing::warn!(error, "shims are not told from strays; none is killed");
+            return;
+        }
+    };
+    for shim in strays {
+        tracing::warn!(pid = shim.process.pid, bundle = %shim.folder.display(), "killed a shim without a task");
+        shim.kill().await;
     }
 }
 
 /// Lists strays, and removes them when asked to. What is being made or removed
 /// at the moment has its lock held and is left alone.
-pub async fn check(tasks: &Tasks, repair: bool) -> Result<Vec<Stray>, Error> {
+pub async fn check(tasks: &Arc<Tasks>, repair: bool) -> Result<Vec<Stray>, Error> {
     let mut strays = Vec::new();
     for found in bundle::scan(&tasks.places().bundles)? {
         let key = (found.namespace.clone(), found.id.clone());
@@ -152,14 +192,11 @@ pub async fn check(tasks: &Tasks, repair: bool) -> Result<Vec<Stray>, Error> {
         }
         let detail = "a bundle without a task".to_owned();
         let name = found.folder.display().to_string();
-        let repaired = repair && {
-            let bundle = Bundle::open(found.folder)?;
-            let helper = tasks.helper(&key, bundle.shim_binary().unwrap_or_default(), &bundle);
-            clear(&bundle, &helper).await.is_ok()
-        };
+        // As at the start, which may have failed for a passing reason: its container may run.
+        let repaired = repair && recover::one(tasks, found).await.is_ok();
         strays.push(Stray { kind: "directory".into(), name, detail, repaired });
     }
-    for shim in stray_shims(tasks).await {
+    for shim in stray_shims(tasks).await? {
         let Some(key) = key_of(tasks, &shim) else { continue };
         let Some(_lock) = tasks.try_lock(&key) else { continue };
         // Its task may have come since it was found.
@@ -167,11 +204,11 @@ pub async fn check(tasks: &Tasks, repair: bool) -> Result<Vec<Stray>, Error> {
             continue;
         }
         if repair {
-            shim.kill();
+            shim.kill().await;
         }
         strays.push(Stray {
             kind: "process".into(),
-            name: shim.pid.to_string(),
+            name: shim.process.pid.to_string(),
             detail: format!("a shim without a task, in {}", shim.folder.display()),
             repaired: repair,
         });

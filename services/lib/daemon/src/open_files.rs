@@ -30,6 +30,6 @@ pub fn hand_on(child: u32) -> std::io::Result<()> {
     let child = child.try_into().ok().and_then(Pid::from_raw);
     // Without one, prlimit(2) would mean this process.
     let Some(child) = child else { return Ok(()) };
-    prlimit(Some(child), Resource::Nofile, limit.clone())?;
+    prlimit(Some(child), Resource::Nofile, *limit)?;
     Ok(())
 }

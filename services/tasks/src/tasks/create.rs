@@ -133,7 +133,7 @@ impl Tasks {
 
 /// Undoes a failed creation.
 async fn discard(bundle: &Bundle, helper: &Helper) {
-    if let Some(bootstrap) = bundle.bootstrap() {
+    if let Ok(Some(bootstrap)) = bundle.bootstrap() {
         let shim = Client::new(&bootstrap, &helper.namespace, &helper.id);
         // It may refuse, having no container, or be dead; the helper below does the rest.
         let _ = shim.delete("").await;

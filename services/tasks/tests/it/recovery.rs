@@ -1,10 +1,57 @@
 //! What a restart of the service finds.
 
+use std::path::Path;
+use std::process::{Child, Command};
+
 use gantry_proto::containerd::services::tasks::v1 as pb;
+use gantry_proto::gantry::gc::v1::FsckRequest;
 use tonic::Code;
 
 use crate::shim::FakeShim;
 use crate::world::{World, eventually};
+
+/// A process that looks like the shim of `id`, with a child. Both end when it is dropped.
+struct Lookalike(Child);
+
+impl Lookalike {
+    fn start(world: &World, id: &str, socket: &Path) -> Lookalike {
+        let folder = world.shims().join("lookalike");
+        let binary = folder.join("containerd-shim-gantry-v2");
+        if !binary.exists() {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::copy("/bin/sh", &binary).unwrap();
+        }
+        let mut command = Command::new(binary);
+        command.args(["-c", "sleep 1000 & wait", "-id", id, "-namespace", "test", "-socket"]).arg(socket);
+        Lookalike(command.current_dir(world.bundle(id)).spawn().unwrap())
+    }
+
+    /// The pid of its child.
+    async fn child(&self) -> String {
+        let pid = self.0.id();
+        let children = || std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        eventually("it has a child", || (!children().is_empty()).then_some(())).await;
+        children().trim().to_owned()
+    }
+
+    fn lives(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Lookalike {
+    fn drop(&mut self) {
+        // The child first: then it waits for nobody, and ends.
+        let pid = self.0.id();
+        let children =
+            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        for child in children.split_ascii_whitespace() {
+            let _ = Command::new("kill").arg(child).status();
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 #[tokio::test]
 async fn what_happened_meanwhile_is_told_once() {
@@ -97,4 +144,51 @@ async fn a_bundle_without_a_shim_goes() {
     world.start_service().await;
     eventually("the bundle is gone", || (!world.bundle("half").exists()).then_some(())).await;
     assert!(world.topics().is_empty());
+}
+
+#[tokio::test]
+async fn a_shim_without_a_bundle_is_killed_with_its_container() {
+    let mut world = World::new().await;
+    world.stop_service().await;
+    std::fs::create_dir_all(world.bundle("gone")).unwrap();
+    let mut shim = Lookalike::start(&world, "gone", &world.shims().join("gone.sock"));
+    let process = format!("/proc/{}", shim.child().await);
+    std::fs::remove_dir(world.bundle("gone")).unwrap();
+    world.start_service().await;
+    eventually("the shim is gone", || (!shim.lives()).then_some(())).await;
+    eventually("its container is gone", || (!Path::new(&process).exists()).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_shim_whose_bundle_cannot_be_read_is_left_alone() {
+    for unreadable in ["journal", "bootstrap.json"] {
+        let mut world = World::new().await;
+        world.container("c").await;
+        let fake = FakeShim::start(&world.shims(), "c");
+        world.create("c").await.unwrap();
+        world.start("c", "").await.unwrap();
+        world.events(3).await;
+        world.stop_service().await;
+        let socket = world.shims().join("c.sock");
+        let mut shim = Lookalike::start(&world, "c", &socket);
+        // The first of the group that the other one is of, too.
+        std::fs::create_dir_all(world.bundle("first")).unwrap();
+        let mut group = Lookalike::start(&world, "first", &socket);
+        std::fs::remove_dir(world.bundle("first")).unwrap();
+        let (path, kept) = (world.bundle("c").join(unreadable), world.shims().join("kept"));
+        std::fs::rename(&path, &kept).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        world.start_service().await;
+        assert!(shim.lives() && group.lives(), "{unreadable}");
+
+        // When the reason has passed, its task is there again.
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::rename(&kept, &path).unwrap();
+        let request = world.request(FsckRequest { repair: true });
+        let strays = world.peers.fsck("tasks").check(request).await.unwrap().into_inner().strays;
+        assert!(matches!(&strays[..], [stray] if stray.repaired && stray.kind == "directory"), "{strays:?}");
+        assert!(shim.lives() && group.lives(), "{unreadable}");
+        fake.end("", 4);
+        assert_eq!(world.events(4).await[3..], ["/tasks/exit c 4"]);
+    }
 }
