@@ -268,8 +268,8 @@ impl Place {
     pub fn cgroups(&self) -> Vec<PathBuf> {
         let hierarchies = fs::read_dir("/sys/fs/cgroup").expect("cgroups").flatten();
         hierarchies
-            .map(|entry| entry.path().join("gantry-shim-test").join(&self.id))
-            .chain([Path::new("/sys/fs/cgroup/gantry-shim-test").join(&self.id)])
+            .map(|entry| entry.path().join(&self.id).join("container"))
+            .chain([Path::new("/sys/fs/cgroup").join(&self.id).join("container")])
             .filter(|path| path.exists())
             .collect()
     }
@@ -293,11 +293,11 @@ impl Drop for Place {
             until("the shim is gone", || !is_alive(shim));
             let _ = self.command(&["-bundle", &self.bundle.to_string_lossy(), "delete"], &[]);
         }
-        // The tests' common parent goes with the last of them.
+        // The parent of the container's cgroup, which runtimes make and leave.
         for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            let _ = fs::remove_dir(hierarchy.path().join("gantry-shim-test"));
+            let _ = fs::remove_dir(hierarchy.path().join(&self.id));
         }
-        let _ = fs::remove_dir("/sys/fs/cgroup/gantry-shim-test");
+        let _ = fs::remove_dir(Path::new("/sys/fs/cgroup").join(&self.id));
     }
 }
 
@@ -355,7 +355,7 @@ fn spec(id: &str, arguments: &[&str]) -> Value {
             {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]}
         ],
         "linux": {
-            "cgroupsPath": format!("/gantry-shim-test/{id}"),
+            "cgroupsPath": format!("/{id}/container"),
             "resources": {"devices": [{"allow": false, "access": "rwm"}]},
             "namespaces": [{"type": "pid"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"}, {"type": "network"}],
             "maskedPaths": ["/proc/kcore"],
