@@ -1,6 +1,8 @@
 //! What `docker run` can ask for.
 
-use gantry_tests::Node;
+use std::time::Duration;
+
+use gantry_tests::{Node, eventually};
 
 fn run(node: &Node, options: &[&str], script: &str) -> String {
     let arguments: Vec<_> =
@@ -28,7 +30,7 @@ fn what_cannot_be_had_is_said_and_leaves_nothing() {
     for (option, said) in [
         ("--network=nosuch", "network nosuch not found"),
         ("--network=container:nosuch", "non existent container: nosuch"),
-        ("--cpuset-cpus=4000", "cpuset.cpus"),
+        ("--cpuset-cpus=4000", "Requested CPUs are not available"),
         ("--log-driver=syslog", "log driver syslog is not supported"),
         ("--log-opt=max-size=10q", "invalid size: '10q'"),
     ] {
@@ -109,7 +111,13 @@ fn running_out_of_memory_is_told() {
     let node = Node::start();
     let script = "tail /dev/zero";
     node.docker(&["run", "--name", "box", "--memory", "16m", "busybox", "sh", "-c", script]).fails(137);
-    assert_eq!(node.docker(&["inspect", "-f", "{{.State.OOMKilled}}", "box"]).ok(), "true");
+    // The report may come a moment after the exit.
+    eventually("it is told", Duration::from_secs(10), || {
+        match node.docker(&["inspect", "-f", "{{.State.OOMKilled}}", "box"]).ok().as_str() {
+            "true" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    });
 }
 
 #[test]

@@ -39,8 +39,11 @@ pub fn claim_descriptor(number: &str) -> Option<OwnedFd> {
 
 /// Undoes what programs must not inherit from a Rust program or from the shim.
 pub fn reset_inherited() {
-    // SAFETY: the default action replaces the standard library's SIG_IGN; no handler is involved.
-    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    // What the services' parent ignored, as nohup does SIGHUP, a program would ignore, too; a shell could not even trap it.
+    for one in Signal::iterator().filter(|one| !matches!(one, Signal::SIGKILL | Signal::SIGSTOP)) {
+        // SAFETY: the default action replaces SIG_IGN, the standard library's among them; no handler is involved.
+        let _ = unsafe { signal(one, SigHandler::SigDfl) };
+    }
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let _ = nix::unistd::setgroups(&[]);
     // The services may be told to outlive others when memory is short; containers are like anybody.

@@ -179,8 +179,32 @@ impl Engine {
         let Some(Ok(event)) = envelope.event.as_ref().and_then(gantry_proto::unpack::<TaskOom>) else {
             return;
         };
-        if let Ok(container) = self.index.find(&event.container_id) {
-            container.change(|live| live.state.oom_killed = true);
+        let at = envelope
+            .timestamp
+            .as_ref()
+            .map_or(i64::MAX, |at| at.seconds * 1_000_000_000 + i64::from(at.nanos));
+        let Ok(container) = self.index.find(&event.container_id) else { return };
+        let mut is_late = false;
+        container.change(|live| {
+            // A report of the run before this one is nothing to it.
+            if live.state.started_at <= at {
+                live.state.oom_killed = true;
+                is_late = matches!(live.state.status(), Status::Exited | Status::Restarting);
+            }
+        });
+        if is_late {
+            self.publish_container(&container, "oom", BTreeMap::new());
+            let engine = self.clone();
+            self.spawn("record a memory shortage", async move {
+                let _turn = container.operate().await;
+                if container.live().removed {
+                    return;
+                }
+                let state = container.live().state.clone();
+                if let Err(error) = engine.store.put_state(container.id(), &state).await {
+                    tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "state not recorded");
+                }
+            });
         }
     }
 }
