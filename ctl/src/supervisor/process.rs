@@ -43,9 +43,12 @@ pub async fn end(pid: Pid, patience: Duration) -> Result<()> {
     };
     let wait = move || {
         for signal in [Signal::TERM, Signal::KILL] {
-            match pidfd_send_signal(&pidfd, signal) {
-                Err(Errno::SRCH) => return Ok(()),
-                sent => sent.with_context(|| format!("end process {pid}"))?,
+            // A supervisor that died while it moved a log away has left the log's writer stopped: it hears nothing then.
+            for signal in [signal, Signal::CONT] {
+                match pidfd_send_signal(&pidfd, signal) {
+                    Err(Errno::SRCH) => return Ok(()),
+                    sent => sent.with_context(|| format!("end process {pid}"))?,
+                }
             }
             // A pidfd is readable when its process has ended (pidfd_open(2)).
             let timeout = Timespec::try_from(patience)?;
@@ -119,6 +122,19 @@ mod tests {
     fn look(socket: &Path) -> io::Result<Option<Pid>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(serving(socket))
+    }
+
+    #[test]
+    fn a_process_that_was_left_stopped_ends_at_the_first_signal() {
+        use std::os::unix::process::ExitStatusExt;
+
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("started");
+        let pid = Pid::from_child(&child);
+        rustix::process::kill_process(pid, Signal::STOP).expect("ours");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(end(pid, Duration::from_secs(30))).expect("it ends");
+        let status = child.wait().expect("ours");
+        assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
     }
 
     #[test]

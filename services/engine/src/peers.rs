@@ -96,20 +96,8 @@ async fn call<T>(
     work: impl Future<Output = Result<Response<T>, Status>>,
 ) -> Result<T, Status> {
     match tokio::time::timeout(deadline, work).await {
-        Ok(answer) => answer.map(Response::into_inner).map_err(lost),
+        Ok(answer) => answer.map(Response::into_inner),
         Err(_) => Err(Status::deadline_exceeded(format!("no answer within {} s", deadline.as_secs()))),
-    }
-}
-
-/// Tells a connection that broke before the answer came from an answer: the service is away then.
-fn lost(status: Status) -> Status {
-    use tonic::Code::{Cancelled, Internal, Unknown};
-    let unheard = std::error::Error::source(&status).is_some();
-    match status.code() {
-        Cancelled | Internal | Unknown if unheard => {
-            Status::unavailable(format!("the connection to a service was lost: {}", status.message()))
-        }
-        _ => status,
     }
 }
 

@@ -50,15 +50,8 @@ impl Error {
         Self::not_found("page not found")
     }
 
-    /// A peer's answer; `service` is named when it is away. What it says of others that are away is its own word.
+    /// A peer's answer. One that says nothing is told with the `service` that gave it.
     pub fn from_peer(service: &str, status: &tonic::Status) -> Self {
-        // A connection that was not made, or broke: nobody has answered.
-        let unheard = std::error::Error::source(status).is_some();
-        if unheard
-            && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled)
-        {
-            return Self::unavailable(format!("service {service} is unavailable: {}", status.message()));
-        }
         let code = from_code(status.code());
         let message = match status.message() {
             "" => format!("{service} answered {:?}", status.code()),
@@ -74,7 +67,7 @@ impl Error {
 
     /// A peer's socket could not be reached or broke.
     pub fn from_io(service: &str, source: &std::io::Error) -> Self {
-        Self::unavailable(format!("service {service} is unavailable: {source}"))
+        Self::unavailable(format!("service {service} is away: {source}"))
     }
 
     /// The HTTP status.
@@ -133,12 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_peer_is_named() {
-        let mut absent = tonic::Status::unavailable("connection refused");
-        absent.set_source(std::sync::Arc::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)));
-        let error = Error::from_peer("engine", &absent);
-        assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(error.to_string(), "service engine is unavailable: connection refused");
+    fn a_peer_s_words_pass_unchanged() {
         let error = Error::from_peer("images", &tonic::Status::unavailable("the registry answered 500"));
         assert_eq!(error.to_string(), "the registry answered 500");
         let error = Error::from_peer("engine", &tonic::Status::not_found("No such container: x"));

@@ -127,10 +127,7 @@ impl Attachment {
         };
         let shim = attach_point::connect(&self.point, streams, true).await?;
         let connected = engine::ExecStartRequest { message: Some(Ask::Connected(true)) };
-        self.asks
-            .send(connected)
-            .await
-            .map_err(|_| Error::unavailable("service engine is unavailable: it ended the exec"))?;
+        self.asks.send(connected).await.map_err(|_| Error::unavailable("service engine ended the exec"))?;
         let keys = self.keys.take().filter(|_| spec.attach_stdin);
         let mut verdict = std::pin::pin!(verdict(&mut self.answers));
         let mut splice = std::pin::pin!(hijack::splice(client, shim, input_end, keys));

@@ -119,7 +119,7 @@ impl Client {
             request.metadata_mut().insert("containerd-namespace", namespace);
         }
         let mut grpc = tonic::client::Grpc::new(channel);
-        grpc.ready().await.map_err(|error| Failure::Away(gantry_rpc::chain(&error)))?;
+        grpc.ready().await.map_err(Failure::from_grpc)?;
         let codec = tonic_prost::ProstCodec::<Q, R>::default();
         grpc.unary(request, path, codec).await.map(tonic::Response::into_inner).map_err(Failure::from_grpc)
     }
@@ -228,9 +228,10 @@ impl Client {
 
 impl Failure {
     fn from_grpc(status: Status) -> Failure {
-        // A status that came over the wire has no source; one made here from a broken connection has.
-        let broken = std::error::Error::source(&status).is_some() || status.code() == Code::Unavailable;
-        if broken { Failure::Away(gantry_rpc::chain(&status)) } else { Failure::Answered(status) }
+        match status.code() {
+            Code::Unavailable => Failure::Away(status.message().to_owned()),
+            _ => Failure::Answered(status),
+        }
     }
 
     fn of_task(self, id: &str) -> Error {

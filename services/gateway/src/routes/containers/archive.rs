@@ -87,9 +87,7 @@ pub async fn archive_put(call: Call, id: &str) -> Result<Reply, Error> {
     match received {
         Some(status) if status.code == 0 => Ok(reply::empty(StatusCode::OK)),
         Some(status) => Err(Error::from_code(ENGINE, status.code, &status.message)),
-        None => Err(Error::unavailable(
-            "service engine is unavailable: it went away while it unpacked the archive",
-        )),
+        None => Err(Error::unavailable("service engine went away while it unpacked the archive")),
     }
 }
 

@@ -116,12 +116,7 @@ impl Waiting {
 
 /// Whether a peer went away, as opposed to having refused.
 pub(super) fn is_loss(status: &Status) -> bool {
-    match status.code() {
-        Code::Unavailable | Code::Cancelled => true,
-        // A connection that breaks in the middle of a stream.
-        Code::Unknown | Code::Internal => std::error::Error::source(status).is_some(),
-        _ => false,
-    }
+    matches!(status.code(), Code::Unavailable | Code::Cancelled)
 }
 
 /// `GET /containers/{id}/stats`
