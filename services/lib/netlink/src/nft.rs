@@ -8,6 +8,9 @@ mod batch;
 mod expression;
 mod set;
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use crate::abi;
 use crate::error::{Error, Result};
 use crate::message::{Attributes, Message, text_of};
@@ -107,9 +110,23 @@ impl Nft {
 
     /// The elements of a set or map, as (key, data) bytes; interval ends are left out.
     ///
+    /// The kernel spreads a set anew soon after it has grown. A listing meanwhile has some elements twice, and may lack
+    /// others: it is asked for again. Blocks for up to 100 ms then.
+    ///
     /// # Errors
     /// `is_missing` when the table or set is not there.
     pub fn elements(&mut self, family: Family, table: &str, set: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        for _ in 0..50 {
+            let listed = self.list_elements(family, table, set)?;
+            if BTreeSet::from_iter(&listed).len() == listed.len() {
+                return Ok(listed);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(BTreeSet::from_iter(self.list_elements(family, table, set)?).into_iter().collect())
+    }
+
+    fn list_elements(&mut self, family: Family, table: &str, set: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut request = get(NFT_MSG_GETSETELEM, family);
         request.text(1, table).text(2, set);
         let replies =
