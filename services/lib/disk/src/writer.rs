@@ -3,9 +3,10 @@
 //! While a sync is under way new batches queue up, and all of them share the next one. So a lone commit pays for one
 //! sync, and a hundred concurrent ones for two.
 //!
-//! RocksDB does not recover from a full disk by itself: after one failed write it refuses all others until it is opened
-//! anew. So nothing new is put when less than a reserve is left. Deletes are let through, because they are what frees
-//! space, and so are changes of records that are there: what is to be stopped or removed is marked so first. Should it happen all the same, the process ends once there is space again, for its supervisor to start it anew.
+//! RocksDB does not recover from a full or failing disk by itself: after one failed write it refuses all others until it
+//! is opened anew. So nothing new is put when less than a reserve is left. Deletes are let through, because they are what
+//! frees space, and so are changes of records that are there: what is to be stopped or removed is marked so first. Should
+//! a write fail all the same, the process ends as soon as there is space, for its supervisor to start it anew.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -119,10 +120,14 @@ fn run(db: &Db, path: &Path, mut queue: mpsc::Receiver<Waiting>) {
             continue;
         }
         let outcome = write(db, path, &merged);
-        if outcome.as_ref().is_err_and(Error::is_disk_full) && check_space(path).is_ok() {
+        if let Err(Error::Database { source, .. }) = &outcome
+            && is_final(source)
+            && check_space(path).is_ok()
+        {
             tracing::error!(
                 database = %path.display(),
-                "the disk was full and has space again: the process ends, because the database must be opened anew"
+                error = %source,
+                "the process ends: after a failed write the database must be opened anew"
             );
             std::process::exit(1);
         }
@@ -131,6 +136,11 @@ fn run(db: &Db, path: &Path, mut queue: mpsc::Receiver<Waiting>) {
             let _ = waiting.done.send(outcome.clone());
         }
     }
+}
+
+/// Whether RocksDB refuses every write after this one.
+fn is_final(error: &rocksdb::Error) -> bool {
+    matches!(error.kind(), rocksdb::ErrorKind::IOError | rocksdb::ErrorKind::Corruption)
 }
 
 fn column<'d>(db: &'d Db, table: &'static str) -> Arc<BoundColumnFamily<'d>> {
