@@ -96,10 +96,7 @@ async fn a_failed_creation_leaves_nothing() {
 #[tokio::test]
 async fn a_dead_shim_ends_its_task() {
     let world = World::new().await;
-    world.container("c").await;
-    let shim = FakeShim::start(&world.shims(), "c");
-    world.create("c").await.unwrap();
-    world.start("c", "").await.unwrap();
+    let shim = world.running("c").await;
     let request = world.request(pb::WaitRequest { container_id: "c".into(), exec_id: String::new() });
     let mut tasks = world.peers.tasks();
     let waiting = tokio::spawn(async move { tasks.wait(request).await });

@@ -56,14 +56,7 @@ impl Drop for Lookalike {
 #[tokio::test]
 async fn what_happened_meanwhile_is_told_once() {
     let mut world = World::new().await;
-    let mut shims = Vec::new();
-    for id in ["ends", "stays"] {
-        world.container(id).await;
-        let shim = FakeShim::start(&world.shims(), id);
-        world.create(id).await.unwrap();
-        world.start(id, "").await.unwrap();
-        shims.push(shim);
-    }
+    let shims = [world.running("ends").await, world.running("stays").await];
     world.exec("ends", "e").await.unwrap();
     world.start("ends", "e").await.unwrap();
     assert_eq!(world.events(8).await.len(), 8);
@@ -87,10 +80,7 @@ async fn what_happened_meanwhile_is_told_once() {
 #[tokio::test]
 async fn a_shim_that_died_meanwhile_is_cleaned_up_after() {
     let mut world = World::new().await;
-    world.container("c").await;
-    let shim = FakeShim::start(&world.shims(), "c");
-    world.create("c").await.unwrap();
-    world.start("c", "").await.unwrap();
+    let shim = world.running("c").await;
     world.events(3).await;
     world.stop_service().await;
     shim.die();
@@ -104,10 +94,7 @@ async fn a_shim_that_died_meanwhile_is_cleaned_up_after() {
 #[tokio::test]
 async fn a_shim_that_answers_with_an_error_keeps_its_container() {
     let mut world = World::new().await;
-    world.container("c").await;
-    let shim = FakeShim::start(&world.shims(), "c");
-    world.create("c").await.unwrap();
-    world.start("c", "").await.unwrap();
+    let shim = world.running("c").await;
     world.events(3).await;
     world.stop_service().await;
     shim.set_unwell(true);
@@ -163,10 +150,7 @@ async fn a_shim_without_a_bundle_is_killed_with_its_container() {
 async fn a_shim_whose_bundle_cannot_be_read_is_left_alone() {
     for unreadable in ["journal", "bootstrap.json"] {
         let mut world = World::new().await;
-        world.container("c").await;
-        let fake = FakeShim::start(&world.shims(), "c");
-        world.create("c").await.unwrap();
-        world.start("c", "").await.unwrap();
+        let fake = world.running("c").await;
         world.events(3).await;
         world.stop_service().await;
         let socket = world.shims().join("c.sock");

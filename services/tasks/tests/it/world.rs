@@ -22,7 +22,7 @@ use prost_types::Any;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Request, Response, Status};
 
-use crate::shim::Island;
+use crate::shim::{FakeShim, Island};
 
 /// What the fake `control` has been told.
 #[derive(Debug, Default, Clone)]
@@ -170,6 +170,15 @@ impl World {
     pub async fn start(&self, id: &str, exec: &str) -> Result<u32, Status> {
         let request = self.request(StartRequest { container_id: id.into(), exec_id: exec.into() });
         self.peers.tasks().start(request).await.map(|answer| answer.into_inner().pid)
+    }
+
+    /// Makes a container and a task of it that runs: what its shim is.
+    pub async fn running(&self, id: &str) -> FakeShim {
+        self.container(id).await;
+        let shim = FakeShim::start(&self.shims(), id);
+        self.create(id).await.expect("a task");
+        self.start(id, "").await.expect("running");
+        shim
     }
 
     /// Adds an exec.
