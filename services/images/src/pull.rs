@@ -13,6 +13,7 @@ mod plan;
 mod transfer;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gantry_api::ingest::Owner;
@@ -35,6 +36,9 @@ pub use transfer::layer_ref;
 
 use plan::{Plan, Sources};
 use transfer::Transfer;
+
+/// How long a layer that cannot be unpacked waits for its digest.
+const VERDICT: Duration = Duration::from_secs(5);
 
 /// Pulls images. A cheap clone.
 #[derive(Clone)]
@@ -227,52 +231,35 @@ impl Puller {
             progress.enter(&layer.digest, state, 0, layer.size).await?;
         }
         let fetched = transfer::run_all(sources, transfers, self.remote.settings().connections, progress);
-        let unpacking = unpack::unpack(
-            self.content.peers(),
-            sources.owner,
-            snapshotter,
-            layers,
-            diff_ids,
-            Some(progress),
-        );
-        tokio::pin!(fetched, unpacking);
-        let early = tokio::select! {
-            // Unpacking ends before the last byte is committed only when it fails.
-            biased;
-            result = &mut fetched => { result?; None }
-            result = &mut unpacking => Some(result),
+        let unpack = || {
+            let peers = self.content.peers();
+            unpack::unpack(peers, sources.owner, snapshotter, layers, diff_ids, Some(progress))
         };
-        match early {
-            None => match unpacking.await {
-                Ok(()) => {}
-                // Bytes that it had followed were thrown away and fetched anew: now they are all here.
-                Err(error) if is_aborted(&error) => {
-                    unpack::unpack(
-                        self.content.peers(),
-                        sources.owner,
-                        snapshotter,
-                        layers,
-                        diff_ids,
-                        Some(progress),
-                    )
-                    .await?;
-                }
-                Err(error) => return Err(error),
-            },
-            Some(Ok(())) => fetched.await?,
-            Some(Err(error)) if is_aborted(&error) => {
-                fetched.await?;
-                unpack::unpack(
-                    self.content.peers(),
-                    sources.owner,
-                    snapshotter,
-                    layers,
-                    diff_ids,
-                    Some(progress),
-                )
-                .await?;
+        let unpacking = unpack();
+        tokio::pin!(fetched, unpacking);
+        let unpacked = tokio::select! {
+            biased;
+            result = &mut fetched => {
+                result?;
+                unpacking.await
             }
-            Some(Err(error)) => return Err(error),
+            // Before the last byte is committed it ends only when it fails.
+            result = &mut unpacking => match result {
+                Err(error) if !is_aborted(&error) => {
+                    // Most often the layer's bytes are wrong. Their digest says so, once all of them are here.
+                    let verdict = tokio::time::timeout(VERDICT, fetched).await;
+                    return Err(verdict.ok().and_then(Result::err).unwrap_or(error));
+                }
+                result => {
+                    fetched.await?;
+                    result
+                }
+            },
+        };
+        match unpacked {
+            // Bytes that it had followed were thrown away and fetched anew: now they are all here.
+            Err(error) if is_aborted(&error) => unpack().await?,
+            unpacked => unpacked?,
         }
         transfer::label_diff_ids(sources, layers, diff_ids).await
     }
