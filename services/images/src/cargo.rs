@@ -45,59 +45,53 @@ impl Cargo {
         target: &Descriptor,
         gaps: Gaps,
     ) -> Result<Option<Self>, Error> {
-        let mut cargo = Self::default();
-        let mut absent = HashSet::new();
-        Ok(cargo.add(content, namespace, target, gaps, 0, &mut absent).await?.then_some(cargo))
+        let mut gathering =
+            Gathering { content, namespace, gaps, cargo: Self::default(), absent: HashSet::new() };
+        Ok(gathering.add(target, 0).await?.then_some(gathering.cargo))
     }
+}
 
-    /// Adds what belongs to `descriptor`; false, and nothing is added, when that is not complete. What is in `absent`
-    /// was found to be incomplete before.
-    async fn add(
-        &mut self,
-        content: &Content,
-        namespace: &Namespace,
-        descriptor: &Descriptor,
-        gaps: Gaps,
-        depth: usize,
-        absent: &mut HashSet<Digest>,
-    ) -> Result<bool, Error> {
-        let (documents, blobs) = (self.documents.len(), self.blobs.len());
-        if absent.contains(&descriptor.digest) {
+/// The walk through an image.
+struct Gathering<'a> {
+    content: &'a Content,
+    namespace: &'a Namespace,
+    gaps: Gaps,
+    cargo: Cargo,
+    /// What was found not to be complete.
+    absent: HashSet<Digest>,
+}
+
+impl Gathering<'_> {
+    /// Adds what belongs to `descriptor`; false, and nothing is added, when that is not complete.
+    async fn add(&mut self, descriptor: &Descriptor, depth: usize) -> Result<bool, Error> {
+        let (documents, blobs) = (self.cargo.documents.len(), self.cargo.blobs.len());
+        if self.absent.contains(&descriptor.digest) {
             return Ok(false);
         }
-        let complete = self.gather_below(content, namespace, descriptor, gaps, depth, absent).await?;
+        let complete = self.add_parts(descriptor, depth).await?;
         if !complete {
-            absent.insert(descriptor.digest.clone());
-            self.documents.truncate(documents);
-            self.blobs.truncate(blobs);
+            self.absent.insert(descriptor.digest.clone());
+            self.cargo.documents.truncate(documents);
+            self.cargo.blobs.truncate(blobs);
         }
         Ok(complete)
     }
 
-    async fn gather_below(
-        &mut self,
-        content: &Content,
-        namespace: &Namespace,
-        descriptor: &Descriptor,
-        gaps: Gaps,
-        depth: usize,
-        absent: &mut HashSet<Digest>,
-    ) -> Result<bool, Error> {
-        if self.documents.iter().any(|known| known.descriptor.digest == descriptor.digest) {
+    async fn add_parts(&mut self, descriptor: &Descriptor, depth: usize) -> Result<bool, Error> {
+        if self.cargo.documents.iter().any(|known| known.descriptor.digest == descriptor.digest) {
             return Ok(true);
         }
         if depth > MAX_DEPTH {
             return Ok(false);
         }
-        let bytes = content.read(namespace, &descriptor.digest, MANIFEST_LIMIT as u64).await?;
+        let bytes = self.content.read(self.namespace, &descriptor.digest, MANIFEST_LIMIT as u64).await?;
         let Some(bytes) = bytes else { return Ok(false) };
         if media_type::is_index(&descriptor.media_type) {
             let mut any = false;
             for entry in document::index(descriptor, &bytes)?.manifests {
-                let below = self.add(content, namespace, &entry.descriptor, gaps, depth + 1, absent);
-                if Box::pin(below).await? {
+                if Box::pin(self.add(&entry.descriptor, depth + 1)).await? {
                     any |= !entry.is_attestation();
-                } else if gaps == Gaps::Refuse {
+                } else if self.gaps == Gaps::Refuse {
                     return Ok(false);
                 }
             }
@@ -108,16 +102,16 @@ impl Cargo {
             // Attestations and artifacts travel too: their parts are blobs like any other.
             let manifest = document::any_manifest(descriptor, &bytes)?;
             for blob in manifest.layers.into_iter().chain([manifest.config]) {
-                if self.blobs.iter().any(|known| known.digest == blob.digest) {
+                if self.cargo.blobs.iter().any(|known| known.digest == blob.digest) {
                     continue;
                 }
-                if content.info(namespace, &blob.digest).await?.is_none() {
+                if self.content.info(self.namespace, &blob.digest).await?.is_none() {
                     return Ok(false);
                 }
-                self.blobs.push(blob);
+                self.cargo.blobs.push(blob);
             }
         }
-        self.documents.push(Document { descriptor: descriptor.clone(), bytes });
+        self.cargo.documents.push(Document { descriptor: descriptor.clone(), bytes });
         Ok(true)
     }
 }

@@ -25,7 +25,8 @@ pub struct Adopted {
 
 /// Makes an image of what is in the store: labels, layers unpacked where they fit `wanted` or the host, record.
 pub fn adopt(desk: &Desk, owner: &Owner, image: &Adopted, wanted: Option<&Platform>) -> Result<(), Error> {
-    if !tie(desk, owner, &image.target, 0, &mut HashMap::new())? {
+    let mut ties = Ties { desk, owner, tied: HashMap::new() };
+    if !ties.tie(&image.target, 0)? {
         return Err(Error::Archive(format!("image {} is not complete in it", image.target.digest)));
     }
     let archives = &desk.archives;
@@ -49,63 +50,61 @@ pub fn adopt(desk: &Desk, owner: &Owner, image: &Adopted, wanted: Option<&Platfo
     Ok(())
 }
 
-/// Labels documents so that each keeps what it refers to. False when nothing below one of them is complete. Each is
-/// looked at once: `tied` says what came of it.
-fn tie(
-    desk: &Desk,
-    owner: &Owner,
-    descriptor: &Descriptor,
-    depth: usize,
-    tied: &mut HashMap<Digest, bool>,
-) -> Result<bool, Error> {
-    if let Some(complete) = tied.get(&descriptor.digest) {
-        return Ok(*complete);
-    }
-    let complete = tie_below(desk, owner, descriptor, depth, tied)?;
-    tied.insert(descriptor.digest.clone(), complete);
-    Ok(complete)
+/// Ties the documents of an image together: labels each so that it keeps what it refers to.
+struct Ties<'a> {
+    desk: &'a Desk,
+    owner: &'a Owner,
+    /// What came of the documents that were looked at.
+    tied: HashMap<Digest, bool>,
 }
 
-fn tie_below(
-    desk: &Desk,
-    owner: &Owner,
-    descriptor: &Descriptor,
-    depth: usize,
-    tied: &mut HashMap<Digest, bool>,
-) -> Result<bool, Error> {
-    let content = &desk.archives.content;
-    let bytes = desk.wait(content.read(&desk.namespace, &descriptor.digest, MANIFEST_LIMIT as u64))?;
-    let Some(bytes) = bytes.filter(|_| depth <= MAX_DEPTH) else { return Ok(false) };
-    let mut labels = HashMap::new();
-    let mut label = |key: String, digest: &Digest| {
-        labels.insert(format!("containerd.io/gc.ref.content.{key}"), digest.to_string());
-    };
-    if media_type::is_index(&descriptor.media_type) {
-        let mut any = false;
-        for (at, entry) in document::index(descriptor, &bytes)?.manifests.iter().enumerate() {
-            if tie(desk, owner, &entry.descriptor, depth + 1, tied)? {
-                label(format!("m.{at}"), &entry.descriptor.digest);
-                any |= !entry.is_attestation();
+impl Ties<'_> {
+    /// False when nothing below `descriptor` is complete.
+    fn tie(&mut self, descriptor: &Descriptor, depth: usize) -> Result<bool, Error> {
+        if let Some(complete) = self.tied.get(&descriptor.digest) {
+            return Ok(*complete);
+        }
+        let complete = self.tie_parts(descriptor, depth)?;
+        self.tied.insert(descriptor.digest.clone(), complete);
+        Ok(complete)
+    }
+
+    fn tie_parts(&mut self, descriptor: &Descriptor, depth: usize) -> Result<bool, Error> {
+        let desk = self.desk;
+        let content = &desk.archives.content;
+        let bytes = desk.wait(content.read(&desk.namespace, &descriptor.digest, MANIFEST_LIMIT as u64))?;
+        let Some(bytes) = bytes.filter(|_| depth <= MAX_DEPTH) else { return Ok(false) };
+        let mut labels = HashMap::new();
+        let mut label = |key: String, digest: &Digest| {
+            labels.insert(format!("containerd.io/gc.ref.content.{key}"), digest.to_string());
+        };
+        if media_type::is_index(&descriptor.media_type) {
+            let mut any = false;
+            for (at, entry) in document::index(descriptor, &bytes)?.manifests.iter().enumerate() {
+                if self.tie(&entry.descriptor, depth + 1)? {
+                    label(format!("m.{at}"), &entry.descriptor.digest);
+                    any |= !entry.is_attestation();
+                }
             }
-        }
-        if !any {
-            return Ok(false);
-        }
-    } else {
-        let manifest = document::any_manifest(descriptor, &bytes)?;
-        for (at, layer) in manifest.layers.iter().enumerate() {
-            if desk.wait(content.info(&desk.namespace, &layer.digest))?.is_none() {
+            if !any {
                 return Ok(false);
             }
-            label(format!("l.{at}"), &layer.digest);
+        } else {
+            let manifest = document::any_manifest(descriptor, &bytes)?;
+            for (at, layer) in manifest.layers.iter().enumerate() {
+                if desk.wait(content.info(&desk.namespace, &layer.digest))?.is_none() {
+                    return Ok(false);
+                }
+                label(format!("l.{at}"), &layer.digest);
+            }
+            if desk.wait(content.info(&desk.namespace, &manifest.config.digest))?.is_none() {
+                return Ok(false);
+            }
+            label("config".into(), &manifest.config.digest);
         }
-        if desk.wait(content.info(&desk.namespace, &manifest.config.digest))?.is_none() {
-            return Ok(false);
-        }
-        label("config".into(), &manifest.config.digest);
+        desk.wait(content.label(self.owner, &descriptor.digest, labels))?;
+        Ok(true)
     }
-    desk.wait(content.label(owner, &descriptor.digest, labels))?;
-    Ok(true)
 }
 
 /// Unpacks the layers, and tells how far each is.
