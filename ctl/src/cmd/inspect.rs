@@ -36,7 +36,7 @@ async fn look_up(session: &Session, name: &str) -> Result<Option<Value>, Status>
     if let Some(container) = present(name, session.peers.containers().get(container).await)? {
         return Ok(Some(containers::as_json(&container)));
     }
-    let image = ResolveRequest { reference: name.to_owned(), platform: String::new() };
+    let image = ResolveRequest { reference: name.to_owned(), ..Default::default() };
     if let Some(image) = present(name, session.peers.images().resolve(session.request(image)).await)? {
         return Ok(Some(images::as_json(&image)));
     }

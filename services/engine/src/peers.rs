@@ -152,7 +152,3 @@ fn with_tag(reference: &str) -> String {
         format!("{reference}:latest")
     }
 }
-
-fn empty(doing: &str, object: &str) -> Error {
-    Error::peer(format!("{doing} {object}"), Status::internal("an empty answer"))
-}

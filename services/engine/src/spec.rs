@@ -12,8 +12,9 @@ mod seccomp;
 mod security;
 mod syscalls;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use gantry_proto::gantry::engine::v1 as pb;
 use oci_spec::runtime::{
@@ -170,14 +171,18 @@ pub fn default_masked_paths() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
-    for cpu in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-        let path = format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle");
-        if Path::new(&path).exists() {
-            paths.push(path);
-        }
-    }
+    paths.extend_from_slice(&THERMAL_THROTTLE);
     paths
 }
+
+/// What each processor tells of its temperature: a side channel. In the order of processors.
+static THERMAL_THROTTLE: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let entries = std::fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("cpu")?.parse().ok();
+    let processors: BTreeSet<u32> = entries.filter_map(number).collect();
+    let paths = processors.iter().map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle"));
+    paths.filter(|path| Path::new(path).exists()).collect()
+});
 
 /// Paths that cannot be written unless the user says otherwise.
 pub fn default_readonly_paths() -> Vec<String> {

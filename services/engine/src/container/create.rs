@@ -13,12 +13,13 @@ use std::sync::Arc;
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::images::v1 as images;
+use oci_spec::runtime::Spec;
 
 use crate::container::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
-use crate::record::{Phase, Record, State, VolumeRecord};
+use crate::record::{MountRecord, Phase, Record, State, VolumeRecord};
 use crate::{names, spec, time};
 
 /// How long a name is waited for whose container is being unmade.
@@ -48,7 +49,6 @@ impl Engine {
         let networks = networks.map_err(not_the_image)?;
         let command = command_of(&config)?;
         let mounts = self.plan_mounts(&config, &host, &id)?;
-        let image = self.unpacked(image, &config.image, &request.platform).await?;
         check_platform(&image, &request.platform, &mut warnings);
 
         let manifest = image.manifest.clone().unwrap_or_default();
@@ -73,13 +73,15 @@ impl Engine {
             config,
             host,
         };
-        // A specification is made here only to refuse now what could not be started later.
-        let made = self.preliminary_spec(&record).map(drop);
-        if let Err(error) = made {
-            self.index.release(&record.name, &id);
-            return Err(error);
-        }
-        match self.make(record).await {
+        // What could not be started later is refused now.
+        let spec = match self.preliminary_spec(&record) {
+            Ok(spec) => spec,
+            Err(error) => {
+                self.index.release(&record.name, &id);
+                return Err(error);
+            }
+        };
+        match self.make(record, &spec, &request.platform).await {
             Ok(container) => {
                 self.publish_container(&container, "create", BTreeMap::new());
                 Ok(pb::CreateResponse { id, warnings })
@@ -88,7 +90,7 @@ impl Engine {
         }
     }
 
-    async fn make(&self, record: Record) -> Result<Arc<Container>> {
+    async fn make(&self, record: Record, spec: &Spec, platform: &str) -> Result<Arc<Container>> {
         let container = Arc::new(Container::new(record.clone(), State::default()));
         if let Err(error) = self.store.put(&record, &State::default()).await {
             self.index.release(&record.name, &record.id);
@@ -97,7 +99,7 @@ impl Engine {
         // It can be found from here on (its volumes are in use), but whoever wants to change it waits for its turn.
         let turn = container.operate().await;
         self.index.insert(Arc::clone(&container));
-        let made = match self.make_steps(&record).await {
+        let made = match self.make_steps(&container, spec, platform).await {
             Ok(mounts) => {
                 let ready = Record { phase: Phase::Ready.into(), mounts, ..record };
                 let written = self.store.put(&ready, &State::default()).await;
@@ -116,8 +118,13 @@ impl Engine {
         Ok(container)
     }
 
-    async fn make_steps(&self, record: &Record) -> Result<Vec<crate::record::MountRecord>> {
-        let spec = self.preliminary_spec(record)?;
+    async fn make_steps(
+        &self,
+        container: &Container,
+        spec: &Spec,
+        platform: &str,
+    ) -> Result<Vec<MountRecord>> {
+        let record = &container.record();
         // Containerd's labels are shorter than Docker's may be; the longer ones are only the engine's.
         let labels: HashMap<String, String> = record
             .config
@@ -126,10 +133,9 @@ impl Engine {
             .filter(|(key, value)| key.len() + value.len() <= 4096)
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        let image = if record.image_name.is_empty() { &record.image_id } else { &record.image_name };
         let directory = self.paths.container(&record.id);
         let (rootfs, made) = tokio::join!(
-            self.make_root(record, image, labels, &spec),
+            self.make_root(record, labels, spec, platform),
             blocking(move || {
                 std::fs::create_dir_all(&directory)
                     .map_err(|source| Error::io("create directory", directory.clone(), source))
@@ -140,6 +146,8 @@ impl Engine {
         let made = |volume: &VolumeRecord| self.publish_volume(&volume.name, "create");
         let mounts = self.volumes.provide(&record.mounts, made).await?;
         self.volumes.fill(&rootfs, &mounts).await?;
+        // Who looked at the container meanwhile may have asked already.
+        let _ = container.mounts.set(rootfs);
         Ok(mounts)
     }
 
@@ -163,16 +171,24 @@ impl Engine {
     }
 
     /// Makes the container record and then the root that it keeps: in this order no collection of garbage can
-    /// find the root without its keeper.
+    /// find the root without its keeper. Only a root that cannot be made asks whether its image is unpacked.
     async fn make_root(
         &self,
         record: &Record,
-        image: &str,
         labels: HashMap<String, String>,
-        spec: &oci_spec::runtime::Spec,
+        spec: &Spec,
+        platform: &str,
     ) -> Result<Vec<Mount>> {
+        let image = if record.image_name.is_empty() { &record.image_id } else { &record.image_name };
         self.peers.create_record(&record.id, image, labels, &record.snapshotter, spec).await?;
-        self.peers.prepare(&record.snapshotter, &record.id, &record.chain_id).await
+        let prepare = || self.peers.prepare(&record.snapshotter, &record.id, &record.chain_id);
+        match prepare().await {
+            Err(error) if error.peer_code() == Some(tonic::Code::NotFound) => {
+                self.peers.ensure_unpacked(&record.config.image, platform, &record.snapshotter).await?;
+                prepare().await
+            }
+            prepared => prepared,
+        }
     }
 
     /// Gives a container without a hostname one: its short id, the host's, or the one of whose network it shares.
@@ -258,14 +274,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn unpacked(&self, image: images::Image, reference: &str, platform: &str) -> Result<images::Image> {
-        if image.unpacked {
-            return Ok(image);
-        }
-        self.peers.ensure_unpacked(reference, platform, &self.snapshotter).await
-    }
-
-    fn preliminary_spec(&self, record: &Record) -> Result<oci_spec::runtime::Spec> {
+    fn preliminary_spec(&self, record: &Record) -> Result<Spec> {
         let around = spec::Surroundings {
             host: &self.facts,
             netns: spec::Netns::Path(self.peers.netns_path(&record.id)),

@@ -119,12 +119,14 @@ pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Resul
         let which = if resources.cpu_period > 0 { "CPU Period" } else { "CPU Quota" };
         return Err(invalid(format!("Conflicting options: Nano CPUs and {which} cannot both be set.")));
     }
-    let available = std::thread::available_parallelism().map_or(1, usize::from);
-    let most = i64::try_from(available).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
-    if resources.nano_cpus < 0 || resources.nano_cpus > most {
-        return Err(invalid(format!(
-            "range of CPUs is from 0.01 to {available}.00, as there are only {available} CPUs available"
-        )));
+    if resources.nano_cpus != 0 {
+        let available = std::thread::available_parallelism().map_or(1, usize::from);
+        let most = i64::try_from(available).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+        if !(0..=most).contains(&resources.nano_cpus) {
+            return Err(invalid(format!(
+                "range of CPUs is from 0.01 to {available}.00, as there are only {available} CPUs available"
+            )));
+        }
     }
     if resources.cpu_period != 0 && !(1000..=1_000_000).contains(&resources.cpu_period) {
         return Err(invalid(

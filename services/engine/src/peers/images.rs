@@ -2,14 +2,17 @@
 
 use gantry_proto::gantry::images::v1 as images;
 
-use super::{DEADLINE, LONG_DEADLINE, Peers, call, empty, with_tag};
+use super::{DEADLINE, LONG_DEADLINE, Peers, call, with_tag};
 use crate::error::{Error, Result};
 
 impl Peers {
-    /// Finds an image.
+    /// Finds an image. Only what its documents say is told, not whether it is unpacked.
     pub async fn resolve_image(&self, reference: &str, platform: &str) -> Result<images::Image> {
-        let request =
-            images::ResolveRequest { reference: reference.to_owned(), platform: platform.to_owned() };
+        let request = images::ResolveRequest {
+            reference: reference.to_owned(),
+            platform: platform.to_owned(),
+            documents_only: true,
+        };
         let answer = call(DEADLINE, self.peers.images().resolve(self.request(request))).await;
         answer.map_err(|status| match status.code() {
             tonic::Code::NotFound if platform.is_empty() => Error::NoSuchImage(with_tag(reference)),
@@ -18,20 +21,14 @@ impl Peers {
         })
     }
 
-    /// Makes sure that an image's layers are unpacked.
-    pub async fn ensure_unpacked(
-        &self,
-        reference: &str,
-        platform: &str,
-        snapshotter: &str,
-    ) -> Result<images::Image> {
+    /// Makes sure that an image's layers are unpacked. May take minutes.
+    pub async fn ensure_unpacked(&self, reference: &str, platform: &str, snapshotter: &str) -> Result<()> {
         let request = images::EnsureUnpackedRequest {
             reference: reference.to_owned(),
             platform: platform.to_owned(),
             snapshotter: snapshotter.to_owned(),
         };
         let answer = call(LONG_DEADLINE, self.peers.images().ensure_unpacked(self.request(request))).await;
-        let answer = answer.map_err(|status| Error::peer(format!("unpack image {reference}"), status))?;
-        answer.image.ok_or_else(|| empty("unpack image", reference))
+        answer.map(drop).map_err(|status| Error::peer(format!("unpack image {reference}"), status))
     }
 }

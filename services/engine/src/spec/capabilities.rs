@@ -86,16 +86,15 @@ pub fn normalise(name: &str) -> Result<String, Error> {
 /// The names a container ends up with: defaults, plus `add`, minus `drop` (what is dropped by name wins over what is
 /// added by `ALL`), cut to what this host can give at all.
 pub fn resolve(add: &[String], drop: &[String], privileged: bool) -> Result<BTreeSet<String>, Error> {
-    let available = available();
     if privileged {
-        return Ok(available);
+        return Ok(available());
     }
     let add = add.iter().map(|name| normalise(name)).collect::<Result<Vec<_>, _>>()?;
     let drop = drop.iter().map(|name| normalise(name)).collect::<Result<Vec<_>, _>>()?;
     let adds_all = add.iter().any(|name| name == "ALL");
     let drops_all = drop.iter().any(|name| name == "ALL");
     let base: BTreeSet<String> = if adds_all {
-        available.clone()
+        available()
     } else if drops_all {
         BTreeSet::new()
     } else {

@@ -116,7 +116,7 @@ pub fn platform(text: &str) -> Result<String, Error> {
 }
 
 async fn resolve(call: &Call, name: &str, platform: String) -> Result<images::Image, Error> {
-    let request = images::ResolveRequest { reference: name.to_owned(), platform };
+    let request = images::ResolveRequest { reference: name.to_owned(), platform, documents_only: false };
     Ok(call.peers().images().resolve(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner())
 }
 

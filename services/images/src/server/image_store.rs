@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
-use crate::catalog::{Catalog, Details, Found};
+use crate::catalog::{Catalog, Details, Found, Unpacked};
 use crate::document;
 use crate::error::Error;
 use crate::filters::{Filters, Subject};
@@ -80,13 +80,15 @@ impl ImageStore {
     async fn resolve_one(
         &self,
         namespace: &Namespace,
-        text: &str,
-        platform: &str,
+        request: &pb::ResolveRequest,
     ) -> Result<pb::Image, Error> {
-        let found = self.catalog.find(namespace, text)?;
-        let wanted = wire::platform(platform)?;
+        let found = self.catalog.find(namespace, &request.reference)?;
+        let wanted = wire::platform(&request.platform)?;
         let details = self.catalog.details(namespace, &found.target, wanted.as_ref()).await;
-        let details = details.map_err(|error| named(error, text))?;
+        let details = details.map_err(|error| named(error, &request.reference))?;
+        if request.documents_only {
+            return Ok(wire::image(&found, &details, &Unpacked::default()));
+        }
         self.describe(namespace, &found, &details).await
     }
 
@@ -147,7 +149,7 @@ impl ImageStore {
         let found = self.catalog.find(namespace, &request.source)?;
         let name = target.with_default_tag().to_string();
         self.names.point(namespace, Record::new(name.clone(), found.target)).await?;
-        self.resolve_one(namespace, &name, "").await
+        self.resolve_one(namespace, &pb::ResolveRequest { reference: name, ..Default::default() }).await
     }
 
     async fn unpack_one(
@@ -319,8 +321,7 @@ impl image_store_server::ImageStore for ImageStore {
     async fn resolve(&self, request: Request<pb::ResolveRequest>) -> Result<Response<pb::Image>, Status> {
         let namespace = context::namespace(&request)?;
         let request = request.get_ref();
-        let image =
-            self.resolve_one(&namespace, &request.reference, &request.platform).await.map_err(status)?;
+        let image = self.resolve_one(&namespace, request).await.map_err(status)?;
         Ok(Response::new(image))
     }
 

@@ -109,7 +109,7 @@ impl World {
 
     /// One image.
     pub async fn resolve(&self, reference: &str) -> Result<pb::Image, tonic::Status> {
-        let request = pb::ResolveRequest { reference: reference.into(), platform: String::new() };
+        let request = pb::ResolveRequest { reference: reference.into(), ..Default::default() };
         Ok(self.peers.images().resolve(self.ask(request)).await?.into_inner())
     }
 }

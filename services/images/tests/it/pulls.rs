@@ -144,8 +144,11 @@ async fn an_index_gives_the_hosts_image_by_tag_and_by_digest() {
     let error = world.pull(other).await.expect_err("not built for it");
     assert_eq!(error.code(), Code::NotFound);
     assert!(error.message().contains("no matching manifest for linux/riscv64"), "{}", error.message());
-    let ask =
-        pb::ResolveRequest { reference: name(&liar.domain(), ":index0"), platform: "linux/s390x".into() };
+    let ask = pb::ResolveRequest {
+        reference: name(&liar.domain(), ":index0"),
+        platform: "linux/s390x".into(),
+        ..Default::default()
+    };
     let error = world.peers.images().resolve(world.ask(ask)).await.expect_err("not here");
     assert!(error.message().contains("does not match the specified platform"), "{}", error.message());
 }
