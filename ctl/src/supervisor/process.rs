@@ -21,8 +21,11 @@ use tonic_health::pb::health_client::HealthClient;
 pub async fn serving(socket: &Path) -> io::Result<Option<Pid>> {
     match gantry_rpc::socket::connect(socket).await {
         Ok(stream) => Ok(stream.peer_cred()?.pid().and_then(Pid::from_raw)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => match error.kind() {
+            // The last one: it ended before it took the connection.
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Ok(None),
+            _ => Err(error),
+        },
     }
 }
 
