@@ -25,7 +25,7 @@ pub enum Command {
     Up(Up),
     /// Stops the services; containers go on running.
     Down {
-        /// Stops the containers too.
+        /// Stops the containers too, and takes bridges and packet filter away.
         #[arg(long)]
         all: bool,
     },

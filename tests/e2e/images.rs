@@ -51,6 +51,23 @@ fn what_nothing_refers_to_is_freed() {
 }
 
 #[test]
+fn layers_that_somebody_removed_are_unpacked_again() {
+    let node = Node::start();
+    let snapshots = || {
+        let rows = node.ctr("moby", &["snapshots", "ls"]).ok();
+        rows.lines()
+            .skip(1)
+            .map(|row| row.split(' ').next().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    for layer in snapshots() {
+        node.ctr("moby", &["snapshots", "rm", &layer]).ok();
+    }
+    assert!(snapshots().is_empty());
+    assert_eq!(node.docker(&["run", "--rm", "busybox", "echo", "again"]).ok(), "again");
+}
+
+#[test]
 fn saved_images_are_loaded_again() {
     let node = Node::start();
     let tar = node.root().join("image.tar").to_string_lossy().into_owned();

@@ -71,6 +71,27 @@ fn down_leaves_containers_running_and_up_finds_them() {
 }
 
 #[test]
+fn down_all_takes_the_networks_down_and_up_makes_them_again() {
+    let mut node = Node::start();
+    let links = |node: &Node| {
+        let rows = node.exec(&["ip", "-o", "link", "show"]).ok();
+        rows.lines().map(|row| row.split(' ').nth(1).unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    node.docker(&["network", "create", "net"]).ok();
+    let flags = ["-d", "--name", "box", "--network", "net", "-p", "8080:80", "--restart", "always"];
+    node.docker(&[&["run"], &flags[..], &["busybox", "sleep", "1000"]].concat()).ok();
+    node.down(&["--all"]);
+    assert_eq!(links(&node), ["lo:"]);
+    node.up();
+    eventually("the container is back", std::time::Duration::from_secs(10), || {
+        match node.docker(&["ps", "--format", "{{.Networks}} {{.Ports}}"]).ok().as_str() {
+            "net 0.0.0.0:8080->80/tcp" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    });
+}
+
+#[test]
 fn a_container_in_the_foreground_gets_the_tool_s_signals() {
     let node = Node::start();
     // A command that becomes the tool: the same process.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -301,13 +301,7 @@ impl Drop for Node {
         for container in &containers {
             self.docker(&["rm", "-fv", container]);
         }
-        // Bridges are deleted a little later, together.
-        let deadline = Instant::now() + Duration::from_secs(5);
-        let mut fsck = self.gantry(&["fsck"]);
-        while fsck.code != 0 && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(100));
-            fsck = self.gantry(&["fsck"]);
-        }
+        let fsck = self.gantry(&["fsck"]);
         let down = self.gantry(&["down", "--all"]);
         self.release();
         let left = leaks::of(&self.folders(), &containers);

@@ -1,7 +1,7 @@
 //! `gantry down`.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use futures::future::join_all;
@@ -10,6 +10,7 @@ use gantry_proto::containerd::services::tasks::v1::{
     DeleteTaskRequest, KillRequest, ListTasksRequest, WaitRequest,
 };
 use gantry_proto::gantry::engine::v1::{ListRequest, StopRequest};
+use gantry_proto::gantry::network::v1::WithdrawRequest;
 use gantry_types::Namespace;
 use tonic::{Code, Status};
 
@@ -29,7 +30,10 @@ pub async fn run(session: &Session, all: bool) -> Result<()> {
         failures.extend(failure("stop the containers", containers));
         let tasks = while_answering(session, ["control", "tasks"], stop_tasks(session)).await;
         failures.extend(failure("stop the tasks of other namespaces", tasks));
-        if !failures.is_empty() {
+        if failures.is_empty() {
+            let networks = while_answering(session, ["network", "engine"], withdraw_networks(session)).await;
+            failures.extend(failure("take the networks down", networks));
+        } else {
             failures.extend(left(session).into_iter().map(|task| format!("{task} may go on running")));
         }
     }
@@ -131,6 +135,19 @@ async fn stop_task(session: &Session, namespace: &Namespace, id: &str) -> Result
     }
     let _ = client.delete(request().map(|container_id| DeleteTaskRequest { container_id })).await;
     Ok(())
+}
+
+/// Takes bridges and packet filter away. A container that has just ended is still being disconnected.
+async fn withdraw_networks(session: &Session) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        match session.peers.networks().withdraw(WithdrawRequest {}).await {
+            Err(status) if status.code() == Code::FailedPrecondition && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            withdrawn => return Ok(withdrawn.map(drop)?),
+        }
+    }
 }
 
 fn all_done(failures: &[String]) -> Result<()> {

@@ -131,7 +131,7 @@ impl Engine {
         }
         if container.status() == pb::Status::Paused {
             return Err(Error::Conflict(format!(
-                "container {} is paused, unpause the container before exec",
+                "Container {} is paused, unpause the container before exec",
                 request.container
             )));
         }
@@ -196,7 +196,7 @@ impl Engine {
         container.running_pid()?;
         if container.status() == pb::Status::Paused {
             return Err(Error::Conflict(format!(
-                "container {} is paused, unpause the container before exec",
+                "Container {} is paused, unpause the container before exec",
                 container.id()
             )));
         }

@@ -33,6 +33,9 @@ pub enum Error {
         /// The endpoints, as `name:"x" id:"y"`.
         endpoints: Vec<String>,
     },
+    /// The networks are to be withdrawn, but containers are connected.
+    #[error("{0} containers are connected to networks")]
+    SandboxesLeft(usize),
     /// A driver that is not built.
     #[error("network driver {0} is not implemented: use bridge")]
     DriverNotBuilt(String),
@@ -211,7 +214,8 @@ impl Coded for Error {
             | Error::PortBusy { .. }
             | Error::HostAddress { .. }
             | Error::PortsUsedUp { .. }
-            | Error::SandboxDiffers(_) => Code::FailedPrecondition,
+            | Error::SandboxDiffers(_)
+            | Error::SandboxesLeft(_) => Code::FailedPrecondition,
             Error::PoolsUsedUp | Error::AddressesUsedUp { .. } => Code::ResourceExhausted,
             Error::Disk { source, .. } if source.is_disk_full() => Code::ResourceExhausted,
             Error::Kernel { .. } | Error::Disk { .. } | Error::Io { .. } => Code::Internal,

@@ -95,6 +95,8 @@ struct Inner {
     content: BTreeSet<Entry>,
     /// IPv6 packets are only tracked and looked at once a network needs it.
     v6: bool,
+    /// The tables were taken away, and are not to be put back by themselves.
+    withdrawn: bool,
 }
 
 impl Firewall {
@@ -102,10 +104,10 @@ impl Firewall {
     pub fn open(table: String, content: BTreeSet<Entry>) -> Result<Self> {
         let nft = Nft::open().map_err(Error::kernel("open nf_tables"))?;
         let v6 = content.iter().any(Entry::is_v6);
-        let mut inner = Inner { nft, content, v6 };
+        let mut inner = Inner { nft, content, v6, withdrawn: false };
         inner.replace(&table)?;
         if !v6 {
-            inner.remove_left(Family::Ip6, &table)?;
+            inner.remove_table(Family::Ip6, &table)?;
         }
         Ok(Firewall { table, inner: Mutex::new(inner) })
     }
@@ -152,6 +154,9 @@ impl Firewall {
     /// Puts the tables back if somebody has removed them (`nft flush ruleset`); says whether that was so.
     pub fn put_back(&self) -> Result<bool> {
         let mut inner = self.inner.lock();
+        if inner.withdrawn {
+            return Ok(false);
+        }
         for family in inner.families() {
             let failed = || Error::kernel(format!("look for nf_tables table {}", self.table));
             if !inner.nft.tables(*family).map_err(failed())?.contains(&self.table) {
@@ -159,6 +164,14 @@ impl Firewall {
             }
         }
         Ok(false)
+    }
+
+    /// Takes the tables away. The next change puts them back.
+    pub fn withdraw(&self) -> Result<()> {
+        let mut inner = self.inner.lock();
+        inner.withdrawn = true;
+        inner.remove_table(Family::Ip, &self.table)?;
+        inner.remove_table(Family::Ip6, &self.table)
     }
 
     /// Replaces the table by what it should hold.
@@ -204,8 +217,8 @@ impl Inner {
         if self.v6 { &[Family::Ip, Family::Ip6] } else { &[Family::Ip] }
     }
 
-    /// Removes the table of a family that no network needs any more, if a former process left it.
-    fn remove_left(&mut self, family: Family, table: &str) -> Result<()> {
+    /// Removes the table of a family, if there is one.
+    fn remove_table(&mut self, family: Family, table: &str) -> Result<()> {
         let failed = || Error::kernel(format!("delete nf_tables table {table}"));
         if !self.nft.tables(family).map_err(failed())?.iter().any(|left| left == table) {
             return Ok(());
@@ -216,6 +229,7 @@ impl Inner {
     }
 
     fn replace(&mut self, table: &str) -> Result<()> {
+        self.withdrawn = false;
         let mut batch = Batch::new();
         for family in self.families() {
             rules::table(&mut batch, *family, table);

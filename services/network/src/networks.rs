@@ -115,6 +115,33 @@ impl Switchboard {
         self.0.book.lock().forget_network(&record.id);
     }
 
+    /// Takes what the host has of all networks away: our bridges, and the rules. The next start makes them again from the
+    /// records, which stay. Whatever needs them before then fails.
+    pub async fn withdraw(&self) -> Result<()> {
+        let this = self.clone();
+        blocking(move || {
+            let networks = {
+                let book = this.0.book.lock();
+                match book.sandboxes().count() {
+                    0 => book.list(),
+                    left => return Err(Error::SandboxesLeft(left)),
+                }
+            };
+            let mut route = this.0.route.lock();
+            let mut links = Vec::new();
+            for network in networks.into_iter().filter(Network::is_bridge) {
+                if bridge::retire(&mut route, &network, &this.0.identity.mark())? {
+                    links.push(network.bridge);
+                }
+            }
+            reaper::delete(&mut route, links);
+            this.0.firewall.withdraw()
+        })
+        .await?;
+        self.0.reaper.catch_up().await;
+        Ok(())
+    }
+
     fn reserve(&self, wish: NetworkWish) -> Result<Network> {
         let id = crate::random_id();
         let bridge = match wish.options.get(option::BRIDGE_NAME) {

@@ -8,24 +8,41 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gantry_netlink::{Route, or_missing};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// How long the kernel gets to clean up by itself.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Takes names of links that must go. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Reaper(mpsc::UnboundedSender<Vec<String>>);
+pub struct Reaper(mpsc::UnboundedSender<Ask>);
+
+#[derive(Debug)]
+enum Ask {
+    Delete(Vec<String>),
+    Tell(oneshot::Sender<()>),
+}
 
 impl Reaper {
     /// A reaper, and its work, which the caller spawns.
     pub fn new(mut route: Route) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (sender, mut receiver) = mpsc::unbounded_channel::<Vec<String>>();
+        let (sender, mut receiver) = mpsc::unbounded_channel();
         let work = async move {
-            while let Some(mut names) = receiver.recv().await {
+            while let Some(first) = receiver.recv().await {
+                let mut names = match first {
+                    Ask::Delete(names) => names,
+                    Ask::Tell(told) => {
+                        let _ = told.send(());
+                        continue;
+                    }
+                };
                 tokio::time::sleep(PATIENCE).await;
+                let mut waiting = Vec::new();
                 while let Ok(more) = receiver.try_recv() {
-                    names.extend(more);
+                    match more {
+                        Ask::Delete(more) => names.extend(more),
+                        Ask::Tell(told) => waiting.push(told),
+                    }
                 }
                 let done = tokio::task::spawn_blocking(move || {
                     delete(&mut route, names);
@@ -34,6 +51,9 @@ impl Reaper {
                 match done.await {
                     Ok(back) => route = back,
                     Err(_) => return,
+                }
+                for told in waiting {
+                    let _ = told.send(());
                 }
             }
         };
@@ -44,8 +64,16 @@ impl Reaper {
     pub fn delete(&self, names: Vec<String>) {
         if !names.is_empty() {
             // The receiver only goes with the service; recovery does it then.
-            let _ = self.0.send(names);
+            let _ = self.0.send(Ask::Delete(names));
         }
+    }
+
+    /// Returns when the links that it was given before are gone, as far as they can be deleted.
+    pub async fn catch_up(&self) {
+        let (told, done) = oneshot::channel();
+        // Neither fails but when the service ends.
+        let _ = self.0.send(Ask::Tell(told));
+        let _ = done.await;
     }
 }
 

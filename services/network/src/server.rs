@@ -73,6 +73,15 @@ impl Networks for Server {
         let network = to_the_end(async move { board.remove_network(&reference).await }).await?;
         Ok(Response::new(pb::RemoveResponse { network: Some(convert::network(&network, Vec::new())) }))
     }
+
+    async fn withdraw(
+        &self,
+        _: Request<pb::WithdrawRequest>,
+    ) -> std::result::Result<Response<pb::WithdrawResponse>, Status> {
+        let board = self.0.clone();
+        to_the_end(async move { board.withdraw().await }).await?;
+        Ok(Response::new(pb::WithdrawResponse {}))
+    }
 }
 
 #[tonic::async_trait]
@@ -153,6 +162,8 @@ impl Fsck for Server {
         request: Request<gc::FsckRequest>,
     ) -> std::result::Result<Response<gc::FsckResponse>, Status> {
         let (board, repair) = (self.0.clone(), request.get_ref().repair);
+        // What is on its way out is no stray.
+        board.0.reaper.catch_up().await;
         let found = blocking(move || board.check(repair)).await.map_err(gantry_rpc::status)?;
         let stray = |stray: crate::recover::Stray| gc::Stray {
             kind: stray.kind.to_owned(),

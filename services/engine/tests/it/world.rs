@@ -145,7 +145,6 @@ fn image() -> images::Image {
         names: vec!["docker.io/library/busybox:latest".to_owned()],
         config_json:
             br#"{"config":{"Cmd":["sh"],"Env":["FROM=image"],"ExposedPorts":{"80/tcp":{}}}}"#.to_vec().into(),
-        unpacked: true,
         ..Default::default()
     }
 }
@@ -537,6 +536,10 @@ impl Networks for World {
     }
 
     async fn remove(&self, _: Request<network::RemoveRequest>) -> Reply<network::RemoveResponse> {
+        Err(unused())
+    }
+
+    async fn withdraw(&self, _: Request<network::WithdrawRequest>) -> Reply<network::WithdrawResponse> {
         Err(unused())
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use gantry_api::Peers;
 use gantry_daemon::{Context, Roots, Service as _};
+use gantry_netlink::nft::{Family, Nft};
 use gantry_netlink::route::RouteEntry;
 use gantry_netlink::{Mac, Namespace, Route, Veth, sysctl};
 use gantry_proto::gantry::network::v1 as pb;
@@ -132,6 +133,15 @@ impl World {
         let mut client = self.peers.networks();
         let request = pb::RemoveRequest { network: network.to_owned() };
         self.runtime.block_on(async move { client.remove(request).await }).map(drop)
+    }
+
+    pub fn withdraw(&self) -> Result<(), tonic::Status> {
+        let mut client = self.peers.networks();
+        self.runtime.block_on(async move { client.withdraw(pb::WithdrawRequest {}).await }).map(drop)
+    }
+
+    pub fn tables(&self) -> Vec<String> {
+        self.host.run(|| Nft::open().unwrap().tables(Family::Ip).unwrap()).unwrap()
     }
 
     pub fn network(&self, network: &str) -> Result<pb::Network, tonic::Status> {
