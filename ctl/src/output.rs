@@ -45,9 +45,10 @@ pub enum Format {
     Json,
 }
 
-/// An error and its causes in one line; a status by its message alone.
+/// An error and its causes in one line; a status by its message alone, or by its code if it has none.
 pub fn explain(error: &Error) -> String {
     gantry_rpc::chain(match error.downcast_ref::<tonic::Status>() {
+        Some(status) if status.message().is_empty() => return status.code().to_string(),
         Some(status) => return status.message().to_owned(),
         None => error.as_ref(),
     })
