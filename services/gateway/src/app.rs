@@ -26,6 +26,7 @@ use crate::peers::Peers;
 use crate::query::Query;
 use crate::reply::{self, Body, BodyError, Reply};
 use crate::routes;
+use crate::rows::Rows;
 use crate::version::ApiVersion;
 
 /// How long a client may take to send the head of a request, or leave a connection unused.
@@ -42,6 +43,8 @@ pub struct App {
     pub peers: Peers,
     /// The directory of sockets, as `docker info` shows it.
     pub run: std::path::PathBuf,
+    /// Rows of container lists.
+    pub rows: Rows,
     /// Connections and taken-over streams.
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -50,7 +53,13 @@ pub struct App {
 impl App {
     /// An app whose peers' sockets are in `run`.
     pub fn new(run: &std::path::Path, shutdown: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { peers: Peers::new(run), run: run.to_owned(), tasks: TaskTracker::new(), shutdown })
+        Arc::new(Self {
+            peers: Peers::new(run),
+            run: run.to_owned(),
+            rows: Rows::default(),
+            tasks: TaskTracker::new(),
+            shutdown,
+        })
     }
 
     /// Accepts connections until shutdown.

@@ -9,6 +9,7 @@
 //!                                      version      /v1.41/…
 //!                                      routes/…     one function a route: parse, call a peer, convert
 //!                                      convert/…    Docker's models (wire/…) <-> the services' messages
+//!                                      rows         container lists, as they were last written
 //!                                      reply        JSON, streams, errors
 //! ```
 //!
@@ -39,6 +40,7 @@ mod peers;
 mod query;
 mod reply;
 mod routes;
+mod rows;
 mod tls;
 mod version;
 mod wire;

@@ -58,19 +58,6 @@ pub fn bytes(content_type: HeaderValue, bytes: impl Into<Bytes>) -> Reply {
     reply
 }
 
-/// A list as JSON. Each element is made, written and dropped before the next.
-pub fn list<T: Serialize>(elements: impl Iterator<Item = Result<T, Error>>) -> Result<Reply, Error> {
-    let mut text = vec![b'['];
-    for (index, element) in elements.enumerate() {
-        if index > 0 {
-            text.push(b',');
-        }
-        serde_json::to_writer(&mut text, &element?).map_err(not_encoded)?;
-    }
-    text.extend_from_slice(b"]\n");
-    Ok(bytes(JSON, text))
-}
-
 /// A value as JSON, with a line end as Docker sends it.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Reply, Error> {
     let mut text = serde_json::to_vec(value).map_err(not_encoded)?;
@@ -80,7 +67,8 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Reply, Error> 
     Ok(reply)
 }
 
-fn not_encoded(error: serde_json::Error) -> Error {
+/// The error of a value that JSON cannot carry.
+pub fn not_encoded(error: serde_json::Error) -> Error {
     Error::internal(format!("cannot encode the reply: {error}"))
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::error::Error;
 
 /// A version of Docker's Engine API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiVersion {
     major: u16,
     minor: u16,

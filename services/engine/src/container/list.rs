@@ -67,7 +67,7 @@ impl Engine {
                         || ancestors.contains(&record.image_id))
             })
             .collect();
-        passing.sort_by_key(|container| std::cmp::Reverse(container.record().created_at));
+        passing.sort_by_cached_key(|container| std::cmp::Reverse(container.record().created_at));
         if let Ok(limit @ 1..) = usize::try_from(request.limit) {
             passing.truncate(limit);
         }

@@ -12,6 +12,7 @@ pub use lifecycle::{kill, pause, remove, rename, restart, start, stop, unpause, 
 pub use logs::logs;
 pub use watch::{stats, wait};
 
+use bytes::Bytes;
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_types::Platform;
 use http::StatusCode;
@@ -23,6 +24,7 @@ use crate::filters::Filters;
 use crate::moment;
 use crate::peers::{ENGINE, of};
 use crate::reply::{self, Reply};
+use crate::rows;
 use crate::wire::container::{Change, CreateReply, CreateRequest, PruneReply, Summary, TopReply};
 
 const LIST_FILTERS: [&str; 15] = [
@@ -65,20 +67,20 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
         size: call.query.flag("size"),
         filters: convert::engine_filters(filters),
     };
-    reply::list(rows(call, request).await?)
+    let list = listed(call, request).await?;
+    Ok(reply::bytes(reply::JSON, call.app.rows.list(&list, call.version, &moment::now())?))
 }
 
-/// Rows of the list, also for the disk usage, each made when its turn comes.
-pub async fn rows(
-    call: &Call,
-    request: engine::ListRequest,
-) -> Result<impl Iterator<Item = Result<Summary, Error>> + use<>, Error> {
-    let list = call.peers().containers().list(request).await.map_err(of(ENGINE))?.into_inner();
-    let (version, now) = (call.version, moment::now());
-    Ok(list.summaries().map(move |of| match of {
-        Ok(of) => Ok(container::summary(of, version, &now)),
-        Err(error) => Err(Error::internal(format!("cannot read what the engine listed: {error}"))),
-    }))
+/// All containers as the list shows them, with sizes: for the disk usage.
+pub async fn with_sizes(call: &Call) -> Result<Vec<Summary>, Error> {
+    let request = engine::ListRequest { all: true, size: true, ..engine::ListRequest::default() };
+    let (list, now) = (listed(call, request).await?, moment::now());
+    list.iter().map(|of| Ok(container::summary(rows::decode(of)?, call.version, &now))).collect()
+}
+
+/// The engine's list, each row encoded.
+async fn listed(call: &Call, request: engine::ListRequest) -> Result<Vec<Bytes>, Error> {
+    Ok(call.peers().containers().list(request).await.map_err(of(ENGINE))?.into_inner().containers)
 }
 
 /// `POST /containers/create`

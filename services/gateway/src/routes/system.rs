@@ -108,8 +108,7 @@ pub async fn disk_usage(call: &Call) -> Result<Reply, Error> {
         usage.images = Some(summaries(call, &found, shown).await);
     }
     if wanted("container") {
-        let request = engine::ListRequest { all: true, size: true, ..engine::ListRequest::default() };
-        usage.containers = Some(containers::rows(call, request).await?.collect::<Result<_, _>>()?);
+        usage.containers = Some(containers::with_sizes(call).await?);
     }
     if wanted("volume") {
         let request = engine::ListVolumesRequest { filters: Vec::new(), usage: true };
