@@ -6,7 +6,6 @@
 //! window is so large that streams which nobody reads do not hold up the others.
 
 mod body;
-mod peer;
 mod routes;
 
 use std::collections::HashMap;
@@ -18,13 +17,13 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
 
 use body::Relay;
-use peer::Peer;
+use gantry_rpc::{Channel, Stream};
 
 /// What one stream may have in flight.
 const STREAM_WINDOW: u32 = 512 << 10;
@@ -37,14 +36,15 @@ const FRAME: u32 = 64 << 10;
 /// The router. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Front {
-    peers: Arc<HashMap<&'static str, Peer>>,
+    peers: Arc<HashMap<&'static str, Channel>>,
 }
 
 impl Front {
     /// A router to the services whose sockets are in `run`.
     pub fn new(run: &Path) -> Front {
-        let peers =
-            routes::SERVICES.iter().map(|name| (*name, Peer::new(name, run.join(format!("{name}.sock")))));
+        let peers = routes::SERVICES
+            .iter()
+            .map(|name| (*name, Channel::unix(name, run.join(format!("{name}.sock")))));
         Front { peers: Arc::new(peers.collect()) }
     }
 
@@ -52,8 +52,8 @@ impl Front {
     pub async fn serve(self, listener: UnixListener, stop: CancellationToken) {
         let tracker = TaskTracker::new();
         while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-            match accepted {
-                Ok((stream, _)) => {
+            match accepted.and_then(|(socket, _)| Stream::new(socket)) {
+                Ok(stream) => {
                     tracker.spawn(self.clone().connection(stream, stop.clone()));
                 }
                 Err(error) => {
@@ -67,7 +67,7 @@ impl Front {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), tracker.wait()).await;
     }
 
-    async fn connection(self, stream: UnixStream, stop: CancellationToken) {
+    async fn connection(self, stream: Stream, stop: CancellationToken) {
         let service = service_fn(move |request| {
             let front = self.clone();
             async move { Ok::<_, Infallible>(front.forward(request).await) }
@@ -96,24 +96,21 @@ impl Front {
 
     async fn forward(&self, request: Request<Incoming>) -> Response<Relay> {
         let Some(name) = routes::service_of(request.uri().path()) else {
-            return refusal(Status::unimplemented(format!(
+            return refusal(&Status::unimplemented(format!(
                 "no service here answers {}",
                 request.uri().path()
             )));
         };
         let peer = self.peers.get(name).expect("every routed service has a peer");
-        match peer.send(request).await {
-            Ok(response) => response.map(|body| Relay::through(name, body)),
-            Err(status) => refusal(status),
-        }
+        peer.send(request).await.map_or_else(|status| refusal(&status), |answer| answer.map(Relay::through))
     }
 }
 
 /// A response that is only a status.
-fn refusal(status: Status) -> Response<Relay> {
+fn refusal(status: &Status) -> Response<Relay> {
     let mut response = Response::new(Relay::empty());
     response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    write_status(&status, response.headers_mut());
+    write_status(status, response.headers_mut());
     response
 }
 

@@ -1,22 +1,23 @@
 //! A response on its way through. When the service behind it dies in the middle,
 //! the client gets `UNAVAILABLE` in the trailers instead of a broken stream.
 
+use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use gantry_rpc::channel::Answer;
 use http::HeaderMap;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tonic::Status;
+use hyper::body::{Body, Frame, SizeHint};
 
 /// A body that goes through, or none.
 #[derive(Debug)]
-pub struct Relay(Option<(&'static str, Incoming)>);
+pub struct Relay(Option<Answer>);
 
 impl Relay {
-    /// The body of a response from `peer`.
-    pub fn through(peer: &'static str, body: Incoming) -> Relay {
-        Relay(Some((peer, body)))
+    /// The body of a service's response.
+    pub fn through(body: Answer) -> Relay {
+        Relay(Some(body))
     }
 
     /// No body.
@@ -27,30 +28,29 @@ impl Relay {
 
 impl Body for Relay {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some((peer, body)) = &mut self.0 else { return Poll::Ready(None) };
-        match Pin::new(body).poll_frame(cx) {
-            Poll::Ready(Some(Err(error))) => {
-                let status = Status::unavailable(format!("service {peer} went away in the middle: {error}"));
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(body) = &mut self.0 else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            Ok(frame.unwrap_or_else(|status| {
                 self.0 = None;
                 let mut trailers = HeaderMap::new();
                 super::write_status(&status, &mut trailers);
-                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-            }
-            other => other,
-        }
+                Frame::trailers(trailers)
+            }))
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|(_, body)| body.is_end_stream())
+        self.0.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |(_, body)| body.size_hint())
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use gantry_rpc::Channel;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codegen::Body as _;
 use tonic::codegen::http::Request;
-use tonic::codegen::{Body as _, Service};
 
 /// The media type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,13 +41,11 @@ pub async fn collect(run: &Path, services: &[&'static str]) -> String {
 ///
 /// `UNAVAILABLE` when it is away.
 pub async fn scrape(run: &Path, service: &'static str) -> Result<String, Status> {
-    let mut channel = Channel::unix(service, run.join(format!("{service}.sock")));
+    let channel = Channel::unix(service, run.join(format!("{service}.sock")));
     let away = |error: &dyn std::fmt::Display| Status::unavailable(format!("metrics of {service}: {error}"));
-    std::future::poll_fn(|cx| channel.poll_ready(cx)).await.map_err(|error| away(&error))?;
     let request =
         Request::get("http://localhost/metrics").body(Body::empty()).expect("a constant request is valid");
-    let response =
-        channel.call(request).await.map_err(|error| Status::unavailable(gantry_rpc::chain(&error)))?;
+    let response = channel.send(request).await?;
     if !response.status().is_success() {
         return Err(away(&response.status()));
     }

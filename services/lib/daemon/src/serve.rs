@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 
+use gantry_rpc::Stream;
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
 use tokio::net::UnixListener;
@@ -61,6 +62,7 @@ pub(crate) async fn serve(
 
     // The server itself would ask again at once, for as long as there is no descriptor, and say nothing.
     let incoming = UnixListenerStream::new(listener).then(|accepted| async {
+        let accepted = accepted.and_then(Stream::new);
         if let Err(error) = &accepted {
             tracing::warn!(%error, "cannot accept a connection");
             tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -3,6 +3,7 @@
 //! - [`code`]: the closed set of error codes, and how an error becomes a status;
 //! - [`context`]: containerd namespace and lease in the metadata of a request;
 //! - [`socket`]: unix sockets to listen on;
+//! - [`stream`]: their connections, as calls use them;
 //! - [`channel`]: lazily connected channels to peers;
 //! - [`trace`]: W3C trace context, which every call carries on;
 //! - [`data`]: data sockets, which carry bulk bytes and file descriptors beside gRPC.
@@ -14,10 +15,12 @@ pub mod code;
 pub mod context;
 pub mod data;
 pub mod socket;
+pub mod stream;
 pub mod trace;
 
 pub use channel::Channel;
 pub use code::{Code, Coded, chain, code_of, status};
+pub use stream::Stream;
 
 /// An error of a service's own, as it leaves `run`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
