@@ -70,7 +70,8 @@ impl Store {
         batch.commit().await.map_err(writing)
     }
 
-    /// Deletes what is recorded of a container and of the given execs, at once.
+    /// Deletes what is recorded of a container and of the given execs, all or none, before whatever is written next. It is
+    /// not waited for: after a power cut recovery removes again what was being removed.
     pub async fn delete(&self, id: &str, execs: &[String]) -> Result<()> {
         let mut batch = self.database.batch();
         batch.delete(&self.containers, &id.to_owned());
@@ -78,7 +79,7 @@ impl Store {
         for exec in execs {
             batch.delete(&self.execs, exec);
         }
-        batch.commit().await.map_err(writing)
+        batch.commit_soon().await.map_err(writing)
     }
 
     /// Every volume.

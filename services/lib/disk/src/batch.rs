@@ -52,6 +52,17 @@ impl Batch {
         self.writer.write(self.changes).await
     }
 
+    /// Makes the changes soon, without waiting for them: after whatever was committed before, and no later than whatever
+    /// is committed after. A power cut may undo them until then, so it is for what recovery would do again.
+    ///
+    /// Fails only if the database is closing.
+    pub async fn commit_soon(self) -> Result<()> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        self.writer.write_soon(self.changes).await
+    }
+
     /// [`Batch::commit`] for threads that may block; panics on a thread of the async runtime.
     pub fn commit_blocking(self) -> Result<()> {
         if self.changes.is_empty() {

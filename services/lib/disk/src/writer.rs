@@ -1,7 +1,8 @@
 //! The one thread that writes to a database: whatever batches wait are merged into one write with one sync.
 //!
 //! While a sync is under way new batches queue up, and all of them share the next one. So a lone commit pays for one
-//! sync, and a hundred concurrent ones for two.
+//! sync, and a hundred concurrent ones for two. What nobody waits for is written to the log in its turn, and is on the disk
+//! with the next sync.
 //!
 //! RocksDB does not recover from a full or failing disk by itself: after one failed write it refuses all others until it
 //! is opened anew. So nothing new is put when less than a reserve is left. Deletes are let through, because they are what
@@ -49,7 +50,8 @@ impl Change {
 
 struct Waiting {
     changes: Vec<Change>,
-    done: oneshot::Sender<Result<()>>,
+    /// Who hears of the outcome; none for what need not be on the disk at once.
+    done: Option<oneshot::Sender<Result<()>>>,
 }
 
 impl Waiting {
@@ -57,10 +59,19 @@ impl Waiting {
     fn unless_put_into(self, db: &Db, full: Option<&Error>) -> Option<Waiting> {
         match full {
             Some(error) if self.changes.iter().any(|change| change.is_new_in(db)) => {
-                let _ = self.done.send(Err(error.clone()));
+                self.answer(Err(error.clone()));
                 None
             }
             _ => Some(self),
+        }
+    }
+
+    fn answer(self, outcome: Result<()>) {
+        match (self.done, outcome) {
+            // Who gave up waiting does not learn the outcome.
+            (Some(done), outcome) => drop(done.send(outcome)),
+            (None, Ok(())) => {}
+            (None, Err(error)) => tracing::warn!(%error, "a change that nobody waits for was not written"),
         }
     }
 }
@@ -87,16 +98,20 @@ impl Writer {
 
     pub(crate) async fn write(self, changes: Vec<Change>) -> Result<()> {
         let (done, outcome) = oneshot::channel();
-        self.queue.send(Waiting { changes, done }).await.map_err(|_| self.closed())?;
+        self.queue.send(Waiting { changes, done: Some(done) }).await.map_err(|_| self.closed())?;
         let path = self.path.clone();
         // Holding the queue open until the end would keep a closing database waiting for us.
         drop(self.queue);
         outcome.await.unwrap_or_else(|_| Err(Error::Closed { path: path.to_path_buf() }))
     }
 
+    pub(crate) async fn write_soon(self, changes: Vec<Change>) -> Result<()> {
+        self.queue.send(Waiting { changes, done: None }).await.map_err(|_| self.closed())
+    }
+
     pub(crate) fn write_blocking(self, changes: Vec<Change>) -> Result<()> {
         let (done, outcome) = oneshot::channel();
-        self.queue.blocking_send(Waiting { changes, done }).map_err(|_| self.closed())?;
+        self.queue.blocking_send(Waiting { changes, done: Some(done) }).map_err(|_| self.closed())?;
         outcome.blocking_recv().unwrap_or_else(|_| Err(self.closed()))
     }
 
@@ -132,8 +147,7 @@ fn run(db: &Db, path: &Path, mut queue: mpsc::Receiver<Waiting>) {
             std::process::exit(1);
         }
         for waiting in merged {
-            // Who gave up waiting does not learn the outcome.
-            let _ = waiting.done.send(outcome.clone());
+            waiting.answer(outcome.clone());
         }
     }
 }
@@ -166,7 +180,7 @@ fn write(db: &Db, path: &Path, merged: &[Waiting]) -> Result<()> {
         }
     }
     let mut options = WriteOptions::default();
-    options.set_sync(true);
+    options.set_sync(merged.iter().any(|waiting| waiting.done.is_some()));
     db.write_opt(batch, &options).map_err(|source| Error::Database {
         op: "write",
         path: path.to_path_buf(),

@@ -67,6 +67,29 @@ async fn what_was_committed_is_there_after_a_crash_and_after_a_close() {
     }
 }
 
+#[tokio::test]
+async fn what_is_committed_soon_comes_before_what_is_committed_later() {
+    let dir = dir();
+    let (db, table) = open(dir.path());
+    for number in 1..=50 {
+        let mut soon = db.batch();
+        soon.put(&table, &key("a", "1"), &record(number));
+        soon.commit_soon().await.unwrap();
+        let mut later = db.batch();
+        later.put(&table, &key("a", "2"), &record(number));
+        later.commit().await.unwrap();
+        let crashed = copy_as_if_crashed(dir.path());
+        let (_db, after) = open(crashed.path());
+        assert_eq!(after.get(&key("a", "1")).unwrap(), Some(record(number)));
+    }
+    let mut batch = db.batch();
+    batch.delete(&table, &key("a", "1"));
+    batch.commit_soon().await.unwrap();
+    drop((db, table));
+    let (_db, table) = open(dir.path());
+    assert_eq!(table.get(&key("a", "1")).unwrap(), None, "a close waits for it");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_commits_all_arrive() {
     let dir = dir();
