@@ -155,6 +155,9 @@ where
             Some(next) => next,
             None => body.frame().await.map(Result::ok),
         };
+        if next.is_none() {
+            break;
+        }
         // No more than one piece waits for the peer to read.
         stream.reserve_capacity(1);
         while stream.capacity() == 0 {
@@ -199,8 +202,6 @@ impl Body for Answer {
                 let _ = self.stream.flow_control().release_capacity(piece.len());
                 Poll::Ready(Some(Ok(Frame::data(piece))))
             }
-            // The peer has said all that it had to say.
-            Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => Poll::Ready(None),
             Some(Err(error)) => Poll::Ready(Some(Err(lost(error)))),
             None => Poll::Ready(
                 ready!(self.stream.poll_trailers(cx))
@@ -392,6 +393,23 @@ mod tests {
         assert_eq!(error.reason(), Some(Reason::CANCEL));
         messages.closed().await;
         assert!(driven.await.expect("no panic"), "the connection ends with its channel");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_cut_off_is_no_answer() {
+        let (path, listener) = listener("cut");
+        let call = tokio::spawn(async move { Channel::unix("x", path).send(unary()).await });
+        let mut connection = accept(&listener).await;
+        let (_, mut respond) = connection.accept().await.expect("a call").expect("no error");
+        let mut answer = respond.send_response(Response::new(()), false).expect("answered");
+        answer.send_data(Bytes::from_static(b"half"), false).expect("sent");
+        tokio::spawn(async move { connection.accept().await.is_none() });
+        let mut body = call.await.expect("no panic").expect("an answer").into_body();
+        assert_eq!(body.frame().await.expect("a frame").expect("data").into_data().expect("data"), "half");
+        // Not an error to HTTP: it is the way to say that the rest of a request is not wanted, after an answer.
+        answer.send_reset(Reason::NO_ERROR);
+        let status = body.frame().await.expect("no end").expect_err("half an answer");
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
     }
 
     #[tokio::test]
