@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 
+use gantry_rpc::{Channel, Stream};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -23,7 +24,6 @@ use tokio_util::task::TaskTracker;
 use tonic::Status;
 
 use body::Relay;
-use gantry_rpc::{Channel, Stream};
 
 /// What one stream may have in flight.
 const STREAM_WINDOW: u32 = 512 << 10;
