@@ -43,6 +43,7 @@ use bytes::Bytes;
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1::Status;
 use gantry_proto::gantry::network::v1::Sandbox;
+use gantry_rpc::notice;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -58,8 +59,10 @@ pub struct Container {
     /// Guards the record against half an update; readers take a copy of the pointer.
     record: RwLock<Arc<Record>>,
     live: watch::Sender<Live>,
-    /// Counts changes of the record and of what is going on; it grows after the change is visible.
+    /// Counts changes of the record and of what is going on; it grows while nobody can look at what is changed.
     changes: AtomicU64,
+    /// Told of each change.
+    watched: Arc<notice::Sender>,
     /// What lists show, encoded, as it was after so many changes.
     listed: Mutex<Option<(u64, Bytes)>>,
     /// Held for the length of an operation that changes what the container is or does.
@@ -105,13 +108,14 @@ pub struct Live {
 }
 
 impl Container {
-    /// A container as it is recorded.
-    pub fn new(record: Record, state: State) -> Container {
+    /// A container as it is recorded; those who keep lists are told of its changes.
+    pub fn new(record: Record, state: State, watched: &Arc<notice::Sender>) -> Container {
         Container {
             id: record.id.clone(),
             record: RwLock::new(Arc::new(record)),
             live: watch::channel(Live { state, ..Live::default() }).0,
             changes: AtomicU64::new(0),
+            watched: Arc::clone(watched),
             listed: Mutex::new(None),
             operation: Arc::default(),
             attaching: watch::channel(0).0,
@@ -138,8 +142,9 @@ impl Container {
 
     /// Replaces the record; for the holder of the operation lock.
     pub(crate) fn set_record(&self, record: Record) {
-        *self.record.write() = Arc::new(record);
-        self.changes.fetch_add(1, Ordering::Release);
+        let mut place = self.record.write();
+        *place = Arc::new(record);
+        self.changed();
     }
 
     /// What is going on now.
@@ -154,8 +159,16 @@ impl Container {
 
     /// Changes what is going on; for the holder of the operation lock.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Live)) {
-        self.live.send_modify(change);
+        self.live.send_modify(|live| {
+            change(live);
+            self.changed();
+        });
+    }
+
+    /// Tells of a change while nobody can see it yet: who sees it will find that what was kept is too old.
+    fn changed(&self) {
         self.changes.fetch_add(1, Ordering::Release);
+        self.watched.notify();
     }
 
     /// What lists show, encoded: `encode` is asked only if something has changed since the last list.

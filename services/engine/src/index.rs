@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use gantry_rpc::notice;
 use parking_lot::RwLock;
 
 use crate::container::Container;
@@ -19,6 +20,8 @@ const ATTEMPTS: u32 = 6;
 #[derive(Default)]
 pub struct Index {
     maps: RwLock<Maps>,
+    /// Told of containers that come and go.
+    watched: Arc<notice::Sender>,
 }
 
 #[derive(Default)]
@@ -29,6 +32,11 @@ struct Maps {
 }
 
 impl Index {
+    /// Gives notice of whatever changes what lists show.
+    pub fn watched(&self) -> &Arc<notice::Sender> {
+        &self.watched
+    }
+
     /// Takes a name for an id, made up when `wanted` is empty.
     pub fn reserve(&self, wanted: &str, id: &str) -> Result<String> {
         let mut maps = self.maps.write();
@@ -61,7 +69,9 @@ impl Index {
 
     /// Adds a container whose name is reserved.
     pub fn insert(&self, container: Arc<Container>) {
-        self.maps.write().by_id.insert(container.id().to_owned(), container);
+        let mut maps = self.maps.write();
+        maps.by_id.insert(container.id().to_owned(), container);
+        self.watched.notify();
     }
 
     /// Takes a container and its name out.
@@ -72,6 +82,7 @@ impl Index {
             if maps.by_name.get(&name).is_some_and(|owner| owner == id) {
                 maps.by_name.remove(&name);
             }
+            self.watched.notify();
         }
     }
 
@@ -112,7 +123,7 @@ mod tests {
     fn add(index: &Index, id: &str, name: &str) {
         let name = index.reserve(name, id).expect("free");
         let record = Record { id: id.to_owned(), name, ..Default::default() };
-        index.insert(Arc::new(Container::new(record, State::default())));
+        index.insert(Arc::new(Container::new(record, State::default(), &index.watched)));
     }
 
     #[test]

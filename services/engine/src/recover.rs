@@ -38,7 +38,7 @@ impl Engine {
                 tracing::error!(container = %record.id, %error, "two containers have one name");
             }
             let half_made = record.phase() != Phase::Ready;
-            let container = Arc::new(Container::new(record, state));
+            let container = Arc::new(Container::new(record, state, self.index.watched()));
             container.change(|live| live.removing = half_made);
             self.index.insert(Arc::clone(&container));
             containers.push(container);

@@ -22,11 +22,11 @@ use tracing::{Instrument, field};
 use crate::call::Call;
 use crate::connection::{Busy, Connection, Phase, Socket};
 use crate::listen::{Accepted, Listener};
+use crate::lists::Lists;
 use crate::peers::Peers;
 use crate::query::Query;
 use crate::reply::{self, Body, BodyError, Reply};
 use crate::routes;
-use crate::rows::Rows;
 use crate::version::ApiVersion;
 
 /// How long a client may take to send the head of a request, or leave a connection unused.
@@ -43,8 +43,8 @@ pub struct App {
     pub peers: Peers,
     /// The directory of sockets, as `docker info` shows it.
     pub run: std::path::PathBuf,
-    /// Rows of container lists.
-    pub rows: Rows,
+    /// Container lists.
+    pub lists: Lists,
     /// Connections and taken-over streams.
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -56,7 +56,7 @@ impl App {
         Arc::new(Self {
             peers: Peers::new(run),
             run: run.to_owned(),
-            rows: Rows::default(),
+            lists: Lists::default(),
             tasks: TaskTracker::new(),
             shutdown,
         })

@@ -9,7 +9,7 @@
 //!                                      version      /v1.41/…
 //!                                      routes/…     one function a route: parse, call a peer, convert
 //!                                      convert/…    Docker's models (wire/…) <-> the services' messages
-//!                                      rows         container lists, as they were last written
+//!                                      lists, rows  container lists, as they were last written
 //!                                      reply        JSON, streams, errors
 //! ```
 //!
@@ -34,6 +34,7 @@ mod filters;
 mod hijack;
 mod host;
 mod listen;
+mod lists;
 mod metrics;
 mod moment;
 mod peers;

@@ -13,7 +13,7 @@ use gantry_proto::gantry::engine::v1::volumes_client::VolumesClient;
 use gantry_proto::gantry::images::v1 as images;
 use gantry_proto::gantry::images::v1::image_store_client::ImageStoreClient;
 use gantry_proto::gantry::network::v1::networks_client::NetworksClient;
-use gantry_rpc::{Channel, context, data};
+use gantry_rpc::{Channel, context, data, notice};
 use gantry_types::Namespace;
 use prost::Message;
 use tokio::net::UnixStream;
@@ -105,6 +105,16 @@ impl Peers {
         self.data(ENGINE, &engine::DataRequest { action: Some(action) }).await
     }
 
+    /// Notices of what changes the engine's lists.
+    pub async fn changes(&self) -> Result<notice::Receiver, Error> {
+        let action = engine::data_request::Action::Changes(engine::data_request::Changes {});
+        let request = engine::DataRequest { action: Some(action) };
+        let path = self.data_socket(ENGINE);
+        let (connection, _, descriptors) = data::call(&path, &request).await.map_err(of(ENGINE))?;
+        notice::Receiver::new(connection, descriptors)
+            .map_err(|error| Error::internal(format!("service {ENGINE} gives no notices: {error}")))
+    }
+
     /// Opens the data socket of images.
     pub async fn images_data(&self, action: images::data_request::Action) -> Result<UnixStream, Error> {
         let request = images::DataRequest { namespace: NAMESPACE.to_owned(), action: Some(action) };
@@ -116,13 +126,17 @@ impl Peers {
         peer: &str,
         request: &impl Message,
     ) -> Result<(UnixStream, D), Error> {
-        let path = self.run.join(format!("{peer}-data.sock"));
-        let (stream, detail, _) =
-            data::call(&path, request).await.map_err(|status| Error::from_peer(peer, &status))?;
+        let (stream, detail, _) = data::call(&self.data_socket(peer), request)
+            .await
+            .map_err(|status| Error::from_peer(peer, &status))?;
         let detail = D::decode(detail.as_slice()).map_err(|error| {
             Error::internal(format!("service {peer} sent a reply that cannot be read: {error}"))
         })?;
         Ok((stream, detail))
+    }
+
+    fn data_socket(&self, peer: &str) -> PathBuf {
+        self.run.join(format!("{peer}-data.sock"))
     }
 
     /// Tells the engine's event log what happened outside the engine. A failure is only logged: what happened stays true.

@@ -30,22 +30,11 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// A list of encoded [`engine::ContainerSummary`]s as a JSON array, for a client of `version`, with a line end as
-    /// Docker sends it.
-    pub fn list(&self, of: &[Bytes], version: ApiVersion, now: &Timestamp) -> Result<Vec<u8>, Error> {
-        let rows = of.iter().map(|summary| self.row(summary, version)).collect::<Result<Vec<_>, _>>()?;
-        self.kept.lock().listed(of.len());
-        let length: usize = rows.iter().map(|row| row.text.len() + STATUS_ROOM).sum();
-        let mut list = Vec::with_capacity(length + b"[]\n".len());
-        list.push(b'[');
-        for (index, row) in rows.iter().enumerate() {
-            if index > 0 {
-                list.push(b',');
-            }
-            row.write(now, &mut list)?;
-        }
-        list.extend_from_slice(b"]\n");
-        Ok(list)
+    /// The rows of a list of encoded [`engine::ContainerSummary`]s, for a client of `version`.
+    pub fn of(&self, list: &[Bytes], version: ApiVersion) -> Result<Vec<Arc<Row>>, Error> {
+        let rows = list.iter().map(|summary| self.row(summary, version)).collect::<Result<_, _>>()?;
+        self.kept.lock().listed(list.len());
+        Ok(rows)
     }
 
     fn row(&self, summary: &Bytes, version: ApiVersion) -> Result<Arc<Row>, Error> {
@@ -58,6 +47,21 @@ impl Rows {
         self.kept.lock().young.insert(key, Arc::clone(&row));
         Ok(row)
     }
+}
+
+/// Rows as a JSON array, with a line end as Docker sends it.
+pub fn json(rows: &[Arc<Row>], now: &Timestamp) -> Result<Vec<u8>, Error> {
+    let length: usize = rows.iter().map(|row| row.text.len() + STATUS_ROOM).sum();
+    let mut list = Vec::with_capacity(length + b"[]\n".len());
+    list.push(b'[');
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 {
+            list.push(b',');
+        }
+        row.write(now, &mut list)?;
+    }
+    list.extend_from_slice(b"]\n");
+    Ok(list)
 }
 
 /// Reads a row of the engine's list.
@@ -97,7 +101,7 @@ impl Generations {
 
 /// A row without the words of its status.
 #[derive(Debug)]
-struct Row {
+pub struct Row {
     text: Vec<u8>,
     /// Where in the text the words go, between quotes.
     status_at: usize,
@@ -110,16 +114,16 @@ impl Row {
         let state = of.state.clone().unwrap_or_default();
         let mut row =
             Summary { status: String::new(), ..container::summary(of, version, &Timestamp::default()) };
-        let text = json(&row)?;
+        let text = text(&row)?;
         // Labels may look like anything; but only the status makes these two differ.
         row.status.push('.');
-        let status_at = text.iter().zip(json(&row)?).take_while(|(one, other)| **one == *other).count();
+        let status_at = text.iter().zip(self::text(&row)?).take_while(|(one, other)| **one == *other).count();
         Ok(Self { text, status_at, state })
     }
 
     fn write(&self, now: &Timestamp, list: &mut Vec<u8>) -> Result<(), Error> {
         let (before, after) = self.text.split_at(self.status_at);
-        let words = json(&container::status(&self.state, now))?;
+        let words = text(&container::status(&self.state, now))?;
         list.extend_from_slice(before);
         list.extend_from_slice(&words[1..words.len() - 1]);
         list.extend_from_slice(after);
@@ -127,7 +131,7 @@ impl Row {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
+fn text(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(value).map_err(crate::reply::not_encoded)
 }
 
@@ -168,11 +172,11 @@ mod tests {
                 let anew = [summary("a", 100), summary("b", 100)];
                 let anew = anew.map(|of| container::summary(of, version, &at(now)));
                 let anew = serde_json::to_string(&anew).unwrap() + "\n";
-                let list = rows.list(&[encoded("a"), encoded("b")], version, &at(now)).unwrap();
-                assert_eq!(String::from_utf8(list).unwrap(), anew);
+                let list = rows.of(&[encoded("a"), encoded("b")], version).unwrap();
+                assert_eq!(String::from_utf8(json(&list, &at(now)).unwrap()).unwrap(), anew);
             }
         }
-        assert_eq!(rows.list(&[], ApiVersion::CURRENT, &at(1)).unwrap(), b"[]\n");
+        assert_eq!(json(&[], &at(1)).unwrap(), b"[]\n");
     }
 
     #[test]
@@ -180,8 +184,8 @@ mod tests {
         let mut of = summary("a", 100);
         let health = engine::Health { status: r#""\"#.to_owned(), ..engine::Health::default() };
         of.state.get_or_insert_default().health = Some(health);
-        let list = Rows::default().list(&[of.encode_to_vec().into()], ApiVersion::CURRENT, &at(101)).unwrap();
-        let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
+        let list = Rows::default().of(&[of.encode_to_vec().into()], ApiVersion::CURRENT).unwrap();
+        let list: serde_json::Value = serde_json::from_slice(&json(&list, &at(101)).unwrap()).unwrap();
         assert_eq!(list[0]["Status"], r#"Up 1 second ("\)"#);
     }
 
@@ -192,7 +196,7 @@ mod tests {
             let kept = rows.kept.lock();
             kept.young.len() + kept.old.len()
         };
-        let list = |of: &[Bytes]| rows.list(of, ApiVersion::CURRENT, &at(101)).unwrap();
+        let list = |of: &[Bytes]| rows.of(of, ApiVersion::CURRENT).unwrap();
         let stays = encoded("stays");
         list(std::slice::from_ref(&stays));
         let first = rows.row(&stays, ApiVersion::CURRENT).unwrap();

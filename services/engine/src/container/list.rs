@@ -184,7 +184,7 @@ mod tests {
     fn container() -> Container {
         let mut record = Record { id: "a".repeat(64), name: "web".to_owned(), ..Default::default() };
         record.config.exposed_ports = vec!["80/tcp".to_owned()];
-        Container::new(record, State { exit_code: 3, started_at: 1, ..Default::default() })
+        Container::new(record, State { exit_code: 3, started_at: 1, ..Default::default() }, &Arc::default())
     }
 
     fn pass(key: &str, value: &str) -> bool {

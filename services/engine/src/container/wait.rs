@@ -82,7 +82,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_next_exit_is_not_the_last_one() {
-        let container = Arc::new(Container::new(Record::default(), State::default()));
+        let container = Arc::new(Container::new(Record::default(), State::default(), &Arc::default()));
         end(&container, 1);
         let next = tokio::spawn(waiting(&container, Condition::NextExit).result());
         let still = tokio::spawn(waiting(&container, Condition::NotRunning).result());
@@ -94,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_restarting_container_does_not_stand_still() {
-        let container = Arc::new(Container::new(Record::default(), State::default()));
+        let container = Arc::new(Container::new(Record::default(), State::default(), &Arc::default()));
         container.change(|live| live.state.set_status(pb::Status::Restarting));
         let still = tokio::spawn(waiting(&container, Condition::NotRunning).result());
         tokio::task::yield_now().await;
@@ -105,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn removal_ends_every_wait() {
-        let container = Arc::new(Container::new(Record::default(), State::default()));
+        let container = Arc::new(Container::new(Record::default(), State::default(), &Arc::default()));
         let waits: Vec<_> = [Condition::Removed, Condition::NextExit]
             .map(|condition| tokio::spawn(waiting(&container, condition).result()))
             .into();

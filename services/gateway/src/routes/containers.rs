@@ -12,7 +12,6 @@ pub use lifecycle::{kill, pause, remove, rename, restart, start, stop, unpause, 
 pub use logs::logs;
 pub use watch::{stats, wait};
 
-use bytes::Bytes;
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_types::Platform;
 use http::StatusCode;
@@ -67,20 +66,15 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
         size: call.query.flag("size"),
         filters: convert::engine_filters(filters),
     };
-    let list = listed(call, request).await?;
-    Ok(reply::bytes(reply::JSON, call.app.rows.list(&list, call.version, &moment::now())?))
+    Ok(reply::bytes(reply::JSON, call.app.lists.json(call.peers(), request, call.version).await?))
 }
 
 /// All containers as the list shows them, with sizes: for the disk usage.
 pub async fn with_sizes(call: &Call) -> Result<Vec<Summary>, Error> {
     let request = engine::ListRequest { all: true, size: true, ..engine::ListRequest::default() };
-    let (list, now) = (listed(call, request).await?, moment::now());
+    let list = call.peers().containers().list(request).await.map_err(of(ENGINE))?.into_inner().containers;
+    let now = moment::now();
     list.iter().map(|of| Ok(container::summary(rows::decode(of)?, call.version, &now))).collect()
-}
-
-/// The engine's list, each row encoded.
-async fn listed(call: &Call, request: engine::ListRequest) -> Result<Vec<Bytes>, Error> {
-    Ok(call.peers().containers().list(request).await.map_err(of(ENGINE))?.into_inner().containers)
 }
 
 /// `POST /containers/create`

@@ -10,6 +10,7 @@ use futures::{Stream, StreamExt, stream};
 use gantry_proto::gantry::engine::v1::{self as pb, data_request::Action};
 use gantry_proto::gantry::shim::v1 as shim;
 use gantry_rpc::data::{self, WireStatus};
+use gantry_rpc::notice;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -24,6 +25,9 @@ type Stream_<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 struct Shared {
     run: PathBuf,
     created: Mutex<Option<pb::CreateRequest>>,
+    changes: AtomicUsize,
+    watched: notice::Sender,
+    listed: AtomicUsize,
     exit: watch::Sender<Option<i64>>,
     exec_exit: watch::Sender<Option<i32>>,
     waiting: AtomicUsize,
@@ -64,6 +68,9 @@ impl Engine {
         let shared = Arc::new(Shared {
             run: run.to_owned(),
             created: Mutex::new(None),
+            changes: AtomicUsize::new(0),
+            watched: notice::Sender::default(),
+            listed: AtomicUsize::new(0),
             exit: watch::channel(None).0,
             exec_exit: watch::channel(None).0,
             waiting: AtomicUsize::new(0),
@@ -97,6 +104,17 @@ impl Engine {
 
     pub fn created(&self) -> pb::CreateRequest {
         self.shared.created.lock().expect("not poisoned").take().expect("something was created")
+    }
+
+    /// Changes what it lists.
+    pub fn change(&self) {
+        self.shared.changes.fetch_add(1, Ordering::SeqCst);
+        self.shared.watched.notify();
+    }
+
+    /// How often it was asked for a list.
+    pub fn listed(&self) -> usize {
+        self.shared.listed.load(Ordering::SeqCst)
     }
 
     pub fn exit(&self, code: i64) {
@@ -169,6 +187,10 @@ async fn data_socket(listener: UnixListener, shared: Arc<Shared>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let request = data::receive::<pb::DataRequest>(&mut stream).await.expect("read").expect("a request");
         match request.action.expect("an action") {
+            Action::Changes(_) => {
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move { shared.watched.serve(stream).await });
+            }
             Action::Logs(logs) if logs.container == "unknown" => {
                 let _ = data::reject(&mut stream, &Status::not_found("No such container: unknown")).await;
             }
@@ -251,9 +273,12 @@ impl pb::containers_server::Containers for Containers {
     }
 
     async fn list(&self, _: Request<pb::ListRequest>) -> Answer<pb::ListResponse> {
+        self.0.listed.fetch_add(1, Ordering::SeqCst);
+        let changes = self.0.changes.load(Ordering::SeqCst);
         let containers = (0..100).map(|index| pb::ContainerSummary {
             id: format!("{index:064}"),
             name: format!("c{index}"),
+            image: format!("image:{changes}"),
             ..Default::default()
         });
         let containers = containers.map(|one| one.encode_to_vec().into()).collect();

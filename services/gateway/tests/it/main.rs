@@ -199,6 +199,41 @@ async fn a_hundred_containers_are_listed() {
 }
 
 #[tokio::test]
+async fn a_list_is_sent_again_until_something_changes() {
+    let gateway = Gateway::start();
+    let engine = Engine::start(gateway.run());
+    let first_image = async |path: &str| gateway.ask("GET", path, None).await.json()[0]["Image"].clone();
+    for _ in 0..3 {
+        assert_eq!(first_image("/containers/json").await, "image:0");
+        assert_eq!(first_image("/v1.41/containers/json").await, "image:0");
+        assert_eq!(first_image("/containers/json?all=1").await, "image:0");
+    }
+    assert_eq!(engine.listed(), 3, "once for each");
+    engine.change();
+    for _ in 0..2 {
+        assert_eq!(first_image("/containers/json").await, "image:1");
+    }
+    assert_eq!(engine.listed(), 4);
+    for path in ["/containers/json?size=1", "/containers/json?before=x"] {
+        assert_eq!(first_image(path).await, "image:1");
+        assert_eq!(first_image(path).await, "image:1");
+    }
+    assert_eq!(engine.listed(), 8, "sizes and what names mean are always asked for");
+    // More than are kept.
+    for limit in 1..=40 {
+        let path = format!("/containers/json?limit={limit}");
+        assert_eq!(first_image(&path).await, "image:1");
+    }
+    engine.change();
+    assert_eq!(first_image("/containers/json").await, "image:2");
+    // What an engine said is not sent when it is away, nor when there is another.
+    engine.kill();
+    assert_eq!(gateway.ask("GET", "/containers/json", None).await.status, 503);
+    let _engine = Engine::start(gateway.run());
+    assert_eq!(first_image("/containers/json").await, "image:0");
+}
+
+#[tokio::test]
 async fn the_engines_answers_become_statuses() {
     let gateway = Gateway::start();
     let _engine = Engine::start(gateway.run());

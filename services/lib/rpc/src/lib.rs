@@ -6,7 +6,8 @@
 //! - [`stream`]: their connections, as calls use them;
 //! - [`channel`]: lazily connected channels to peers;
 //! - [`trace`]: W3C trace context, which every call carries on;
-//! - [`data`]: data sockets, which carry bulk bytes and file descriptors beside gRPC.
+//! - [`data`]: data sockets, which carry bulk bytes and file descriptors beside gRPC;
+//! - [`notice`]: that something of a peer's has changed.
 //!
 //! This crate knows no service.
 
@@ -14,6 +15,7 @@ pub mod channel;
 pub mod code;
 pub mod context;
 pub mod data;
+pub mod notice;
 pub mod socket;
 pub mod stream;
 pub mod trace;
