@@ -416,6 +416,33 @@ async fn what_an_image_exposes_does_not_keep_it_from_another_ones_network() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_keeps_a_list_is_told_of_each_change() {
+    use gantry_rpc::notice::{Receiver, Seen};
+    let stage = Stage::new().await;
+    let socket = stage.peers.data_socket("engine");
+    let action = pb::data_request::Action::Changes(pb::data_request::Changes {});
+    let request = pb::DataRequest { action: Some(action) };
+    let (connection, _, descriptors) = gantry_rpc::data::call(&socket, &request).await.expect("accepted");
+    let changes = Receiver::new(connection, descriptors).expect("an eventfd");
+    assert_eq!(changes.look(), Seen::Nothing);
+    let id = stage.create(|_| ()).await.expect("created");
+    assert_eq!(changes.look(), Seen::Notice, "created");
+    let end = stage.wait(&id, Condition::NextExit).await;
+    stage.start(&id).await.expect("started");
+    assert_eq!(changes.look(), Seen::Notice, "started");
+    let request = pb::RenameRequest { container: id.clone(), name: "renamed".to_owned() };
+    stage.peers.containers().rename(request).await.expect("renamed");
+    assert_eq!(changes.look(), Seen::Notice, "renamed");
+    stage.world.end(&id, 3);
+    assert_eq!(end.await.expect("ended"), 3);
+    assert_eq!(changes.look(), Seen::Notice, "ended");
+    stage.remove(&id, false).await.expect("removed");
+    assert_eq!(changes.look(), Seen::Notice, "removed");
+    stage.engine.shutdown().cancel();
+    stage.until("the engine's end is seen", async || changes.look() == Seen::Gone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_followed_log_ends_with_its_container() {
     let stage = Stage::new().await;
     let id = stage.create(|_| {}).await.expect("created");
