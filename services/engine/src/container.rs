@@ -91,6 +91,9 @@ pub struct Live {
     pub health: Option<Health>,
     /// Counts runs: what belongs to an earlier run does not touch a later one.
     pub run: u64,
+    /// When the last run was begun, before anything ran: `started_at` may be later than what the run did first.
+    /// Nanoseconds since 1970.
+    pub begun_at: i64,
     /// Runs that have ended.
     pub exits: u64,
     /// Starts that have failed.
@@ -113,7 +116,7 @@ impl Container {
         Container {
             id: record.id.clone(),
             record: RwLock::new(Arc::new(record)),
-            live: watch::channel(Live { state, ..Live::default() }).0,
+            live: watch::channel(Live { begun_at: state.started_at, state, ..Live::default() }).0,
             changes: AtomicU64::new(0),
             watched: Arc::clone(watched),
             listed: Mutex::new(None),

@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use gantry_proto::gantry::engine::v1::Status;
 
-use super::Container;
 use super::start::By;
 use super::validate::policy_of;
+use super::{Container, Live};
 use crate::engine::Engine;
 use crate::peers::{Exit, Task};
 use crate::time;
 
 /// Between attempts to reach tasks.
 const RETRY: Duration = Duration::from_millis(200);
+/// Between attempts to hear of want of memory.
+const RESUBSCRIBE: Duration = Duration::from_millis(20);
 /// What is recorded when nobody knows how the process ended.
 const UNKNOWN: i32 = 255;
 
@@ -169,7 +171,8 @@ impl Engine {
                         engine.take_oom(&envelope);
                     }
                 }
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                // What is reported meanwhile is not heard of.
+                tokio::time::sleep(RESUBSCRIBE).await;
             }
         });
     }
@@ -185,13 +188,7 @@ impl Engine {
             .map_or(i64::MAX, |at| at.seconds * 1_000_000_000 + i64::from(at.nanos));
         let Ok(container) = self.index.find(&event.container_id) else { return };
         let mut is_late = false;
-        container.change(|live| {
-            // A report of the run before this one is nothing to it.
-            if live.state.started_at <= at {
-                live.state.oom_killed = true;
-                is_late = matches!(live.state.status(), Status::Exited | Status::Restarting);
-            }
-        });
+        container.change(|live| is_late = take_oom_in(live, at));
         if is_late {
             self.publish_container(&container, "oom", BTreeMap::new());
             let engine = self.clone();
@@ -205,6 +202,48 @@ impl Engine {
                     tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "state not recorded");
                 }
             });
+        }
+    }
+}
+
+/// Takes in that a container ran out of memory at a time; `true` when its run had ended before that was known.
+fn take_oom_in(live: &mut Live, at: i64) -> bool {
+    if at < live.begun_at {
+        // It was the run before this one.
+        return false;
+    }
+    live.state.oom_killed = true;
+    // It may have come about before the start of the run was taken in.
+    let started = live.state.started_at >= live.begun_at;
+    started && matches!(live.state.status(), Status::Exited | Status::Restarting)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::State;
+
+    /// A container in a state, begun last at 100.
+    fn live(status: Status, started_at: i64) -> Live {
+        let mut state = State { started_at, ..State::default() };
+        state.set_status(status);
+        Live { begun_at: 100, state, ..Live::default() }
+    }
+
+    #[test]
+    fn want_of_memory_belongs_to_the_run_in_which_it_was() {
+        for (status, started_at, at, killed, late) in [
+            (Status::Running, 101, 99, false, false),
+            (Status::Running, 105, 103, true, false),
+            // Reported before the start is taken in.
+            (Status::Created, 0, 103, true, false),
+            (Status::Exited, 50, 103, true, false),
+            (Status::Exited, 105, 103, true, true),
+            (Status::Restarting, 105, 106, true, true),
+        ] {
+            let mut live = live(status, started_at);
+            let outcome = (take_oom_in(&mut live, at), live.state.oom_killed);
+            assert_eq!(outcome, (late, killed), "{status:?} {started_at} {at}");
         }
     }
 }

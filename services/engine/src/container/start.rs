@@ -102,6 +102,8 @@ impl Engine {
         container.change(|live| {
             live.attachable = true;
             live.run += 1;
+            live.begun_at = time::now();
+            live.state.oom_killed = false;
         });
         self.wait_for_attaching(container).await;
         let run = container.live().run;
@@ -113,7 +115,6 @@ impl Engine {
             state.pid = pid;
             state.error.clear();
             state.exit_code = 0;
-            state.oom_killed = false;
             state.started_at = time::now();
             if by == By::Hand {
                 state.restart_count = 0;
