@@ -170,6 +170,28 @@ async fn a_life_from_create_to_remove_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_removal_close_after_the_end_leaves_nothing() {
+    let stage = Stage::new().await;
+    for round in 0..30 {
+        let id = stage.create(|_| ()).await.expect("created");
+        let exit = stage.wait(&id, Condition::NextExit).await;
+        stage.start(&id).await.expect("started");
+        let killed_by_the_removal = round % 2 == 0;
+        if !killed_by_the_removal {
+            stage.world.end(&id, 3);
+            assert_eq!(in_time(exit).await.expect("in time").expect("joined"), 3);
+        }
+        let (removed, restarted) = tokio::join!(stage.remove(&id, killed_by_the_removal), stage.start(&id));
+        let started_first = restarted.is_ok() && !killed_by_the_removal;
+        assert_eq!(removed.is_err(), started_first, "{removed:?} {restarted:?}");
+        if started_first {
+            stage.remove(&id, true).await.expect("removed");
+        }
+        assert!(stage.world.is_empty(), "after round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_and_images_must_be_right() {
     let stage = Stage::new().await;
     let id = stage.create(|request| request.name = "web".to_owned()).await.expect("created");
