@@ -2,6 +2,7 @@
 //! a network namespace of its own, driven by clients that nobody here wrote.
 //!
 //! - [`Node`]: one Gantry; when it is dropped it is taken down, and the test fails if anything is left;
+//! - [`sides`]: the same test on it and, where `GANTRY_REFERENCE` names one, on the reference;
 //! - [`Outcome`] and [`Client`]: a command that was run, and one that runs; both are killed when they hang;
 //! - [`Registry`]: Debian's `docker-registry` in the node's network;
 //! - [`Liar`]: a registry there that misbehaves as it is told to;
@@ -19,6 +20,7 @@ mod liar;
 mod node;
 mod outcome;
 mod registry;
+mod side;
 mod small_disk;
 
 pub use client::Client;
@@ -26,6 +28,7 @@ pub use liar::{Answer, Asked, Liar};
 pub use node::{Node, Setup, kill};
 pub use outcome::Outcome;
 pub use registry::{Registry, Security};
+pub use side::{Side, sides};
 pub use small_disk::SmallDisk;
 
 use std::path::PathBuf;

@@ -1,0 +1,99 @@
+//! The same test on Gantry and on the reference.
+//!
+//! Where `GANTRY_REFERENCE` names the address of a dockerd (as in `unix:///run/docker.sock`), [`sides`] gives that
+//! too: what a test asserts is then what the reference does. A test names what it makes by [`Side::name`] and removes
+//! it, as the reference is shared and outlives the test.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+use crate::{Client, Node, Outcome, image, target};
+
+/// The environment variable with the reference's address.
+const REFERENCE: &str = "GANTRY_REFERENCE";
+
+/// One of the Docker endpoints that a test compares.
+#[derive(Debug)]
+pub struct Side {
+    /// Who it is, for messages.
+    pub who: &'static str,
+    socket: PathBuf,
+    config: PathBuf,
+    prefix: String,
+}
+
+/// Gantry and, where there is one, the reference; both have the image `busybox`.
+pub fn sides(node: &Node) -> Vec<Side> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    static IMAGE: Once = Once::new();
+    let prefix = format!("t{}-{}-", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let config = node.root().join("docker-config");
+    let side = |who, socket| Side { who, socket, config: config.clone(), prefix: prefix.clone() };
+    let mut all = vec![side("gantry", node.socket("docker.sock"))];
+    if let Ok(address) = std::env::var(REFERENCE) {
+        let socket = address.strip_prefix("unix://").expect("GANTRY_REFERENCE is a unix:// address");
+        let reference = side("reference", socket.into());
+        IMAGE.call_once(|| {
+            let import = ["import", "-c", "CMD [\"/bin/sh\"]", "-", crate::node::BUSYBOX];
+            reference.docker_with(&import, &image::busybox_tar()).ok();
+        });
+        all.push(reference);
+    }
+    all
+}
+
+impl Side {
+    /// A name that no other test has.
+    pub fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// A docker client, pointed here.
+    pub fn docker_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(target().join("clients/docker"));
+        command
+            .env("DOCKER_HOST", format!("unix://{}", self.socket.display()))
+            .env("DOCKER_CONFIG", &self.config)
+            .env("DOCKER_CLI_HINTS", "false")
+            .env("LC_ALL", "C.UTF-8")
+            .args(arguments);
+        command
+    }
+
+    /// Runs the docker client.
+    pub fn docker(&self, arguments: &[&str]) -> Outcome {
+        self.docker_with(arguments, b"")
+    }
+
+    /// Runs the docker client with input.
+    pub fn docker_with(&self, arguments: &[&str], input: &[u8]) -> Outcome {
+        Outcome::of(self.docker_command(arguments), input)
+    }
+
+    /// Starts the docker client, to which nobody listens.
+    pub fn docker_started(&self, arguments: &[&str]) -> Client {
+        let mut command = self.docker_command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Client::start(command)
+    }
+
+    /// Asks the API by HTTP: the status, and the body as JSON (a string where it is none). `path` begins with a slash
+    /// and goes below version 1.51; an empty `body` is not sent.
+    pub fn api(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--max-time", "100", "-w", "\n%{http_code}", "-X", method]);
+        command.arg("--unix-socket").arg(&self.socket);
+        if !body.is_empty() {
+            command.args(["-H", "Content-Type: application/json", "--data-binary", "@-"]);
+        }
+        command.arg(format!("http://docker/v1.51{path}"));
+        let answer = Outcome::of(command, body.as_bytes());
+        let (text, status) = answer.stdout.rsplit_once('\n').unwrap_or_else(|| panic!("{answer:#?}"));
+        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+        (status.parse().expect("a status"), value)
+    }
+}
