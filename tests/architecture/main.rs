@@ -11,6 +11,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-proto", &[]),
     ("gantry-host", &[]),
     ("gantry-netlink", &[]),
+    ("gantry-gzip", &[]),
     ("gantry-disk", &["gantry-types"]),
     ("gantry-rpc", &["gantry-types"]),
     ("gantry-daemon", &["gantry-host", "gantry-proto", "gantry-rpc"]),

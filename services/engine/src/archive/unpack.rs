@@ -43,7 +43,7 @@ pub fn unpack(place: &Place, input: impl Read, manner: Manner) -> Result<()> {
     let mut input = BufReader::with_capacity(128 * 1024, input);
     let head = input.fill_buf().map_err(reading)?;
     if head.starts_with(&[0x1f, 0x8b]) {
-        return unpack_plain(place, flate2::bufread::MultiGzDecoder::new(input), manner);
+        return unpack_plain(place, gantry_gzip::Members::new(input), manner);
     }
     if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         let decoder = zstd::Decoder::with_buffer(input).map_err(reading)?;

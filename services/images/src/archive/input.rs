@@ -55,7 +55,7 @@ pub fn decompressed<'a, R: BufRead + 'a>(mut reader: R) -> Result<Box<dyn Read +
 pub fn decoder<'a, R: BufRead + 'a>(form: Form, reader: R) -> Result<Box<dyn Read + 'a>, Error> {
     Ok(match form {
         Form::Plain => Box::new(reader),
-        Form::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+        Form::Gzip => Box::new(gantry_gzip::Members::new(reader)),
         Form::Zstd => Box::new(
             zstd::stream::read::Decoder::with_buffer(reader)
                 .map_err(|source| Error::Stream { op: "read", source })?,

@@ -49,7 +49,7 @@ fn feed(
 ) -> io::Result<()> {
     let (magic, source) = peek(BufReader::with_capacity(INPUT, source))?;
     let mut decoder: Box<dyn Read> = match magic {
-        Magic::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
+        Magic::Gzip => Box::new(gantry_gzip::Members::new(source)),
         Magic::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
             decoder.window_log_max(ZSTD_WINDOW)?;
@@ -192,8 +192,9 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&plain[1_000_000..]).unwrap();
         members.extend(gzip.finish().unwrap());
+        let padded = [members.as_slice(), &[0; 1000]].concat();
         let zstd = zstd::encode_all(plain.as_slice(), 1).unwrap();
-        for bytes in [plain.clone(), members, zstd] {
+        for bytes in [plain.clone(), members, padded, zstd] {
             let (digest, length) = decompressed(bytes.as_slice(), |d| d.finish().unwrap());
             assert_eq!(digest, Digest::sha256(&plain));
             assert_eq!(length, plain.len() as u64);
