@@ -16,12 +16,13 @@
 //! Bytes that came over gRPC were written by this process alone and are hashed as they come; this is not for them.
 
 use std::fs::{File, OpenOptions};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gantry_disk::file::{Writers, writers};
-use gantry_types::{Algorithm, Digest};
+use gantry_types::{Algorithm, Digest, Hasher};
 
 use crate::layout::{self, IngestId, Layout};
 use crate::{Error, Result};
@@ -110,15 +111,27 @@ pub(crate) fn hash(
     path: &Path,
     length: u64,
     algorithm: Algorithm,
-    mut each: impl FnMut(u64, &[u8]) -> Result<()>,
+    each: impl FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<(Digest, u64)> {
     let mut hasher = algorithm.hasher();
+    let size = feed(file, path, 0..length, &mut hasher, each)?;
+    Ok((hasher.finish(), size))
+}
+
+/// Feeds a part of a file to a hasher; tells where it, or the file, ended.
+pub(crate) fn feed(
+    file: &File,
+    path: &Path,
+    part: Range<u64>,
+    hasher: &mut Hasher,
+    mut each: impl FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<u64> {
     let mut buffer = vec![0; CHUNK];
-    let mut offset = 0;
+    let mut offset = part.start;
     loop {
-        let rest = usize::try_from(length - offset).map_or(CHUNK, |rest| rest.min(CHUNK));
+        let rest = usize::try_from(part.end - offset).map_or(CHUNK, |rest| rest.min(CHUNK));
         let read = match file.read_at(&mut buffer[..rest], offset) {
-            Ok(0) => return Ok((hasher.finish(), offset)),
+            Ok(0) => return Ok(offset),
             Ok(read) => read,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(Error::io("read", path)(e)),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use gantry_types::{Algorithm, Digest, Labels};
+use gantry_types::{Algorithm, Digest, Hasher, Labels};
 
 use crate::layout;
 use crate::seal::{self, Proved};
@@ -41,6 +41,8 @@ pub(crate) struct Writer {
     // For writes of this process; opened by the first.
     file: Option<Arc<File>>,
     flush: Arc<Flush>,
+    // Of bytes that others wrote: how far their digest was told, and its state there.
+    told: Option<(u64, Hasher)>,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +53,7 @@ struct Flush {
 
 impl Writer {
     pub(crate) fn new(store: Store, lock: Arc<Lock>, lease: Option<String>) -> Self {
-        Writer { store, lock, lease, file: None, flush: Arc::default() }
+        Writer { store, lock, lease, file: None, flush: Arc::default(), told: None }
     }
 
     pub(crate) fn ingest(&self) -> &Arc<Ingest> {
@@ -183,6 +185,7 @@ impl Writer {
         })
         .await?;
         self.flush.done.store(0, Ordering::Relaxed);
+        self.told = None;
         self.ingest().change(|state| {
             state.written = 0;
             state.bound = None;
@@ -192,22 +195,31 @@ impl Writer {
         Ok(())
     }
 
-    /// The digest of the bytes so far.
-    pub(crate) async fn digest(&self) -> Result<Digest> {
+    /// The digest of the bytes so far. Bytes that others wrote are read once, however often it is asked for.
+    pub(crate) async fn digest(&mut self) -> Result<Digest> {
         let state = self.ensure_live()?;
         if let (Some(_), Some(digest)) = (state.bound, state.expected) {
             return Ok(digest);
         }
         let (lock, path) = (self.lock.clone(), self.store.layout().data(&self.ingest().id));
-        blocking(move || {
+        let told = self.told.take();
+        let (digest, told) = blocking(move || {
             if let Provenance::Own(hasher) = &*lock.ingest.provenance.lock() {
-                return Ok(hasher.clone().finish());
+                return Ok((hasher.clone().finish(), None));
             }
             let file = layout::open_read(&path)?;
-            seal::hash(&file, &path, state.written, Algorithm::Sha256, |_, _| Ok(()))
-                .map(|(digest, _)| digest)
+            let (from, mut hasher) = told.unwrap_or_else(|| (0, Algorithm::Sha256.hasher()));
+            let end = seal::feed(&file, &path, from..state.written, &mut hasher, |_, _| Ok(()))?;
+            Ok((hasher.clone().finish(), Some((end, hasher))))
         })
-        .await
+        .await?;
+        self.told = told;
+        Ok(digest)
+    }
+
+    /// Takes the ingest, which has ended, off its lease.
+    pub(crate) async fn unlease(&self) {
+        self.store.unlease_ingest(&self.ingest().key, self.lease.as_deref()).await;
     }
 
     /// Proves the bytes: durable, out of reach, hashed.

@@ -68,9 +68,15 @@ impl Content for Server {
 
     async fn delete(&self, request: Request<pb::DeleteContentRequest>) -> Result<Response<()>, Status> {
         let namespace = context::namespace(&request)?;
+        let lease = context::lease(&request)?;
         let digest = convert::digest(&request.get_ref().digest).map_err(status)?;
         let store = self.0.clone();
-        to_the_end(async move { store.delete(&namespace, &digest).await }).await.map(Response::new)
+        let deletion = async move {
+            store.delete(&namespace, &digest).await?;
+            store.unlease_blob(&namespace, lease.as_deref(), &digest).await;
+            Ok(())
+        };
+        to_the_end(deletion).await.map(Response::new)
     }
 
     async fn read(
@@ -117,8 +123,14 @@ impl Content for Server {
 
     async fn abort(&self, request: Request<pb::AbortRequest>) -> Result<Response<()>, Status> {
         let namespace = context::namespace(&request)?;
+        let lease = context::lease(&request)?;
         let key = IngestKey::new(namespace, request.into_inner().r#ref).map_err(status)?;
         let store = self.0.clone();
-        to_the_end(async move { store.abort(&key).await }).await.map(Response::new)
+        let abort = async move {
+            store.abort(&key).await?;
+            store.unlease_ingest(&key, lease.as_deref()).await;
+            Ok(())
+        };
+        to_the_end(abort).await.map(Response::new)
     }
 }

@@ -84,17 +84,18 @@ impl Conversation {
     ) -> Result<pb::WriteContentResponse> {
         self.hear(&request).await?;
         let digest = match action {
-            WriteAction::Stat => Some(self.writer.digest().await?),
+            WriteAction::Stat => self.writer.digest().await?,
             WriteAction::Write => {
                 self.write(&request).await?;
-                None
+                self.writer.digest().await?
             }
             WriteAction::Commit => {
                 self.write(&request).await?;
                 let labels = request.labels.into();
                 let commit = Commit { size: 0, expected: self.expected.clone(), labels };
                 let info = self.writer.commit(commit).await?;
-                let mut answer = self.response(action, Some(info.digest));
+                self.writer.unlease().await;
+                let mut answer = self.response(action, info.digest);
                 answer.offset = convert::signed(info.size);
                 return Ok(answer);
             }
@@ -130,7 +131,7 @@ impl Conversation {
         self.writer.write(request.data.clone()).await
     }
 
-    fn response(&self, action: WriteAction, digest: Option<Digest>) -> pb::WriteContentResponse {
+    fn response(&self, action: WriteAction, digest: Digest) -> pb::WriteContentResponse {
         let status = IngestStatus::from(&**self.writer.ingest());
         pb::WriteContentResponse {
             action: action.into(),
@@ -138,7 +139,7 @@ impl Conversation {
             updated_at: Some(status.updated_at.into()),
             offset: convert::signed(status.offset),
             total: convert::signed(status.total),
-            digest: digest.map(|digest| digest.to_string()).unwrap_or_default(),
+            digest: digest.to_string(),
         }
     }
 }

@@ -87,7 +87,7 @@ impl Store {
         }
         nodes.extend(self.live_ingests(Some(namespace)).iter().map(|ingest| Node {
             name: ResourceName::Ingest(ingest.key.reference.clone()),
-            root: !Store::is_expired(ingest),
+            root: !Store::is_collectable(ingest),
             references: Vec::new(),
             kept_by: Vec::new(),
         }));
@@ -129,7 +129,7 @@ impl Store {
         // Who is writing is using it.
         let Ok(_lock) = ingest.lock(&self.0.layout) else { return Ok(None) };
         let resource = Resource::Ingest(key.namespace.clone(), key.reference.clone());
-        if !Store::is_expired(&ingest) || self.0.stamps.touched_since(&resource, mark) {
+        if !Store::is_collectable(&ingest) || self.0.stamps.touched_since(&resource, mark) {
             return Ok(None);
         }
         let freed = ingest.state().written;

@@ -177,6 +177,11 @@ impl Store {
         ingest.state().updated_at.elapsed().is_ok_and(|age| age > LIFETIME)
     }
 
+    /// Whether an ingest is nobody's but the leases' that have it: those keep it as long as they last, and nothing else.
+    pub(super) fn is_collectable(ingest: &Ingest) -> bool {
+        !ingest.state().lease.is_empty() || Store::is_expired(ingest)
+    }
+
     /// Ends the ingests that have outlived their time. Those under a lease are the collector's.
     pub(crate) async fn expire(&self) {
         for ingest in self.live_ingests(None) {

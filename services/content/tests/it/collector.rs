@@ -99,6 +99,46 @@ async fn a_sweep_spares_what_was_used_since_its_mark() {
 }
 
 #[tokio::test]
+async fn a_leased_ingest_goes_with_its_lease_and_another_stays_its_time() {
+    let content = Content::start().await;
+    let mut held = None;
+    for (reference, lease) in [("leased", Some(LEASE)), ("free", None), ("in use", Some(LEASE))] {
+        let mut stream = content.write(&moby(), lease).await;
+        stream.ask(stat(reference)).await.unwrap();
+        if reference != "in use" {
+            stream.close().await;
+        } else {
+            held = Some(stream);
+        }
+    }
+    let request = pb::ScanRequest { namespace: "moby".into() };
+    let mut stream = content.peers.collector("content").scan(request).await.unwrap().into_inner();
+    let nodes = stream.message().await.unwrap().unwrap().nodes;
+    let roots = nodes.into_iter().filter(|node| node.root).map(|node| node.resource.unwrap().key);
+    assert_eq!(roots.collect::<Vec<_>>(), ["free"]);
+
+    // As when nothing reaches them: the lease is gone.
+    let mark = begin(&content).await;
+    let ingest = |key: &str| pb::Resource { r#type: "ingests".into(), key: key.into() };
+    let swept = sweep(&content, mark, ["leased", "free", "in use"].map(ingest).to_vec()).await;
+    assert_eq!(swept.removed, [ingest("leased")]);
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_lease_does_not_name_what_has_ended() {
+    let content = Content::start().await;
+    let blob = |digest: &Digest| ("content".to_owned(), digest.to_string());
+    let mut stream = content.write(&moby(), Some(LEASE)).await;
+    stream.ask(stat("r")).await.unwrap();
+    assert_eq!(content.control.leased(), [("ingests".to_owned(), "r".to_owned())]);
+    stream.ask(write(0, b"x")).await.unwrap();
+    let digest = Digest::sha256(b"x");
+    stream.ask(commit(1, 1, Some(&digest))).await.unwrap();
+    assert_eq!(content.control.leased(), [blob(&digest)]);
+}
+
+#[tokio::test]
 async fn a_mark_of_an_earlier_life_sweeps_nothing() {
     let content = Content::start().await;
     let digest = content.put(&moby(), b"x", &[]).await.unwrap();

@@ -317,9 +317,12 @@ impl Leases for Control {
 
     async fn delete_resource(
         &self,
-        _: Request<leases::DeleteResourceRequest>,
+        request: Request<leases::DeleteResourceRequest>,
     ) -> Result<Response<()>, Status> {
-        Err(Status::unimplemented("a fake"))
+        let resource = request.into_inner().resource.expect("a resource");
+        let mut leased = self.leased.lock().expect("no panic");
+        leased.retain(|(kind, id)| (kind, id) != (&resource.r#type, &resource.id));
+        Ok(Response::new(()))
     }
 
     async fn list_resources(

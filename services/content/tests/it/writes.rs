@@ -14,8 +14,11 @@ async fn a_write_is_resumed_where_it_ended() {
     let mut stream = content.write(&moby(), None).await;
     let first = stream.ask(pb::WriteContentRequest { total: 100_000, ..stat("r") }).await.unwrap();
     assert_eq!((first.offset, first.total, first.digest), (0, 100_000, Digest::sha256(b"").to_string()));
-    assert_eq!(stream.ask(write(0, &bytes[..40_000])).await.unwrap().offset, 40_000);
-    assert_eq!(stream.ask(write(40_000, &bytes[40_000..50_000])).await.unwrap().offset, 50_000);
+    for part in [0..40_000, 40_000..50_000] {
+        let answer = stream.ask(write(part.start as i64, &bytes[part.clone()])).await.unwrap();
+        let so_far = Digest::sha256(&bytes[..part.end]).to_string();
+        assert_eq!((answer.offset, answer.digest), (part.end as i64, so_far));
+    }
     stream.close().await;
 
     let statuses = content.statuses(&moby()).await;

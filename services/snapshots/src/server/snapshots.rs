@@ -46,7 +46,10 @@ impl Snapshots {
             let made =
                 store.prepare(&scope, kind, &message.key, &message.parent, message.labels.into()).await;
             let mounts = made.map_err(status)?;
-            notes.prepared(&scope, &message.key, &message.parent);
+            // containerd tells nobody of a view.
+            if kind == Kind::Active {
+                notes.prepared(&scope, &message.key, &message.parent);
+            }
             Ok(convert::mounts(mounts))
         })
         .await
@@ -97,6 +100,7 @@ impl pb::snapshots_server::Snapshots for Snapshots {
             notes.protect(&owner, &scope, &name).await.map_err(status)?;
             store.commit(&scope, &name, &key, labels.into(), &parent).await.map_err(status)?;
             notes.committed(&scope, &key, &name);
+            notes.release(&owner, &scope, &key).await;
             Ok(Response::new(()))
         })
         .await
@@ -110,6 +114,7 @@ impl pb::snapshots_server::Snapshots for Snapshots {
         whole(async move {
             store.remove(&scope, &message.key).await.map_err(status)?;
             notes.removed(&scope, &message.key);
+            notes.release(&owner, &scope, &message.key).await;
             Ok(Response::new(()))
         })
         .await
