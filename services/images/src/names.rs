@@ -1,7 +1,8 @@
 //! Image records with their consequences: what they refer to is held, and everybody is told.
 //!
-//! Invariant: a record that was acknowledged refers to bytes that exist. The record is written first, then
-//! `control` is asked to hold its target; when that is gone already, the record is taken back.
+//! Invariant: a record of this service's own making refers to bytes that exist. The record is written first, then
+//! `control` is asked to hold its target; when that is gone already, the record is taken back. containerd's clients may
+//! name what is not there, as they may there.
 
 use gantry_api::Peers;
 use gantry_api::events::Publisher;
@@ -21,6 +22,13 @@ pub struct Names {
     events: Publisher,
 }
 
+/// What becomes of a record whose target is not in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absent {
+    Accept,
+    Refuse,
+}
+
 impl Names {
     /// Joins the records to the peers.
     pub fn new(store: Store, peers: Peers, events: Publisher) -> Self {
@@ -35,18 +43,40 @@ impl Names {
     /// Writes a record whose name is free.
     pub async fn create(&self, namespace: &Namespace, record: Record) -> Result<Record, Error> {
         let record = self.store.create(namespace, record).await?;
-        self.hold(namespace, Put { record, previous: None }).await.map(|put| put.record)
+        self.hold(namespace, Put { record, previous: None }, Absent::Refuse).await.map(|put| put.record)
     }
 
-    /// Changes what `mask` names of a record.
-    pub async fn update(
+    /// Writes a record for a client of containerd's, which may name what it has not brought yet: from when that comes,
+    /// the record keeps it.
+    pub async fn create_ahead(&self, namespace: &Namespace, record: Record) -> Result<Record, Error> {
+        let record = self.store.create(namespace, record).await?;
+        self.hold(namespace, Put { record, previous: None }, Absent::Accept).await.map(|put| put.record)
+    }
+
+    /// Changes what `mask` names of a record, for a client of containerd's.
+    pub async fn update_ahead(
         &self,
         namespace: &Namespace,
         update: Record,
         mask: &[String],
     ) -> Result<Record, Error> {
         let put = self.store.update(namespace, update, mask).await?;
-        self.hold(namespace, put).await.map(|put| put.record)
+        self.hold(namespace, put, Absent::Accept).await.map(|put| put.record)
+    }
+
+    /// Points a name at a target as containerd does, whether it existed or not: what it stood for is not kept.
+    pub async fn replace(&self, namespace: &Namespace, record: Record) -> Result<Record, Error> {
+        loop {
+            match self.create(namespace, record.clone()).await {
+                Err(Error::RecordExists(_)) => {}
+                created => return created,
+            }
+            match self.store.update(namespace, record.clone(), &[]).await {
+                // Removed in between.
+                Err(Error::NoRecord(_)) => {}
+                put => return self.hold(namespace, put?, Absent::Refuse).await.map(|put| put.record),
+            }
+        }
     }
 
     /// Points a name at a target. An image that loses its last name by this is kept without one.
@@ -58,7 +88,7 @@ impl Names {
             self.keep_without(namespace, &known.target, &record.name).await?;
         }
         let put = self.store.put(namespace, record).await?;
-        let put = self.hold(namespace, put).await?;
+        let put = self.hold(namespace, put, Absent::Refuse).await?;
         if let Some(previous) = &put.previous
             && previous.target.digest != put.record.target.digest
         {
@@ -128,10 +158,12 @@ impl Names {
         Ok(answer.into_inner().freed_bytes)
     }
 
-    async fn hold(&self, namespace: &Namespace, put: Put) -> Result<Put, Error> {
+    async fn hold(&self, namespace: &Namespace, put: Put, absent: Absent) -> Result<Put, Error> {
         let target = Resource { r#type: "content".into(), key: put.record.target.digest.to_string() };
         let request = HoldRequest { namespace: namespace.to_string(), resources: vec![target] };
-        if let Err(status) = self.peers.gc().hold(request).await {
+        if let Err(status) = self.peers.gc().hold(request).await
+            && !(absent == Absent::Accept && status.code() == tonic::Code::NotFound)
+        {
             self.store.undo(namespace, &put).await?;
             return Err(Error::peer("control", "hold the image's content")(status));
         }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use gantry_types::{Descriptor, Digest, media_type};
+use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LINK};
-use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::auth::read_limited;
@@ -56,9 +56,8 @@ impl Repository {
         let ask = self.manifest_ask(Method::HEAD, reference, "resolve");
         let response = match self.send(&ask, &mut |_| {}).await {
             Ok((response, _)) => response,
-            Err(Failure {
-                reason: Reason::Refused { status: StatusCode::METHOD_NOT_ALLOWED, .. }, ..
-            }) => return Ok(None),
+            // Some registries answer GET alone: what they say to HEAD proves nothing.
+            Err(Failure { reason: Reason::NotFound(_) | Reason::Refused { .. }, .. }) => return Ok(None),
             Err(failure) => return Err(failure.into()),
         };
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());

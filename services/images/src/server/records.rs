@@ -2,6 +2,7 @@
 
 use gantry_proto::containerd::services::images::v1 as pb;
 use gantry_proto::containerd::services::images::v1::images_server::Images;
+use gantry_proto::containerd::types;
 use gantry_rpc::{context, status};
 use gantry_types::filter::FilterSet;
 use tonic::{Request, Response, Status};
@@ -61,7 +62,7 @@ impl Images for Records {
         let namespace = context::namespace(&request)?;
         let request = request.into_inner();
         let record = stamped(request.image, request.source_date_epoch).map_err(status)?;
-        let record = self.names.create(&namespace, record).await.map_err(status)?;
+        let record = self.names.create_ahead(&namespace, record).await.map_err(status)?;
         self.catalog.forget(&namespace, &record.target.digest);
         Ok(Response::new(pb::CreateImageResponse { image: Some(record.into()) }))
     }
@@ -74,13 +75,14 @@ impl Images for Records {
         let request = request.into_inner();
         let mask = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
         let mut image = request.image.unwrap_or_default();
-        // Who changes labels alone need not send a target.
-        if image.target.is_none() && !mask.is_empty() && !mask.iter().any(|path| path == "target") {
+        // What the mask does not name is not looked at: who changes labels sends an empty target.
+        if !mask.is_empty() && !mask.iter().any(|path| path == "target") {
             let known = self.names.store().get(&namespace, &image.name).map_err(status)?;
-            image.target = Some(record::descriptor(&known.target));
+            let annotations = image.target.map(|target| target.annotations).unwrap_or_default();
+            image.target = Some(types::Descriptor { annotations, ..record::descriptor(&known.target) });
         }
         let record = stamped(Some(image), request.source_date_epoch).map_err(status)?;
-        let record = self.names.update(&namespace, record, &mask).await.map_err(status)?;
+        let record = self.names.update_ahead(&namespace, record, &mask).await.map_err(status)?;
         self.catalog.forget(&namespace, &record.target.digest);
         Ok(Response::new(pb::UpdateImageResponse { image: Some(record.into()) }))
     }

@@ -183,3 +183,33 @@ async fn lists_are_filtered_and_newest_first() {
     let error = world.peers.images().list(world.ask(odd)).await.expect_err("unknown");
     assert_eq!((error.code(), error.message()), (Code::InvalidArgument, "invalid filter 'colour'"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_are_made_ahead_of_their_content_and_labelled_with_an_empty_target() {
+    let world = World::start().await;
+    let image = |labels: &[(&str, &str)], target| records::Image {
+        name: "ahead".into(),
+        labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        target: Some(target),
+        ..Default::default()
+    };
+    let target = gantry_proto::containerd::types::Descriptor {
+        media_type: gantry_types::media_type::OCI_MANIFEST.into(),
+        digest: gantry_types::Digest::sha256(b"not here yet").to_string(),
+        size: 12,
+        ..Default::default()
+    };
+    let create =
+        records::CreateImageRequest { image: Some(image(&[], target.clone())), ..Default::default() };
+    world.peers.image_records().create(world.ask(create)).await.expect("containerd takes it too");
+
+    // What `ctr images label` sends.
+    let update = records::UpdateImageRequest {
+        image: Some(image(&[("a", "b")], Default::default())),
+        update_mask: Some(prost_types::FieldMask { paths: vec!["labels.a".into()] }),
+        ..Default::default()
+    };
+    let updated = world.peers.image_records().update(world.ask(update)).await.expect("labelled").into_inner();
+    let updated = updated.image.expect("an image");
+    assert_eq!((updated.labels["a"].as_str(), updated.target), ("b", Some(target)));
+}

@@ -31,6 +31,9 @@ pub const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.ta
 /// Docker's layer that must not be distributed, gzip.
 pub const DOCKER_LAYER_FOREIGN: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
 
+/// Any bytes: what some tools and registries call layers and configs.
+pub const OCTET_STREAM: &str = "application/octet-stream";
+
 /// How a layer's tar is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compression {
@@ -54,12 +57,12 @@ pub fn is_index(media_type: &str) -> bool {
 
 /// Whether it is an image's config.
 pub fn is_config(media_type: &str) -> bool {
-    matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
+    matches!(media_type, OCI_CONFIG | DOCKER_CONFIG | OCTET_STREAM)
 }
 
-/// Whether it is a layer, whatever its compression.
+/// Whether it may be a layer, whatever its compression, which its bytes tell.
 pub fn is_layer(media_type: &str) -> bool {
-    compression(media_type).is_some()
+    compression(media_type).is_some() || media_type == OCTET_STREAM
 }
 
 /// The compression that a layer's media type promises; `None` if it is no layer or of an unknown compression.
@@ -105,6 +108,7 @@ mod tests {
             assert_eq!(compression(media_type), expected, "{media_type}");
             assert_eq!(is_layer(media_type), expected.is_some());
         }
+        assert!(is_layer(OCTET_STREAM) && is_config(OCTET_STREAM) && compression(OCTET_STREAM).is_none());
     }
 
     #[test]
