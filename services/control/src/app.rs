@@ -3,7 +3,11 @@
 use gantry_api::Peers;
 use gantry_daemon::{BoxError, Context};
 use gantry_disk::Database;
-use gantry_proto::containerd::services as containerd;
+use gantry_proto::containerd::services::events::v1::events_server::EventsServer;
+use gantry_proto::containerd::services::introspection::v1::introspection_server::IntrospectionServer;
+use gantry_proto::containerd::services::leases::v1::leases_server::LeasesServer;
+use gantry_proto::containerd::services::namespaces::v1::namespaces_server::NamespacesServer;
+use gantry_proto::containerd::services::version::v1::version_server::VersionServer;
 use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
 use gantry_proto::gantry::gc::v1::gc_server::GcServer;
 use tonic::service::Routes;
@@ -17,6 +21,9 @@ use crate::introspection::{self, Plugins};
 use crate::leases::{self, Leases};
 use crate::namespaces::{self, Namespaces};
 use crate::server::{self, Announcer};
+
+/// The longest message, as containerd has it.
+const MESSAGE_LIMIT: usize = 16 << 20;
 
 /// Opens the records and serves until shutdown, on the service's own socket and on the front socket.
 pub async fn run(context: Context) -> Result<(), BoxError> {
@@ -44,21 +51,19 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
     context.spawn("front", Front::new(context.run()).serve(front, context.shutdown().clone()));
 
     let plugins = Plugins::new(&context.roots().state);
-    let routes =
-        Routes::new(containerd::version::v1::version_server::VersionServer::new(server::version::Server))
-            .add_service(containerd::introspection::v1::introspection_server::IntrospectionServer::new(
-                server::introspection::Server::new(plugins, uuid),
-            ))
-            .add_service(containerd::events::v1::events_server::EventsServer::new(
-                server::events::Server::new(bus, announcer.clone()),
-            ))
-            .add_service(containerd::namespaces::v1::namespaces_server::NamespacesServer::new(
-                server::namespaces::Server::new(records, collector.clone(), announcer),
-            ))
-            .add_service(containerd::leases::v1::leases_server::LeasesServer::new(
-                server::leases::Server::new(leases.clone(), collector.clone(), scheduler.clone()),
-            ))
-            .add_service(GcServer::new(server::gc::Server::new(collector, scheduler)))
-            .add_service(FsckServer::new(server::fsck::Server::new(leases)));
+    let introspection = server::introspection::Server::new(plugins, uuid, peers);
+    let events = server::events::Server::new(bus, announcer.clone());
+    let namespaces = server::namespaces::Server::new(records, collector.clone(), announcer);
+    let kept = server::leases::Server::new(leases.clone(), collector.clone(), scheduler.clone());
+    let routes = Routes::new(VersionServer::new(server::version::Server))
+        .add_service(IntrospectionServer::new(introspection).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(EventsServer::new(events).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(NamespacesServer::new(namespaces).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(LeasesServer::new(kept).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(
+            GcServer::new(server::gc::Server::new(collector, scheduler))
+                .max_decoding_message_size(MESSAGE_LIMIT),
+        )
+        .add_service(FsckServer::new(server::fsck::Server::new(leases)));
     context.serve(routes).await
 }

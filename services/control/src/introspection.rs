@@ -12,7 +12,7 @@ use gantry_types::filter::{Fields, FilterSet};
 use crate::error::Error;
 
 const SNAPSHOTTERS: [&str; 2] = ["native", "overlayfs"];
-const GRPC: [&str; 12] = [
+const GRPC: [&str; 14] = [
     "containers",
     "content",
     "diff",
@@ -23,7 +23,9 @@ const GRPC: [&str; 12] = [
     "leases",
     "namespaces",
     "snapshots",
+    "streaming",
     "tasks",
+    "transfer",
     "version",
 ];
 const SERVICES: [&str; 9] = [
@@ -38,13 +40,20 @@ const SERVICES: [&str; 9] = [
     "tasks-service",
 ];
 /// Types of which there is one, with its id.
-const SINGLE: [(&str, &str); 5] = [
-    ("io.containerd.content.v1", "content"),
+const SINGLE: [(&str, &str); 6] = [
     ("io.containerd.differ.v1", "walking"),
     ("io.containerd.event.v1", "exchange"),
     ("io.containerd.gc.v1", "scheduler"),
     ("io.containerd.lease.v1", "manager"),
+    ("io.containerd.streaming.v1", "manager"),
+    ("io.containerd.transfer.v1", "local"),
 ];
+
+/// What the restart monitor understands: clients look here before they ask for it.
+const RESTART_POLICIES: [&str; 4] = ["no", "always", "on-failure", "unless-stopped"];
+
+/// The plugin that runtimes are asked about by.
+pub const RUNTIME: (&str, &str) = ("io.containerd.runtime.v2", "task");
 
 /// The list of plugins.
 #[derive(Debug, Clone)]
@@ -67,13 +76,25 @@ impl Plugins {
     /// The plugins of a Gantry whose services keep their state under `state`.
     pub fn new(state: &Path) -> Plugins {
         let mut plugins: Vec<Plugin> = SINGLE.iter().map(|(kind, id)| plugin(kind, id)).collect();
+        let export =
+            |plugin: &mut Plugin, name: &str, value: String| plugin.exports.insert(name.into(), value);
+        let mut content = plugin("io.containerd.content.v1", "content");
+        export(&mut content, "root", state.join("content").display().to_string());
+        plugins.push(content);
+        let mut metadata = plugin("io.containerd.metadata.v1", "bolt");
+        // A blob that one namespace has costs another nothing, as with containerd's own default.
+        export(&mut metadata, "policy", "shared".into());
+        plugins.push(metadata);
         for id in SNAPSHOTTERS {
             let mut snapshotter = on_this_platform(plugin("io.containerd.snapshotter.v1", id));
-            snapshotter.exports.insert("root".into(), state.join("snapshots").display().to_string());
+            let root = state.join("snapshots").join(id).display().to_string();
+            export(&mut snapshotter, "root", root);
             plugins.push(snapshotter);
         }
-        plugins.push(on_this_platform(plugin("io.containerd.runtime.v2", "task")));
-        plugins.push(plugin("io.containerd.monitor.container.v1", "restart"));
+        plugins.push(on_this_platform(plugin(RUNTIME.0, RUNTIME.1)));
+        let mut restart = plugin("io.containerd.monitor.container.v1", "restart");
+        restart.capabilities = RESTART_POLICIES.map(str::to_owned).to_vec();
+        plugins.push(restart);
         plugins.extend(SERVICES.iter().map(|id| plugin("io.containerd.service.v1", id)));
         plugins.extend(GRPC.iter().map(|id| plugin("io.containerd.grpc.v1", id)));
         plugins.sort_by(|a, b| (&a.r#type, &a.id).cmp(&(&b.r#type, &b.id)));
@@ -143,9 +164,10 @@ mod tests {
         let plugins = Plugins::new(Path::new("/s"));
         let found = plugins.list(&["type==io.containerd.snapshotter.v1, id==overlayfs".into()]).unwrap();
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].exports["root"], "/s/snapshots");
-        assert_eq!(plugins.list(&["id==restart".into()]).unwrap().len(), 1);
-        assert!(plugins.list(&["id==transfer".into(), "id==streaming".into()]).unwrap().is_empty());
+        assert_eq!(found[0].exports["root"], "/s/snapshots/overlayfs");
+        let restart = plugins.list(&["id==restart".into()]).unwrap();
+        assert_eq!(restart[0].capabilities, ["no", "always", "on-failure", "unless-stopped"]);
+        assert_eq!(plugins.list(&["id==transfer".into(), "id==streaming".into()]).unwrap().len(), 2);
         assert!(
             plugins.list(&["id==".into()]).is_err() || plugins.list(&["id==".into()]).unwrap().is_empty()
         );

@@ -70,6 +70,8 @@ impl Peers {
     /// Further processes in containers.
     pub fn execs(&self) -> ExecsClient<Channel> {
         ExecsClient::new(self.engine.clone())
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT)
     }
 
     /// Volumes.

@@ -4,6 +4,7 @@ use gantry_api::Peers;
 use gantry_daemon::{BoxError, Context};
 use gantry_disk::Database;
 use gantry_proto::containerd::services::containers::v1::containers_server::ContainersServer;
+use gantry_proto::containerd::services::introspection::v1::introspection_server::IntrospectionServer;
 use gantry_proto::containerd::services::tasks::v1::tasks_server::TasksServer;
 use gantry_proto::gantry::gc::v1::collector_server::CollectorServer;
 use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
@@ -14,6 +15,9 @@ use crate::shim::binary::SearchPath;
 use crate::shim::ttrpc;
 use crate::tasks::{Places, Tasks};
 use crate::{events, monitor, recover, server};
+
+/// The longest message, as containerd has it.
+const MESSAGE_LIMIT: usize = 16 << 20;
 
 /// Opens the records, takes over running shims, and serves until shutdown.
 pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
@@ -36,14 +40,18 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
     recover::recover(&tasks).await?;
     context.spawn("restart", monitor::run(tasks.clone(), peers.clone()));
 
-    let routes = Routes::new(ContainersServer::new(server::containers::Server::new(
-        records.clone(),
-        publisher,
-        peers,
-    )))
-    .add_service(TasksServer::new(server::tasks::Server::new(tasks.clone())))
-    .add_service(CollectorServer::new(server::collector::Server::new(records)))
-    .add_service(FsckServer::new(server::fsck::Server::new(tasks.clone())));
+    let containers = server::containers::Server::new(records.clone(), publisher, peers);
+    let routes = Routes::new(ContainersServer::new(containers).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(
+            TasksServer::new(server::tasks::Server::new(tasks.clone()))
+                .max_decoding_message_size(MESSAGE_LIMIT),
+        )
+        .add_service(IntrospectionServer::new(server::runtimes::Server::new(tasks.clone())))
+        .add_service(
+            CollectorServer::new(server::collector::Server::new(records))
+                .max_decoding_message_size(MESSAGE_LIMIT),
+        )
+        .add_service(FsckServer::new(server::fsck::Server::new(tasks.clone())));
     context.serve(routes).await?;
     tasks.finish().await;
     Ok(())

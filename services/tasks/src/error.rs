@@ -57,6 +57,14 @@ pub enum Error {
         /// The binary looked for.
         binary: String,
     },
+    /// A runtime does not say what it is.
+    #[error("runtime {runtime:?} does not describe itself: {reason}")]
+    RuntimeInfo {
+        /// The runtime asked.
+        runtime: String,
+        /// What its binary said.
+        reason: String,
+    },
     /// The shim's start helper failed.
     #[error("shim of task {id:?} did not start: {reason}")]
     ShimStart {
@@ -140,9 +148,11 @@ impl Coded for Error {
             }
             Error::ShimAway { .. } => Code::Unavailable,
             Error::Unsupported(_) => Code::Unimplemented,
-            Error::ShimStart { .. } | Error::Shim { .. } | Error::Peer { .. } | Error::Io { .. } => {
-                Code::Internal
-            }
+            Error::RuntimeInfo { .. }
+            | Error::ShimStart { .. }
+            | Error::Shim { .. }
+            | Error::Peer { .. }
+            | Error::Io { .. } => Code::Internal,
             Error::Database(error) if error.is_disk_full() => Code::ResourceExhausted,
             Error::Database(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
             Error::Database(_) => Code::Internal,

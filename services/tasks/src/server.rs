@@ -3,4 +3,5 @@
 pub mod collector;
 pub mod containers;
 pub mod fsck;
+pub mod runtimes;
 pub mod tasks;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_disk::{KeyedGuard, KeyedLocks};
+use gantry_proto::containerd::types::{RuntimeInfo, RuntimeRequest};
 use gantry_types::Namespace;
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,7 @@ use crate::containers::Containers;
 use crate::error::Error;
 use crate::events::Publisher;
 use crate::shim::binary::SearchPath;
+use crate::shim::helper::Helper;
 use crate::task::process::Process;
 use crate::task::{Task, Watched};
 
@@ -150,6 +152,18 @@ impl Tasks {
                 tasks.bury(&task).await;
             }
         });
+    }
+
+    /// What a runtime says of itself.
+    pub async fn runtime_info(&self, asked: &RuntimeRequest) -> Result<RuntimeInfo, Error> {
+        let helper = Helper {
+            binary: self.places.search.resolve(&asked.runtime_path)?,
+            namespace: String::new(),
+            id: asked.runtime_path.clone(),
+            bundle: PathBuf::from("/"),
+            front: self.places.front.clone(),
+        };
+        helper.info(asked.options.as_ref()).await
     }
 
     /// Starts a process; its pid.

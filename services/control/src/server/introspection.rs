@@ -1,5 +1,6 @@
 //! `containerd.services.introspection.v1.Introspection`.
 
+use gantry_api::Peers;
 use gantry_proto::containerd::services::introspection::v1 as pb;
 use gantry_proto::containerd::services::introspection::v1::introspection_server::Introspection as Api;
 use gantry_rpc::status;
@@ -11,12 +12,13 @@ use crate::introspection::{self, Plugins};
 pub struct Server {
     plugins: Plugins,
     uuid: String,
+    peers: Peers,
 }
 
 impl Server {
-    /// Serves this list.
-    pub fn new(plugins: Plugins, uuid: String) -> Server {
-        Server { plugins, uuid }
+    /// Serves this list; what a runtime says of itself is asked of `tasks`, which may run it.
+    pub fn new(plugins: Plugins, uuid: String, peers: Peers) -> Server {
+        Server { plugins, uuid, peers }
     }
 }
 
@@ -45,6 +47,10 @@ impl Api for Server {
     ) -> Result<Response<pb::PluginInfoResponse>, Status> {
         let request = request.into_inner();
         let plugin = self.plugins.get(&request.r#type, &request.id).map_err(status)?;
-        Ok(Response::new(pb::PluginInfoResponse { plugin: Some(plugin), extra: None }))
+        let extra = match (introspection::RUNTIME == (&request.r#type, &request.id), &request.options) {
+            (true, Some(_)) => self.peers.runtimes().plugin_info(request).await?.into_inner().extra,
+            _ => None,
+        };
+        Ok(Response::new(pb::PluginInfoResponse { plugin: Some(plugin), extra }))
     }
 }

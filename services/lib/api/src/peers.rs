@@ -53,6 +53,10 @@ clients! {
     image_records: images, containerd::images::v1::images_client::ImagesClient<Channel>;
     /// Images as users know them.
     images: images, gantry::images::v1::image_store_client::ImageStoreClient<Channel>;
+    /// containerd's transfers of images.
+    transfers: images, containerd::transfer::v1::transfer_client::TransferClient<Channel>;
+    /// The streams that they use.
+    streaming: images, containerd::streaming::v1::streaming_client::StreamingClient<Channel>;
     /// Container records of containerd's kind.
     container_records: tasks, containerd::containers::v1::containers_client::ContainersClient<Channel>;
     /// Running containers.
@@ -69,6 +73,8 @@ clients! {
     events: control, containerd::events::v1::events_client::EventsClient<Channel>;
     /// What this Gantry is made of.
     introspection: control, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
+    /// What runtimes say of themselves.
+    runtimes: tasks, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
     /// Garbage collection.
     gc: control, gantry::gc::v1::gc_client::GcClient<Channel>;
     /// Containers as Docker's users know them.

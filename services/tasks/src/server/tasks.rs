@@ -10,6 +10,7 @@ use gantry_proto::containerd::types::Metric;
 use gantry_proto::containerd::v1::types::{Process, ProcessInfo, Status as State};
 use gantry_rpc::context;
 use gantry_types::filter::{Fields, FilterSet};
+use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
 
 use crate::error::Error;
@@ -19,6 +20,9 @@ use crate::tasks::Tasks;
 
 /// What a listing waits for one shim.
 const GLANCE: Duration = Duration::from_secs(2);
+
+/// When a process ended that has not: Go's zero time, as containerd says it.
+const NEVER: Timestamp = Timestamp { seconds: -62_135_596_800, nanos: 0 };
 
 /// The server.
 #[derive(Clone)]
@@ -77,7 +81,7 @@ fn from_state(task: &str, state: api::StateResponse) -> Process {
         stderr: state.stderr,
         terminal: state.terminal,
         exit_status: state.exit_status,
-        exited_at: state.exited_at,
+        exited_at: state.exited_at.or(Some(NEVER)),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gantry_daemon::open_files;
 use gantry_proto::containerd::task::v3::DeleteResponse;
+use gantry_proto::containerd::types::RuntimeInfo;
 use prost::Message;
 use prost_types::Any;
 use tokio::io::AsyncWriteExt;
@@ -19,6 +20,7 @@ use crate::error::Error;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const DELETE_LIMIT: Duration = Duration::from_secs(20);
+const INFO_LIMIT: Duration = Duration::from_secs(10);
 
 /// What every run of a shim's binary is told.
 #[derive(Debug, Clone)]
@@ -56,6 +58,23 @@ impl Helper {
         }
         DeleteResponse::decode(output.stdout.as_slice())
             .map_err(|error| Error::ShimStart { id: self.id.clone(), reason: format!("delete: {error}") })
+    }
+
+    /// Asks the binary what it is, with options of its own kind; `id` is the runtime's name.
+    pub async fn info(&self, options: Option<&Any>) -> Result<RuntimeInfo, Error> {
+        let mut command = Command::new(&self.binary);
+        command.arg("-info").current_dir(&self.bundle);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let input = options.map(Message::encode_to_vec).unwrap_or_default();
+        let unclear = |reason: String| Error::RuntimeInfo { runtime: self.id.clone(), reason };
+        let output = match self.run(&mut command, &input, INFO_LIMIT).await {
+            Err(Error::ShimStart { reason, .. }) => return Err(unclear(reason)),
+            output => output?,
+        };
+        if !output.status.success() {
+            return Err(unclear(format!("{}: {}", output.status, said(&output))));
+        }
+        RuntimeInfo::decode(output.stdout.as_slice()).map_err(|error| unclear(error.to_string()))
     }
 
     fn command(&self, action: &str, extra: &[&str]) -> Command {
@@ -100,14 +119,17 @@ impl Helper {
     }
 
     fn failed(&self, output: &Output) -> Error {
-        let said = [output.stderr.as_slice(), output.stdout.as_slice()]
-            .iter()
-            .map(|text| String::from_utf8_lossy(text).trim().to_owned())
-            .filter(|text| !text.is_empty())
-            .collect::<Vec<_>>()
-            .join("; ");
-        Error::ShimStart { id: self.id.clone(), reason: format!("{}: {said}", output.status) }
+        Error::ShimStart { id: self.id.clone(), reason: format!("{}: {}", output.status, said(output)) }
     }
+}
+
+fn said(output: &Output) -> String {
+    [output.stderr.as_slice(), output.stdout.as_slice()]
+        .iter()
+        .map(|text| String::from_utf8_lossy(text).trim().to_owned())
+        .filter(|text| !text.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

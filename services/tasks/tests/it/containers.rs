@@ -1,6 +1,9 @@
 //! Container records.
 
 use gantry_proto::containerd::services::containers::v1 as pb;
+use gantry_proto::containerd::services::introspection::v1::PluginInfoRequest;
+use gantry_proto::containerd::types::{RuntimeInfo, RuntimeRequest};
+use prost::Message;
 use tonic::{Code, Request};
 
 use crate::world::{World, container};
@@ -58,4 +61,35 @@ async fn records_are_kept_filtered_changed_and_removed() {
     let events = world.events(5).await;
     assert!(events[..3].iter().all(|topic| topic == "/containers/create"), "{events:?}");
     assert_eq!(events[3..], ["/containers/update", "/containers/delete"]);
+}
+
+#[tokio::test]
+async fn records_may_be_as_long_as_containerds() {
+    let world = World::new().await;
+    let mut long = container("long");
+    long.spec.as_mut().expect("a spec").value = vec![b' '; 9 << 20];
+    let create = pb::CreateContainerRequest { container: Some(long) };
+    world.peers.container_records().create(world.request(create)).await.unwrap();
+    let get = pb::GetContainerRequest { id: "long".into() };
+    let found = world.peers.container_records().get(world.request(get)).await.unwrap().into_inner();
+    assert_eq!(found.container.unwrap().spec.unwrap().value.len(), 9 << 20);
+}
+
+#[tokio::test]
+async fn a_runtime_says_what_it_is() {
+    let world = World::new().await;
+    let info = RuntimeInfo { name: "io.containerd.told.v2".into(), ..Default::default() };
+    let said: String = info.encode_to_vec().iter().map(|byte| format!("\\{byte:03o}")).collect();
+    world.shim_script("told", &format!("#!/bin/sh\n[ \"$1\" = -info ] && printf '{said}'\n"));
+    let ask = |runtime: &str| PluginInfoRequest {
+        options: Some(gantry_proto::pack(&RuntimeRequest { runtime_path: runtime.into(), options: None })),
+        ..Default::default()
+    };
+    let answer = world.peers.runtimes().plugin_info(ask("io.containerd.told.v2")).await.unwrap().into_inner();
+    let told = gantry_proto::unpack::<RuntimeInfo>(&answer.extra.unwrap()).unwrap().unwrap();
+    assert_eq!(told, info);
+    let missing = world.peers.runtimes().plugin_info(ask("io.containerd.untold.v2")).await.unwrap_err();
+    assert_eq!(missing.code(), Code::NotFound);
+    let odd = PluginInfoRequest { options: Some(Default::default()), ..Default::default() };
+    assert_eq!(world.peers.runtimes().plugin_info(odd).await.unwrap_err().code(), Code::Unimplemented);
 }

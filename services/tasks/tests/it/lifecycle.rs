@@ -33,6 +33,8 @@ async fn events_come_once_and_in_order() {
     let get = || world.request(pb::GetRequest { container_id: "c".into(), exec_id: "e".into() });
     let process = tasks.get(get()).await.unwrap().into_inner().process.unwrap();
     assert_eq!((process.status(), process.id.as_str()), (State::Running, "e"));
+    let never = prost_types::Timestamp { seconds: -62_135_596_800, nanos: 0 };
+    assert_eq!(process.exited_at, Some(never), "Go's zero time, as containerd says it");
     let delete = || world.request(pb::DeleteTaskRequest { container_id: "c".into() });
     assert_eq!(tasks.delete(delete()).await.unwrap_err().code(), Code::Unknown);
 

@@ -89,12 +89,10 @@ impl World {
              esac\n",
             shims = folder.path().join("shims").display()
         );
-        let binary = folder.path().join("bin/containerd-shim-gantry-v2");
-        std::fs::write(&binary, script).expect("the helper");
-        std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).expect("executable");
         let peers = Peers::new(&folder.path().join("run"));
         let mut world =
             World { folder, control: Control::default(), control_server: None, service: None, peers };
+        world.shim_script("gantry", &script);
         world.start_control();
         world.start_service().await;
         world
@@ -102,6 +100,13 @@ impl World {
 
     pub fn shims(&self) -> PathBuf {
         self.folder.path().join("shims")
+    }
+
+    /// Installs a shim that is a script.
+    pub fn shim_script(&self, name: &str, script: &str) {
+        let binary = self.folder.path().join(format!("bin/containerd-shim-{name}-v2"));
+        std::fs::write(&binary, script).expect("a script");
+        std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).expect("executable");
     }
 
     pub fn bundle(&self, id: &str) -> PathBuf {
