@@ -5,6 +5,8 @@ use gantry_api::events::Publisher;
 use gantry_daemon::confinement::{Files, Tcp};
 use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
 use gantry_proto::containerd::services::images::v1::images_server::ImagesServer;
+use gantry_proto::containerd::services::streaming::v1::streaming_server::StreamingServer;
+use gantry_proto::containerd::services::transfer::v1::transfer_server::TransferServer;
 use gantry_proto::gantry::gc::v1::collector_server::CollectorServer;
 use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
 use gantry_proto::gantry::images::v1::image_store_server::ImageStoreServer;
@@ -20,9 +22,11 @@ use crate::push::Pusher;
 use crate::recover::Recovery;
 use crate::remote::Remote;
 use crate::remove::Remover;
-use crate::server::{Collector, Fsck, ImageStore, Records};
+use crate::server::{Collector, Fsck, ImageStore, Records, Streaming, Transfer};
 use crate::settings::{DEFAULT_SNAPSHOTTER, Settings};
 use crate::store::Store;
+use crate::streams::Streams;
+use crate::transfer::Transfers;
 
 /// `gantryd images`.
 pub struct Service;
@@ -58,18 +62,34 @@ impl gantry_daemon::Service for Service {
         context.spawn("end the leases that were left", Recovery::new(&store, leases.clone())?.run());
 
         let archives = Archives::new(names.clone(), catalog.clone(), leases.clone());
-        context.spawn("serve archives", archives.serve(context.data_listener()?));
+        context.spawn("serve archives", archives.clone().serve(context.data_listener()?));
 
         let records = Records::new(names.clone(), catalog.clone());
+        let puller = Puller::new(remote.clone(), names.clone(), catalog.clone(), leases.clone());
+        let pusher = Pusher::new(remote, store, catalog.clone());
+        let streams = Streams::default();
+        let transfers = Transfers::new(
+            puller.clone(),
+            pusher.clone(),
+            archives,
+            (names.clone(), catalog.clone(), leases.clone()),
+            streams.clone(),
+        );
         let image_store = ImageStore {
-            puller: Puller::new(remote.clone(), names.clone(), catalog.clone(), leases.clone()),
-            pusher: Pusher::new(remote, store, catalog.clone()),
+            puller,
+            pusher,
             remover: Remover::new(names.clone(), catalog.clone()),
             names: names.clone(),
             catalog,
             leases,
         };
         let routes = Routes::new(ImagesServer::new(records).max_decoding_message_size(MESSAGE_LIMIT))
+            .add_service(
+                TransferServer::new(Transfer::new(transfers)).max_decoding_message_size(MESSAGE_LIMIT),
+            )
+            .add_service(
+                StreamingServer::new(Streaming::new(streams)).max_decoding_message_size(MESSAGE_LIMIT),
+            )
             .add_service(ImageStoreServer::new(image_store).max_encoding_message_size(MESSAGE_LIMIT))
             .add_service(
                 CollectorServer::new(Collector::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT),

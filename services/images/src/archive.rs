@@ -10,6 +10,8 @@ mod input;
 mod load;
 mod save;
 
+pub use save::{DockerManifest, header, padding, path};
+
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use tokio::sync::Semaphore;
 
 use crate::catalog::Catalog;
 use crate::content::Content;
+use crate::document::Index;
 use crate::error::Error;
 use crate::lease::{Leases, Purpose};
 use crate::names::Names;
@@ -55,6 +58,14 @@ impl Archives {
     pub fn new(names: Names, catalog: Catalog, leases: Leases) -> Self {
         let content = catalog.content().clone();
         Self { names, catalog, content, leases, slots: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Reads an archive off `stream` into the store, under the owner's lease; tells what it says is in it, each image
+    /// with its name as an annotation.
+    pub async fn read(&self, owner: Owner, stream: UnixStream) -> Result<Index, Error> {
+        let _slot = self.slots.acquire().await.map_err(|_| Error::Cancelled)?;
+        let desk = self.clone().desk(owner.namespace.clone(), stream)?;
+        desk.run(move |desk| load::read(desk, &owner)).await
     }
 
     /// Answers connections until it is dropped.
@@ -142,7 +153,10 @@ impl Archives {
 }
 
 impl Desk {
-    async fn run(self, work: impl FnOnce(&Self) -> Result<(), Error> + Send + 'static) -> Result<(), Error> {
+    async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         tokio::task::spawn_blocking(move || work(&self)).await.map_err(|_| Error::Cancelled)?
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use gantry_types::{Descriptor, Digest, Namespace, media_type};
 
 use crate::content::Content;
-use crate::document::{self, MAX_DEPTH};
+use crate::document::{self, Entry, MAX_DEPTH};
 use crate::error::Error;
 use crate::remote::MANIFEST_LIMIT;
 
@@ -45,8 +45,19 @@ impl Cargo {
         target: &Descriptor,
         gaps: Gaps,
     ) -> Result<Option<Self>, Error> {
-        let mut gathering =
-            Gathering { content, namespace, gaps, cargo: Self::default(), absent: HashSet::new() };
+        Self::gather_those(content, namespace, target, gaps, &|_| true).await
+    }
+
+    /// As [`gather`](Self::gather), of those entries of indexes that are `meant`.
+    pub async fn gather_those(
+        content: &Content,
+        namespace: &Namespace,
+        target: &Descriptor,
+        gaps: Gaps,
+        meant: &(dyn Fn(&Entry) -> bool + Send + Sync),
+    ) -> Result<Option<Self>, Error> {
+        let cargo = Self::default();
+        let mut gathering = Gathering { content, namespace, gaps, meant, cargo, absent: HashSet::new() };
         Ok(gathering.add(target, 0).await?.then_some(gathering.cargo))
     }
 }
@@ -56,6 +67,7 @@ struct Gathering<'a> {
     content: &'a Content,
     namespace: &'a Namespace,
     gaps: Gaps,
+    meant: &'a (dyn Fn(&Entry) -> bool + Send + Sync),
     cargo: Cargo,
     /// What was found not to be complete.
     absent: HashSet<Digest>,
@@ -89,6 +101,9 @@ impl Gathering<'_> {
         if media_type::is_index(&descriptor.media_type) {
             let mut any = false;
             for entry in document::index(descriptor, &bytes)?.manifests {
+                if !(self.meant)(&entry) {
+                    continue;
+                }
                 if Box::pin(self.add(&entry.descriptor, depth + 1)).await? {
                     any |= !entry.is_attestation();
                 } else if self.gaps == Gaps::Refuse {

@@ -141,6 +141,31 @@ pub enum Error {
     /// Another service refused or is away.
     #[error("{service} cannot {op}: {}", status.message())]
     Peer { service: &'static str, op: &'static str, status: Box<tonic::Status> },
+    /// What containerd can and this service cannot.
+    #[error("{0} is not supported")]
+    Unsupported(String),
+    /// What is set elsewhere here than in containerd.
+    #[error("{what} is not read: {how}")]
+    Elsewhere { what: String, how: &'static str },
+    /// A stream has that id already.
+    #[error("stream {0:?} already exists")]
+    StreamExists(String),
+    /// No stream has that id.
+    #[error("stream {0:?} not found")]
+    NoStream(String),
+    /// Streams that nobody takes.
+    #[error("more than {0} streams wait to be used")]
+    TooManyStreams(usize),
+    /// An image of which something that was asked for is not here.
+    #[error("image {image:?} is not complete here for the platforms that are asked for")]
+    Incomplete { image: String },
+    /// What a name stands for at a registry is not known.
+    #[error("failed to resolve image {reference}")]
+    Unresolved {
+        reference: String,
+        #[source]
+        source: Box<Error>,
+    },
     /// The caller is gone.
     #[error("cancelled")]
     Cancelled,
@@ -182,7 +207,12 @@ impl Coded for Error {
             | Self::Filter(_)
             | Self::FilterValue { .. }
             | Self::Setting { .. } => Code::InvalidArgument,
-            Self::NoRecord(_)
+            Self::Unresolved { source, .. } => source.code(),
+            Self::Unsupported(_) | Self::Elsewhere { .. } => Code::Unimplemented,
+            Self::TooManyStreams(_) => Code::ResourceExhausted,
+            Self::NoStream(_)
+            | Self::Incomplete { .. }
+            | Self::NoRecord(_)
             | Self::NoImage(_)
             | Self::NoLocalTag(_)
             | Self::OtherTarget { .. }
@@ -190,7 +220,7 @@ impl Coded for Error {
             | Self::NoPlatform { .. }
             | Self::NoManifest { .. }
             | Self::Missing { .. } => Code::NotFound,
-            Self::RecordExists(_) => Code::AlreadyExists,
+            Self::RecordExists(_) | Self::StreamExists(_) => Code::AlreadyExists,
             Self::InUse(_)
             | Self::WrongDigest { .. }
             | Self::WrongSize { .. }

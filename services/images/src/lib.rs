@@ -7,12 +7,13 @@
 //! <state>/images/
 //!   db/              records: (namespace, name) → target, labels           store
 //!   certs.d/<host>/  CAs and client certificates, beside /etc/docker/certs.d
-//! <run>/images.sock        containerd Images, gantry.images.v1, gantry.gc.v1
+//! <run>/images.sock        containerd Images, Transfer and Streaming, gantry.images.v1, gantry.gc.v1
 //! <run>/images-data.sock   archives in and out                             archive
 //! ```
 //!
 //! Who reads next: [`pull`] for the way of a layer, [`names`] for what makes a record safe against the garbage
-//! collection, [`remote`] for registries, [`archive`] for `load`, `save` and `import`.
+//! collection, [`remote`] for registries, [`archive`] for `load`, `save` and `import`, [`transfer`] for what containerd's
+//! clients ask for.
 
 mod app;
 mod archive;
@@ -36,6 +37,8 @@ mod remove;
 mod server;
 mod settings;
 mod store;
+mod streams;
+mod transfer;
 mod unpack;
 mod wire;
 

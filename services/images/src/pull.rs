@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gantry_api::ingest::Owner;
 use gantry_rpc::{Code, Coded};
-use gantry_types::{ChainId, Descriptor, Digest, Namespace, Platform, Reference};
+use gantry_types::{ChainId, Descriptor, DiffId, Digest, Namespace, Platform, Reference};
 use tracing::Instrument;
 
 use crate::catalog::Catalog;
@@ -31,10 +31,9 @@ use crate::record::Record;
 use crate::remote::{Access, Credentials, Remote, Repository};
 use crate::unpack;
 
-pub use plan::origin_label;
+pub use plan::{Sources, origin_label};
 pub use transfer::layer_ref;
 
-use plan::{Plan, Sources};
 use transfer::Transfer;
 
 /// How long a layer that cannot be unpacked waits for its digest.
@@ -164,9 +163,10 @@ impl Puller {
             return Err(Error::OtherPlatform { reference: reference.familiar(), wanted: wanted.clone() });
         }
         plan.store(sources).await?;
-        let brought = self.bring_layers(sources, &plan, snapshotter, progress).await;
+        let (layers, diff_ids) = (&plan.document.layers, &plan.config.rootfs.diff_ids);
+        let brought = self.bring_layers(sources, layers, diff_ids, snapshotter, progress).await;
         if brought.as_ref().is_err_and(|error| !is_interruption(error)) {
-            transfer::discard(sources, &plan.document.layers).await;
+            transfer::discard(sources, layers).await;
         }
         brought?;
         unpack::keep(&self.content, sources.owner, snapshotter, &plan.document, &plan.config).await?;
@@ -208,16 +208,30 @@ impl Puller {
         }
     }
 
-    /// Fetches and unpacks the layers, both at once.
-    async fn bring_layers(
+    /// Fetches blobs, and does not look what is in them.
+    pub async fn fetch(
         &self,
         sources: Sources<'_>,
-        plan: &Plan,
+        blobs: &[Descriptor],
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        let transfers = blobs.iter().map(|blob| Transfer::open(sources, blob.clone()));
+        let transfers = futures::future::try_join_all(transfers).await?;
+        for blob in blobs {
+            progress.enter(&blob.digest, State::Pulling, 0, blob.size).await?;
+        }
+        transfer::run_all(sources, transfers, self.remote.settings().connections, progress).await
+    }
+
+    /// Fetches and unpacks the layers, both at once.
+    pub async fn bring_layers(
+        &self,
+        sources: Sources<'_>,
+        layers: &[Descriptor],
+        diff_ids: &[DiffId],
         snapshotter: &str,
         progress: &Progress,
     ) -> Result<(), Error> {
-        let layers = &plan.document.layers;
-        let diff_ids = &plan.config.rootfs.diff_ids;
         let chain = ChainId::all(diff_ids);
         let mut seen: HashSet<&Digest> = HashSet::new();
         let distinct: Vec<_> =

@@ -43,6 +43,15 @@ pub enum State {
     Mounted,
 }
 
+/// Of which blobs a push tells how they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Of those that people have progress bars for.
+    Layers,
+    /// Of configs too.
+    Everything,
+}
+
 /// Pushes images. A cheap clone.
 #[derive(Clone)]
 pub struct Pusher {
@@ -91,7 +100,7 @@ impl Pusher {
         }
         tell(&events, Event::Preparing { repository: reference.name() }).await?;
         for (tag, cargo) in prepared {
-            self.ship(namespace, &repository, &tag, cargo, &events).await.map_err(|error| {
+            self.ship(namespace, &repository, &tag, cargo, Told::Layers, &events).await.map_err(|error| {
                 error.of_image("push", &reference.without_tag_or_digest().familiar(), &reference.familiar())
             })?;
         }
@@ -143,18 +152,25 @@ impl Pusher {
         })
     }
 
-    async fn ship(
+    /// The registry client.
+    pub fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Ships an image's blobs and then its documents, the last of them under `tag`.
+    pub async fn ship(
         &self,
         namespace: &Namespace,
         repository: &Repository,
         tag: &str,
         cargo: Cargo,
+        told: Told,
         events: &mpsc::Sender<Event>,
     ) -> Result<(), Error> {
         let layers: HashSet<&Digest> = cargo
             .blobs
             .iter()
-            .filter(|blob| media_type::is_layer(&blob.media_type))
+            .filter(|blob| told == Told::Everything || media_type::is_layer(&blob.media_type))
             .map(|blob| &blob.digest)
             .collect();
         let voice =

@@ -25,9 +25,9 @@ use std::sync::{Arc, Mutex};
 
 use crate::error::Error;
 
-pub use auth::Credentials;
+pub use auth::{Ask, Asker, Credentials};
 pub use blob::BlobBody;
-pub use endpoint::Access;
+pub use endpoint::{Access, Manner, Scheme};
 pub use failure::{Failure, Reason};
 pub use manifest::{MANIFEST_LIMIT, Manifest};
 pub use push::{Mounted, Payload};
@@ -74,13 +74,25 @@ impl Remote {
         credentials: Credentials,
         access: Access,
     ) -> Result<Repository, Error> {
+        self.repository_in(domain, path, credentials, access, Manner::default())
+    }
+
+    /// As [`repository`](Self::repository), spoken with in a certain manner.
+    pub fn repository_in(
+        &self,
+        domain: &str,
+        path: &str,
+        credentials: Credentials,
+        access: Access,
+        manner: Manner,
+    ) -> Result<Repository, Error> {
         let mut endpoints = Vec::new();
         if access == Access::Pull {
             for mirror in self.inner.settings.mirrors_of(domain) {
                 endpoints.push(Endpoint::mirror(self, &mirror)?);
             }
         }
-        endpoints.push(Endpoint::registry(self, domain, credentials)?);
+        endpoints.push(Endpoint::registry(self, domain, credentials, manner)?);
         Ok(Repository {
             domain: domain.to_owned(),
             path: path.to_owned(),

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::Desk;
 use super::adopt::{Adopted, adopt};
 use super::input::{self, Form, Stored};
-use crate::document::{self, Index, MAX_LAYERS, Manifest};
+use crate::document::{self, Entry, Index, MAX_LAYERS, Manifest};
 use crate::error::Error;
 use crate::wire;
 
@@ -70,6 +70,17 @@ pub fn load(desk: &Desk, request: &pb::data_request::Load) -> Result<(), Error> 
         }
         Ok(())
     })
+}
+
+/// Reads an archive off the socket; tells what it says is in it.
+pub fn read(desk: &Desk, owner: &Owner) -> Result<Index, Error> {
+    let index = receive(desk, owner)?.index(desk, owner)?;
+    match index.manifests.is_empty() {
+        true => {
+            Err(Error::Archive("it holds no image: neither index.json nor manifest.json names one".into()))
+        }
+        false => Ok(index),
+    }
 }
 
 fn familiar(name: &str) -> String {
@@ -224,6 +235,22 @@ impl Contents {
         }
         images.dedup();
         Ok(images)
+    }
+
+    /// What the archive says is in it: its own index, or one made of Docker's old form.
+    fn index(&self, desk: &Desk, owner: &Owner) -> Result<Index, Error> {
+        if let Some(bytes) = &self.index {
+            return serde_json::from_slice(bytes)
+                .map_err(|error| Error::Archive(format!("index.json: {error}")));
+        }
+        let mut manifests = Vec::new();
+        for docker in self.docker_manifests()? {
+            for Adopted { mut target, name } in self.convert(desk, owner, &docker)? {
+                target.annotations.extend(name.map(|name| ("io.containerd.image.name".to_owned(), name)));
+                manifests.push(Entry { descriptor: target, platform: None });
+            }
+        }
+        Ok(Index { schema_version: 2, media_type: Some(media_type::OCI_INDEX.to_owned()), manifests })
     }
 
     fn docker_manifests(&self) -> Result<Vec<DockerManifest>, Error> {

@@ -32,10 +32,13 @@ pub struct Plan {
 /// One image in `manifest.json`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct DockerManifest {
-    config: String,
-    repo_tags: Vec<String>,
-    layers: Vec<String>,
+pub struct DockerManifest {
+    /// The config's file.
+    pub config: String,
+    /// The image's names as people write them.
+    pub repo_tags: Vec<String>,
+    /// The layers' files, base first.
+    pub layers: Vec<String>,
 }
 
 /// Finds all that the archive will hold.
@@ -149,7 +152,8 @@ fn entries(target: &Descriptor, names: &BTreeSet<String>) -> Vec<Entry> {
     names.iter().map(entry).collect()
 }
 
-fn path(digest: &Digest) -> String {
+/// The file of a blob.
+pub fn path(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.hex())
 }
 
@@ -190,7 +194,8 @@ fn put(desk: &Desk, name: &str, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(&padding(bytes.len() as u64))
 }
 
-fn header(name: &str, size: u64) -> tar::Header {
+/// What stands before a file; its name is short and relative.
+pub fn header(name: &str, size: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_path(name).expect("a name of our own is short and relative");
     header.set_size(size);
@@ -203,6 +208,7 @@ fn header(name: &str, size: u64) -> tar::Header {
     header
 }
 
-fn padding(size: u64) -> Vec<u8> {
+/// What fills up the last block of a file.
+pub fn padding(size: u64) -> Vec<u8> {
     vec![0; (512 - size % 512) as usize % 512]
 }

@@ -126,7 +126,8 @@ impl Sources<'_> {
         Ok(Document { descriptor, bytes, labels: HashMap::new() })
     }
 
-    async fn config(&self, descriptor: &Descriptor) -> Result<Bytes, Error> {
+    /// A config by its descriptor.
+    pub async fn config(&self, descriptor: &Descriptor) -> Result<Bytes, Error> {
         let namespace = &self.owner.namespace;
         if let Some(bytes) = self.content.read(namespace, &descriptor.digest, document::CONFIG_LIMIT).await? {
             return Ok(bytes);

@@ -1,10 +1,12 @@
 //! Who we are to a registry: credentials, and the tokens that a token server gives for them.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::future::BoxFuture;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{RequestBuilder, Response, Url};
 use serde::Deserialize;
@@ -25,7 +27,34 @@ pub enum Credentials {
     IdentityToken(String),
     /// A token for the registry itself.
     RegistryToken(String),
+    /// To be asked for, once a registry wants some.
+    Asked(Asker),
 }
+
+/// Asks whoever has credentials for those of one host.
+pub trait Ask: fmt::Debug + Send + Sync {
+    /// Asks; an error is told as the reason why there are none.
+    fn ask<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Credentials, String>>;
+}
+
+/// One who can be asked. A cheap clone.
+#[derive(Clone, Debug)]
+pub struct Asker(Arc<dyn Ask>);
+
+impl Asker {
+    /// Asks by `ask`.
+    pub fn new(ask: impl Ask + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+}
+
+impl PartialEq for Asker {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Asker {}
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,6 +63,7 @@ impl fmt::Debug for Credentials {
             Self::Basic { .. } => "Basic(…)",
             Self::IdentityToken(_) => "IdentityToken(…)",
             Self::RegistryToken(_) => "RegistryToken(…)",
+            Self::Asked(_) => "Asked(…)",
         })
     }
 }
@@ -48,6 +78,8 @@ pub(super) struct Authorisation {
 
 #[derive(Debug, Default)]
 struct State {
+    /// What was answered to the one question there is.
+    answered: Option<Credentials>,
     challenge: Option<Challenge>,
     /// By wanted scopes.
     tokens: Vec<(Vec<String>, Token)>,
@@ -87,18 +119,11 @@ impl Authorisation {
         Self { credentials, state: Mutex::new(State::default()) }
     }
 
-    /// Whether it has anything to show at all.
-    pub(super) fn is_anonymous(&self) -> bool {
-        self.credentials == Credentials::Anonymous
-    }
-
     /// The header for a request, as far as it is known already.
     pub(super) async fn header(&self, scopes: &[String]) -> Option<HeaderValue> {
-        if let Credentials::RegistryToken(token) = &self.credentials {
-            return secret(format!("Bearer {token}"));
-        }
         let state = self.state.lock().await;
-        match (&state.challenge, &self.credentials) {
+        match (&state.challenge, state.answered.as_ref().unwrap_or(&self.credentials)) {
+            (_, Credentials::RegistryToken(token)) => secret(format!("Bearer {token}")),
             (Some(Challenge::Basic), Credentials::Basic { username, password }) => basic(username, password),
             (Some(Challenge::Bearer { .. }), _) => state.valid(scopes).map(|token| token.header.clone()),
             _ => None,
@@ -115,19 +140,26 @@ impl Authorisation {
         used: Option<&HeaderValue>,
         scopes: &[String],
     ) -> Result<bool, Reason> {
-        if matches!(self.credentials, Credentials::RegistryToken(_)) {
-            return Ok(false);
-        }
         let mut state = self.state.lock().await;
+        if let (Credentials::Asked(asker), None) = (&self.credentials, &state.answered) {
+            let answer = asker.0.ask(&endpoint.authority).await.map_err(Reason::Unauthorized)?;
+            state.answered = Some(answer);
+        }
+        let credentials = state.answered.clone().unwrap_or_else(|| self.credentials.clone());
+        if let Credentials::RegistryToken(token) = &credentials {
+            // Asked for just now, it has not been shown yet.
+            return Ok(used.is_none() && secret(format!("Bearer {token}")).is_some());
+        }
         if let Some(token) = state.valid(scopes)
             && used != Some(&token.header)
         {
             return Ok(true); // Another request was quicker.
         }
         let fresh = match &challenge {
-            Challenge::Basic => used.is_none() && matches!(self.credentials, Credentials::Basic { .. }),
+            Challenge::Basic => used.is_none() && matches!(credentials, Credentials::Basic { .. }),
             Challenge::Bearer { realm, service, scope } => {
-                let token = self.fetch(endpoint, realm, service.as_deref(), scope.as_deref(), scopes).await?;
+                let wanted = wanted_scopes(scope.as_deref(), scopes);
+                let token = fetch(&credentials, endpoint, realm, service.as_deref(), &wanted).await?;
                 state.tokens.retain(|(known, _)| known != scopes);
                 state.tokens.push((scopes.to_vec(), token));
                 true
@@ -136,47 +168,46 @@ impl Authorisation {
         state.challenge = Some(challenge);
         Ok(fresh)
     }
+}
 
-    async fn fetch(
-        &self,
-        endpoint: &Endpoint,
-        realm: &str,
-        service: Option<&str>,
-        asked: Option<&str>,
-        scopes: &[String],
-    ) -> Result<Token, Reason> {
-        let url = Url::parse(realm).map_err(|_| Reason::Address(realm.to_owned()))?;
-        if !endpoint.may_see_secrets(&url) && !self.is_anonymous() {
-            return Err(Reason::ClearText(authority_of(&url)));
-        }
-        let authority = authority_of(&url);
-        let client = match endpoint.is_at(&url) {
-            true => endpoint.client.clone(),
-            false => {
-                let insecure = endpoint.remote.settings().may_be_insecure(&authority);
-                endpoint
-                    .remote
-                    .client(&authority, insecure)
-                    .map_err(|error| Reason::Protocol(error.to_string()))?
-            }
-        };
-        let wanted = wanted_scopes(asked, scopes);
-        let request = match &self.credentials {
-            Credentials::IdentityToken(token) => post_form(&client, url, service, &wanted, token),
-            Credentials::Basic { username, password } => {
-                let request = client.get(get_url(url, service, &wanted, Some(username)));
-                match basic(username, password) {
-                    Some(header) => request.header(AUTHORIZATION, header),
-                    None => return Err(Reason::Unauthorized("the password cannot be sent".into())),
-                }
-            }
-            Credentials::Anonymous | Credentials::RegistryToken(_) => {
-                client.get(get_url(url, service, &wanted, None))
-            }
-        };
-        let idle = endpoint.remote.settings().idle_timeout;
-        tokio::time::timeout(idle, read_token(request)).await.map_err(|_| Reason::Silent(idle))?
+/// Fetches a token for `scopes`, which `credentials` are shown for.
+async fn fetch(
+    credentials: &Credentials,
+    endpoint: &Endpoint,
+    realm: &str,
+    service: Option<&str>,
+    scopes: &[String],
+) -> Result<Token, Reason> {
+    let url = Url::parse(realm).map_err(|_| Reason::Address(realm.to_owned()))?;
+    if !endpoint.may_see_secrets(&url) && *credentials != Credentials::Anonymous {
+        return Err(Reason::ClearText(authority_of(&url)));
     }
+    let authority = authority_of(&url);
+    let client = match endpoint.is_at(&url) {
+        true => endpoint.client.clone(),
+        false => {
+            let insecure = endpoint.remote.settings().may_be_insecure(&authority);
+            endpoint
+                .remote
+                .client(&authority, insecure)
+                .map_err(|error| Reason::Protocol(error.to_string()))?
+        }
+    };
+    let request = match credentials {
+        Credentials::IdentityToken(token) => post_form(&client, url, service, scopes, token),
+        Credentials::Basic { username, password } => {
+            let request = client.get(get_url(url, service, scopes, Some(username)));
+            match basic(username, password) {
+                Some(header) => request.header(AUTHORIZATION, header),
+                None => return Err(Reason::Unauthorized("the password cannot be sent".into())),
+            }
+        }
+        Credentials::Anonymous | Credentials::RegistryToken(_) | Credentials::Asked(_) => {
+            client.get(get_url(url, service, scopes, None))
+        }
+    };
+    let idle = endpoint.remote.settings().idle_timeout;
+    tokio::time::timeout(idle, read_token(request)).await.map_err(|_| Reason::Silent(idle))?
 }
 
 impl State {

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use reqwest::Url;
+use reqwest::header::HeaderMap;
 
 use super::Remote;
 use super::auth::{Authorisation, Credentials};
@@ -25,6 +26,8 @@ pub enum Access {
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) authority: String,
+    /// What every request to the host carries.
+    pub(super) headers: HeaderMap,
     /// Between the host and `/v2/`; empty but for some mirrors.
     prefix: String,
     insecure: bool,
@@ -37,9 +40,20 @@ pub(super) struct Endpoint {
 
 /// How a host is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub enum Scheme {
+    /// Over TLS.
     Https,
+    /// In the clear.
     Http,
+}
+
+/// How the registry itself is to be spoken with, where a caller knows better than the settings.
+#[derive(Clone, Debug, Default)]
+pub struct Manner {
+    /// This way only. In the clear, secrets too: whoever says so has been told.
+    pub scheme: Option<Scheme>,
+    /// What every request carries.
+    pub headers: HeaderMap,
 }
 
 impl Scheme {
@@ -53,12 +67,20 @@ impl Scheme {
 
 impl Endpoint {
     /// The registry that references call `domain`.
-    pub(super) fn registry(remote: &Remote, domain: &str, credentials: Credentials) -> Result<Self, Error> {
+    pub(super) fn registry(
+        remote: &Remote,
+        domain: &str,
+        credentials: Credentials,
+        manner: Manner,
+    ) -> Result<Self, Error> {
         let authority = match domain {
             "docker.io" | "index.docker.io" => "registry-1.docker.io",
             other => other,
         };
-        Self::new(remote, authority, String::new(), None, credentials)
+        let mut endpoint = Self::new(remote, authority, String::new(), manner.scheme, credentials)?;
+        endpoint.insecure |= manner.scheme == Some(Scheme::Http);
+        endpoint.headers = manner.headers;
+        Ok(endpoint)
     }
 
     /// A mirror by its configured base address: `https://host[:port][/prefix]`, or without a scheme.
@@ -86,6 +108,7 @@ impl Endpoint {
         let scheme = scheme.or(if insecure { None } else { Some(Scheme::Https) });
         Ok(Self {
             authority: authority.to_owned(),
+            headers: HeaderMap::new(),
             prefix,
             insecure,
             scheme: Mutex::new(scheme),
@@ -149,8 +172,10 @@ mod tests {
     #[test]
     fn a_host_is_known_however_its_name_and_port_are_written() {
         let remote = Remote::new(Settings { certificate_directories: Vec::new(), ..Settings::default() });
-        let endpoint =
-            |domain: &str| Endpoint::registry(&remote, domain, Credentials::Anonymous).expect("an address");
+        let endpoint = |domain: &str| {
+            Endpoint::registry(&remote, domain, Credentials::Anonymous, Manner::default())
+                .expect("an address")
+        };
         let at = |domain: &str, url: &str| endpoint(domain).is_at(&Url::parse(url).expect("an address"));
         assert!(at("registry.example:443", "https://registry.example/v2/"));
         assert!(at("registry.example", "https://registry.example:443/v2/"));

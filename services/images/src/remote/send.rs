@@ -144,6 +144,9 @@ impl Repository {
                 return Err(Reason::ClearText(endpoint.authority.clone()));
             }
             let mut request = endpoint.client.request(ask.method.clone(), url).headers(ask.headers.clone());
+            if own {
+                request = request.headers(endpoint.headers.clone());
+            }
             if let Some(header) = &header {
                 request = request.header(AUTHORIZATION, header.clone());
             }

@@ -9,3 +9,4 @@ mod pulls;
 mod registry;
 mod remotes;
 mod removals;
+mod transfers;
