@@ -117,7 +117,9 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if let Some(images) = self.images.take() {
-            images.shutdown_background();
+            // Its database is closed by a thread of this process, which must not end before.
+            let ending = std::thread::spawn(move || images.shutdown_timeout(Duration::from_secs(5)));
+            ending.join().expect("ended");
         }
         for task in &self.tasks {
             task.abort();
