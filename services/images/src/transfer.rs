@@ -72,9 +72,12 @@ enum End {
     Other(String),
 }
 
+/// Reads an end of one kind; none of another.
+type Reader = fn(&Any) -> Option<Result<End, prost::DecodeError>>;
+
 impl End {
     fn read(any: &Any) -> Result<Self, Error> {
-        let readers: [fn(&Any) -> Option<Result<End, prost::DecodeError>>; 4] = [
+        let readers: [Reader; 4] = [
             |any| gantry_proto::unpack(any).map(|read| read.map(End::Registry)),
             |any| gantry_proto::unpack(any).map(|read| read.map(End::Store)),
             |any| gantry_proto::unpack(any).map(|read| read.map(End::ImportStream)),
