@@ -8,7 +8,11 @@
 //! ```text
 //! <path>            the newest entries
 //! <path>.1 … .N-1   older ones, when max-size and max-file say so
+//! <path>.new        about to take the place of the only one
 //! ```
+//!
+//! A file that has been written to is never emptied: whoever follows it reads it to its
+//! end, and then sees by the name that another has taken its place.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -45,7 +49,7 @@ pub struct LogFile {
 impl LogFile {
     /// Opens `path` for appending.
     pub fn open(path: &Path, rotation: Rotation, attributes: Option<String>) -> Result<Self> {
-        let mut file = open(path, false).map_err(Error::io("open", path))?;
+        let mut file = open(path).map_err(Error::io("open", path))?;
         let mut size = file.metadata().map_err(Error::io("stat", path))?.len();
         let mut last = [b'\n'];
         // A line that a crash tore must not swallow our first one.
@@ -80,27 +84,33 @@ impl LogFile {
         for number in (2..keep).rev() {
             let _ = std::fs::rename(numbered(number - 1), numbered(number));
         }
-        if keep > 1
-            && let Err(error) = std::fs::rename(&self.path, numbered(1))
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            // A file that is too long is better than one that is emptied with nothing set aside.
-            return;
-        }
-        if let Ok(file) = open(&self.path, true) {
+        let begun = if keep > 1 {
+            match std::fs::rename(&self.path, numbered(1)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => begin(&self.path),
+            }
+        } else {
+            let mut new = OsString::from(self.path.as_os_str());
+            new.push(".new");
+            begin(Path::new(&new)).and_then(|file| std::fs::rename(&new, &self.path).map(|()| file))
+        };
+        // A file that is too long is better than one that is lost with nothing in its place.
+        if let Ok(file) = begun {
             self.file = file;
             self.size = 0;
         }
     }
 }
 
-fn open(path: &Path, truncate: bool) -> io::Result<File> {
-    OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path).and_then(|file| {
-        if truncate {
-            file.set_len(0)?;
-        }
-        Ok(file)
-    })
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)
+}
+
+/// Opens an empty file.
+fn begin(path: &Path) -> io::Result<File> {
+    let file = open(path)?;
+    file.set_len(0)?;
+    Ok(file)
 }
 
 /// One stream's way into a log file.
@@ -369,6 +379,20 @@ mod tests {
         assert!(!directory.path().join("log.3").exists());
         let last = (100 - all.len()..100).map(|number| format!("{number}\n"));
         assert_eq!(all, last.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_only_file_gives_way_to_a_new_one_and_is_not_emptied() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut log = log(directory.path(), Rotation { max_size: 100, max_files: 1 });
+        log.write(b"first\n");
+        let first = File::open(directory.path().join("log")).expect("a log");
+        for number in 0..10 {
+            log.write(format!("{number}\n").as_bytes());
+        }
+        assert!(first.metadata().expect("a file").len() > 0);
+        assert_eq!(texts(&directory.path().join("log")), ["9\n"]);
+        assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 1);
     }
 
     #[test]
