@@ -20,3 +20,4 @@ mod python;
 mod telemetry;
 mod tool;
 mod volumes;
+mod walk;

@@ -29,7 +29,7 @@ fn what_cannot_be_had_is_said_and_leaves_nothing() {
     let node = Node::start();
     for (option, said) in [
         ("--network=nosuch", "network nosuch not found"),
-        ("--network=container:nosuch", "non existent container: nosuch"),
+        ("--network=container:nosuch", "No such container: nosuch"),
         ("--cpuset-cpus=4000", "Requested CPUs are not available"),
         ("--log-driver=syslog", "log driver syslog is not supported"),
         ("--log-opt=max-size=10q", "invalid size: '10q'"),

@@ -41,7 +41,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use gantry_proto::containerd::types::Mount;
-use gantry_proto::gantry::engine::v1::Status;
+use gantry_proto::gantry::engine::v1::{EndpointSettings, Status};
 use gantry_proto::gantry::network::v1::Sandbox;
 use gantry_rpc::notice;
 use parking_lot::{Mutex, RwLock};
@@ -87,7 +87,7 @@ pub struct Live {
     pub state: State,
     /// The network, while there is one.
     pub sandbox: Option<Arc<Sandbox>>,
-    /// Health, while there is a check.
+    /// Health, if there is a check and it was started.
     pub health: Option<Health>,
     /// Counts runs: what belongs to an earlier run does not touch a later one.
     pub run: u64,
@@ -108,6 +108,16 @@ pub struct Live {
     pub removing: bool,
     /// It is no more.
     pub removed: bool,
+}
+
+impl Live {
+    /// The id of a network that the container is on by `name`: as it was asked for, else as its last run found it.
+    pub fn network_id<'a>(&'a self, name: &str, asked: &'a EndpointSettings) -> &'a str {
+        match asked.network_id.as_str() {
+            "" => self.state.networks.get(name).map_or("", String::as_str),
+            given => given,
+        }
+    }
 }
 
 impl Container {

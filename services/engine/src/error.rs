@@ -29,6 +29,14 @@ pub enum Error {
         /// Who has it.
         id: String,
     },
+    /// Something that cannot be done to a container; the reason is part of the sentence, and its code the code.
+    #[error("{what}: {why}")]
+    Cannot {
+        /// In the words of Docker, which name the container.
+        what: String,
+        /// What stands against it.
+        why: Box<Error>,
+    },
     /// The image is not here.
     #[error("No such image: {0}")]
     NoSuchImage(String),
@@ -81,7 +89,7 @@ pub enum Error {
         driver: String,
     },
     /// A capability that Linux does not have.
-    #[error("invalid capability: \"{0}\"")]
+    #[error("unknown capability: \"{0}\"")]
     UnknownCapability(String),
     /// A seccomp profile that is none.
     #[error("decoding seccomp profile failed")]
@@ -101,6 +109,9 @@ pub enum Error {
         /// 126, 127 or 128.
         exit_code: i32,
     },
+    /// A container that asks for what its image does not have.
+    #[error("{0}")]
+    Unstartable(String),
     /// A further process that could not be started.
     #[error("OCI runtime exec failed: {message}")]
     ExecFailed {
@@ -167,6 +178,11 @@ impl Error {
         Error::Peer { doing: doing.into(), status: Box::new(status) }
     }
 
+    /// An error about `what`, in one sentence with its reason.
+    pub fn cannot(what: impl Into<String>, why: Error) -> Error {
+        Error::Cannot { what: what.into(), why: Box::new(why) }
+    }
+
     /// A refusal of the disk.
     pub fn io(op: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Error {
         Error::Io { op, path: path.into(), source }
@@ -179,6 +195,7 @@ impl Error {
             Error::Database { source, .. } => source.is_disk_full(),
             Error::Io { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
             Error::Kernel { source } => source.is_out_of_space(),
+            Error::Cannot { why, .. } => why.is_disk_full(),
             _ => false,
         }
     }
@@ -193,6 +210,7 @@ impl Error {
     pub fn peer_code(&self) -> Option<tonic::Code> {
         match self {
             Error::Peer { status, .. } => Some(status.code()),
+            Error::Cannot { why, .. } => why.peer_code(),
             _ => None,
         }
     }
@@ -224,10 +242,12 @@ impl Coded for Error {
                 126 | 127 => Code::InvalidArgument,
                 _ => Code::Internal,
             },
+            Error::Cannot { why, .. } => why.code(),
             Error::NotBuilt(_) => Code::Unimplemented,
             Error::Forbidden(_) => Code::PermissionDenied,
             Error::Peer { status, .. } => peer_code(status.code()),
             Error::NotPaused(_)
+            | Error::Unstartable(_)
             | Error::Broken(_)
             | Error::BrokenLine
             | Error::Kernel { .. }

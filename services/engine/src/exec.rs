@@ -321,8 +321,13 @@ impl Engine {
         }
     }
 
-    /// Runs an exec to its end and takes its output, framing removed, up to a length.
-    pub(crate) async fn run_captured(&self, exec: &Arc<Exec>, most: usize) -> Result<(i32, String)> {
+    /// Runs an exec to its end and takes its output, framing removed, up to a length; the answer is its exit code.
+    pub(crate) async fn run_captured(
+        &self,
+        exec: &Arc<Exec>,
+        output: &mut Vec<u8>,
+        most: usize,
+    ) -> Result<i32> {
         let (container, exec) = self.add_exec(exec.id()).await?;
         let request =
             AttachRequest { exec_id: exec.id.clone(), stdout: true, stderr: true, ..Default::default() };
@@ -331,7 +336,6 @@ impl Engine {
             .await
             .map_err(|status| Error::peer("attach to a probe", status))?;
         self.start_exec(&container, &exec).await?;
-        let mut output = Vec::new();
         let mut head = [0; 8];
         while stream.read_exact(&mut head).await.is_ok() {
             let length = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
@@ -343,8 +347,7 @@ impl Engine {
             let room = most.saturating_sub(output.len()).min(bytes.len());
             output.extend_from_slice(&bytes[..room]);
         }
-        let code = exec.ended().await;
-        Ok((code, String::from_utf8_lossy(&output).into_owned()))
+        Ok(exec.ended().await)
     }
 
     /// Forgets what is written down about the execs of a run that has ended; their exit codes can still be asked for.

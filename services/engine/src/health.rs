@@ -4,6 +4,9 @@
 //! starting ──ok──▶ healthy ──retries × failure──▶ unhealthy ──ok──▶ healthy
 //!     └──retries × failure, after the start period──▶ unhealthy
 //! ```
+//!
+//! A container that is not probed, because it stands still or is frozen, is `unhealthy` too. What the last probes said
+//! is remembered over the next start.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -124,6 +127,21 @@ pub struct Health {
 }
 
 impl Health {
+    /// Of a container that has just been started, after what is known of earlier runs.
+    pub fn starting(before: Option<Health>) -> Health {
+        Health { log: before.unwrap_or_default().log, ..Health::default() }
+    }
+
+    /// Of a container that has run before and is not probed.
+    pub fn unprobed() -> Health {
+        Health { status: Status::Unhealthy, ..Health::default() }
+    }
+
+    /// Nobody probes it any more.
+    pub fn unwatch(&mut self) {
+        self.status = Status::Unhealthy;
+    }
+
     /// Takes a probe in; the new status if it changed.
     pub fn record(&mut self, probe: Probe, check: &Check, since_start: Duration) -> Option<Status> {
         let before = self.status;
@@ -203,6 +221,16 @@ mod tests {
         assert_eq!(health.record(probe(0), &check, Duration::from_secs(2)), Some(Status::Healthy));
         assert_eq!(health.record(probe(1), &check, Duration::from_secs(3)), None);
         assert_eq!(health.failing_streak, 1);
+    }
+
+    #[test]
+    fn a_start_forgets_the_verdict_and_keeps_the_log() {
+        let mut health = Health::default();
+        health.record(probe(1), &check(0), Duration::ZERO);
+        health.unwatch();
+        assert_eq!((health.status, health.failing_streak), (Status::Unhealthy, 1));
+        let health = Health::starting(Some(health));
+        assert_eq!((health.status, health.failing_streak, health.log.len()), (Status::Starting, 0, 1));
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Index {
         }
         let name = wanted.strip_prefix('/').unwrap_or(wanted);
         if !names::is_valid(name) {
-            return Err(Error::InvalidName(name.to_owned()));
+            return Err(Error::InvalidName(wanted.to_owned()));
         }
         if let Some(owner) = maps.by_name.get(name) {
             return Err(Error::NameInUse { name: name.to_owned(), id: owner.clone() });

@@ -137,6 +137,13 @@ fn start_failure(status: Status) -> Error {
     } else {
         128
     };
+    // Whom a container runs as is looked up in its own files, before anything is made of it.
+    if ["unable to find user", "unable to find group", "uids and gids"]
+        .iter()
+        .any(|say| message.starts_with(say))
+    {
+        return Error::Unstartable(message);
+    }
     Error::StartFailed { message, exit_code }
 }
 

@@ -174,6 +174,9 @@ pub struct State {
     /// The user stopped it and has not started it again.
     #[prost(bool, tag = "9")]
     pub stopped_by_hand: bool,
+    /// Ids of the networks of the last run, by name.
+    #[prost(btree_map = "string, string", tag = "10")]
+    pub networks: BTreeMap<String, String>,
 }
 
 impl State {

@@ -38,8 +38,12 @@ impl Engine {
                 tracing::error!(container = %record.id, %error, "two containers have one name");
             }
             let half_made = record.phase() != Phase::Ready;
+            let probed = state.started_at != 0 && crate::container::health::check_of(&record).is_some();
             let container = Arc::new(Container::new(record, state, self.index.watched()));
-            container.change(|live| live.removing = half_made);
+            container.change(|live| {
+                live.removing = half_made;
+                live.health = probed.then(Health::unprobed);
+            });
             self.index.insert(Arc::clone(&container));
             containers.push(container);
         }
@@ -188,7 +192,11 @@ impl Engine {
     }
 
     async fn at_rest(&self, container: &Arc<Container>, record: &Record) -> Result<()> {
-        if record.host.auto_remove && container.live().state.started_at != 0 {
+        let tried = {
+            let state = &container.live().state;
+            state.started_at != 0 || !state.error.is_empty()
+        };
+        if record.host.auto_remove && tried {
             return self.remove_locked(container).await;
         }
         let status = container.status();

@@ -35,6 +35,11 @@ pub enum PolicyError {
     /// A count where none belongs.
     #[error("invalid restart policy: maximum retry count can only be used with 'on-failure'")]
     CountWithoutFailure,
+    /// Both at once.
+    #[error(
+        "invalid restart policy: maximum retry count can only be used with 'on-failure' and cannot be negative"
+    )]
+    NegativeCountWithoutFailure,
     /// A count below zero.
     #[error("invalid restart policy: maximum retry count cannot be negative")]
     NegativeCount,
@@ -43,11 +48,11 @@ pub enum PolicyError {
 impl Policy {
     /// Reads Docker's pair of name and maximum retry count.
     pub fn parse(name: &str, maximum_retries: i32) -> Result<Policy, PolicyError> {
-        if maximum_retries < 0 {
-            return Err(PolicyError::NegativeCount);
-        }
-        if maximum_retries != 0 && name != "on-failure" {
-            return Err(PolicyError::CountWithoutFailure);
+        match (maximum_retries, name) {
+            (..0, "on-failure") => return Err(PolicyError::NegativeCount),
+            (..0, _) => return Err(PolicyError::NegativeCountWithoutFailure),
+            (0, _) | (_, "on-failure") => {}
+            _ => return Err(PolicyError::CountWithoutFailure),
         }
         match name {
             "" | "no" => Ok(Policy::No),

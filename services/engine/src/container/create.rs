@@ -8,6 +8,7 @@
 //! A failure, or recovery after a crash, unmakes a container that did not become `Ready` with the code that removes one.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use gantry_proto::containerd::types::Mount;
@@ -20,6 +21,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
 use crate::record::{MountRecord, Phase, Record, State, VolumeRecord};
+use crate::volumes::plan::cleaned as cleaned_path;
 use crate::{names, spec, time};
 
 /// How long a name is waited for whose container is being unmade.
@@ -43,12 +45,15 @@ impl Engine {
         let image_config = ImageConfig::parse(&image.config_json)?;
         let id = names::new_id();
         let mut warnings = super::validate::check(&asked, &host)?;
+        // An image has its own; the user's is made here, so that `docker cp` finds it.
+        let own_directory = !asked.working_dir.is_empty();
         let config = image_config.merge(asked);
-        let config = self.with_hostname(config, &host, &id);
+        let mut config = self.with_hostname(config, &host, &id);
+        config.working_dir = cleaned(&config.working_dir);
         self.fill_defaults(&mut host, &mut warnings).map_err(not_the_image)?;
         let networks = networks.map_err(not_the_image)?;
         let command = command_of(&config)?;
-        let mounts = self.plan_mounts(&config, &host, &id)?;
+        let mounts = self.plan_mounts(&config, &host, &id).map_err(not_the_image)?;
         check_platform(&image, &request.platform, &mut warnings);
 
         let manifest = image.manifest.clone().unwrap_or_default();
@@ -81,7 +86,7 @@ impl Engine {
                 return Err(error);
             }
         };
-        match self.make(record, &spec, &request.platform).await {
+        match self.make(record, &spec, &request.platform, own_directory).await {
             Ok(container) => {
                 self.publish_container(&container, "create", BTreeMap::new());
                 Ok(pb::CreateResponse { id, warnings })
@@ -90,7 +95,13 @@ impl Engine {
         }
     }
 
-    async fn make(&self, record: Record, spec: &Spec, platform: &str) -> Result<Arc<Container>> {
+    async fn make(
+        &self,
+        record: Record,
+        spec: &Spec,
+        platform: &str,
+        own_directory: bool,
+    ) -> Result<Arc<Container>> {
         let container = Arc::new(Container::new(record.clone(), State::default(), self.index.watched()));
         if let Err(error) = self.store.put(&record, &State::default()).await {
             self.index.release(&record.name, &record.id);
@@ -99,7 +110,7 @@ impl Engine {
         // It can be found from here on (its volumes are in use), but whoever wants to change it waits for its turn.
         let turn = container.operate().await;
         self.index.insert(Arc::clone(&container));
-        let made = match self.make_steps(&container, spec, platform).await {
+        let made = match self.make_steps(&container, spec, platform, own_directory).await {
             Ok(mounts) => {
                 let ready = Record { phase: Phase::Ready.into(), mounts, ..record };
                 let written = self.store.put(&ready, &State::default()).await;
@@ -123,6 +134,7 @@ impl Engine {
         container: &Container,
         spec: &Spec,
         platform: &str,
+        own_directory: bool,
     ) -> Result<Vec<MountRecord>> {
         let record = &container.record();
         // Containerd's labels are shorter than Docker's may be; the longer ones are only the engine's.
@@ -143,6 +155,10 @@ impl Engine {
         );
         made?;
         let rootfs = rootfs?;
+        if own_directory {
+            let (rootfs, directory) = (rootfs.clone(), record.config.working_dir.clone());
+            blocking(move || make_working_directory(&rootfs, &directory)).await?;
+        }
         let made = |volume: &VolumeRecord| self.publish_volume(&volume.name, "create");
         let mounts = self.volumes.provide(&record.mounts, made).await?;
         self.volumes.fill(&rootfs, &mounts).await?;
@@ -204,7 +220,7 @@ impl Engine {
                 config.hostname.clone_from(&other.record().config.hostname);
             }
         } else if config.hostname.is_empty() {
-            config.hostname = if host.network_mode == "host" || spec::is_host(&host.uts_mode) {
+            config.hostname = if host.network_mode == "host" {
                 self.facts.hostname.clone()
             } else {
                 names::short(id).to_owned()
@@ -239,16 +255,20 @@ impl Engine {
         if log.r#type.is_empty() {
             log.r#type = "json-file".to_owned();
         }
-        if host.restart_policy.is_none() {
-            host.restart_policy = Some(pb::RestartPolicy { name: "no".to_owned(), maximum_retry_count: 0 });
+        let restart = host.restart_policy.get_or_insert_default();
+        if restart.name.is_empty() {
+            restart.name = "no".to_owned();
+        }
+        // Who shares that much with the host has no label of its own.
+        let shares = host.privileged || spec::is_host(&host.pid_mode) || spec::is_host(&host.ipc_mode);
+        if shares && host.security_opt.is_empty() {
+            host.security_opt.push("label=disable".to_owned());
         }
         for (paths, default) in [
             (&mut host.masked_paths, spec::default_masked_paths as fn() -> Vec<String>),
             (&mut host.readonly_paths, spec::default_readonly_paths),
         ] {
-            if host.privileged {
-                *paths = Some(pb::StringList::default());
-            } else if paths.is_none() {
+            if paths.is_none() && !host.privileged {
                 *paths = Some(pb::StringList { values: default() });
             }
         }
@@ -261,6 +281,10 @@ impl Engine {
         }
         if resources.pids_limit.is_some_and(|limit| limit <= 0) {
             resources.pids_limit = None;
+        }
+        resources.oom_kill_disable.get_or_insert(false);
+        if resources.memory_swappiness == Some(-1) {
+            resources.memory_swappiness = None;
         }
         if host.oom_score_adj < 0 {
             warnings.push("Lowering the OOM score needs CAP_SYS_RESOURCE: where Gantry does not have it, the container will not start.".to_owned());
@@ -292,11 +316,21 @@ fn not_the_image(error: Error) -> Error {
         Error::NoSuchNetwork(name) => {
             Error::Invalid(format!("failed to set up container networking: network {name} not found"))
         }
-        Error::NoSuchContainer(name) => {
-            Error::Invalid(format!("cannot join a namespace of a non existent container: {name}"))
-        }
+        Error::NoSuchContainer(name) => Error::Invalid(Error::NoSuchContainer(name).to_string()),
         other => other,
     }
+}
+
+/// Makes the directory in which the program is to start, as the image's owner of files: root.
+fn make_working_directory(rootfs: &[Mount], directory: &str) -> Result<()> {
+    let root = crate::root::open_detached(rootfs)?;
+    let path = Path::new(directory);
+    if root.open_dir(path).is_ok() {
+        return Ok(());
+    }
+    root.create_dir_all(path, 0o755)
+        .map(drop)
+        .map_err(|_| Error::Invalid(format!("Cannot mkdir: {directory} is not a directory")))
 }
 
 /// The network that a container is on when it says nothing.
@@ -352,6 +386,11 @@ fn api_at_least(version: &str, minor: u32) -> bool {
         Some(("1", text)) => text.parse::<u32>().is_ok_and(|found| found >= minor),
         _ => true,
     }
+}
+
+/// An absolute path without `.`, `..` and doubled slashes; empty stays empty.
+fn cleaned(directory: &str) -> String {
+    if directory.is_empty() { String::new() } else { cleaned_path(directory).display().to_string() }
 }
 
 /// Runs blocking work where it does not hold up others.

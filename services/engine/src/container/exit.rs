@@ -63,6 +63,8 @@ impl Engine {
         let mut restart = None;
         let mut ran = Duration::ZERO;
         let mut was_oom = false;
+        // Whoever asked for it hears of the end before this is over: what is wanted is read with it.
+        let mut kept = false;
         let sandbox = container.live().sandbox.clone();
         container.change(|live| {
             let state = &mut live.state;
@@ -77,9 +79,14 @@ impl Engine {
             state.exit_code = exit.code;
             state.finished_at = finished_at;
             was_oom = state.oom_killed;
+            // Where a user removes it, it is for the user to say what becomes of its volumes.
+            kept = live.kept || live.removing;
             live.exits += 1;
             live.attachable = false;
             live.sandbox = None;
+            if let Some(health) = &mut live.health {
+                health.unwatch();
+            }
         });
         if was_oom {
             self.publish_container(container, "oom", BTreeMap::new());
@@ -91,7 +98,7 @@ impl Engine {
         self.publish_container(container, "die", more);
         self.forget_execs(container).await;
 
-        if record.host.auto_remove && !container.live().kept {
+        if record.host.auto_remove && !kept {
             self.publish_networks(container, sandbox.as_deref(), "disconnect").await;
             // The removal writes down that it goes on, and takes everything else down itself.
             if let Err(error) = self.remove_locked(container).await {

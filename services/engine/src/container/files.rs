@@ -106,12 +106,7 @@ fn hosts(record: &Record, sandbox: Option<&Sandbox>) -> String {
             let _ = writeln!(text, "{address}\t{name}");
         }
     }
-    let hostname = &record.config.hostname;
-    let names = if record.config.domainname.is_empty() {
-        hostname.clone()
-    } else {
-        format!("{hostname}.{} {hostname}", record.config.domainname)
-    };
+    let names = own_names(&record.config.hostname, &record.config.domainname);
     for endpoint in sandbox.iter().flat_map(|sandbox| &sandbox.endpoints) {
         for address in [&endpoint.ipv4_address, &endpoint.ipv6_address] {
             if !address.is_empty() {
@@ -120,6 +115,15 @@ fn hosts(record: &Record, sandbox: Option<&Sandbox>) -> String {
         }
     }
     text
+}
+
+/// The full name and, where that has several parts, the first of them.
+fn own_names(hostname: &str, domain: &str) -> String {
+    let full = if domain.is_empty() { hostname.to_owned() } else { format!("{hostname}.{domain}") };
+    match full.split_once('.') {
+        Some((short, _)) => format!("{full} {short}"),
+        None => full,
+    }
 }
 
 fn resolv_conf(record: &Record, sandbox: Option<&Sandbox>, host: &str) -> String {

@@ -54,10 +54,13 @@ impl Engine {
     async fn probe(&self, container: &Arc<Container>, check: &Check, run: u64) {
         let start = time::now();
         let (exit_code, output) = match self.run_probe(container, check).await {
-            Ok(Some((code, output))) => (code, output),
-            Ok(None) => {
-                let seconds = check.timeout.as_secs_f64();
-                (TIMED_OUT, format!("Health check exceeded timeout ({seconds}s)"))
+            Ok((Some(code), output)) => (code, output),
+            Ok((None, output)) => {
+                let mut text = format!("Health check exceeded timeout ({})", time::in_go(check.timeout));
+                if !output.is_empty() {
+                    text = format!("{text}: {output}");
+                }
+                (TIMED_OUT, text)
             }
             // A service that is away says nothing about the container.
             Err(error) if error.is_passing() => {
@@ -81,12 +84,12 @@ impl Engine {
         }
     }
 
-    /// Runs the probe's program; `None` when it ran out of time.
+    /// Runs the probe's program: its exit code, none when it ran out of time, and what it has printed.
     async fn run_probe(
         &self,
         container: &Arc<Container>,
         check: &Check,
-    ) -> crate::error::Result<Option<(i32, String)>> {
+    ) -> crate::error::Result<(Option<i32>, String)> {
         let request = pb::ExecCreateRequest {
             container: container.id().to_owned(),
             attach_stdout: true,
@@ -95,9 +98,11 @@ impl Engine {
             ..Default::default()
         };
         let exec = self.make_exec(container, request, crate::exec::Kept::InMemory).await?;
-        let output = match tokio::time::timeout(check.timeout, self.run_captured(&exec, OUTPUT_LENGTH)).await
-        {
-            Ok(output) => output.map(Some),
+        // One byte more tells that there was more.
+        let mut output = Vec::new();
+        let run = self.run_captured(&exec, &mut output, OUTPUT_LENGTH + 1);
+        let code = match tokio::time::timeout(check.timeout, run).await {
+            Ok(code) => code.map(Some),
             Err(_) => {
                 // What does not end in time is ended.
                 let _ = self.peers.kill_task(container.id(), exec.id(), super::kill::SIGKILL).await;
@@ -105,6 +110,10 @@ impl Engine {
             }
         };
         container.execs.lock().remove(exec.id());
-        output
+        let mut text = String::from_utf8_lossy(&output[..output.len().min(OUTPUT_LENGTH)]).into_owned();
+        if output.len() > OUTPUT_LENGTH {
+            text.push_str("...");
+        }
+        Ok((code?, text))
     }
 }

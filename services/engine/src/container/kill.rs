@@ -29,21 +29,29 @@ const NAMES: [&str; 31] = [
 ];
 const RTMIN: u32 = 34;
 const RTMAX: u32 = 64;
+/// How far from either end the signals between them are counted in names.
+const RTMIN_NAMES: std::ops::RangeInclusive<u32> = 1..=15;
+const RTMAX_NAMES: std::ops::RangeInclusive<u32> = 1..=14;
 
 /// The number of a signal given by number or by name, with or without `SIG`.
 pub fn signal_number(text: &str) -> Result<u32> {
     let invalid = || Error::Invalid(format!("invalid signal: {text}"));
-    if let Ok(number) = text.parse::<u32>() {
-        return if (1..=RTMAX).contains(&number) { Ok(number) } else { Err(invalid()) };
+    if let Ok(number) = text.parse::<i64>() {
+        // 32 and 33 belong to the C library.
+        return match u32::try_from(number) {
+            Ok(0) => Err(invalid()),
+            Ok(number @ (1..32 | RTMIN..=RTMAX)) => Ok(number),
+            _ => Err(Error::Invalid(format!("the linux daemon does not support signal {number}"))),
+        };
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     if let Some(at) = NAMES.iter().position(|known| *known == name) {
         return Ok(u32::try_from(at).unwrap_or(0) + 1);
     }
-    let offset = |rest: &str, sign: char| match rest {
+    let offset = |rest: &str, sign: char, names: std::ops::RangeInclusive<u32>| match rest {
         "" => Some(0),
-        signed => signed.strip_prefix(sign)?.parse::<u32>().ok(),
+        signed => signed.strip_prefix(sign)?.parse::<u32>().ok().filter(|number| names.contains(number)),
     };
     let number = match name {
         "IOT" => Some(6),
@@ -52,16 +60,17 @@ pub fn signal_number(text: &str) -> Result<u32> {
         _ => None,
     };
     let number = number
-        .or_else(|| RTMIN.checked_add(offset(name.strip_prefix("RTMIN")?, '+')?))
-        .or_else(|| RTMAX.checked_sub(offset(name.strip_prefix("RTMAX")?, '-')?));
-    number.filter(|number| (1..=RTMAX).contains(number)).ok_or_else(invalid)
+        .or_else(|| RTMIN.checked_add(offset(name.strip_prefix("RTMIN")?, '+', RTMIN_NAMES)?))
+        .or_else(|| RTMAX.checked_sub(offset(name.strip_prefix("RTMAX")?, '-', RTMAX_NAMES)?));
+    number.ok_or_else(invalid)
 }
 
 impl Engine {
     /// Sends a signal to a running container.
     pub async fn kill(&self, name: &str, signal: &str) -> Result<()> {
-        let number = if signal.is_empty() { SIGKILL } else { signal_number(signal)? };
-        let container = self.index.find(name)?;
+        let cannot = |error| Error::cannot(format!("cannot kill container: {name}"), error);
+        let number = if signal.is_empty() { SIGKILL } else { signal_number(signal).map_err(cannot)? };
+        let container = self.index.find(name).map_err(cannot)?;
         let _turn = container.operate().await;
         let ends = number == SIGKILL || number == stop_signal(&container);
         if container.status() == pb::Status::Restarting {
@@ -72,10 +81,7 @@ impl Engine {
             return Ok(());
         }
         if !container.live().state.has_process() {
-            return Err(Error::Conflict(format!(
-                "cannot kill container: {name}: container {} is not running",
-                container.id()
-            )));
+            return Err(cannot(Error::NotRunning(container.id().to_owned())));
         }
         if number == SIGKILL && container.status() == pb::Status::Paused {
             self.thaw(&container).await?;
@@ -93,8 +99,6 @@ impl Engine {
     }
 
     async fn stop_found(&self, container: &Arc<Container>, request: &pb::StopRequest) -> Result<bool> {
-        let signal =
-            if request.signal.is_empty() { stop_signal(container) } else { signal_number(&request.signal)? };
         let patience = request.timeout.or(container.record().config.stop_timeout).unwrap_or(PATIENCE);
         let run = {
             let _turn = container.operate().await;
@@ -113,6 +117,10 @@ impl Engine {
             if !container.live().state.has_process() {
                 return Ok(false);
             }
+            let signal = match request.signal.as_str() {
+                "" => stop_signal(container),
+                named => signal_number(named)?,
+            };
             match request.until_boot {
                 true => container.change(|live| live.halted = true),
                 false => self.mark_stopped(container).await?,
@@ -157,7 +165,9 @@ impl Engine {
         let _turn = container.operate().await;
         container.refuse_if_removing()?;
         if !container.live().state.has_process() {
-            self.start_locked(&container, By::Hand).await?;
+            let named = &request.container;
+            let started = self.start_locked(&container, By::Hand).await;
+            started.map_err(|error| Error::cannot(format!("Cannot restart container {named}"), error))?;
         }
         self.publish_container(&container, "restart", BTreeMap::new());
         Ok(())
@@ -237,9 +247,20 @@ mod tests {
         ] {
             assert_eq!(signal_number(text).ok(), Some(number), "{text}");
         }
-        for text in
-            ["", "0", "65", "SIGNAL", "RTMIN+99", "RTMIN-1", "RTMIN+4294967295", "RTMAX-64", "RTMIN\u{e9}"]
-        {
+        for text in [
+            "",
+            "0",
+            "-1",
+            "32",
+            "65",
+            "SIGNAL",
+            "RTMIN+0",
+            "RTMIN+16",
+            "RTMIN-1",
+            "RTMIN+4294967295",
+            "RTMAX-15",
+            "RTMIN\u{e9}",
+        ] {
             assert!(signal_number(text).is_err(), "{text}");
         }
     }

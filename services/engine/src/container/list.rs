@@ -1,5 +1,6 @@
 //! Listing containers with Docker's filters. Nothing here waits for anybody, except for sizes when they are asked for.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -43,7 +44,7 @@ impl Engine {
             return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
         }
         self.check_values(&filters)?;
-        let all = request.all || request.limit > 0 || filters.has("status") || filters.has("exited");
+        let all = request.all || request.limit > 0 || filters.has("status");
         let bound = |key: &str| -> Result<Option<i64>> {
             match filters.values(key).first() {
                 Some(name) => Ok(Some(self.index.find(name)?.record().created_at)),
@@ -91,18 +92,33 @@ impl Engine {
     }
 
     fn check_values(&self, filters: &Filters) -> Result<()> {
-        let words = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
-        if let Some(bad) = filters.values("status").iter().find(|value| !words.contains(&value.as_str())) {
-            return Err(Error::Invalid(format!("invalid filter 'status={bad}'")));
+        for (key, what, words) in [
+            (
+                "status",
+                "state",
+                &["created", "running", "paused", "restarting", "removing", "exited", "dead"][..],
+            ),
+            ("health", "health", &["none", "starting", "healthy", "unhealthy"]),
+        ] {
+            if let Some(bad) = filters.values(key).iter().find(|value| !words.contains(&value.as_str())) {
+                return Err(Error::Invalid(format!(
+                    "invalid filter '{key}={bad}': invalid value for {what} ({bad}): must be one of {}",
+                    words.join(", ")
+                )));
+            }
         }
         if let Some(bad) = filters.values("exited").iter().find(|value| value.parse::<i32>().is_err()) {
-            return Err(Error::Invalid(format!("invalid filter 'exited={bad}'")));
+            return Err(Error::Invalid(format!("invalid filter 'exited={bad}': not a number")));
         }
-        let health = ["starting", "healthy", "unhealthy", "none"];
-        if let Some(bad) = filters.values("health").iter().find(|value| !health.contains(&value.as_str())) {
-            return Err(Error::Invalid(format!("invalid filter 'health={bad}'")));
+        for key in ["publish", "expose"] {
+            if let Some(bad) = filters.values(key).iter().find(|value| port_range(value).is_none()) {
+                return Err(Error::Invalid(format!("error while looking up for {key} {bad}: not a port")));
+            }
         }
-        Ok(())
+        filters
+            .boolean("is-task")
+            .map(drop)
+            .map_err(|text| Error::Invalid(format!("invalid filter 'is-task=[{text}]'")))
     }
 
     /// Ids of the images that the filter names; an image that is not there has no containers.
@@ -134,6 +150,7 @@ fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
     let status = live.state.status();
     let health = live.health.as_ref().map_or("none", |health| health.status.as_str());
     let stopped = matches!(status, Status::Exited | Status::Dead);
+    let published = live.sandbox.iter().flat_map(|sandbox| &sandbox.ports);
     let networks = &record.networks;
     filters.matches("id", &record.id)
         && (filters.matches("name", &record.name) || filters.matches("name", &format!("/{}", record.name)))
@@ -146,9 +163,8 @@ fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
         && filters.any_of("health", |value| value == health)
         && filters.any_of("network", |value| {
             networks.iter().any(|(name, settings)| {
-                name == value
-                    || settings.network_id == value
-                    || (crate::names::is_id_prefix(value) && settings.network_id.starts_with(value))
+                let id = live.network_id(name, settings);
+                name == value || (crate::names::is_id_prefix(value) && id.starts_with(value))
             })
         })
         && filters.any_of("volume", |value| {
@@ -157,23 +173,26 @@ fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
             })
         })
         && filters.any_of("expose", |value| {
-            record.config.exposed_ports.iter().any(|port| port_matches(port, value))
+            let exposed = record.config.exposed_ports.iter().filter_map(|port| port_of(port).ok());
+            let mut exposed = exposed.filter(|_| is_up(status));
+            exposed.any(|(number, protocol)| port_matches(number, &protocol, value))
         })
-        && filters
-            .any_of("publish", |value| record.host.port_bindings.keys().any(|port| port_matches(port, value)))
-        && filters.any_of("is-task", |value| matches!(value, "false" | "0"))
-        && filters.any_of("isolation", |value| value == record.host.isolation || value == "default")
+        && filters.any_of("publish", |value| {
+            published.clone().any(|port| port_matches(port.host_port, &port.protocol, value))
+        })
+        && filters.any_of("is-task", |value| matches!(value, "false" | "False" | "FALSE" | "0"))
 }
 
-/// `80`, `80/tcp` or `8000-8010/tcp`.
-fn port_matches(port: &str, wanted: &str) -> bool {
-    let Ok((number, protocol)) = port_of(port) else { return false };
-    let (range, wanted_protocol) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
+fn port_matches(number: u32, protocol: &str, wanted: &str) -> bool {
+    port_range(wanted).is_some_and(|(range, wanted)| protocol == wanted && range.contains(&number))
+}
+
+/// Reads `80`, `80/tcp` or `8000-8010/tcp`.
+fn port_range(text: &str) -> Option<(RangeInclusive<u32>, &str)> {
+    let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let (first, last) = range.split_once('-').unwrap_or((range, range));
-    match (first.parse::<u32>(), last.parse::<u32>()) {
-        (Ok(first), Ok(last)) => protocol == wanted_protocol && (first..=last).contains(&number),
-        _ => false,
-    }
+    let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+    (first <= last).then(|| (u32::from(first)..=u32::from(last), protocol))
 }
 
 #[cfg(test)]
@@ -188,8 +207,12 @@ mod tests {
     }
 
     fn pass(key: &str, value: &str) -> bool {
+        pass_as(Status::Exited, key, value)
+    }
+
+    fn pass_as(status: Status, key: &str, value: &str) -> bool {
         let container = container();
-        container.change(|live| live.state.set_status(Status::Exited));
+        container.change(|live| live.state.set_status(status));
         let filters = Filters::new([(key.to_owned(), vec![value.to_owned()])]);
         passes(&container, &container.record(), &filters)
     }
@@ -217,11 +240,19 @@ mod tests {
             ("status", "exited", "running"),
             ("exited", "3", "0"),
             ("health", "none", "healthy"),
-            ("expose", "79-81", "81"),
             ("is-task", "false", "true"),
         ] {
             assert!(pass(key, yes), "{key}={yes}");
             assert!(!pass(key, no), "{key}={no}");
         }
+    }
+
+    #[test]
+    fn ports_are_open_while_it_runs() {
+        assert!(pass_as(Status::Running, "expose", "79-81"));
+        assert!(!pass_as(Status::Running, "expose", "80/udp"));
+        assert!(!pass_as(Status::Exited, "expose", "80"));
+        // What is exposed is not published.
+        assert!(!pass_as(Status::Running, "publish", "80"));
     }
 }

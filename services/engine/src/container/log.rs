@@ -54,11 +54,11 @@ impl Log {
                 )));
             }
         };
-        let driver = if driver.is_empty() { "json-file" } else { driver };
         let known =
             |option: &str| [&COMMON[..], &ROTATION, attributes].iter().any(|some| some.contains(&option));
         if let Some(option) = options.keys().find(|option| !known(option)) {
-            return Err(invalid(format!("unknown log opt '{option}' for {driver} log driver")));
+            let whose = if driver == "local" { "log driver local" } else { "json-file log driver" };
+            return Err(invalid(format!("unknown log opt '{option}' for {whose}")));
         }
         delivery(options)?;
         for key in ["labels-regex", "env-regex"] {

@@ -15,7 +15,7 @@ impl Engine {
         match container.status() {
             Status::Running => {}
             Status::Paused => {
-                return Err(Error::Conflict(format!("container {} is already paused", container.id())));
+                return Err(Error::Conflict(format!("Container {} is already paused", container.id())));
             }
             Status::Restarting => {
                 return Err(Error::Conflict(format!(
@@ -26,7 +26,12 @@ impl Engine {
             _ => return Err(Error::NotRunning(container.id().to_owned())),
         }
         self.peers.pause_task(container.id()).await?;
-        container.change(|live| live.state.set_status(Status::Paused));
+        container.change(|live| {
+            live.state.set_status(Status::Paused);
+            if let Some(health) = &mut live.health {
+                health.unwatch();
+            }
+        });
         let state = container.live().state.clone();
         self.store.put_state(container.id(), &state).await?;
         self.publish_container(&container, "pause", BTreeMap::new());

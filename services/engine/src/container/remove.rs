@@ -48,9 +48,15 @@ impl Engine {
             let status = container.status();
             // One that waits for its restart counts as running.
             if (running || status == pb::Status::Restarting) && !request.force {
-                let state = status_word(status);
+                let advice = match status {
+                    pb::Status::Paused => "container is paused and must be unpaused first".to_owned(),
+                    status => format!(
+                        "container is {}: stop the container before removing or force remove",
+                        status_word(status)
+                    ),
+                };
                 return Err(Error::Conflict(format!(
-                    "cannot remove container \"{}\": container is {state}: stop the container before removing or force remove",
+                    "cannot remove container \"{}\": {advice}",
                     container.name()
                 )));
             }

@@ -14,16 +14,19 @@ impl Engine {
         let _turn = container.operate().await;
         container.refuse_if_removing()?;
         let record = container.record();
-        let wanted = name.strip_prefix('/').unwrap_or(name);
-        if wanted.is_empty() {
+        if name.is_empty() {
             return Err(Error::Invalid("Neither old nor new names may be empty".to_owned()));
         }
-        if wanted == record.name {
+        let wanted = if name.starts_with('/') { name.to_owned() } else { format!("/{name}") };
+        if wanted[1..] == record.name {
             return Err(Error::Invalid(
                 "Renaming a container with the same name as its current name".to_owned(),
             ));
         }
-        let new = self.index.reserve(wanted, container.id())?;
+        let new = self
+            .index
+            .reserve(&wanted, container.id())
+            .map_err(|error| Error::cannot("Error when allocating new name", error))?;
         let changed = Record { name: new.clone(), ..Record::clone(&record) };
         if let Err(error) = self.write_record(&container, changed).await {
             self.index.release(&new, container.id());

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_proto::gantry::engine::v1 as pb;
-use gantry_proto::gantry::network::v1::Sandbox;
+use gantry_proto::gantry::network::v1::{Endpoint, Sandbox};
 
 use super::Container;
 use super::network::attach_request;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::health::Health;
 use crate::peers::Stdio;
 use crate::record::Record;
 use crate::{spec, time};
@@ -120,9 +121,10 @@ impl Engine {
                 state.restart_count = 0;
             }
             state.stopped_by_hand = false;
+            state.networks = sandbox.iter().flat_map(|sandbox| &sandbox.endpoints).map(network_of).collect();
             live.halted = false;
             live.sandbox = sandbox.clone();
-            live.health = super::health::check_of(&record).map(|_| crate::health::Health::default());
+            live.health = super::health::check_of(&record).map(|_| Health::starting(live.health.take()));
         });
         let state = container.live().state.clone();
         self.monitor(container, run);
@@ -152,25 +154,11 @@ impl Engine {
             let state = &mut live.state;
             state.error = gantry_rpc::chain(error);
             state.pid = 0;
-            match exit_code {
-                Some(code) => {
-                    state.set_status(pb::Status::Exited);
-                    state.exit_code = code;
-                    state.started_at = if state.started_at == 0 { time::now() } else { state.started_at };
-                    state.finished_at = time::now();
-                }
-                // Not even its surroundings could be made: it is as it was before.
-                None if state.started_at == 0 => {
-                    state.set_status(pb::Status::Created);
-                    state.exit_code = 128;
-                }
-                None => {
-                    state.set_status(pb::Status::Exited);
-                    state.exit_code = 128;
-                }
-            }
+            state.exit_code = exit_code.unwrap_or(128);
+            // It did not run: it is as it was before.
+            let ran = state.started_at != 0;
+            state.set_status(if ran { pb::Status::Exited } else { pb::Status::Created });
             live.sandbox = None;
-            live.health = None;
             live.attachable = false;
             live.failures += 1;
         });
@@ -256,4 +244,8 @@ impl Engine {
             terminal: record.config.tty,
         })
     }
+}
+
+fn network_of(endpoint: &Endpoint) -> (String, String) {
+    (endpoint.network_name.clone(), endpoint.network_id.clone())
 }

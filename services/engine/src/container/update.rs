@@ -18,19 +18,23 @@ impl Engine {
         container.refuse_if_removing()?;
         let mut changed = Record::clone(&container.record());
         let mut warnings = Vec::new();
+        let cannot = |error| Error::cannot(format!("Cannot update container {}", container.id()), error);
         let resources = changed.host.resources.get_or_insert_default();
         if let Some(asked) = &request.resources {
+            validate::resources(asked, &mut warnings)?;
+            check_against(resources, asked).map_err(cannot)?;
             overlay(resources, asked);
         }
-        validate::resources(resources, &mut warnings)?;
+        // The warnings are about what was asked for.
+        validate::resources(resources, &mut Vec::new()).map_err(cannot)?;
         if let Some(policy) = request.restart_policy.filter(|policy| !policy.name.is_empty()) {
             changed.host.restart_policy = Some(policy);
             let policy = validate::policy_of(&changed.host)?;
             if changed.host.auto_remove && policy != crate::restart::Policy::No {
-                return Err(Error::Invalid(
+                return Err(cannot(Error::Conflict(
                     "Restart policy cannot be updated because AutoRemove is enabled for the container"
                         .to_owned(),
-                ));
+                )));
             }
         }
         if request.resources.is_some() && container.live().state.has_process() {
@@ -46,6 +50,32 @@ impl Engine {
     }
 }
 
+/// Refuses what contradicts a limit that is there and is not changed with it.
+fn check_against(own: &pb::Resources, asked: &pb::Resources) -> Result<()> {
+    let conflict = |what: &str| Err(Error::Conflict(format!("Conflicting options: {what}")));
+    if own.nano_cpus > 0 && asked.nano_cpus == 0 {
+        if asked.cpu_period > 0 {
+            return conflict("CPU Period cannot be updated as NanoCPUs has already been set");
+        }
+        if asked.cpu_quota > 0 {
+            return conflict("CPU Quota cannot be updated as NanoCPUs has already been set");
+        }
+    }
+    if asked.nano_cpus > 0 && own.cpu_period > 0 {
+        return conflict("Nano CPUs cannot be updated as CPU Period has already been set");
+    }
+    if asked.nano_cpus > 0 && own.cpu_quota > 0 {
+        return conflict("Nano CPUs cannot be updated as CPU Quota has already been set");
+    }
+    if own.memory_swap > 0 && asked.memory_swap == 0 && asked.memory > own.memory_swap {
+        return Err(Error::Conflict(
+            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 /// Lays the values that are given over those that are there.
 fn overlay(own: &mut pb::Resources, asked: &pb::Resources) {
     macro_rules! numbers {
@@ -57,13 +87,6 @@ fn overlay(own: &mut pb::Resources, asked: &pb::Resources) {
     macro_rules! options {
         ($($field:ident)*) => { $(if asked.$field.is_some() { own.$field = asked.$field; })* };
     }
-    // A limit by processors and one by quota exclude each other: the newer one holds.
-    if asked.nano_cpus != 0 {
-        own.cpu_period = 0;
-        own.cpu_quota = 0;
-    } else if asked.cpu_period != 0 || asked.cpu_quota != 0 {
-        own.nano_cpus = 0;
-    }
     numbers!(cpu_shares memory nano_cpus blkio_weight cpu_period cpu_quota cpu_realtime_period
         cpu_realtime_runtime memory_reservation memory_swap kernel_memory_tcp);
     texts!(cpuset_cpus cpuset_mems ulimits blkio_weight_device blkio_device_read_bps blkio_device_write_bps
@@ -72,10 +95,9 @@ fn overlay(own: &mut pb::Resources, asked: &pb::Resources) {
     if asked.memory_swappiness.is_some_and(|value| value >= 0) {
         own.memory_swappiness = asked.memory_swappiness;
     }
-    match asked.pids_limit {
-        Some(limit @ 1..) => own.pids_limit = Some(limit),
-        Some(limit) if limit < 0 => own.pids_limit = None,
-        _ => {}
+    // Zero is what Docker shows of a limit that was lifted.
+    if let Some(limit) = asked.pids_limit {
+        own.pids_limit = Some(limit.max(0));
     }
 }
 
@@ -86,9 +108,30 @@ mod tests {
     #[test]
     fn zero_leaves_things_as_they_are() {
         let mut own = pb::Resources { memory: 5, cpu_quota: 7, pids_limit: Some(9), ..Default::default() };
-        overlay(&mut own, &pb::Resources { nano_cpus: 1, pids_limit: Some(0), ..Default::default() });
-        assert_eq!((own.memory, own.cpu_quota, own.nano_cpus, own.pids_limit), (5, 0, 1, Some(9)));
-        overlay(&mut own, &pb::Resources { pids_limit: Some(-1), ..Default::default() });
-        assert_eq!(own.pids_limit, None);
+        overlay(&mut own, &pb::Resources { cpu_shares: 1, ..Default::default() });
+        assert_eq!((own.memory, own.cpu_quota, own.cpu_shares, own.pids_limit), (5, 7, 1, Some(9)));
+    }
+
+    #[test]
+    fn limits_of_the_same_thing_are_changed_together() {
+        let by_cpus = pb::Resources { nano_cpus: 1, ..Default::default() };
+        let by_quota = pb::Resources { cpu_quota: 5000, ..Default::default() };
+        let swap = pb::Resources { memory: 10, memory_swap: 20, ..Default::default() };
+        let memory = |memory| pb::Resources { memory, ..Default::default() };
+        assert!(check_against(&by_cpus, &by_quota).is_err());
+        assert!(check_against(&by_quota, &by_cpus).is_err());
+        assert!(check_against(&by_cpus, &by_cpus).is_ok());
+        assert!(check_against(&swap, &memory(30)).is_err());
+        assert!(check_against(&swap, &memory(15)).is_ok());
+        assert!(check_against(&pb::Resources::default(), &memory(30)).is_ok());
+    }
+
+    #[test]
+    fn a_limit_of_processes_is_lifted_by_zero_and_below() {
+        for limit in [0, -1] {
+            let mut own = pb::Resources { pids_limit: Some(9), ..Default::default() };
+            overlay(&mut own, &pb::Resources { pids_limit: Some(limit), ..Default::default() });
+            assert_eq!(own.pids_limit, Some(0));
+        }
     }
 }

@@ -10,6 +10,8 @@ use crate::spec;
 
 /// Less than this cannot hold a process.
 const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
+/// What the kernel keeps of a host's name.
+const LONGEST_HOSTNAME: usize = 64;
 /// Health checks are not made more often than this, nanoseconds.
 const LEAST_INTERVAL: i64 = 1_000_000;
 
@@ -25,8 +27,10 @@ pub fn check(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<Vec<
     self::resources(&resources, &mut warnings)?;
     namespaces(config, host)?;
     sysctls(host)?;
-    for name in host.cap_add.iter().chain(&host.cap_drop) {
-        spec::normalise_capability(name)?;
+    for (list, names) in [("CapAdd", &host.cap_add), ("CapDrop", &host.cap_drop)] {
+        for name in names {
+            spec::normalise_capability(name).map_err(|error| invalid(format!("invalid {list}: {error}")))?;
+        }
     }
     runtime(host)?;
     health(config.healthcheck.as_ref())?;
@@ -66,7 +70,7 @@ fn process(config: &pb::ContainerConfig) -> Result<()> {
     if let Some(bad) = config.env.iter().find(|variable| variable.is_empty() || variable.starts_with('=')) {
         return Err(invalid(format!("invalid environment variable: {bad}")));
     }
-    if config.hostname.len() > 63 || config.hostname.contains(['/', ' ']) {
+    if config.hostname.len() > LONGEST_HOSTNAME || config.hostname.contains(char::is_control) {
         return Err(invalid(format!("invalid hostname format: {}", config.hostname)));
     }
     if !config.stop_signal.is_empty() {
@@ -95,8 +99,11 @@ pub fn policy_of(host: &pb::HostConfig) -> Result<Policy> {
 
 /// Limits, alone and against each other.
 pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Result<()> {
-    if resources.memory > 0 && resources.memory < LEAST_MEMORY {
+    if resources.memory != 0 && resources.memory < LEAST_MEMORY {
         return Err(invalid("Minimum memory limit allowed is 6MB"));
+    }
+    if resources.memory_reservation > 0 && resources.memory_reservation < LEAST_MEMORY {
+        return Err(invalid("Minimum memory reservation allowed is 6MB"));
     }
     if resources.memory > 0 && resources.memory_swap > 0 && resources.memory_swap < resources.memory {
         return Err(invalid("Minimum memoryswap limit should be larger than memory limit, see usage"));
@@ -117,7 +124,7 @@ pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Resul
     }
     if resources.nano_cpus > 0 && (resources.cpu_period > 0 || resources.cpu_quota > 0) {
         let which = if resources.cpu_period > 0 { "CPU Period" } else { "CPU Quota" };
-        return Err(invalid(format!("Conflicting options: Nano CPUs and {which} cannot both be set.")));
+        return Err(invalid(format!("Conflicting options: Nano CPUs and {which} cannot both be set")));
     }
     if resources.nano_cpus != 0 {
         let available = std::thread::available_parallelism().map_or(1, usize::from);
@@ -127,6 +134,12 @@ pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Resul
                 "range of CPUs is from 0.01 to {available}.00, as there are only {available} CPUs available"
             )));
         }
+    }
+    if resources.cpu_shares < 0 {
+        return Err(invalid(format!(
+            "invalid CPU shares ({}): value must be a positive integer",
+            resources.cpu_shares
+        )));
     }
     if resources.cpu_period != 0 && !(1000..=1_000_000).contains(&resources.cpu_period) {
         return Err(invalid(
@@ -149,8 +162,8 @@ pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Resul
             )));
         }
     }
-    if resources.kernel_memory_tcp > 0 {
-        warnings.push("Specifying a kernel TCP memory limit is deprecated.".to_owned());
+    if resources.oom_kill_disable == Some(true) && resources.memory == 0 {
+        warnings.push("OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.".to_owned());
     }
     Ok(())
 }
@@ -162,21 +175,27 @@ fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()>
         mode => return Err(invalid(format!("invalid IPC mode: {mode}"))),
     }
     match host.pid_mode.as_str() {
-        "" | "private" | "host" => {}
+        "" | "host" => {}
         mode if spec::of_container(mode).is_some_and(|name| !name.is_empty()) => {}
         mode => return Err(invalid(format!("invalid PID mode: {mode}"))),
     }
-    if !matches!(host.uts_mode.as_str(), "" | "private" | "host") {
+    if !matches!(host.uts_mode.as_str(), "" | "host") {
         return Err(invalid(format!("invalid UTS mode: {}", host.uts_mode)));
+    }
+    if spec::is_host(&host.uts_mode) && !config.hostname.is_empty() {
+        return Err(invalid("conflicting options: hostname and the UTS mode"));
     }
     if !matches!(host.cgroupns_mode.as_str(), "" | "private" | "host") {
         return Err(invalid(format!("invalid cgroup namespace mode: {}", host.cgroupns_mode)));
     }
-    if !matches!(host.userns_mode.as_str(), "" | "host") {
+    if !matches!(host.userns_mode.as_str(), "" | "private" | "host") {
         return Err(invalid(format!("invalid USER mode: {}", host.userns_mode)));
     }
     if !matches!(host.isolation.as_str(), "" | "default") {
-        return Err(invalid(format!("invalid isolation '{}' on linux", host.isolation)));
+        return Err(invalid(format!(
+            "invalid isolation ({}): linux only supports 'default'",
+            host.isolation
+        )));
     }
     if spec::of_container(&host.network_mode).is_some() {
         let clash = |what: &str| Err(invalid(format!("conflicting options: {what} and the network mode")));
@@ -331,6 +350,9 @@ mod tests {
     fn impossible_limits_are_refused() {
         let limited = |resources: pb::Resources| checked(|_, host| host.resources = Some(resources));
         assert!(limited(pb::Resources { memory: 4096, ..Default::default() }).is_err());
+        assert!(limited(pb::Resources { memory: -1, ..Default::default() }).is_err());
+        assert!(limited(pb::Resources { memory_reservation: 4096, ..Default::default() }).is_err());
+        assert!(limited(pb::Resources { cpu_shares: -1, ..Default::default() }).is_err());
         assert!(limited(pb::Resources { memory_swap: 1 << 30, ..Default::default() }).is_err());
         assert!(limited(pb::Resources { nano_cpus: 1_000_000_000_000, ..Default::default() }).is_err());
         assert!(limited(pb::Resources { memory: 1 << 30, memory_swap: -1, ..Default::default() }).is_ok());

@@ -1,10 +1,12 @@
 //! A container as the engine's callers see it.
 
+use std::path::Path;
+
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1::{Endpoint, Sandbox};
 
-use super::Container;
+use super::{Container, Live};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::health::Health;
@@ -71,7 +73,10 @@ impl Engine {
         let health = live.health.as_ref().map(health);
         let files = self.files_of(&record).unwrap_or_else(|_| self.paths.files(&record.id));
         let (path, args) = command(&record);
-        let logged = record.host.log_config.as_ref().is_none_or(|log| log.r#type != "none");
+        // What only a start makes is not there before.
+        let begun = live.state.started_at != 0 || !live.state.error.is_empty();
+        let path_of = |path: &Path| if begun { path.display().to_string() } else { String::new() };
+        let json = record.host.log_config.as_ref().is_none_or(|log| log.r#type == "json-file");
         pb::Container {
             id: record.id.clone(),
             name: record.name.clone(),
@@ -79,7 +84,7 @@ impl Engine {
             state: Some(pb::State { health, ..state(&live.state) }),
             config: Some(record.config.clone()),
             host_config: Some(record.host.clone()),
-            networks: networks(&record, live.sandbox.as_deref()).collect(),
+            networks: networks(&record, &live).collect(),
             mounts: mounts(&record),
             image_id: record.image_id.clone(),
             manifest_digest: record.manifest_digest.clone(),
@@ -89,10 +94,10 @@ impl Engine {
             args,
             restart_count: live.state.restart_count,
             platform: record.platform.clone(),
-            log_path: if logged { self.paths.log(&record.id).display().to_string() } else { String::new() },
-            hosts_path: files.hosts.display().to_string(),
-            hostname_path: files.hostname.display().to_string(),
-            resolv_conf_path: files.resolv_conf.display().to_string(),
+            log_path: if json { path_of(&self.paths.log(&record.id)) } else { String::new() },
+            hosts_path: path_of(&files.hosts),
+            hostname_path: path_of(&files.hostname),
+            resolv_conf_path: path_of(&files.resolv_conf),
             exec_ids: container
                 .execs
                 .lock()
@@ -132,7 +137,7 @@ pub(crate) fn summary(container: &Container) -> pb::ContainerSummary {
         labels: record.config.labels.clone(),
         network_mode: record.host.network_mode.clone(),
         annotations: record.host.annotations.clone(),
-        networks: networks(&record, live.sandbox.as_deref())
+        networks: networks(&record, &live)
             .map(|(network, settings)| pb::NamedEndpoint { network, settings: Some(settings) })
             .collect(),
         mounts: mounts(&record),
@@ -184,12 +189,11 @@ pub fn health(health: &Health) -> pb::Health {
 }
 
 /// What was asked for, with what the network service gave.
-fn networks(
-    record: &Record,
-    sandbox: Option<&Sandbox>,
-) -> impl Iterator<Item = (String, pb::EndpointSettings)> {
+fn networks(record: &Record, live: &Live) -> impl Iterator<Item = (String, pb::EndpointSettings)> {
     record.networks.iter().map(move |(name, asked)| {
         let mut settings = asked.clone();
+        live.network_id(name, asked).clone_into(&mut settings.network_id);
+        let sandbox = live.sandbox.as_deref();
         let endpoint =
             sandbox.and_then(|sandbox| sandbox.endpoints.iter().find(|one| one.network_name == *name));
         if let Some(endpoint) = endpoint {

@@ -28,6 +28,12 @@ impl Engine {
     }
 }
 
+/// Whether nothing runs, and nothing will by itself.
+fn stands_still(live: &Live) -> bool {
+    let moving = matches!(live.state.status(), pb::Status::Restarting | pb::Status::Removing);
+    !live.state.has_process() && !moving
+}
+
 /// The end of a container that ended so.
 fn removed(exit_code: i32) -> watch::Receiver<Live> {
     let state = State { exit_code, ..State::default() };
@@ -41,11 +47,8 @@ impl Waiting {
         let holds = |live: &Live| {
             live.removed
                 || match condition {
-                    Condition::NotRunning => {
-                        !live.state.has_process()
-                            && live.state.status() != pb::Status::Restarting
-                            && (live.state.status() != pb::Status::Removing || live.exits > exits)
-                    }
+                    // One that waits for its restart counts as running; its next end answers.
+                    Condition::NotRunning => live.exits > exits || stands_still(live),
                     Condition::NextExit => live.exits > exits,
                     Condition::Removed => false,
                 }
@@ -101,6 +104,18 @@ mod tests {
         assert!(!still.is_finished());
         end(&container, 3);
         assert_eq!(still.await.expect("joined").status_code, 3);
+    }
+
+    #[tokio::test]
+    async fn each_end_answers_though_the_policy_restarts() {
+        let container = Arc::new(Container::new(Record::default(), State::default(), &Arc::default()));
+        container.change(|live| live.state.set_status(pb::Status::Running));
+        let still = tokio::spawn(waiting(&container, Condition::NotRunning).result());
+        tokio::task::yield_now().await;
+        end(&container, 5);
+        container.change(|live| live.state.set_status(pb::Status::Restarting));
+        container.change(|live| live.state.set_status(pb::Status::Running));
+        assert_eq!(still.await.expect("joined").status_code, 5);
     }
 
     #[tokio::test]

@@ -79,12 +79,12 @@ pub fn normalise(name: &str) -> Result<String, Error> {
     if ALL.contains(&bare) {
         Ok(format!("CAP_{bare}"))
     } else {
-        Err(Error::UnknownCapability(name.to_owned()))
+        Err(Error::UnknownCapability(format!("CAP_{bare}")))
     }
 }
 
-/// The names a container ends up with: defaults, plus `add`, minus `drop` (what is dropped by name wins over what is
-/// added by `ALL`), cut to what this host can give at all.
+/// The names a container ends up with. What is dropped by name wins over what is added by `ALL`, which is cut to what
+/// this host can give at all; what is added by name wins over all that is dropped.
 pub fn resolve(add: &[String], drop: &[String], privileged: bool) -> Result<BTreeSet<String>, Error> {
     if privileged {
         return Ok(available());
@@ -93,22 +93,19 @@ pub fn resolve(add: &[String], drop: &[String], privileged: bool) -> Result<BTre
     let drop = drop.iter().map(|name| normalise(name)).collect::<Result<Vec<_>, _>>()?;
     let adds_all = add.iter().any(|name| name == "ALL");
     let drops_all = drop.iter().any(|name| name == "ALL");
-    let base: BTreeSet<String> = if adds_all {
+    let mut set: BTreeSet<String> = if adds_all {
         available()
     } else if drops_all {
         BTreeSet::new()
     } else {
         DEFAULT.iter().map(|name| format!("CAP_{name}")).collect()
     };
-    let mut set = base;
-    if !adds_all {
-        for name in &add {
-            // Asking by name for what the host lacks is an error where the container starts, not silence.
-            set.insert(name.clone());
-        }
-    }
-    for name in drop.iter().filter(|name| *name != "ALL") {
+    for name in &drop {
         set.remove(name);
+    }
+    if !adds_all {
+        // Asking by name for what the host lacks is an error where the container starts, not silence.
+        set.extend(add);
     }
     Ok(set)
 }

@@ -25,7 +25,8 @@ pub fn linux_resources(
     linux.set_devices(Some(devices::rules(resources, privileged)?));
     linux.set_memory(memory(resources, facts));
     linux.set_cpu(cpu(resources));
-    if let Some(limit) = resources.pids_limit.filter(|limit| *limit > 0) {
+    // Zero: it had a limit once, which the kernel has to forget.
+    if let Some(limit) = resources.pids_limit.map(|limit| if limit == 0 { -1 } else { limit }) {
         linux.set_pids(Some(LinuxPidsBuilder::default().limit(limit).build().expect("the limit is set")));
     }
     linux.set_block_io(block_io(resources)?);

@@ -68,7 +68,7 @@ fn boolean(option: &str, value: &str) -> Result<bool, Error> {
     match value {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(Error::Invalid(format!("invalid --security-opt: {option:?}"))),
+        _ => Err(Error::Invalid(format!("invalid --security-opt 2: {option:?}"))),
     }
 }
 

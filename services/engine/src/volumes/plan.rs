@@ -3,7 +3,7 @@
 //! Later ones win over earlier ones of another kind (volumes-from < binds and mounts; the image's volumes only where
 //! nothing else is); the same destination twice among the user's own is refused.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 use gantry_proto::gantry::engine::v1 as pb;
@@ -23,17 +23,20 @@ impl Engine {
     ) -> Result<Vec<MountRecord>> {
         let mut plan: BTreeMap<String, MountRecord> = BTreeMap::new();
         for from in &host.volumes_from {
-            let (name, mode) = from.split_once(':').unwrap_or((from, "rw"));
-            let other = self.index.find(name)?.record();
-            if !matches!(mode, "rw" | "ro" | "z" | "Z" | "rw,z" | "ro,z") {
-                return Err(Error::Invalid(format!("invalid mode for volumes-from: {mode}")));
+            if from.is_empty() {
+                return Err(Error::Invalid(
+                    "volumes-from specification cannot be an empty string".to_owned(),
+                ));
             }
+            let (name, mode) = from.split_once(':').unwrap_or((from, "rw"));
+            if !matches!(mode, "rw" | "ro" | "z" | "Z" | "rw,z" | "ro,z") {
+                return Err(Error::Invalid(format!("invalid mode: {mode}")));
+            }
+            let other = self.index.find(name)?.record();
             for mount in other.mounts.iter().filter(|mount| !mount.is_tmpfs() || mount.tmpfs_volume) {
                 let mut mount = mount.clone();
                 mount.point.rw &= !mode.starts_with("ro");
                 mount.no_copy = true;
-                // It belongs to the other container, and does not go with this one.
-                mount.anonymous = false;
                 plan.insert(mount.point.destination.clone(), mount);
             }
         }
@@ -94,23 +97,46 @@ fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
     if parts.len() > 1 && source.is_empty() {
         return Err(invalid());
     }
-    let destination = checked_destination(destination)?;
+    let kind = if source.starts_with('/') { "bind" } else { "volume" };
+    let within = |why: String| {
+        Error::Invalid(format!(
+            "invalid volume specification: '{text}': invalid mount config for type {kind:?}: {why}"
+        ))
+    };
+    let destination = checked_destination(destination).map_err(|error| within(error.to_string()))?;
     let mut mount = MountRecord {
         point: pb::MountPoint { destination, mode: mode.to_owned(), rw: true, ..Default::default() },
         ..Default::default()
     };
+    let mut said = BTreeSet::new();
     for word in mode.split(',').filter(|word| !word.is_empty()) {
-        match word {
-            "rw" | "z" | "Z" | "copy" | "consistent" | "cached" | "delegated" => {}
-            "ro" => mount.point.rw = false,
-            "nocopy" => mount.no_copy = true,
+        let about = match word {
+            "rw" => "access",
+            "ro" => {
+                mount.point.rw = false;
+                "access"
+            }
+            "z" | "Z" => "label",
+            "nocopy" => {
+                mount.no_copy = true;
+                "copy"
+            }
+            "consistent" | "cached" | "delegated" => "consistency",
             "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
                 word.clone_into(&mut mount.point.propagation);
+                "propagation"
             }
-            _ => return Err(Error::Invalid(format!("invalid mode: {mode}"))),
+            _ => "",
+        };
+        // Each thing once: two words about the same contradict each other.
+        if about.is_empty() || !said.insert(about) {
+            return Err(Error::Invalid(format!("invalid mode: {mode}")));
         }
     }
-    if source.starts_with('/') {
+    if kind == "bind" {
+        if mount.no_copy {
+            return Err(within("field VolumeOptions must not be specified".to_owned()));
+        }
         mount.point.r#type = "bind".to_owned();
         mount.point.source = cleaned(source).display().to_string();
         mount.make_source = true;
@@ -119,7 +145,15 @@ fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
         }
     } else {
         if !mount.point.propagation.is_empty() {
-            return Err(Error::Invalid(format!("invalid mode: {mode}")));
+            return Err(within("field BindOptions must not be specified".to_owned()));
+        }
+        if source.len() == 1 {
+            return Err(Error::Invalid(format!(
+                "create {source}: volume name is too short, names should be at least two alphanumeric characters"
+            )));
+        }
+        if !source.is_empty() && mode.is_empty() {
+            mount.point.mode = "z".to_owned();
         }
         if !source.is_empty() && !names::is_valid(source) {
             return Err(Error::Invalid(format!(
@@ -139,7 +173,19 @@ fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
     if asked.target.is_empty() {
         return Err(config("field Target must not be empty".to_owned()));
     }
-    let destination = checked_destination(&asked.target)?;
+    for (kind, given) in [
+        ("Bind", asked.bind_options.is_some()),
+        ("Volume", asked.volume_options.is_some()),
+        ("Tmpfs", asked.tmpfs_options.is_some()),
+    ] {
+        if given && !kind.eq_ignore_ascii_case(&asked.r#type) {
+            return Err(Error::Invalid(format!(
+                "{kind}Options must not be specified on mount type {:?}",
+                asked.r#type
+            )));
+        }
+    }
+    let destination = checked_destination(&asked.target).map_err(|error| config(error.to_string()))?;
     let mut mount = MountRecord {
         point: pb::MountPoint {
             r#type: asked.r#type.clone(),
@@ -161,6 +207,12 @@ fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
                 )));
             }
             let options = asked.bind_options.clone().unwrap_or_default();
+            if !matches!(
+                options.propagation.as_str(),
+                "" | "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave"
+            ) {
+                return Err(config(format!("invalid propagation mode: {}", options.propagation)));
+            }
             mount.point.source = cleaned(&asked.source).display().to_string();
             mount.point.propagation =
                 if options.propagation.is_empty() { "rprivate".to_owned() } else { options.propagation };
@@ -171,6 +223,9 @@ fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
         }
         "volume" => {
             let options = asked.volume_options.clone().unwrap_or_default();
+            if asked.source.is_empty() && asked.read_only {
+                return Err(config("must not set ReadOnly mode when using anonymous volumes".to_owned()));
+            }
             mount.point.name.clone_from(&asked.source);
             mount.point.driver = driver_or_local(&options.driver);
             mount.point.mode = "z".to_owned();
@@ -201,19 +256,21 @@ fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
                 mount.options.push(format!("mode={:o}", options.mode));
             }
             for option in options.options {
-                mount.options.push(option.values.join("="));
+                let word = option.values.join("=");
+                add_tmpfs_option(&mut mount.options, &word)
+                    .map_err(|_| config(format!("invalid option: {word}")))?;
             }
         }
         "image" => {
             return Err(Error::NotBuilt("mounts of type \"image\" are not supported".to_owned()));
         }
-        other => return Err(Error::Invalid(format!("mount type unknown: {other:?}"))),
+        _ => return Err(config("mount type unknown".to_owned())),
     }
     Ok(mount)
 }
 
-/// Reads a destination and mount(8) options over Docker's defaults.
-fn parse_tmpfs(destination: &str, text: &str) -> Result<MountRecord> {
+/// Puts a mount(8) option of a tmpfs in the place of what contradicts it.
+fn add_tmpfs_option(options: &mut Vec<String>, word: &str) -> Result<()> {
     const KNOWN: [&str; 25] = [
         "exec",
         "noexec",
@@ -241,19 +298,25 @@ fn parse_tmpfs(destination: &str, text: &str) -> Result<MountRecord> {
         "nr_blocks",
         "mpol",
     ];
+    let key = word.split('=').next().unwrap_or(word);
+    if !KNOWN.contains(&key) {
+        return Err(Error::Invalid(format!("invalid tmpfs option {word:?}")));
+    }
+    let opposite = match key.strip_prefix("no") {
+        Some(positive) => positive.to_owned(),
+        None => format!("no{key}"),
+    };
+    options.retain(|option| *option != opposite && option.split('=').next() != Some(key));
+    options.push(word.to_owned());
+    Ok(())
+}
+
+/// Reads a destination and mount(8) options over Docker's defaults.
+fn parse_tmpfs(destination: &str, text: &str) -> Result<MountRecord> {
     let destination = checked_destination(destination)?;
     let mut options = tmpfs_defaults();
     for word in text.split(',').filter(|word| !word.is_empty()) {
-        let key = word.split('=').next().unwrap_or(word);
-        if !KNOWN.contains(&key) {
-            return Err(Error::Invalid(format!("invalid tmpfs option {word:?}")));
-        }
-        let opposite = match key.strip_prefix("no") {
-            Some(positive) => positive.to_owned(),
-            None => format!("no{key}"),
-        };
-        options.retain(|option| *option != opposite && option.split('=').next() != Some(key));
-        options.push(word.to_owned());
+        add_tmpfs_option(&mut options, word)?;
     }
     Ok(MountRecord {
         point: pb::MountPoint {
@@ -319,7 +382,7 @@ fn checked_destination(text: &str) -> Result<String> {
 }
 
 /// A path without `.`, `..` and doubled slashes.
-fn cleaned(text: &str) -> PathBuf {
+pub(crate) fn cleaned(text: &str) -> PathBuf {
     let mut path = PathBuf::from("/");
     for part in Path::new(text).components() {
         match part {
@@ -363,7 +426,19 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["a:b:c:d", ":/x", "x:y", "x:/", "x:/y:banana", "in/valid:/y"] {
+        for text in [
+            "a:b:c:d",
+            ":/x",
+            "x:y",
+            "xx:/",
+            "xx:/y:banana",
+            "in/valid:/y",
+            "x:/y",
+            "xx:/y:ro,rw",
+            "xx:/y:z,Z",
+            "xx:/y:rslave",
+            "/xx:/y:nocopy",
+        ] {
             assert!(parse_bind(text, "").is_err(), "{text}");
         }
     }

@@ -219,8 +219,11 @@ pub fn resources_to_engine(of: Resources) -> engine::Resources {
 }
 
 fn resources_from_engine(of: engine::Resources) -> Resources {
+    // Empty lists are as Docker's own client sends them.
     let throttles = |list: Vec<engine::ThrottleDevice>| {
-        Some(list.into_iter().map(|device| ThrottleDevice { path: device.path, rate: device.rate }).collect())
+        or_null(
+            list.into_iter().map(|device| ThrottleDevice { path: device.path, rate: device.rate }).collect(),
+        )
     };
     Resources {
         cpu_shares: of.cpu_shares,
@@ -274,7 +277,7 @@ fn resources_from_engine(of: engine::Resources) -> Resources {
         memory_swappiness: of.memory_swappiness,
         oom_kill_disable: of.oom_kill_disable,
         pids_limit: of.pids_limit,
-        ulimits: Some(
+        ulimits: or_null(
             of.ulimits
                 .into_iter()
                 .map(|limit| Ulimit { name: limit.name, hard: limit.hard, soft: limit.soft })

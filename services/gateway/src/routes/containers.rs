@@ -43,17 +43,10 @@ const LIST_FILTERS: [&str; 15] = [
     "status",
     "volume",
 ];
-const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
-const HEALTH: [&str; 4] = ["none", "starting", "healthy", "unhealthy"];
 
 /// `GET /containers/json`
 pub async fn list(call: &Call) -> Result<Reply, Error> {
     let mut filters = call.filters(&LIST_FILTERS)?;
-    for (key, known) in [("status", &STATES[..]), ("health", &HEALTH[..])] {
-        if let Some(value) = filters.values(key).iter().find(|value| !known.contains(&value.as_str())) {
-            return Err(Error::bad(format!("invalid filter '{key}={value}'")));
-        }
-    }
     for key in ["since", "before"] {
         if let Some(value) = call.query.find(key).filter(|value| !value.is_empty()) {
             filters.add(key, value);
@@ -79,7 +72,7 @@ pub async fn with_sizes(call: &Call) -> Result<Vec<Summary>, Error> {
 
 /// `POST /containers/create`
 pub async fn create(mut call: Call) -> Result<Reply, Error> {
-    let name = call.query.text("name").trim_start_matches('/').to_owned();
+    let name = call.query.text("name").to_owned();
     let platform = call.query.text("platform").to_owned();
     if !platform.is_empty() {
         platform.parse::<Platform>().map_err(|error| Error::bad(format!("{platform:?}: {error}")))?;
@@ -93,6 +86,15 @@ pub async fn create(mut call: Call) -> Result<Reply, Error> {
         return Err(Error::bad("config cannot be empty in order to create a container"));
     }
     let mut host = request.host_config.unwrap_or_default();
+    for (limit, what) in
+        [(host.resources.io_maximum_bandwidth, "bandwidth"), (host.resources.io_maximum_iops, "IOPs")]
+    {
+        if limit > 0 {
+            return Err(Error::bad(format!(
+                "invalid option: QoS maximum {what} configuration is not supported on linux"
+            )));
+        }
+    }
     if host.network_mode.is_empty() {
         "default".clone_into(&mut host.network_mode);
     }

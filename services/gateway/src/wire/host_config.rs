@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::is_default;
+use super::{is_default, words};
 
 /// `"80/tcp": [{"HostIp", "HostPort"}]`, or `null` when exposed and not published.
 pub type PortMap = BTreeMap<String, Option<Vec<PortBinding>>>;
@@ -32,7 +32,9 @@ pub struct HostConfig {
     pub console_size: [u32; 2],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    #[serde(with = "words")]
     pub cap_add: Option<Vec<String>>,
+    #[serde(with = "words")]
     pub cap_drop: Option<Vec<String>>,
     pub cgroupns_mode: String,
     pub dns: Option<Vec<String>>,

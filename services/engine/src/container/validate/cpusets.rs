@@ -31,7 +31,7 @@ pub(super) fn check(resources: &pb::Resources) -> Result<()> {
             continue;
         }
         let Some(wanted) = numbers(asked) else {
-            return Err(invalid(format!("Invalid value {asked} for cpuset {kind}")));
+            return Err(invalid(format!("Invalid value {asked} for cpuset {kind}: invalid format: {asked}")));
         };
         // Where nobody says what there is, the start will tell.
         let available = files.iter().find_map(|file| {
@@ -52,7 +52,10 @@ pub(super) fn check(resources: &pb::Resources) -> Result<()> {
 /// Reads `0-2,7`; `None` for what is no such list.
 fn numbers(list: &str) -> Option<BTreeSet<u32>> {
     let mut numbers = BTreeSet::new();
-    for part in list.split(',').filter(|part| !part.is_empty()) {
+    if list.is_empty() {
+        return Some(numbers);
+    }
+    for part in list.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last): (u32, u32) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
         if first > last || last > MOST {

@@ -84,7 +84,7 @@ pub async fn unpause(call: &Call, id: &str) -> Result<Reply, Error> {
 
 /// `POST /containers/{id}/rename`
 pub async fn rename(call: &Call, id: &str) -> Result<Reply, Error> {
-    let name = call.query.text("name").trim_start_matches('/');
+    let name = call.query.text("name");
     if name.is_empty() {
         return Err(Error::bad("Neither old nor new names may be empty"));
     }
@@ -95,7 +95,7 @@ pub async fn rename(call: &Call, id: &str) -> Result<Reply, Error> {
 
 /// `POST /containers/{id}/update`
 pub async fn update(mut call: Call, id: &str) -> Result<Reply, Error> {
-    let update: UpdateRequest = call.json().await?;
+    let update: UpdateRequest = call.json_or_default().await?;
     let request = engine::UpdateRequest {
         container: id.to_owned(),
         resources: Some(host_config::resources_to_engine(update.resources)),

@@ -1,0 +1,11 @@
+//! Every option and every field, on Gantry and on the reference: the tables say what both do.
+
+mod filters;
+mod health;
+mod inside;
+mod inspect;
+mod lifecycle;
+mod logs;
+mod refusals;
+mod updates;
+mod volumes;
