@@ -1,7 +1,8 @@
 //! `gantry logs`.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use gantry_proto::gantry::engine::v1::{DataRequest, LogsReply, data_request};
+use gantry_rpc::ending::Ending;
 use prost::Message;
 
 use crate::cmd::Session;
@@ -24,7 +25,14 @@ pub async fn run(
         ..data_request::Logs::default()
     };
     let request = DataRequest { action: Some(data_request::Action::Logs(logs)) };
-    let (stream, detail, _) = gantry_rpc::data::call(&session.peers.data_socket("engine"), &request).await?;
+    let socket = session.peers.data_socket("engine");
+    let (stream, detail, descriptors) = gantry_rpc::data::call(&socket, &request).await?;
+    let ending = Ending::of(descriptors)?;
     let tty = LogsReply::decode(detail.as_slice())?.tty;
-    if tty { stdio::copy(stream, true, false).await } else { stdio::print_frames(stream).await }
+    if tty {
+        stdio::copy(stream, true, false).await?
+    } else {
+        stdio::print_frames(stream).await?
+    }
+    ending.check().context("the log was cut: service engine went away while it sent it")
 }

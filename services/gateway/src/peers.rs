@@ -3,6 +3,7 @@
 //! Channels connect when they are first used and again after a peer was away. A peer that is away is named in the
 //! error, which becomes a 503.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use gantry_proto::gantry::engine::v1 as engine;
@@ -13,6 +14,7 @@ use gantry_proto::gantry::engine::v1::volumes_client::VolumesClient;
 use gantry_proto::gantry::images::v1 as images;
 use gantry_proto::gantry::images::v1::image_store_client::ImageStoreClient;
 use gantry_proto::gantry::network::v1::networks_client::NetworksClient;
+use gantry_rpc::ending::Ending;
 use gantry_rpc::{Channel, context, data, notice};
 use gantry_types::Namespace;
 use prost::Message;
@@ -107,6 +109,17 @@ impl Peers {
         self.data(ENGINE, &engine::DataRequest { action: Some(action) }).await
     }
 
+    /// A container's log, what is known of it, and the word of its end.
+    pub async fn log(
+        &self,
+        request: engine::data_request::Logs,
+    ) -> Result<(UnixStream, engine::LogsReply, Ending), Error> {
+        let action = Some(engine::data_request::Action::Logs(request));
+        let (stream, detail, descriptors) = self.call(ENGINE, &engine::DataRequest { action }).await?;
+        let ending = Ending::of(descriptors).map_err(|error| Error::from_io(ENGINE, &error))?;
+        Ok((stream, detail, ending))
+    }
+
     /// Notices of what changes the engine's lists.
     pub async fn changes(&self) -> Result<notice::Receiver, Error> {
         let action = engine::data_request::Action::Changes(engine::data_request::Changes {});
@@ -128,13 +141,21 @@ impl Peers {
         peer: &str,
         request: &impl Message,
     ) -> Result<(UnixStream, D), Error> {
-        let (stream, detail, _) = data::call(&self.data_socket(peer), request)
+        self.call(peer, request).await.map(|(stream, detail, _)| (stream, detail))
+    }
+
+    async fn call<D: Message + Default>(
+        &self,
+        peer: &str,
+        request: &impl Message,
+    ) -> Result<(UnixStream, D, Vec<OwnedFd>), Error> {
+        let (stream, detail, descriptors) = data::call(&self.data_socket(peer), request)
             .await
             .map_err(|status| Error::from_peer(peer, &status))?;
         let detail = D::decode(detail.as_slice()).map_err(|error| {
             Error::internal(format!("service {peer} sent a reply that cannot be read: {error}"))
         })?;
-        Ok((stream, detail))
+        Ok((stream, detail, descriptors))
     }
 
     fn data_socket(&self, peer: &str) -> PathBuf {

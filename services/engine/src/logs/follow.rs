@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_proto::gantry::engine::v1 as pb;
+use gantry_rpc::ending::Teller;
 use pb::data_request::Logs;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
@@ -73,8 +74,8 @@ impl Engine {
 }
 
 impl Sending {
-    /// Sends until the log or the client ends.
-    pub async fn run(self, mut stream: UnixStream) -> Result<()> {
+    /// Sends until the log or the client ends; the end of the log is told.
+    pub async fn run(self, mut stream: UnixStream, teller: &Teller) -> Result<()> {
         let Sending { container, mut reader, format, follow } = self;
         let mut watch = container.watch();
         let mut pause = SHORTEST_PAUSE;
@@ -109,6 +110,7 @@ impl Sending {
                 break;
             }
         }
+        teller.is_whole();
         // The client sees the end; whether it does is no longer our concern.
         let _ = stream.shutdown().await;
         Ok(())

@@ -198,16 +198,22 @@ async fn data_socket(listener: UnixListener, shared: Arc<Shared>) {
                 let mut exit = shared.exit.subscribe();
                 shared.following.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
-                    let _ = data::accept(&mut stream, &pb::LogsReply { tty: false }, &[]).await;
+                    let teller =
+                        Teller::accept(&mut stream, &pb::LogsReply { tty: false }).await.expect("sent");
                     let _ = stream.write_all(b"\x01\0\0\0\0\0\0\x04log\n").await;
                     if exit.wait_for(Option::is_some).await.is_ok() {
                         let _ = stream.write_all(b"\x01\0\0\0\0\0\0\x05more\n").await;
+                        teller.is_whole();
                     }
                 });
             }
-            Action::Logs(_) => {
-                let _ = data::accept(&mut stream, &pb::LogsReply { tty: false }, &[]).await;
+            Action::Logs(logs) => {
+                let teller = Teller::accept(&mut stream, &pb::LogsReply { tty: false }).await.expect("sent");
                 let _ = stream.write_all(b"\x01\0\0\0\0\0\0\x04log\n").await;
+                // One whose last lines were asked for dies before it is through.
+                if logs.tail < 0 {
+                    teller.is_whole();
+                }
             }
             Action::ArchiveGet(get) => {
                 let name = get.path.rsplit('/').next().unwrap_or("").to_owned();

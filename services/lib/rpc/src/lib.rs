@@ -7,6 +7,8 @@
 //! - [`channel`]: lazily connected channels to peers;
 //! - [`trace`]: W3C trace context, which every call carries on;
 //! - [`data`]: data sockets, which carry bulk bytes and file descriptors beside gRPC;
+//! - [`ending`]: that what came by one is whole;
+//! - [`paced`]: who goes at its client's pace, and when it has to give way;
 //! - [`notice`]: that something of a peer's has changed.
 //!
 //! This crate knows no service.
@@ -15,7 +17,9 @@ pub mod channel;
 pub mod code;
 pub mod context;
 pub mod data;
+pub mod ending;
 pub mod notice;
+pub mod paced;
 pub mod socket;
 pub mod stream;
 pub mod trace;

@@ -5,10 +5,11 @@
 //! `/proc/self/fd/N/name`.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, sockopt};
 use tokio::net::{UnixListener, UnixStream};
 
 /// The longest path that fits into `sockaddr_un` with its terminator (unix(7)).
@@ -27,8 +28,34 @@ pub fn bind(path: &Path, mode: u32) -> io::Result<UnixListener> {
     }
     let short = Short::of(path)?;
     let listener = UnixListener::bind(short.path())?;
-    rustix::fs::chmod(path, Mode::from_raw_mode(mode))?;
+    permit(path, mode)?;
     Ok(listener)
+}
+
+/// Sets who may connect to the socket at `path`.
+///
+/// # Errors
+///
+/// What chmod(2) reports.
+pub fn permit(path: &Path, mode: u32) -> io::Result<()> {
+    Ok(rustix::fs::chmod(path, Mode::from_raw_mode(mode))?)
+}
+
+/// The unix socket that the process was given as its standard input to listen on, as inetd(8) gives it; none where it has
+/// another input.
+///
+/// # Errors
+///
+/// What fcntl(2) and epoll_ctl(2) report.
+pub fn given() -> io::Result<Option<UnixListener>> {
+    let stdin = io::stdin();
+    let listens = sockopt::socket_acceptconn(&stdin).unwrap_or(false);
+    if !listens || sockopt::socket_domain(&stdin)? != AddressFamily::UNIX {
+        return Ok(None);
+    }
+    let listener = std::os::unix::net::UnixListener::from(stdin.as_fd().try_clone_to_owned()?);
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener).map(Some)
 }
 
 /// Connects to the unix socket at `path`.

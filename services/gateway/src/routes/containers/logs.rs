@@ -1,21 +1,21 @@
 //! The log of a container, spliced from the engine's data socket.
 //!
-//! A followed log outlives its engine where the same request gives the same bytes again: what the client has is left out
-//! then. That is not so for the last lines of a log, nor for one that is rotated: these are cut short, so that the client
-//! sees that there is more.
+//! A log outlives its engine where the same request gives the same bytes again: what the client has is left out then. That
+//! is not so for the last lines of a log, nor for one that is rotated: these are cut short, so that the client sees that
+//! there is more.
 
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, stream};
 use gantry_proto::gantry::engine::v1 as engine;
-use gantry_proto::gantry::engine::v1::data_request::{Action, Logs};
+use gantry_proto::gantry::engine::v1::data_request::Logs;
+use gantry_rpc::ending::Ending;
 use http::StatusCode;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
-use tokio_util::io::ReaderStream;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::watch::{ENGINE_CHECK, ENGINE_PATIENCE, is_loss};
 use crate::call::Call;
@@ -47,36 +47,28 @@ pub async fn logs(call: &Call, id: &str) -> Result<Reply, Error> {
     if !request.stdout && !request.stderr {
         return Err(Error::bad("Bad parameters: you must choose at least one stream"));
     }
-    let action = Action::Logs(request.clone());
-    let (log, answer) = call.peers().engine_data::<engine::LogsReply>(action).await?;
+    let (log, answer, ending) = call.peers().log(request.clone()).await?;
     let content_type = if answer.tty || !call.version.at_least(42) { reply::RAW } else { reply::MULTIPLEXED };
-    if !request.follow {
-        return Ok(reply::streamed(content_type, ReaderStream::with_capacity(log, CHUNK)));
-    }
-    let following = Following { peers: call.peers().clone(), request, log, sent: 0, skip: 0 };
-    Ok(reply::streamed(content_type, following.chunks()))
+    let reading =
+        Reading { peers: call.peers().clone(), request, log, ending, sent: 0, skip: 0, reopened_at: None };
+    Ok(reply::streamed(content_type, reading.chunks()))
 }
 
-/// A log that is followed over restarts of the engine.
-struct Following {
+/// A log that is read over restarts of the engine.
+struct Reading {
     peers: Peers,
     request: Logs,
     log: UnixStream,
+    ending: Ending,
     /// What the client has, bytes.
     sent: u64,
     /// What of it comes again.
     skip: u64,
+    /// What the client had when the log was last opened again.
+    reopened_at: Option<u64>,
 }
 
-/// What is known when a log has come to an end.
-enum End {
-    /// It is whole.
-    Whole,
-    /// There is more of it.
-    Cut(Box<engine::Container>),
-}
-
-impl Following {
+impl Reading {
     fn chunks(self) -> impl Stream<Item = Result<Bytes, BodyError>> {
         stream::try_unfold(self, |mut log| async move { Ok(log.next().await?.map(|chunk| (chunk, log))) })
     }
@@ -84,14 +76,19 @@ impl Following {
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         loop {
             let mut chunk = BytesMut::with_capacity(CHUNK);
-            // A connection that breaks is one whose engine has died: what that means is found out below.
+            // A connection that breaks is one whose engine has died, as one that ends without a word.
             let read = self.log.read_buf(&mut chunk).await.unwrap_or(0);
             if read == 0 {
-                match self.end().await? {
-                    End::Whole if self.skip == 0 => return Ok(None),
-                    End::Cut(container) if self.comes_again(&container) => self.reopen().await?,
-                    _ => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                let whole = self.ending.is_whole();
+                if whole && self.skip == 0 {
+                    return Ok(None);
                 }
+                // One that ends at the same byte again would do so for ever.
+                let stuck = whole || self.reopened_at == Some(self.sent);
+                if stuck || !self.comes_again(&self.container().await?) {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+                self.reopen().await?;
                 continue;
             }
             let known = usize::try_from(self.skip).map_or(read, |skip| skip.min(read));
@@ -104,31 +101,18 @@ impl Following {
         }
     }
 
-    /// Whether the engine has sent all, or died: then it is waited for.
-    async fn end(&self) -> Result<End, Status> {
+    /// The container, from the next engine.
+    async fn container(&self) -> Result<engine::Container, Status> {
         let deadline = Instant::now() + ENGINE_PATIENCE;
-        let mut was_away = false;
         loop {
             let request = engine::GetRequest { container: self.request.container.clone(), size: false };
             match self.peers.containers().get(request).await {
-                Ok(container) => {
-                    let container = container.into_inner();
-                    let whole = !was_away && (!is_running(&container) || self.is_past());
-                    return Ok(if whole { End::Whole } else { End::Cut(Box::new(container)) });
-                }
-                Err(status) if status.code() == Code::NotFound && !was_away => return Ok(End::Whole),
-                Err(status) if is_loss(&status) && Instant::now() < deadline => was_away = true,
+                Ok(container) => return Ok(container.into_inner()),
+                Err(status) if is_loss(&status) && Instant::now() < deadline => {}
                 Err(status) => return Err(status),
             }
             tokio::time::sleep(ENGINE_CHECK).await;
         }
-    }
-
-    /// Whether the client wants nothing of what is written from now on.
-    fn is_past(&self) -> bool {
-        let now = moment::now();
-        let until = self.request.until.as_ref();
-        until.is_some_and(|until| (until.seconds, until.nanos) <= (now.seconds, now.nanos))
     }
 
     /// Whether the same request gives what was sent, byte for byte, and then what was not.
@@ -142,10 +126,10 @@ impl Following {
     async fn reopen(&mut self) -> Result<(), BodyError> {
         let deadline = Instant::now() + ENGINE_PATIENCE;
         loop {
-            let action = Action::Logs(self.request.clone());
-            match self.peers.engine_data::<engine::LogsReply>(action).await {
-                Ok((log, _)) => {
-                    (self.log, self.skip) = (log, self.sent);
+            match self.peers.log(self.request.clone()).await {
+                Ok((log, _, ending)) => {
+                    (self.log, self.ending, self.skip) = (log, ending, self.sent);
+                    self.reopened_at = Some(self.sent);
                     return Ok(());
                 }
                 Err(error)
@@ -157,11 +141,6 @@ impl Following {
             }
         }
     }
-}
-
-fn is_running(container: &engine::Container) -> bool {
-    let status = container.state.as_ref().map(engine::State::status);
-    matches!(status, Some(engine::Status::Running | engine::Status::Paused))
 }
 
 /// `all` and everything that is no number mean all.
