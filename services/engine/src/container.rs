@@ -44,6 +44,7 @@ use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1::{EndpointSettings, Status};
 use gantry_proto::gantry::network::v1::Sandbox;
 use gantry_rpc::notice;
+use gantry_rpc::paced::Queue;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
@@ -67,6 +68,8 @@ pub struct Container {
     listed: Mutex<Option<(u64, Bytes)>>,
     /// Held for the length of an operation that changes what the container is or does.
     operation: Arc<tokio::sync::Mutex<()>>,
+    /// Those who wait for it.
+    queue: Queue,
     /// Callers who want to be connected before the process starts.
     attaching: watch::Sender<usize>,
     /// Execs by id, ended ones too, until the container's run ends.
@@ -102,6 +105,8 @@ pub struct Live {
     pub attachable: bool,
     /// It is being restarted by hand: its end neither removes it nor calls for the restart policy.
     pub kept: bool,
+    /// It is being stopped by hand: its end is told as that.
+    pub stopping: bool,
     /// It is being stopped because Gantry goes down: the restart policy waits for the next boot.
     pub halted: bool,
     /// It is being removed, or was.
@@ -131,6 +136,7 @@ impl Container {
             watched: Arc::clone(watched),
             listed: Mutex::new(None),
             operation: Arc::default(),
+            queue: Queue::default(),
             attaching: watch::channel(0).0,
             execs: Mutex::new(BTreeMap::new()),
             backoff: Mutex::new(Backoff::default()),
@@ -205,12 +211,24 @@ impl Container {
 
     /// Waits for its turn to change the container.
     pub(crate) async fn operate(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.operation.lock().await
+        match self.operation.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => {
+                let _waiting = self.queue.enter();
+                self.operation.lock().await
+            }
+        }
     }
 
     /// Waits for its turn, and takes it along.
     pub(crate) async fn operate_owned(&self) -> Turn {
+        let _waiting = self.queue.enter();
         Arc::clone(&self.operation).lock_owned().await
+    }
+
+    /// Those who wait for a turn.
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     /// Refuses what a container that is being removed cannot do.

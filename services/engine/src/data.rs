@@ -3,6 +3,7 @@
 use gantry_proto::gantry::engine::v1::{DataRequest, data_request::Action};
 use gantry_proto::gantry::rpc::v1::Status as WireStatus;
 use gantry_rpc::data;
+use gantry_rpc::ending::Teller;
 use tokio::net::{UnixListener, UnixStream};
 use tonic::Status;
 
@@ -43,8 +44,8 @@ async fn converse(engine: &Engine, mut stream: UnixStream) -> Result<(), Error> 
     match action {
         Some(Action::Logs(request)) => match engine.open_log(&request).await {
             Ok((reply, sending)) => {
-                data::accept(&mut stream, &reply, &[]).await.map_err(broken)?;
-                sending.run(stream).await
+                let teller = Teller::accept(&mut stream, &reply).await.map_err(broken)?;
+                sending.run(stream, &teller).await
             }
             Err(error) => refuse(stream, error).await,
         },
@@ -55,14 +56,14 @@ async fn converse(engine: &Engine, mut stream: UnixStream) -> Result<(), Error> 
         Some(Action::ArchiveGet(request)) => match engine.archive_get(&request).await {
             Ok((stat, getting)) => {
                 data::accept(&mut stream, &stat, &[]).await.map_err(broken)?;
-                archive::send(getting, stream).await
+                archive::send(getting, stream, engine.archives.take().await).await
             }
             Err(error) => refuse(stream, error).await,
         },
         Some(Action::ArchivePut(request)) => match engine.archive_put(&request).await {
-            Ok((place, manner)) => {
+            Ok((putting, slot)) => {
                 data::accept(&mut stream, &(), &[]).await.map_err(broken)?;
-                let (mut stream, result) = archive::receive(place, manner, stream).await?;
+                let (mut stream, result) = archive::receive(putting, stream, slot).await?;
                 let status = match result {
                     Ok(()) => WireStatus::default(),
                     Err(error) => {
@@ -77,7 +78,7 @@ async fn converse(engine: &Engine, mut stream: UnixStream) -> Result<(), Error> 
         Some(Action::Export(request)) => match engine.export(&request).await {
             Ok(directory) => {
                 data::accept(&mut stream, &(), &[]).await.map_err(broken)?;
-                archive::send_all(directory, stream).await
+                archive::send_all(directory, stream, engine.archives.take().await).await
             }
             Err(error) => refuse(stream, error).await,
         },

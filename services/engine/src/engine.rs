@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantry_daemon::Context;
+use gantry_rpc::paced::Slots;
 
 use crate::container::Container;
 use crate::container::departed::Departed;
@@ -41,6 +42,8 @@ pub struct Shared {
     pub(crate) identity: String,
     /// How many containers may be started at once by the engine itself.
     pub(crate) starts: tokio::sync::Semaphore,
+    /// Archives that are sent or taken at once.
+    pub(crate) archives: Slots,
 }
 
 impl Deref for Engine {
@@ -75,6 +78,7 @@ impl Engine {
             init: shim_binary(),
             snapshotter,
             starts: tokio::sync::Semaphore::new(8),
+            archives: Slots::new(256),
         })))
     }
 

@@ -1,7 +1,7 @@
 //! The data socket: images in and out as archives.
 //!
-//! The bytes of an archive never cross gRPC. Reading and writing tar is blocking work: each connection has a thread
-//! of the blocking pool, and calls its peers from there.
+//! The bytes of an archive never cross gRPC. Reading and writing tar is blocking work at the pace of a client: each
+//! connection has a thread of its own, and calls its peers from there. Those of the pool are few, and everybody's.
 
 mod adopt;
 mod changes;
@@ -13,17 +13,15 @@ mod save;
 pub use save::{DockerManifest, header, padding, path};
 
 use std::io::{self, Write};
-use std::os::unix::net::UnixStream as StdStream;
-use std::sync::Arc;
 
 use gantry_api::ingest::Owner;
 use gantry_proto::gantry::images::v1 as pb;
+use gantry_rpc::paced::{Paced, Slot, Slots};
 use gantry_rpc::{Coded, chain, data, status};
 use gantry_types::Namespace;
 use prost::Message;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 
 use crate::catalog::Catalog;
 use crate::content::Content;
@@ -32,8 +30,8 @@ use crate::error::Error;
 use crate::lease::{Leases, Purpose};
 use crate::names::Names;
 
-/// Archives that are worked on at once; others wait.
-const AT_ONCE: usize = 16;
+/// Archives that are worked on at once; others wait, and a client that stands still gives way to them.
+const AT_ONCE: usize = 256;
 
 /// Serves archives. A cheap clone.
 #[derive(Clone)]
@@ -42,7 +40,7 @@ pub struct Archives {
     catalog: Catalog,
     content: Content,
     leases: Leases,
-    slots: Arc<Semaphore>,
+    slots: Slots,
 }
 
 /// What one archive's work has at hand.
@@ -50,21 +48,21 @@ struct Desk {
     archives: Archives,
     namespace: Namespace,
     runtime: Handle,
-    stream: StdStream,
+    stream: Paced,
 }
 
 impl Archives {
     /// Archives of, and into, what these know.
     pub fn new(names: Names, catalog: Catalog, leases: Leases) -> Self {
         let content = catalog.content().clone();
-        Self { names, catalog, content, leases, slots: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { names, catalog, content, leases, slots: Slots::new(AT_ONCE) }
     }
 
     /// Reads an archive off `stream` into the store, under the owner's lease; tells what it says is in it, each image
     /// with its name as an annotation.
     pub async fn read(&self, owner: Owner, stream: UnixStream) -> Result<Index, Error> {
-        let _slot = self.slots.acquire().await.map_err(|_| Error::Cancelled)?;
-        let desk = self.clone().desk(owner.namespace.clone(), stream)?;
+        let slot = self.slots.take().await;
+        let desk = self.clone().desk(owner.namespace.clone(), stream, slot)?;
         desk.run(move |desk| load::read(desk, &owner)).await
     }
 
@@ -108,8 +106,7 @@ impl Archives {
             let error = Error::Request("a data request without an action".into());
             return data::reject(&mut stream, &status(error)).await.map_err(broke("answered"));
         };
-        let slots = Arc::clone(&self.slots);
-        let _slot = slots.acquire_owned().await.map_err(|_| Error::Cancelled)?;
+        let slot = self.slots.take().await;
         match action {
             pb::data_request::Action::Save(save) => {
                 // Whether it can be saved is known before the first byte.
@@ -121,11 +118,13 @@ impl Archives {
                     }
                 };
                 data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
-                self.desk(namespace, stream)?.run(move |desk| save::write(desk, &plan)).await
+                self.desk(namespace, stream, slot)?.run(move |desk| save::write(desk, &plan)).await
             }
             pb::data_request::Action::Load(load) => {
                 data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
-                self.desk(namespace, stream)?.run(move |desk| desk.report(load::load(desk, &load))).await
+                self.desk(namespace, stream, slot)?
+                    .run(move |desk| desk.report(load::load(desk, &load)))
+                    .await
             }
             pb::data_request::Action::Import(import) => {
                 let parsed = import::Order::parse(&import);
@@ -136,18 +135,15 @@ impl Archives {
                     }
                 };
                 data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
-                self.desk(namespace, stream)?.run(move |desk| desk.report(import::import(desk, &order))).await
+                self.desk(namespace, stream, slot)?
+                    .run(move |desk| desk.report(import::import(desk, &order)))
+                    .await
             }
         }
     }
 
-    fn desk(self, namespace: Namespace, stream: UnixStream) -> Result<Desk, Error> {
-        let blocking = |stream: UnixStream| {
-            let stream = stream.into_std()?;
-            stream.set_nonblocking(false)?;
-            Ok(stream)
-        };
-        let stream = blocking(stream).map_err(|source| Error::Stream { op: "opened", source })?;
+    fn desk(self, namespace: Namespace, stream: UnixStream, slot: Slot) -> Result<Desk, Error> {
+        let stream = Paced::new(stream, slot).map_err(|source| Error::Stream { op: "opened", source })?;
         Ok(Desk { archives: self, namespace, runtime: Handle::current(), stream })
     }
 }
@@ -157,7 +153,13 @@ impl Desk {
         self,
         work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        tokio::task::spawn_blocking(move || work(&self)).await.map_err(|_| Error::Cancelled)?
+        let (sender, done) = tokio::sync::oneshot::channel();
+        let thread = std::thread::Builder::new().name("archive".to_owned());
+        // A service that ends does not wait for the client.
+        thread
+            .spawn(move || drop(sender.send(work(&self))))
+            .map_err(|source| Error::Stream { op: "given a thread", source })?;
+        done.await.map_err(|_| Error::Cancelled)?
     }
 
     /// Works under a lease, which ends with the work: an archive is not resumed, so a failure leaves nothing behind.

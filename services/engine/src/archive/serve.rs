@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use gantry_host::root::Dir;
 use gantry_proto::gantry::engine::v1 as pb;
+use gantry_rpc::paced::{Paced, Queue, Slot};
 use pb::data_request::{ArchiveGet, ArchivePut, ArchiveStat, Export};
 use tokio::net::UnixStream;
 
@@ -24,6 +25,14 @@ use crate::root::kernel;
 pub struct Getting {
     place: Place,
     found: Found,
+}
+
+/// A place that is about to be filled.
+pub struct Putting {
+    place: Place,
+    manner: Manner,
+    /// Those who wait for the turn that the place has.
+    turn: Queue,
 }
 
 impl Engine {
@@ -56,23 +65,25 @@ impl Engine {
     }
 
     /// Checks that a tar can be unpacked at a path.
-    pub async fn archive_put(&self, request: &ArchivePut) -> Result<(Place, Manner)> {
+    pub async fn archive_put(&self, request: &ArchivePut) -> Result<(Putting, Slot)> {
         let container = self.index.find(&request.container)?;
         if request.path.is_empty() {
             return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
         }
+        // Who waits for a slot holds up nobody.
+        let slot = self.archives.take().await;
         let place = self.place(&container, &request.path, Purpose::Write).await?;
-        let user = container.record().config.user.clone();
+        let (user, turn) = (container.record().config.user.clone(), container.queue().clone());
         let (name, path) = (request.container.clone(), request.path.clone());
         let (keep_kinds, as_user) = (request.no_overwrite_dir_non_dir, request.copy_uid_gid);
-        let answer = blocking(move || {
+        let putting = blocking(move || {
             unpack::check(&place, &name, &path)?;
             let owner = if as_user { owner_of(&place, &user)? } else { None };
-            Ok((place, Manner { keep_kinds, owner }))
+            Ok(Putting { place, manner: Manner { keep_kinds, owner }, turn })
         })
         .await?;
         self.publish_container(&container, "extract-to-dir", BTreeMap::new());
-        Ok(answer)
+        Ok((putting, slot))
     }
 
     /// The whole root of a container.
@@ -85,31 +96,32 @@ impl Engine {
 }
 
 /// Sends a tar of what was found.
-pub async fn send(getting: Getting, stream: UnixStream) -> Result<()> {
-    let stream = to_blocking(stream)?;
+pub async fn send(getting: Getting, stream: UnixStream, slot: Slot) -> Result<()> {
+    let stream = Paced::new(stream, slot).map_err(broken)?;
     at_its_pace(move || {
-        pack::pack(&getting.place, &getting.found, BufWriter::with_capacity(256 * 1024, stream))
+        pack::pack(&getting.place, &getting.found, BufWriter::with_capacity(256 * 1024, &stream))
     })
     .await
 }
 
 /// Sends a tar of everything in a directory.
-pub async fn send_all(directory: Dir, stream: UnixStream) -> Result<()> {
-    let stream = to_blocking(stream)?;
-    at_its_pace(move || pack::pack_all(&directory, BufWriter::with_capacity(256 * 1024, stream))).await
+pub async fn send_all(directory: Dir, stream: UnixStream, slot: Slot) -> Result<()> {
+    let stream = Paced::new(stream, slot).map_err(broken)?;
+    at_its_pace(move || pack::pack_all(&directory, BufWriter::with_capacity(256 * 1024, &stream))).await
 }
 
 /// Takes a tar; the stream comes back for the answer.
-pub async fn receive(place: Place, manner: Manner, stream: UnixStream) -> Result<(UnixStream, Result<()>)> {
-    let stream = to_blocking(stream)?;
+pub async fn receive(putting: Putting, stream: UnixStream, slot: Slot) -> Result<(UnixStream, Result<()>)> {
+    let Putting { place, manner, turn } = putting;
+    let stream = Paced::new(stream, slot).map_err(broken)?.holding(turn);
     let (stream, result) = at_its_pace(move || {
         let result = unpack::unpack(&place, &stream, manner);
+        // Who waits for the container goes on before the client has its answer.
+        drop(place);
         Ok((stream, result))
     })
     .await?;
-    let socket = |source| Error::io("use", "data socket", source);
-    stream.set_nonblocking(true).map_err(socket)?;
-    Ok((UnixStream::from_std(stream).map_err(socket)?, result))
+    Ok((stream.into_stream().map_err(broken)?, result))
 }
 
 /// Runs work that goes at the pace of a client on a thread of its own: those of the pool are few, and everybody's.
@@ -123,11 +135,8 @@ async fn at_its_pace<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send 
     done.await.map_err(|_| Error::Broken("the thread of an archive ended early".to_owned()))?
 }
 
-fn to_blocking(stream: UnixStream) -> Result<std::os::unix::net::UnixStream> {
-    let socket = |source| Error::io("use", "data socket", source);
-    let stream = stream.into_std().map_err(socket)?;
-    stream.set_nonblocking(false).map_err(socket)?;
-    Ok(stream)
+fn broken(source: std::io::Error) -> Error {
+    Error::io("use", "data socket", source)
 }
 
 /// The numbers of a container's user, by the accounts of its own root.

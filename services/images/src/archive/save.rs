@@ -174,8 +174,7 @@ pub fn write(desk: &Desk, plan: &Plan) -> Result<(), Error> {
         }
         let mut stream = &desk.stream;
         stream.write_all(header(&path(digest), size).as_bytes()).map_err(broke)?;
-        // File to socket: the kernel moves the bytes.
-        let sent = io::copy(&mut io::Read::take(file, size), &mut stream).map_err(broke)?;
+        let sent = desk.stream.send_file(&file, size).map_err(broke)?;
         if sent != size {
             return Err(Error::WrongSize { digest: digest.clone(), expected: size, found: sent });
         }

@@ -81,10 +81,17 @@ pub async fn archive_put(call: Call, id: &str) -> Result<Reply, Error> {
         }
         archive.shutdown().await.map_err(|error| Error::from_io(ENGINE, &error))
     };
-    let receive = async { data::receive(&mut answer).await.map_err(|error| Error::from_io(ENGINE, &error)) };
-    // A client that leaves in the middle ends both: the engine would wait for the rest of the archive for ever.
-    let ((), received): ((), Option<WireStatus>) = tokio::try_join!(send, receive)?;
-    match received {
+    let mut receive = std::pin::pin!(data::receive::<WireStatus>(&mut answer));
+    // The engine may have seen enough before the client has sent all. A client that leaves in the middle ends both: the
+    // engine would wait for the rest of the archive for ever.
+    let received = tokio::select! {
+        received = &mut receive => received,
+        sent = send => {
+            sent?;
+            receive.await
+        }
+    };
+    match received.map_err(|error| Error::from_io(ENGINE, &error))? {
         Some(status) if status.code == 0 => Ok(reply::empty(StatusCode::OK)),
         Some(status) => Err(Error::from_code(ENGINE, status.code, &status.message)),
         None => Err(Error::unavailable("service engine went away while it unpacked the archive")),
