@@ -1,6 +1,6 @@
 //! What happened, in order: the last events are kept for `since`, new ones go to every listener.
 //!
-//! A listener that falls more than a queue behind loses the oldest of what it missed; nobody who publishes ever waits.
+//! A listener that falls more than a queue behind is dropped: it would not know what it missed. Nobody who publishes ever waits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -115,14 +115,21 @@ where
     T: Serialize + 'static,
     E: Into<BodyError> + 'static,
 {
-    streamed(
-        JSON,
-        values.map(|value| {
-            let mut line = serde_json::to_vec(&value.map_err(Into::into)?)?;
-            line.push(b'\n');
-            Ok::<_, BodyError>(Bytes::from(line))
-        }),
-    )
+    streamed(JSON, lines(values))
+}
+
+/// The lines of [`json_lines`].
+pub fn lines<S, T, E>(values: S) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static
+where
+    S: Stream<Item = Result<T, E>> + Send + 'static,
+    T: Serialize + 'static,
+    E: Into<BodyError> + 'static,
+{
+    values.map(|value| {
+        let mut line = serde_json::to_vec(&value.map_err(Into::into)?)?;
+        line.push(b'\n');
+        Ok::<_, BodyError>(Bytes::from(line))
+    })
 }
 
 /// A tar that a peer sends by and by. One that ends without its end cuts the reply short: the peer has failed or died

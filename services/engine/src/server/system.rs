@@ -77,7 +77,12 @@ impl System for Server {
                             return;
                         }
                     }
-                    Err(RecvError::Lagged(lost)) => tracing::warn!(lost, "a listener to events was too slow"),
+                    Err(RecvError::Lagged(lost)) => {
+                        tracing::warn!(lost, "a listener to events was too slow, and is dropped");
+                        let words = format!("the listener is too slow: {lost} events were lost");
+                        let _ = sender.send(Err(Status::resource_exhausted(words))).await;
+                        return;
+                    }
                     Err(RecvError::Closed) => return,
                 }
             }

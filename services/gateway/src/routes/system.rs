@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::containers;
 use super::images::{Shown, summaries};
+use crate::backlog;
 use crate::call::Call;
 use crate::convert::{self, image, volume};
 use crate::error::Error;
@@ -45,15 +46,17 @@ pub fn version(_call: &Call) -> Result<Reply, Error> {
 /// `GET /info`
 pub async fn info(call: &Call) -> Result<Reply, Error> {
     let peers = call.peers();
-    let (mut system, mut store) = (peers.system(), peers.images());
-    let (engine, images) = tokio::join!(
+    let (mut system, mut store, mut settings) = (peers.system(), peers.images(), peers.images());
+    let (engine, images, registries) = tokio::join!(
         system.info(engine::InfoRequest {}),
         store.list(peers.within(images::ListRequest::default())),
+        settings.registries(images::RegistriesRequest {}),
     );
     let engine = engine.map_err(of(ENGINE))?.into_inner();
     // The rest is worth showing without a figure.
     let images = images.map_or(0, |list| list.into_inner().images.len());
-    reply::ok(&host::info(engine, images, &call.app.run, call.version))
+    let registries = registries.map_or_else(|_| Vec::new(), |all| all.into_inner().registries);
+    reply::ok(&host::info(engine, images, &registries, &call.app.run, call.version))
 }
 
 /// `POST /auth`
@@ -70,10 +73,18 @@ pub async fn events(call: &Call) -> Result<Reply, Error> {
     let now = moment::now();
     let since = moment::parse(call.query.text("since"), &now).map_err(Error::bad)?;
     let until = moment::parse(call.query.text("until"), &now).map_err(Error::bad)?;
+    let order = |at: &prost_types::Timestamp| (at.seconds, at.nanos);
+    if let (Some(since), Some(until)) = (&since, &until)
+        && order(since) > order(until)
+    {
+        let (since, until) = (call.query.text("since"), call.query.text("until"));
+        return Err(Error::bad(format!("`since` time ({since}) cannot be after `until` time ({until})")));
+    }
     let filters = Filters::parse_any(call.query.text("filters"))?;
     let request = engine::EventsRequest { since, until, filters: convert::engine_filters(filters) };
     let events = call.peers().system().events(request).await.map_err(of(ENGINE))?.into_inner();
-    Ok(reply::json_lines(events.map_ok(Message::from)))
+    let lines = reply::lines(events.map_ok(Message::from));
+    Ok(reply::streamed(reply::JSON, backlog::bounded(&call.app, "events", lines)))
 }
 
 /// `GET /system/df`
