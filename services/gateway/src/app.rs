@@ -25,12 +25,17 @@ use crate::listen::{Accepted, Listener};
 use crate::lists::Lists;
 use crate::peers::Peers;
 use crate::query::Query;
+use crate::received::{Received, Wait};
 use crate::reply::{self, Body, BodyError, Reply};
 use crate::routes;
 use crate::version::ApiVersion;
 
 /// How long a client may take to send the head of a request, or leave a connection unused.
 const HEAD_PATIENCE: Duration = Duration::from_secs(300);
+/// How many headers a request may have; clients add those of their users' settings.
+const MAX_HEADERS: usize = 1000;
+/// The longest head of a request, and what is kept of an answer that its client does not read yet.
+const BUFFER: usize = 128 << 10;
 /// How long requests in flight may take when the gateway is to end.
 const DRAIN: Duration = Duration::from_secs(1);
 /// What is answered as the server's name.
@@ -117,9 +122,9 @@ impl App {
         let phase = Phase::default();
         let connection = Connection::new(socket, phase.clone());
         let shutdown = self.shutdown.clone();
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: Request<Incoming>| {
             let (app, phase) = (Arc::clone(&self), phase.clone());
-            let busy = phase.busy();
+            let busy = Arc::new(phase.busy());
             // At the level of errors, so that no choice of what to log loses the trace.
             let span = tracing::error_span!(
                 "request",
@@ -131,6 +136,7 @@ impl App {
                 otel.kind = field::Empty
             );
             gantry_daemon::trace::join(&span, request.uri().path(), request.headers());
+            let request = received(request, &app, &busy);
             let answer = app.answer(request, phase).instrument(span);
             async move {
                 Ok::<_, Infallible>(
@@ -141,6 +147,8 @@ impl App {
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_PATIENCE)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(BUFFER)
             .title_case_headers(true)
             .serve_connection(TokioIo::new(connection), service)
             .with_upgrades();
@@ -158,7 +166,7 @@ impl App {
         }
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, phase: Phase) -> Reply {
+    async fn answer(self: Arc<Self>, request: Request<Received>, phase: Phase) -> Reply {
         let path = request.uri().path().to_owned();
         let started = std::time::Instant::now();
         let mut reply = match ApiVersion::strip(&path) {
@@ -180,6 +188,16 @@ impl App {
     }
 }
 
+/// The request with a body that is taken to its end.
+fn received(request: Request<Incoming>, app: &Arc<App>, busy: &Arc<Busy>) -> Request<Received> {
+    let expected = request.headers().get(http::header::EXPECT);
+    let wait = match expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        true => Wait::ForContinue,
+        false => Wait::No,
+    };
+    request.map(|body| Received::new(body, wait, Arc::clone(app), Arc::clone(busy)))
+}
+
 /// What every reply carries.
 fn common_headers(reply: &mut Reply) {
     let headers = reply.headers_mut();
@@ -192,7 +210,7 @@ fn common_headers(reply: &mut Reply) {
 /// A body that marks its connection as busy until it is gone.
 struct Held {
     body: Body,
-    _busy: Busy,
+    _busy: Arc<Busy>,
 }
 
 impl HttpBody for Held {

@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt};
 use http::header::{self, HeaderMap};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, BodyStream};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::filters::Filters;
 use crate::peers::Peers;
 use crate::query::Query;
+use crate::received::Received;
 use crate::version::ApiVersion;
 use crate::wire;
 use crate::wire::registry::AuthConfig;
@@ -38,7 +39,7 @@ pub struct Call {
     /// The state of the connection, for routes that take it over.
     pub phase: Phase,
     /// The request itself.
-    pub request: Request<Incoming>,
+    pub request: Request<Received>,
 }
 
 impl Call {

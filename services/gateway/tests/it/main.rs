@@ -74,6 +74,43 @@ async fn ping_needs_nobody() {
 }
 
 #[tokio::test]
+async fn a_refused_body_is_taken_to_its_end() {
+    let gateway = Gateway::start();
+    let mut client = gateway.client().await;
+    for path in ["/nowhere", "/v9.9/images/load", "/images/load?platform=x"] {
+        // Far more than sockets hold: one that is not read would stop the client, or break its pipe.
+        let mut sent =
+            format!("POST {path} HTTP/1.1\r\nHost: d\r\nContent-Length: {}\r\n\r\n", 8 << 20).into_bytes();
+        sent.resize(sent.len() + (8 << 20), b'x');
+        client.send(&sent).await;
+        let reply = client.reply().await;
+        assert!(matches!(reply.status, 400 | 404), "{path}: {reply:?}");
+    }
+    client.send(&request("GET", "/_ping", None)).await;
+    assert_eq!(client.reply().await.text(), "OK", "the connection goes on behind the body");
+}
+
+#[tokio::test]
+async fn a_body_that_was_not_asked_for_is_not_awaited() {
+    let gateway = Gateway::start();
+    let mut client = gateway.client().await;
+    client
+        .send(b"POST /nowhere HTTP/1.1\r\nHost: d\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n")
+        .await;
+    assert_eq!(client.reply().await.status, 404, "and no 100 before it");
+    assert_eq!(client.rest().await, b"", "the connection ends");
+}
+
+#[tokio::test]
+async fn requests_have_as_many_headers_as_their_users_want() {
+    let gateway = Gateway::start();
+    let mut client = gateway.client().await;
+    let more: String = (0..500).map(|at| format!("X-{at}: {at}\r\n")).collect();
+    client.send(format!("GET /_ping HTTP/1.1\r\nHost: d\r\n{more}\r\n").as_bytes()).await;
+    assert_eq!(client.reply().await.text(), "OK");
+}
+
+#[tokio::test]
 async fn errors_have_dockers_statuses_and_words() {
     let gateway = Gateway::start();
     let create = "/containers/create";
@@ -445,6 +482,17 @@ async fn a_followed_log_goes_on_with_the_next_engine() {
     engine.exit(0);
     let body = client.body_of(head).await.body;
     assert_eq!(body, b"\x01\0\0\0\0\0\0\x04log\n\x01\0\0\0\0\0\0\x05more\n");
+}
+
+#[tokio::test]
+async fn a_log_whose_engine_says_nothing_of_its_end_has_none() {
+    let gateway = Gateway::start();
+    let _engine = Engine::start(gateway.run());
+    let mut client = gateway.client().await;
+    client.send(&request("GET", "/containers/running/logs?stdout=1&tail=1", None)).await;
+    assert_eq!(client.head().await.status, 200);
+    let rest = client.rest().await;
+    assert!(rest.windows(4).any(|piece| piece == b"log\n") && !rest.ends_with(b"0\r\n\r\n"), "{rest:?}");
 }
 
 #[tokio::test]
