@@ -2,11 +2,12 @@
 //!
 //! Field order, `null`, `[]`, `{}` and left-out fields are as in Docker's own replies: a `Vec` is always an array, an
 //! `Option` without `skip_serializing_if` may be `null`. Requests are read by [`read`], for which a `null` member is
-//! the same as none.
+//! the same as none, and the case of a member's name is none of its meaning ([`fold`]).
 
 pub mod container;
 pub mod event;
 pub mod exec;
+pub mod fold;
 #[cfg(test)]
 mod golden;
 pub mod host_config;
@@ -78,7 +79,11 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     if value.is_null() {
         value = Value::Object(serde_json::Map::new());
     }
-    serde_json::from_value(value).map_err(|error| Error::bad(format!("invalid JSON: {error}")))
+    fold::read(&value).map_err(|error| Error::bad(format!("invalid JSON: {error}")))
+}
+
+fn keeps_nulls(key: &str) -> bool {
+    KEEP_NULLS_IN.iter().any(|name| name.eq_ignore_ascii_case(key))
 }
 
 fn drop_nulls(value: &mut Value) {
@@ -87,9 +92,7 @@ fn drop_nulls(value: &mut Value) {
             members.retain(|_, member| !member.is_null());
             for (key, member) in members.iter_mut() {
                 match member {
-                    Value::Object(inner) if KEEP_NULLS_IN.contains(&key.as_str()) => {
-                        inner.values_mut().for_each(drop_nulls)
-                    }
+                    Value::Object(inner) if keeps_nulls(key) => inner.values_mut().for_each(drop_nulls),
                     other => drop_nulls(other),
                 }
             }
@@ -164,6 +167,23 @@ mod tests {
         assert_eq!((host.binds, host.masked_paths, host.readonly_paths), (None, Some(vec![]), None));
         assert!(request.networking_config.expect("networks").endpoints_config.contains_key("net"));
         assert!(request.config.exposed_ports.contains_key("80/tcp"));
+    }
+
+    #[test]
+    fn the_case_of_names_does_not_matter() {
+        let body = r#"{"image":"x","cmd":["a"],"hostconfig":{"memory":7,"portbindings":{"80/tcp":null},"AUTOREMOVE":true},
+            "networkingConfig":{"endpointsConfig":{"Net":{"aliases":["b"]}}}}"#;
+        let request: CreateRequest = read(body.as_bytes()).expect("valid");
+        assert_eq!((request.config.image.as_str(), request.config.cmd), ("x", Some(vec!["a".to_owned()])));
+        let host = request.host_config.expect("host config");
+        assert_eq!((host.resources.memory, host.auto_remove), (7, true));
+        assert!(host.port_bindings.contains_key("80/tcp"));
+        let networks = request.networking_config.expect("networks").endpoints_config;
+        assert!(networks["Net"].as_ref().is_some_and(|endpoint| endpoint.aliases.is_some()));
+        let exec: super::exec::ExecRequest = read(br#"{"detachKeys":"ctrl-a","cmd":["x"]}"#).expect("valid");
+        assert_eq!(exec.detach_keys, "ctrl-a");
+        let update: super::host_config::UpdateRequest = read(br#"{"memory":9}"#).expect("valid");
+        assert_eq!(update.resources.memory, 9);
     }
 
     #[test]

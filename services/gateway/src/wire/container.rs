@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::fold::{self, Folded};
 use super::host_config::{HostConfig, PortMap};
 use super::image::Descriptor;
 use super::network::{EndpointSettings, NetworkingConfig};
@@ -70,12 +72,21 @@ pub struct HealthConfig {
 
 /// The body of `POST /containers/create`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[serde(default, rename_all = "PascalCase", remote = "Self")]
 pub struct CreateRequest {
-    #[serde(flatten)]
+    #[serde(skip)]
     pub config: Config,
     pub host_config: Option<HostConfig>,
     pub networking_config: Option<NetworkingConfig>,
+}
+
+impl<'de> Deserialize<'de> for CreateRequest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = fold::object(deserializer)?;
+        let mut request = Self::deserialize(Folded(&object)).map_err(D::Error::custom)?;
+        request.config = fold::read(&object).map_err(D::Error::custom)?;
+        Ok(request)
+    }
 }
 
 #[derive(Debug, Serialize)]

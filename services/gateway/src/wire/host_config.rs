@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::fold::{self, Folded};
 use super::{is_default, words};
 
 /// `"80/tcp": [{"HostIp", "HostPort"}]`, or `null` when exposed and not published.
@@ -17,7 +19,7 @@ pub struct PortBinding {
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[serde(default, rename_all = "PascalCase", remote = "Self")]
 pub struct HostConfig {
     pub binds: Option<Vec<String>>,
     #[serde(rename = "ContainerIDFile")]
@@ -64,7 +66,7 @@ pub struct HostConfig {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub runtime: String,
     pub isolation: String,
-    #[serde(flatten)]
+    #[serde(flatten, skip_deserializing)]
     pub resources: Resources,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
@@ -72,6 +74,21 @@ pub struct HostConfig {
     pub readonly_paths: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<bool>,
+}
+
+impl<'de> Deserialize<'de> for HostConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = fold::object(deserializer)?;
+        let mut host = Self::deserialize(Folded(&object)).map_err(D::Error::custom)?;
+        host.resources = fold::read(&object).map_err(D::Error::custom)?;
+        Ok(host)
+    }
+}
+
+impl Serialize for HostConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -133,11 +150,20 @@ pub struct Resources {
 
 /// The body of `POST /containers/{id}/update`; zeros mean unchanged.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[serde(default, rename_all = "PascalCase", remote = "Self")]
 pub struct UpdateRequest {
-    #[serde(flatten)]
+    #[serde(skip)]
     pub resources: Resources,
     pub restart_policy: RestartPolicy,
+}
+
+impl<'de> Deserialize<'de> for UpdateRequest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = fold::object(deserializer)?;
+        let mut update = Self::deserialize(Folded(&object)).map_err(D::Error::custom)?;
+        update.resources = fold::read(&object).map_err(D::Error::custom)?;
+        Ok(update)
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -65,9 +65,7 @@ pub struct ImageDocument {
 impl ImageDocument {
     /// Reads the configuration blob; what cannot be read shows as empty.
     pub fn parse(json: &[u8]) -> Self {
-        let Ok(mut value) = serde_json::from_slice(json) else { return Self::default() };
-        super::drop_nulls(&mut value);
-        serde_json::from_value(value).unwrap_or_default()
+        super::read(json).unwrap_or_default()
     }
 }
 

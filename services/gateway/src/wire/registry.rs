@@ -34,11 +34,7 @@ impl AuthConfig {
     pub fn from_header(value: Option<&[u8]>) -> Self {
         let Some(value) = value.filter(|value| !value.is_empty()) else { return Self::default() };
         let Some(json) = decode(value) else { return Self::default() };
-        let Ok(mut value) = serde_json::from_slice::<serde_json::Value>(&json) else {
-            return Self::default();
-        };
-        super::drop_nulls(&mut value);
-        serde_json::from_value::<Self>(value).unwrap_or_default().completed()
+        super::read::<Self>(&json).unwrap_or_default().completed()
     }
 
     /// Takes name and password out of the `auth` field when they were only sent there.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::network::AddressPool;
-use super::{Empty, container, image, volume};
+use super::{Empty, container, image, is_default, volume};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -53,6 +53,8 @@ pub struct Info {
     pub plugins: Plugins,
     pub memory_limit: bool,
     pub swap_limit: bool,
+    #[serde(rename = "KernelMemoryTCP", skip_serializing_if = "is_default")]
+    pub kernel_memory_tcp: bool,
     pub cpu_cfs_period: bool,
     pub cpu_cfs_quota: bool,
     #[serde(rename = "CPUShares")]
@@ -135,7 +137,7 @@ pub struct Plugins {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RegistryConfig {
-    pub index_configs: BTreeMap<&'static str, IndexConfig>,
+    pub index_configs: BTreeMap<String, IndexConfig>,
     #[serde(rename = "InsecureRegistryCIDRs")]
     pub insecure_registry_cidrs: Vec<&'static str>,
     pub mirrors: Option<Vec<String>>,
@@ -145,7 +147,7 @@ pub struct RegistryConfig {
 #[serde(rename_all = "PascalCase")]
 pub struct IndexConfig {
     pub mirrors: Vec<String>,
-    pub name: &'static str,
+    pub name: String,
     pub official: bool,
     pub secure: bool,
 }
