@@ -4,8 +4,9 @@
 //! in its file is copied to the old one, and the file emptied. The copy's end and the emptying happen while the service is
 //! stopped (SIGSTOP), for the time of a few system calls, so that no line falls between them.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// From this size on, in bytes, a log becomes the old one.
 const LIMIT: u64 = 10 << 20;
+/// Who may read it: its owner, and the owner's group.
+const MODE: u32 = 0o640;
 /// How long a process may take to stop, as one does that waits for a disk.
 const STOP: Duration = Duration::from_secs(1);
 
@@ -40,7 +43,10 @@ impl Log {
             if self.is_full() {
                 fs::rename(&self.0, self.beside("1"))?;
             }
-            OpenOptions::new().create(true).append(true).open(&self.0)
+            // Logs tell of users' containers: they are for the operator. One from an earlier version is as private.
+            let log = OpenOptions::new().create(true).append(true).mode(MODE).open(&self.0)?;
+            log.set_permissions(Permissions::from_mode(MODE))?;
+            Ok::<_, io::Error>(log)
         };
         open().with_context(|| format!("open {}", self.0.display()))
     }
@@ -64,7 +70,7 @@ impl Log {
 
     fn copy_and_empty(&self, copy: &Path, writer: Pid) -> Result<()> {
         let mut log = OpenOptions::new().read(true).write(true).open(&self.0)?;
-        let mut old = File::create(copy)?;
+        let mut old = OpenOptions::new().create(true).write(true).truncate(true).mode(MODE).open(copy)?;
         let length = log.metadata()?.len();
         io::copy(&mut (&mut log).take(length), &mut old)?;
         let _stopped = Stopped::stop(writer)?;
@@ -142,6 +148,22 @@ mod tests {
         writer.wait().expect("it ends");
         whole.extend(numbers(log.path()));
         assert!(whole.iter().copied().eq(1..=whole.len() as u64), "{} lines", whole.len());
+        fs::remove_dir_all(state).expect("removed");
+    }
+
+    #[test]
+    fn logs_are_for_the_operator() {
+        let state = std::env::temp_dir().join(format!("gantry-private-log-{}", std::process::id()));
+        let log = Log::of(&Roots { run: state.join("run"), state: state.clone() }, "private");
+        fs::create_dir_all(log.path().parent().expect("a folder")).expect("made");
+        fs::write(log.path(), "by an earlier version").expect("written");
+        fs::set_permissions(log.path(), Permissions::from_mode(0o644)).expect("ours");
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        let file = log.open().expect("opened");
+        assert_eq!(mode(log.path()), MODE);
+        file.set_len(LIMIT).expect("grown");
+        log.open().expect("opened");
+        assert_eq!([mode(log.path()), mode(&log.beside("1"))], [MODE; 2]);
         fs::remove_dir_all(state).expect("removed");
     }
 
