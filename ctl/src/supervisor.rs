@@ -3,9 +3,10 @@
 //! It starts `gantryd SERVICE` for each service, appends what they print to
 //! `<state>/log/<service>.log` ([`log`]), and starts again what dies, with backoff.
 //! It holds `<run>/supervisor.lock` ([`mod@lock`]). When it is killed the services go on; the next one takes over by ending them first ([`replace`]):
-//! containers do not notice, for no service is on their data path.
+//! containers do not notice, for no service is on their data path. Docker's socket stays the same over all this ([`door`]).
 
 mod child;
+mod door;
 mod lock;
 pub mod log;
 pub mod mounts;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use lock::{holder, is_ready};
 
+use door::Door;
 use lock::Lock;
 
 pub use gantry_api::SERVICES;
@@ -37,6 +39,7 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
     let mut interrupt = signal(SignalKind::interrupt())?;
     refuse_units(roots).await?;
     let binary = gantryd()?;
+    let mut door = Some(Door::open(roots).await?);
     for service in SERVICES {
         replace(roots, service).await?;
     }
@@ -50,6 +53,7 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
                 service,
                 roots: roots.clone(),
                 options: options.to_vec(),
+                door: if *service == door::KEEPER { door.take() } else { None },
             };
             tokio::spawn(child.keep_running(stop.clone()))
         })

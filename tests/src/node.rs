@@ -229,6 +229,13 @@ impl Node {
         });
     }
 
+    /// Sends SIGKILL to the supervisor alone.
+    pub fn kill_supervisor(&mut self) {
+        let mut supervisor = self.supervisor.take().expect("it is up");
+        supervisor.kill().expect("it runs");
+        supervisor.wait().expect("it ends");
+    }
+
     /// Sends SIGKILL to the supervisor and to every service, at once.
     pub fn kill_everything(&mut self) {
         let status = Outcome::of(self.gantry_status(), b"").stdout;

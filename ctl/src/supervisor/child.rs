@@ -12,6 +12,7 @@ use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::PATIENCE;
+use super::door::Door;
 use super::log::Log;
 use crate::output;
 
@@ -28,11 +29,13 @@ pub struct Child {
     pub roots: Roots,
     /// Further arguments.
     pub options: Vec<OsString>,
+    /// What it gets as its standard input, if anything.
+    pub door: Option<Door>,
 }
 
 impl Child {
     /// Keeps the service running until `stop`, then ends it.
-    pub async fn keep_running(self, stop: CancellationToken) {
+    pub async fn keep_running(mut self, stop: CancellationToken) {
         let mut backoff = BACKOFF.0;
         loop {
             let started = Instant::now();
@@ -86,7 +89,8 @@ impl Child {
         }
     }
 
-    fn start(&self) -> Result<tokio::process::Child> {
+    fn start(&mut self) -> Result<tokio::process::Child> {
+        let input = self.door.as_mut().map_or_else(|| Ok(Stdio::null()), Door::stdin)?;
         let log = Log::of(&self.roots, self.service).open()?;
         Command::new(&self.binary)
             .arg(self.service)
@@ -95,7 +99,7 @@ impl Child {
             .arg("--run")
             .arg(&self.roots.run)
             .args(&self.options)
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(log.try_clone()?)
             .stderr(log)
             // Ctrl-C in the terminal is for the supervisor, which ends its children itself.

@@ -1,7 +1,9 @@
-//! Where clients connect: sockets of our own, or those that systemd hands over (sd_listen_fds(3)).
+//! Where clients connect: sockets of our own, those that systemd hands over (sd_listen_fds(3)), or Docker's socket from the
+//! supervisor, which keeps it for the next gateway ([`socket::given`]).
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use gantry_daemon::{BoxError, Context};
 use gantry_rpc::socket;
@@ -58,7 +60,7 @@ pub(crate) async fn all(context: &Context, config: &Config) -> Result<Vec<Listen
     let tls = config.tls.as_ref().map(Tls::open).transpose()?;
     let mut listeners = handed_over(tls.as_ref())?;
     if !listeners.iter().any(|listener| matches!(listener, Listener::Unix(_))) {
-        listeners.push(Listener::Unix(socket::bind(&context.run().join(SOCKET), config.socket_mode)?));
+        listeners.push(Listener::Unix(docker_socket(&context.run().join(SOCKET), config.socket_mode)?));
     }
     for address in &config.tcp {
         listeners.push(Listener::Tcp(bind(*address)?));
@@ -69,6 +71,13 @@ pub(crate) async fn all(context: &Context, config: &Config) -> Result<Vec<Listen
         }
     }
     Ok(listeners)
+}
+
+fn docker_socket(path: &Path, mode: u32) -> io::Result<UnixListener> {
+    match socket::given()? {
+        Some(listener) => socket::permit(path, mode).map(|()| listener),
+        None => socket::bind(path, mode),
+    }
 }
 
 /// Listens on an address. Its connections ask silent clients whether they are still there (tcp(7)): the machine of one that
