@@ -12,6 +12,7 @@
 //!
 //! A service is killed as often as it is stopped: nothing may depend on step 7.
 
+mod authority;
 pub mod confinement;
 mod context;
 mod heap;

@@ -16,6 +16,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
+use crate::authority::Tolerant;
 use crate::observe::Observed;
 use crate::reflection::Reflection;
 use crate::{BoxError, Registry, metrics};
@@ -62,7 +63,7 @@ pub(crate) async fn serve(
 
     // The server itself would ask again at once, for as long as there is no descriptor, and say nothing.
     let incoming = UnixListenerStream::new(listener).then(|accepted| async {
-        let accepted = accepted.and_then(Stream::new);
+        let accepted = accepted.and_then(Stream::new).map(Tolerant::new);
         if let Err(error) = &accepted {
             tracing::warn!(%error, "cannot accept a connection");
             tokio::time::sleep(ACCEPT_PAUSE).await;
