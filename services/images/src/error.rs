@@ -227,7 +227,9 @@ impl Coded for Error {
             | Self::WrongLayer { .. }
             | Self::ManifestTooLarge { .. }
             | Self::Document { .. } => Code::FailedPrecondition,
-            Self::AccessDenied { failure, .. } | Self::Registry(failure) => code_of(&failure.reason),
+            // Whether it is there is not told to who may not see it. A client that hears of credentials asks its user for them.
+            Self::AccessDenied { .. } => Code::NotFound,
+            Self::Registry(failure) => code_of(&failure.reason),
             Self::Peer { status, .. } => Code::from(status.code()),
             Self::Cancelled => Code::Cancelled,
             Self::Stream { .. } => Code::Aborted,
@@ -258,6 +260,6 @@ fn code_of(reason: &Reason) -> Code {
         Reason::Denied(_) => Code::PermissionDenied,
         Reason::Refused { .. } | Reason::Protocol(_) | Reason::ClearText(_) => Code::FailedPrecondition,
         Reason::Address(_) => Code::InvalidArgument,
-        Reason::Local(_) => Code::Internal,
+        Reason::NoCredentials | Reason::Local(_) => Code::Internal,
     }
 }

@@ -156,6 +156,7 @@ impl Authorisation {
             return Ok(true); // Another request was quicker.
         }
         let fresh = match &challenge {
+            Challenge::Basic if credentials == Credentials::Anonymous => return Err(Reason::NoCredentials),
             Challenge::Basic => used.is_none() && matches!(credentials, Credentials::Basic { .. }),
             Challenge::Bearer { realm, service, scope } => {
                 let wanted = wanted_scopes(scope.as_deref(), scopes);

@@ -40,6 +40,9 @@ pub enum Reason {
     /// Not there, or not for this user.
     #[error("not found{}", detail(.0))]
     NotFound(String),
+    /// The registry wants name and password, and there are none. In Docker's words, for which its clients look.
+    #[error("no basic auth credentials")]
+    NoCredentials,
     /// The registry wants (other) credentials.
     #[error("authentication required{}", detail(.0))]
     Unauthorized(String),
@@ -87,6 +90,7 @@ impl Reason {
             Self::Silent(_) => Some(3),
             Self::NotFound(_)
             | Self::Untrusted(_)
+            | Self::NoCredentials
             | Self::Unauthorized(_)
             | Self::Denied(_)
             | Self::Refused { .. }

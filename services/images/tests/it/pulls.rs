@@ -56,7 +56,13 @@ async fn a_pull_brings_a_whole_image_and_a_push_takes_it_back() {
     let auth = Some(pb::Auth { username: "ada".into(), password: "lovelace".into(), ..Default::default() });
 
     let error = world.pull(request(&name(&domain, ":1"))).await.expect_err("not let in");
-    assert_eq!(error.code(), Code::Unauthenticated);
+    // A client that is told to authenticate asks for a user name, also where nobody sits.
+    assert_eq!(error.code(), Code::Internal);
+    assert!(error.message().contains("no basic auth credentials"), "{}", error.message());
+    let wrong = pb::Auth { username: "ada".into(), password: "x".into(), ..Default::default() };
+    let wrong = pb::PullRequest { auth: Some(wrong), ..request(&name(&domain, ":1")) };
+    let error = world.pull(wrong).await.expect_err("not let in");
+    assert_eq!(error.code(), Code::NotFound);
     assert!(error.message().contains("pull access denied for"), "{}", error.message());
 
     let told = world
