@@ -106,10 +106,18 @@ impl Catalog {
     pub fn find(&self, namespace: &Namespace, text: &str) -> Result<Found, Error> {
         let records = self.store.list(namespace)?;
         let text = text.trim();
-        if let Some(digits) = text.strip_prefix("sha256:") {
-            return by_id(&records, digits, text);
-        }
         let reference = Reference::parse_normalized(text);
+        if let Some(digits) = text.strip_prefix("sha256:") {
+            let found = by_id(&records, digits, text);
+            // An archive may bring a repository of this name.
+            let named = reference.as_ref().ok().and_then(|reference| by_reference(&records, reference));
+            return match (found, named) {
+                (Err(Error::NoImage(_)), Some(record)) => {
+                    Ok(gather(&records, record.target.clone(), Some(record.clone())))
+                }
+                (found, _) => found,
+            };
+        }
         let named = match &reference {
             Ok(reference) => by_reference(&records, reference),
             Err(_) => records.iter().find(|record| record.name == text),

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use gantry_types::Reference;
+
 use crate::catalog::Found;
 use crate::error::Error;
 use crate::{glob, moments};
@@ -63,6 +65,9 @@ impl Filters {
             }
             "label" => self.labels.push(label()),
             "label!" => self.without_labels.push(label()),
+            "reference" if !glob::is_valid(value) => {
+                return Err(Error::Request("syntax error in pattern".to_owned()));
+            }
             "reference" => self.references.push(value.to_owned()),
             "until" => self.until = Some(moments::parse(value, SystemTime::now()).ok_or_else(odd)?),
             "before" => self.before.push(value.to_owned()),
@@ -77,23 +82,29 @@ impl Filters {
         let has = |(key, value): &(String, Option<String>)| {
             subject.labels.get(key).is_some_and(|own| value.as_ref().is_none_or(|value| value == own))
         };
-        let mut names = subject.found.references().peekable();
         let dangling = !subject.found.records.iter().any(|record| !record.is_dangling());
         self.dangling.is_none_or(|wanted| wanted == dangling)
             && self.labels.iter().all(has)
             && !self.without_labels.iter().any(has)
             && self.until.is_none_or(|until| subject.created.is_some_and(|created| created < until))
-            && (self.references.is_empty()
-                || names.any(|name| {
-                    let whole = name.familiar();
-                    let repository = name.without_tag_or_digest().familiar();
-                    self.references.iter().any(|pattern| {
-                        glob::matches(pattern, &whole)
-                            || glob::matches(pattern, &repository)
-                            || glob::matches(pattern, &name.to_string())
-                            || glob::matches(pattern, &name.name())
-                    })
-                }))
+            && (self.references.is_empty() || subject.found.references().any(|name| self.names(&name)))
+    }
+
+    /// The image as it is shown: of its names, those that were asked for.
+    pub fn shown(&self, mut found: Found) -> Found {
+        if !self.references.is_empty() {
+            found.records.retain(|record| {
+                Reference::parse_normalized(&record.name).is_ok_and(|name| self.names(&name))
+            });
+        }
+        found
+    }
+
+    /// Whether a name was asked for, as people write it: with its tag, or without.
+    fn names(&self, name: &Reference) -> bool {
+        let (whole, repository) = (name.familiar(), name.without_tag_or_digest().familiar());
+        let mut patterns = self.references.iter();
+        patterns.any(|pattern| glob::matches(pattern, &whole) || glob::matches(pattern, &repository))
     }
 }
 
@@ -133,6 +144,23 @@ mod tests {
     }
 
     #[test]
+    fn only_names_that_were_asked_for_are_shown() {
+        let names = ["docker.io/library/a:1", "docker.io/library/a:2", "docker.io/library/b:1"];
+        let mut image = found(names[0]);
+        image.records = names.map(|name| Record::new(name, image.target.clone())).to_vec();
+        for (pattern, expected) in [("a", &names[..2]), ("*:1", &[names[0], names[2]]), ("b:*", &names[2..])]
+        {
+            let values = [pattern.to_owned()];
+            let filters =
+                Filters::parse([("reference", &values[..])].into_iter(), &["reference"]).expect("valid");
+            let shown: Vec<_> =
+                filters.shown(image.clone()).records.into_iter().map(|record| record.name).collect();
+            assert_eq!(shown, expected, "{pattern}");
+        }
+        assert_eq!(Filters::default().shown(image).records.len(), 3);
+    }
+
+    #[test]
     fn unknown_keys_and_odd_values_are_refused() {
         let parse = |key: &'static str, value: &str| {
             Filters::parse([(key, [value.to_owned()].as_slice())].into_iter(), &["dangling", "until"])
@@ -141,5 +169,7 @@ mod tests {
         assert!(matches!(parse("x", "1"), Err(Error::Filter(_))));
         assert!(matches!(parse("dangling", "maybe"), Err(Error::FilterValue { .. })));
         assert!(matches!(parse("until", "then"), Err(Error::FilterValue { .. })));
+        let broken = ["[".to_owned()];
+        assert!(Filters::parse([("reference", &broken[..])].into_iter(), &["reference"]).is_err());
     }
 }

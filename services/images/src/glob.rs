@@ -8,6 +8,19 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     walk(&pattern, &text)
 }
 
+/// Whether a pattern has no class that is not closed, and nothing missing behind a backslash.
+pub fn is_valid(pattern: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let mut at = 0;
+    while at < pattern.len() {
+        match single(&pattern[at..], ' ') {
+            Some((length, _)) => at += length,
+            None => return false,
+        }
+    }
+    true
+}
+
 /// Backtracks only to the last star, so that hostile patterns stay cheap.
 fn walk(pattern: &[char], text: &[char]) -> bool {
     let (mut p, mut t) = (0, 0);
@@ -71,7 +84,16 @@ fn class(pattern: &[char], character: char) -> Option<(usize, bool)> {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::*;
+
+    #[test]
+    fn broken_patterns_are_known() {
+        for (pattern, valid) in
+            [("a*[b-c]?", true), ("", true), ("[", false), ("a[b", false), ("[]", false), ("a\\", false)]
+        {
+            assert_eq!(is_valid(pattern), valid, "{pattern}");
+        }
+    }
 
     #[test]
     fn patterns_match_as_in_a_shell() {
