@@ -164,7 +164,7 @@ impl Engine {
         }
         let exec = Arc::new(exec);
         container.execs.lock().insert(exec.id.clone(), Arc::clone(&exec));
-        self.publish_exec(container, &exec, &format!("exec_create: {}", exec.spec.cmd.join(" ")), None);
+        self.publish_exec(container, &exec, &told("exec_create", &exec.spec.cmd), None);
         Ok(exec)
     }
 
@@ -218,7 +218,7 @@ impl Engine {
 
     /// Starts the process of an exec that tasks knows.
     pub async fn start_exec(&self, container: &Arc<Container>, exec: &Arc<Exec>) -> Result<u32> {
-        self.publish_exec(container, exec, &format!("exec_start: {}", exec.spec.cmd.join(" ")), None);
+        self.publish_exec(container, exec, &told("exec_start", &exec.spec.cmd), None);
         let pid = match self.peers.start_task(container.id(), &exec.id).await {
             Ok(pid) => pid,
             Err(error) => {
@@ -408,4 +408,10 @@ impl Engine {
         }
         self.peers.resize(container.id(), &exec.id, request.width, request.height).await
     }
+}
+/// An exec's event: with its program and, behind a blank, its arguments, of which there may be none.
+fn told(action: &str, cmd: &[String]) -> String {
+    let (program, arguments) =
+        cmd.split_first().map_or(("", &[][..]), |(program, rest)| (program.as_str(), rest));
+    format!("{action}: {program} {}", arguments.join(" "))
 }

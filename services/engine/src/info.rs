@@ -26,7 +26,8 @@ impl Engine {
             running: count(&[Status::Running, Status::Restarting]),
             paused: count(&[Status::Paused]),
             stopped: count(&[Status::Created, Status::Exited, Status::Dead, Status::Removing]),
-            root: self.context.roots().state.display().to_string(),
+            // With `containers` and `volumes` below it, as in Docker's.
+            root: self.context.state().display().to_string(),
             snapshotter: self.snapshotter.clone(),
             cgroup_version: if self.facts.cgroup_v2 { "2" } else { "1" }.to_owned(),
             seccomp: self.facts.seccomp,

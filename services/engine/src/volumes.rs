@@ -100,12 +100,17 @@ impl Volumes {
             )));
         }
         let name = if wanted.name.is_empty() { names::new_id() } else { wanted.name.clone() };
+        if name.len() < 2 {
+            return Err(Error::Invalid(format!(
+                "create {name}: volume name is too short, names should be at least two alphanumeric characters"
+            )));
+        }
         if !names::is_valid(&name) {
             return Err(Error::Invalid(format!(
                 "create {name}: \"{name}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
             )));
         }
-        options::Source::parse(&wanted.options)?;
+        options::check(&name, &wanted.options)?;
         let _turn = self.turns.lock(name.clone()).await;
         if let Ok(existing) = self.get(&name) {
             let differs = !wanted.options.is_empty()

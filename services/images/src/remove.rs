@@ -36,6 +36,8 @@ pub enum Force {
 pub struct Removed {
     /// Familiar names.
     pub untagged: Vec<String>,
+    /// The digest of the image that each of them was taken from.
+    pub untagged_from: Vec<Digest>,
     /// Digests of images that have no name left.
     pub deleted: Vec<Digest>,
     /// Bytes that the collection afterwards freed.
@@ -117,6 +119,7 @@ impl Remover {
             }
             let removed = self.untag(namespace, &found, &names(&found), true, false).await?;
             all.untagged.extend(removed.untagged);
+            all.untagged_from.extend(removed.untagged_from);
             all.deleted.extend(removed.deleted);
         }
         if !all.deleted.is_empty() {
@@ -153,7 +156,10 @@ impl Remover {
             }
             match self.names.delete(namespace, name, Some(&found.target.digest)).await {
                 Ok(_) if is_dangling => {}
-                Ok(_) => removed.untagged.push(familiar(name)),
+                Ok(_) => {
+                    removed.untagged.push(familiar(name));
+                    removed.untagged_from.push(found.target.digest.clone());
+                }
                 // Others were quicker.
                 Err(Error::NoRecord(_) | Error::OtherTarget { .. }) => {}
                 Err(error) => return Err(error),

@@ -62,7 +62,7 @@ impl Engine {
         let finished_at = if exit.at == 0 { time::now() } else { exit.at };
         let mut restart = None;
         let mut ran = Duration::ZERO;
-        let mut was_oom = false;
+        let (mut was_oom, mut stopping) = (false, false);
         // Whoever asked for it hears of the end before this is over: what is wanted is read with it.
         let mut kept = false;
         let sandbox = container.live().sandbox.clone();
@@ -79,6 +79,7 @@ impl Engine {
             state.exit_code = exit.code;
             state.finished_at = finished_at;
             was_oom = state.oom_killed;
+            stopping = std::mem::take(&mut live.stopping);
             // Where a user removes it, it is for the user to say what becomes of its volumes.
             kept = live.kept || live.removing;
             live.exits += 1;
@@ -91,6 +92,12 @@ impl Engine {
         if was_oom {
             self.publish_container(container, "oom", BTreeMap::new());
         }
+        // Docker's order: a container that dies has lost what it had.
+        self.publish_networks(container, sandbox.as_deref(), "disconnect").await;
+        self.publish_unmounts(container);
+        if stopping {
+            self.publish_container(container, "stop", BTreeMap::new());
+        }
         let more = BTreeMap::from([
             ("exitCode".to_owned(), exit.code.to_string()),
             ("execDuration".to_owned(), ran.as_secs().to_string()),
@@ -99,7 +106,6 @@ impl Engine {
         self.forget_execs(container).await;
 
         if record.host.auto_remove && !kept {
-            self.publish_networks(container, sandbox.as_deref(), "disconnect").await;
             // The removal writes down that it goes on, and takes everything else down itself.
             if let Err(error) = self.remove_locked(container).await {
                 tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not removed after its end");
@@ -120,7 +126,6 @@ impl Engine {
         for failed in [written, task, network].into_iter().filter_map(Result::err) {
             tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&failed), "after a container's end");
         }
-        self.publish_networks(container, sandbox.as_deref(), "disconnect").await;
         if let Some(delay) = restart {
             self.restart_later(container, delay);
         }

@@ -125,6 +125,7 @@ impl Engine {
                 true => container.change(|live| live.halted = true),
                 false => self.mark_stopped(container).await?,
             }
+            container.change(|live| live.stopping = true);
             if container.status() == pb::Status::Paused {
                 self.thaw(container).await?;
             }
@@ -151,7 +152,6 @@ impl Engine {
                 container.id()
             )));
         }
-        self.publish_container(container, "stop", BTreeMap::new());
         Ok(true)
     }
 

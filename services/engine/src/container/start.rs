@@ -103,6 +103,7 @@ impl Engine {
         container.change(|live| {
             live.attachable = true;
             live.run += 1;
+            live.stopping = false;
             live.begun_at = time::now();
             live.state.oom_killed = false;
         });
@@ -133,6 +134,7 @@ impl Engine {
             container.change(|live| live.run += 1);
             return Err(error);
         }
+        self.publish_mounts(container);
         self.publish_networks(container, sandbox.as_deref(), "connect").await;
         self.publish_container(container, "start", BTreeMap::new());
         self.watch_health(container, run);

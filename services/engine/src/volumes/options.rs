@@ -15,6 +15,20 @@ pub enum Source {
     Tmpfs(Vec<String>),
 }
 
+/// Refuses options that a volume of this name cannot be made with. Those of volumes that exist were taken once.
+pub fn check(name: &str, options: &HashMap<String, String>) -> Result<()> {
+    let invalid = |text: String| Error::Invalid(format!("create {name}: {text}"));
+    if ["type", "o", "device"].iter().any(|option| options.contains_key(*option))
+        && let Some(missing) = ["device", "type"].iter().find(|option| !options.contains_key(**option))
+    {
+        return Err(invalid(format!("missing required option: {missing:?}")));
+    }
+    match Source::parse(options) {
+        Err(Error::Invalid(text)) => Err(invalid(text)),
+        parsed => parsed.map(drop),
+    }
+}
+
 impl Source {
     /// Reads the options.
     pub fn parse(options: &HashMap<String, String>) -> Result<Source> {
@@ -69,6 +83,21 @@ mod tests {
             parse(&[("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=1m")]),
             Ok(Source::Tmpfs(_))
         ));
+    }
+
+    #[test]
+    fn a_device_needs_a_type_and_each_of_them_the_other() {
+        let message = |pairs: &[(&str, &str)]| {
+            let options = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            check("v", &options).err().map(|error| error.to_string())
+        };
+        let missing = |option: &str| Some(format!("create v: missing required option: {option:?}"));
+        assert_eq!(message(&[("type", "tmpfs")]), missing("device"));
+        assert_eq!(message(&[("o", "size=1m")]), missing("device"));
+        assert_eq!(message(&[("device", "/srv"), ("o", "bind")]), missing("type"));
+        assert_eq!(message(&[("colour", "x")]), Some("create v: invalid option: \"colour\"".to_owned()));
+        assert_eq!(message(&[("type", "none"), ("device", "/srv"), ("o", "bind")]), None);
+        assert_eq!(message(&[]), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Wanted;
 use super::plan::users_of;
+use crate::container::Container;
 use crate::container::create::blocking;
 use crate::container::list::filters_of;
 use crate::engine::Engine;
@@ -136,6 +137,33 @@ impl Engine {
         let data = self.volumes.data(name);
         let usage = blocking(move || gantry_host::fs::disk_usage(&data).map_err(crate::root::kernel)).await;
         usage.map_or(-1, |usage| i64::try_from(usage.size).unwrap_or(i64::MAX))
+    }
+
+    /// Events of the volumes that a container has mounted.
+    pub(crate) fn publish_mounts(&self, container: &Container) {
+        let record = container.record();
+        for point in record.mounts.iter().map(|mount| &mount.point).filter(|point| point.r#type == "volume") {
+            let attributes = BTreeMap::from([
+                ("container".to_owned(), container.id().to_owned()),
+                ("destination".to_owned(), point.destination.clone()),
+                ("driver".to_owned(), point.driver.clone()),
+                ("propagation".to_owned(), point.propagation.clone()),
+                ("read/write".to_owned(), point.rw.to_string()),
+            ]);
+            self.events.publish("volume", "mount", &point.name, attributes);
+        }
+    }
+
+    /// Events of the volumes that a container had mounted.
+    pub(crate) fn publish_unmounts(&self, container: &Container) {
+        let record = container.record();
+        for point in record.mounts.iter().map(|mount| &mount.point).filter(|point| point.r#type == "volume") {
+            let attributes = BTreeMap::from([
+                ("container".to_owned(), container.id().to_owned()),
+                ("driver".to_owned(), point.driver.clone()),
+            ]);
+            self.events.publish("volume", "unmount", &point.name, attributes);
+        }
     }
 
     /// An event of a volume that was made or removed.

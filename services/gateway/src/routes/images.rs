@@ -17,8 +17,9 @@ use crate::call::Call;
 use crate::convert;
 use crate::convert::image::{self, RowOptions};
 use crate::error::Error;
-use crate::peers::{ENGINE, IMAGES, of};
+use crate::peers::{ENGINE, IMAGES, Peers, of};
 use crate::reply::{self, Reply};
+use crate::wire;
 use crate::wire::image::{Platform, PruneReply, Removed, Summary};
 use crate::wire::registry::Distribution;
 
@@ -105,7 +106,7 @@ pub fn platform(text: &str) -> Result<String, Error> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    let platform: Platform = serde_json::from_str(text)
+    let platform: Platform = wire::read(text.as_bytes())
         .map_err(|error| Error::bad(format!("failed to parse platform {text:?}: {error}")))?;
     if platform.os.is_empty() || platform.architecture.is_empty() {
         return Err(Error::bad(format!(
@@ -146,8 +147,12 @@ pub async fn tag(call: &Call, name: &str) -> Result<Reply, Error> {
     if target.digest().is_some() {
         return Err(Error::bad("refusing to create a tag with a digest reference"));
     }
+    // `sha256:1` would be the beginning of an id, by which it could not be removed again.
+    if target.familiar_name() == "sha256" {
+        return Err(Error::bad("refusing to create an ambiguous tag using digest algorithm as name"));
+    }
     if !tag.is_empty() {
-        target = target.with_tag(tag).map_err(|error| Error::bad(error.to_string()))?;
+        target = target.with_tag(tag).map_err(|_| Error::bad(format!("invalid tag format: {tag:?}")))?;
     }
     let target = target.with_default_tag();
     let request = images::TagRequest { source: name.to_owned(), target: target.to_string() };
@@ -174,13 +179,18 @@ pub async fn remove(call: &Call, name: &str) -> Result<Reply, Error> {
     reply::ok(&report(call, removed).await)
 }
 
+/// Tells the event log what became of an image, which has its id for a name there.
+async fn publish(peers: &Peers, action: &str, id: &str) {
+    peers.publish("image", action, id, [("name".to_owned(), id.to_owned())]).await;
+}
+
 /// Tells the event log, and lists names before what they named.
 async fn report(call: &Call, removed: images::RemoveResponse) -> Vec<Removed> {
-    for name in &removed.untagged {
-        call.peers().publish("image", "untag", name, [("name".to_owned(), name.clone())]).await;
+    for id in &removed.untagged_from {
+        publish(call.peers(), "untag", id).await;
     }
     for id in &removed.deleted {
-        call.peers().publish("image", "delete", id, [("name".to_owned(), id.clone())]).await;
+        publish(call.peers(), "delete", id).await;
     }
     let untagged =
         removed.untagged.into_iter().map(|name| Removed { deleted: String::new(), untagged: name });

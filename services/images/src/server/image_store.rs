@@ -1,5 +1,6 @@
 //! `gantry.images.v1.ImageStore`.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::SystemTime;
 
@@ -135,7 +136,7 @@ impl ImageStore {
             {
                 continue;
             }
-            images.push(self.describe(namespace, &found, &details).await?);
+            images.push(self.describe(namespace, &filters.shown(found), &details).await?);
         }
         images.sort_by_key(|image| std::cmp::Reverse(record::moment(image.created_at)));
         Ok(images)
@@ -271,6 +272,7 @@ fn uses(uses: Vec<pb::remove_request::Use>) -> Vec<Use> {
 fn removed(removed: Removed) -> pb::RemoveResponse {
     pb::RemoveResponse {
         untagged: removed.untagged,
+        untagged_from: removed.untagged_from.iter().map(ToString::to_string).collect(),
         deleted: removed.deleted.iter().map(ToString::to_string).collect(),
         freed_bytes: removed.freed,
     }
@@ -377,5 +379,20 @@ impl image_store_server::ImageStore for ImageStore {
 
     async fn login(&self, request: Request<pb::LoginRequest>) -> Result<Response<pb::LoginResponse>, Status> {
         self.check_login(request.into_inner()).await.map(Response::new).map_err(status)
+    }
+
+    async fn registries(
+        &self,
+        _: Request<pb::RegistriesRequest>,
+    ) -> Result<Response<pb::RegistriesResponse>, Status> {
+        let settings = self.puller.remote().settings();
+        let mut hosts: BTreeSet<&String> = settings.mirrors.keys().collect();
+        hosts.extend(&settings.insecure);
+        let registries = hosts.into_iter().map(|host| pb::registries_response::Registry {
+            host: host.clone(),
+            mirrors: settings.mirrors.get(host).cloned().unwrap_or_default(),
+            insecure: settings.insecure.contains(host),
+        });
+        Ok(Response::new(pb::RegistriesResponse { registries: registries.collect() }))
     }
 }

@@ -1,5 +1,8 @@
 //! Images in and out as archives, spliced from and to the data socket of images.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use gantry_proto::gantry::images::v1 as images;
@@ -7,9 +10,12 @@ use gantry_proto::gantry::images::v1::archive_progress::Event;
 use gantry_proto::gantry::images::v1::data_request::{Action, Import, Load, Save};
 use gantry_rpc::data;
 use gantry_types::Reference;
+use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
+use tokio_util::sync::CancellationToken;
 
+use super::publish;
 use super::transfer::{layer_line, lines_reply};
 use crate::call::Call;
 use crate::error::Error;
@@ -27,12 +33,18 @@ pub async fn load(call: Call) -> Result<Reply, Error> {
     let platform = super::platform(platforms.first().map_or("", String::as_str))?;
     let peers = call.peers().clone();
     let store = peers.images_data(Action::Load(Load { platform })).await?;
+    // An image with several names is told of once.
+    let told = Arc::new(Mutex::new(BTreeSet::new()));
     let lines = progress(store, call.stream()).then(move |event| {
-        let peers = peers.clone();
+        let (peers, told) = (peers.clone(), Arc::clone(&told));
         async move {
             match event {
                 Ok(Event::Loaded(name)) => {
-                    publish(&peers, "load", &name).await;
+                    if let Some(id) = id_of(&peers, &name).await
+                        && told.lock().insert(id.clone())
+                    {
+                        publish(&peers, "load", &id).await;
+                    }
                     vec![Line::stream(format!("Loaded image: {name}\n"))]
                 }
                 Ok(Event::LoadedId(id)) => {
@@ -84,15 +96,23 @@ pub async fn import(call: Call, platform: String) -> Result<Reply, Error> {
     let peers = call.peers().clone();
     let store = peers.images_data(Action::Import(request)).await?;
     // The last line that a client prints is the image's id.
+    let named = Arc::new(Mutex::new(None));
     let lines = progress(store, call.stream()).then(move |event| {
-        let peers = peers.clone();
+        let (peers, named) = (peers.clone(), Arc::clone(&named));
         async move {
             match event {
                 Ok(Event::Loaded(name)) => {
-                    publish(&peers, "import", &name).await;
+                    *named.lock() = Some(name);
                     Vec::new()
                 }
-                Ok(Event::LoadedId(id)) => vec![Line::status(id)],
+                Ok(Event::LoadedId(id)) => {
+                    let name = named.lock().take();
+                    if let Some(name) = name {
+                        peers.publish("image", "tag", &id, [("name".to_owned(), name)]).await;
+                    }
+                    publish(&peers, "import", &id).await;
+                    vec![Line::status(id)]
+                }
                 Ok(Event::Layer(_)) => Vec::new(),
                 Ok(Event::Failed(failed)) => vec![Line::failed(failed.message)],
                 Err(error) => vec![Line::failed(error.to_string())],
@@ -102,8 +122,11 @@ pub async fn import(call: Call, platform: String) -> Result<Reply, Error> {
     Ok(lines_reply(lines))
 }
 
-async fn publish(peers: &Peers, action: &str, actor: &str) {
-    peers.publish("image", action, actor, [("name".to_owned(), actor.to_owned())]).await;
+/// The id of an image by its name; none when others have taken the name away meanwhile.
+async fn id_of(peers: &Peers, name: &str) -> Option<String> {
+    let reference = name.to_owned();
+    let request = images::ResolveRequest { reference, platform: String::new(), documents_only: true };
+    Some(peers.images().resolve(peers.within(request)).await.ok()?.into_inner().id)
 }
 
 /// Sends an archive while progress comes back.
@@ -124,11 +147,14 @@ where
         // A store that has refused says so in its progress.
         let _ = archive.shutdown().await;
     };
-    let sending = stream::once(send).filter_map(|()| std::future::ready(None));
-    let receiving = stream::unfold(Some(answers), |answers| async move {
-        let mut answers = answers?;
+    // A store that has said its last word takes no more.
+    let heard = CancellationToken::new();
+    let sending = stream::once(heard.clone().run_until_cancelled_owned(send));
+    let sending = sending.filter_map(|_| std::future::ready(None));
+    let receiving = stream::unfold(Some((answers, heard.drop_guard())), |state| async move {
+        let (mut answers, heard) = state?;
         match data::receive::<images::ArchiveProgress>(&mut answers).await {
-            Ok(Some(message)) => Some((message.event.map(Ok), Some(answers))),
+            Ok(Some(message)) => Some((message.event.map(Ok), Some((answers, heard)))),
             Ok(None) => None,
             Err(error) => Some((Some(Err(Error::from_io(IMAGES, &error))), None)),
         }
@@ -147,7 +173,9 @@ pub async fn save(call: &Call, references: Vec<String>) -> Result<Reply, Error> 
     let names = references.clone();
     let archive = call.peers().images_data(Action::Save(Save { references, platform })).await?;
     for name in &names {
-        publish(call.peers(), "save", name).await;
+        if let Some(id) = id_of(call.peers(), name).await {
+            publish(call.peers(), "save", &id).await;
+        }
     }
     Ok(reply::archive(reply::TAR, archive))
 }
