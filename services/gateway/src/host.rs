@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use gantry_proto::gantry::engine::v1 as engine;
+use gantry_proto::gantry::images::v1::registries_response::Registry;
 
 use crate::moment;
 use crate::version::ApiVersion;
@@ -13,6 +14,8 @@ use crate::wire::system::{
     RegistryConfig, Runtime, Swarm, Version,
 };
 
+/// Docker's own registry, as references name it.
+const DOCKER_HUB: &str = "docker.io";
 const GANTRY: &str = env!("CARGO_PKG_VERSION");
 
 /// This build, as Docker's clients read it.
@@ -52,7 +55,13 @@ pub fn version() -> Version {
 }
 
 /// This machine and what runs on it.
-pub fn info(engine: engine::InfoResponse, images: usize, run: &Path, version: ApiVersion) -> Info {
+pub fn info(
+    engine: engine::InfoResponse,
+    images: usize,
+    registries: &[Registry],
+    run: &Path,
+    version: ApiVersion,
+) -> Info {
     let commit =
         |id: &str| Commit { id: id.to_owned(), expected: (!version.at_least(49)).then(|| id.to_owned()) };
     let mut security_options = Vec::new();
@@ -82,6 +91,7 @@ pub fn info(engine: engine::InfoResponse, images: usize, run: &Path, version: Ap
         },
         memory_limit: true,
         swap_limit: true,
+        kernel_memory_tcp: engine.cgroup_version == "1",
         cpu_cfs_period: true,
         cpu_cfs_quota: true,
         cpu_shares: true,
@@ -107,14 +117,7 @@ pub fn info(engine: engine::InfoResponse, images: usize, run: &Path, version: Ap
         os_type: "linux",
         architecture: std::env::consts::ARCH,
         index_server_address: "https://index.docker.io/v1/",
-        registry_config: RegistryConfig {
-            index_configs: BTreeMap::from([(
-                "docker.io",
-                IndexConfig { mirrors: Vec::new(), name: "docker.io", official: true, secure: true },
-            )]),
-            insecure_registry_cidrs: vec!["::1/128", "127.0.0.0/8"],
-            mirrors: None,
-        },
+        registry_config: registry_config(registries),
         cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         mem_total: memory_total(),
         generic_resources: None,
@@ -152,6 +155,27 @@ pub fn info(engine: engine::InfoResponse, images: usize, run: &Path, version: Ap
             namespaces: Namespaces { containers: "moby", plugins: "plugins.moby" },
         }),
         warnings: (!engine.warnings.is_empty()).then_some(engine.warnings),
+    }
+}
+
+/// How registries are reached. Docker's own is always among them.
+fn registry_config(registries: &[Registry]) -> RegistryConfig {
+    let config = |host: &str, mirrors: Vec<String>, insecure: bool| {
+        let config =
+            IndexConfig { mirrors, name: host.to_owned(), official: host == DOCKER_HUB, secure: !insecure };
+        (host.to_owned(), config)
+    };
+    // Docker shows the addresses of mirrors with a slash at their end.
+    let slashed = |mirror: &String| format!("{}/", mirror.trim_end_matches('/'));
+    let mut index_configs = BTreeMap::from([config(DOCKER_HUB, Vec::new(), false)]);
+    index_configs.extend(registries.iter().map(|registry| {
+        config(&registry.host, registry.mirrors.iter().map(slashed).collect(), registry.insecure)
+    }));
+    let mirrors = index_configs[DOCKER_HUB].mirrors.clone();
+    RegistryConfig {
+        index_configs,
+        insecure_registry_cidrs: vec!["::1/128", "127.0.0.0/8"],
+        mirrors: (!mirrors.is_empty()).then_some(mirrors),
     }
 }
 
@@ -203,11 +227,33 @@ mod tests {
     }
 
     #[test]
+    fn mirrors_and_insecure_registries_are_shown() {
+        let registry = |host: &str, mirrors: &[&str], insecure| Registry {
+            host: host.to_owned(),
+            mirrors: mirrors.iter().map(|mirror| (*mirror).to_owned()).collect(),
+            insecure,
+        };
+        let config = registry_config(&[
+            registry("docker.io", &["https://mirror.example", "http://other.example/"], false),
+            registry("registry.local:5000", &[], true),
+        ]);
+        let json = serde_json::to_value(config).expect("json");
+        assert_eq!(json["Mirrors"], serde_json::json!(["https://mirror.example/", "http://other.example/"]));
+        assert_eq!(
+            json["IndexConfigs"]["registry.local:5000"],
+            serde_json::json!({"Mirrors": [], "Name": "registry.local:5000", "Official": false, "Secure": false})
+        );
+        assert_eq!(json["IndexConfigs"]["docker.io"]["Official"], true);
+        assert_eq!(registry_config(&[]).mirrors, None);
+    }
+
+    #[test]
     fn the_image_store_is_told_as_containerds() {
         let info = |minor| {
             serde_json::to_value(info(
                 engine::InfoResponse::default(),
                 3,
+                &[],
                 Path::new("/run/g"),
                 ApiVersion::v1(minor),
             ))
