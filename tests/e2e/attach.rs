@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use gantry_tests::{Client, Node, Outcome, eventually};
+use gantry_tests::{Client, Node, Outcome, eventually, sides};
 
 /// The docker client on a terminal of its own (script(1)).
 fn terminal(node: &Node, arguments: &[&str]) -> Command {
@@ -102,4 +102,77 @@ fn several_clients_see_the_same_output() {
     watcher.wait();
     drop(input);
     writer.wait();
+}
+
+/// A client of WebSockets: sends a line and a ping, and prints what comes until the server closes.
+const WEBSOCKET: &str = r#"
+import os, socket, struct, sys
+client = socket.socket(socket.AF_UNIX)
+client.settimeout(60)
+client.connect(sys.argv[1])
+client.sendall(('GET /v1.51/containers/%s/attach/ws?stream=1&logs=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: d\r\n'
+    'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n' % sys.argv[2]).encode())
+stream = client.makefile('rb')
+status = stream.readline().split()[1]
+head = {}
+while (line := stream.readline().strip()):
+    name, value = line.split(b': ')
+    head[name.lower()] = value
+if status != b'101':
+    print(status.decode(), stream.read(int(head[b'content-length'])).decode().strip())
+    sys.exit()
+print(head[b'upgrade'].decode(), head[b'sec-websocket-accept'].decode())
+def send(opcode, payload):
+    mask = b'\x05\x06\x07\x08'
+    client.sendall(bytes([0x80 | opcode, 0x80 | len(payload)]) + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload)))
+send(2, b'line\n')
+send(9, b'still there?')
+output = b''
+while True:
+    first, length = stream.read(2)
+    if length == 126:
+        length, = struct.unpack('>H', stream.read(2))
+    payload = stream.read(length)
+    if first == 0x8a:
+        print('pong', payload.decode())
+    elif first == 0x88:
+        print('closed', struct.unpack('>H', payload)[0])
+        break
+    else:
+        assert first == 0x82, first
+        output += payload
+print(repr(output.decode()))
+"#;
+
+#[test]
+fn a_websocket_carries_input_and_output() {
+    let node = Node::start();
+    for side in sides(&node) {
+        let name = side.name("websocket");
+        let program = "echo out; echo err >&2; read line; echo got $line; sleep 1";
+        let ask = |container: &str| {
+            let mut command = Command::new("python3");
+            command.args(["-c", WEBSOCKET]).arg(side.socket()).arg(container);
+            let said = Outcome::of(command, b"").ok();
+            said.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        side.docker(&["run", "-d", "-i", "--name", &name, "busybox", "sh", "-c", program]).ok();
+        let mut said = ask(&name);
+        let output = said.pop().expect("output");
+        said.sort_unstable();
+        let accepted = "websocket s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+        assert_eq!(said, ["closed 1000", "pong still there?", accepted], "{}", side.who);
+        for line in ["out\\n", "err\\n", "got line\\n"] {
+            assert!(output.contains(line), "{}: {output}", side.who);
+        }
+        assert!(!output.contains("\\x01"), "{}: {output} has Docker's frames", side.who);
+        assert_eq!(
+            ask("nobody-at-all"),
+            ["404 {\"message\":\"No such container: nobody-at-all\"}"],
+            "{}",
+            side.who
+        );
+        side.docker(&["rm", "-f", &name]).ok();
+    }
 }

@@ -4,7 +4,7 @@
 //! too: what a test asserts is then what the reference does. A test names what it makes by [`Side::name`] and removes
 //! it, as the reference is shared and outlives the test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -50,6 +50,11 @@ impl Side {
     /// A name that no other test has.
     pub fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// A docker client, pointed here.

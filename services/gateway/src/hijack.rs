@@ -62,7 +62,8 @@ pub enum Output {
 }
 
 impl Input {
-    async fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+    /// Receives some bytes; none at the end.
+    pub async fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
         if self.early.has_remaining() {
             let count = self.early.remaining().min(chunk.len());
             self.early.copy_to_slice(&mut chunk[..count]);
@@ -109,6 +110,15 @@ impl Output {
 }
 
 impl Client {
+    /// The client at the other end of a socket.
+    pub fn of(socket: UnixStream) -> Self {
+        let (read, write) = socket.into_split();
+        Self {
+            input: Input { early: Bytes::new(), socket: ReadHalf::Unix(read) },
+            output: Output::Unix(write),
+        }
+    }
+
     /// Sends a message to people who look at the stream: as a frame of errors, or as it is on a terminal.
     pub async fn tell(&mut self, terminal: Terminal, message: &str) -> io::Result<()> {
         let text = format!("{message}\r\n");
@@ -189,11 +199,27 @@ where
     F: FnOnce(Client) -> W + Send + 'static,
     W: Future<Output = ()> + Send,
 {
+    let content_type =
+        if terminal == Terminal::No && call.version.at_least(42) { reply::MULTIPLEXED } else { reply::RAW };
+    let mut reply = Response::new(reply::full(Bytes::new()));
+    *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    reply.extensions_mut().insert(ReasonPhrase::from_static(b"UPGRADED"));
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("tcp"));
+    take_over_by(call, reply, work)
+}
+
+/// Gives `reply`, a `101`, and then the connection to `work`.
+pub fn take_over_by<F, W>(call: &mut Call, reply: Reply, work: F) -> Result<Reply, Error>
+where
+    F: FnOnce(Client) -> W + Send + 'static,
+    W: Future<Output = ()> + Send,
+{
     if call.request.extensions().get::<hyper::upgrade::OnUpgrade>().is_none() {
         return Err(Error::bad("the connection cannot be taken over: HTTP/1.1 is needed"));
     }
-    let content_type =
-        if terminal == Terminal::No && call.version.at_least(42) { reply::MULTIPLEXED } else { reply::RAW };
     let upgraded = hyper::upgrade::on(&mut call.request);
     let phase = call.phase.clone();
     call.app.spawn(async move {
@@ -206,13 +232,6 @@ where
         }
     });
     phase.raw();
-    let mut reply = Response::new(reply::full(Bytes::new()));
-    *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    reply.extensions_mut().insert(ReasonPhrase::from_static(b"UPGRADED"));
-    let headers = reply.headers_mut();
-    headers.insert(header::CONTENT_TYPE, content_type);
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("tcp"));
     Ok(reply)
 }
 

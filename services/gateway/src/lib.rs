@@ -24,6 +24,7 @@
 
 mod app;
 mod attach_point;
+mod backlog;
 mod call;
 mod config;
 mod connection;
@@ -39,11 +40,13 @@ mod metrics;
 mod moment;
 mod peers;
 mod query;
+mod received;
 mod reply;
 mod routes;
 mod rows;
 mod tls;
 mod version;
+mod websocket;
 mod wire;
 
 pub use app::App;

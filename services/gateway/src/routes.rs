@@ -50,9 +50,7 @@ pub async fn dispatch(call: Call, path: &str) -> Result<Reply, Error> {
         ("POST", ["containers", id, "pause"]) => containers::pause(&call, id).await,
         ("POST", ["containers", id, "unpause"]) => containers::unpause(&call, id).await,
         ("POST", ["containers", id, "attach"]) => Ok(containers::attach(call, id).await),
-        ("GET", ["containers", _, "attach", "ws"]) => Err(Error::not_implemented(
-            "attaching over a WebSocket is not supported: use POST /containers/{id}/attach",
-        )),
+        ("GET", ["containers", id, "attach", "ws"]) => containers::attach_websocket(call, id).await,
         ("POST", ["containers", id, "wait"]) => containers::wait(&call, id).await,
         ("DELETE", ["containers", id]) => containers::remove(&call, id).await,
         ("HEAD", ["containers", id, "archive"]) => containers::archive_stat(&call, id).await,

@@ -7,7 +7,7 @@ mod logs;
 mod watch;
 
 pub use archive::{archive_get, archive_put, archive_stat, export};
-pub use attach::attach;
+pub use attach::{attach, attach_websocket};
 pub use lifecycle::{kill, pause, remove, rename, restart, start, stop, unpause, update};
 pub use logs::logs;
 pub use watch::{stats, wait};

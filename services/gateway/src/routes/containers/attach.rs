@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::engine::v1::attach_request::{Message as Ask, Open};
 use gantry_proto::gantry::engine::v1::attach_response::{Message as Answer, Opened};
-use gantry_proto::gantry::engine::v1::data_request::{Action, Logs};
+use gantry_proto::gantry::engine::v1::data_request::Logs;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::hijack::{self, Client, Ended, InputEnd, Terminal};
 use crate::peers::{ENGINE, Peers, of};
 use crate::reply::{self, Reply};
+use crate::websocket;
 
 /// `POST /containers/{id}/attach`
 pub async fn attach(mut call: Call, id: &str) -> Reply {
@@ -28,29 +29,40 @@ pub async fn attach(mut call: Call, id: &str) -> Reply {
     }
 }
 
+/// `GET /containers/{id}/attach/ws`
+pub async fn attach_websocket(mut call: Call, id: &str) -> Result<Reply, Error> {
+    let reply = websocket::accept(call.headers())?;
+    let mut wish = wish(&call, id);
+    if !call.version.at_least(42) {
+        (wish.stdin, wish.stdout, wish.stderr) = (true, true, true);
+    }
+    let attachment = Attachment::open(&call, wish).await?;
+    let terminal = Terminal::from(attachment.opened.tty);
+    hijack::take_over_by(&mut call, reply, move |client| async move {
+        let carried = websocket::carry(client, terminal, |inside| attachment.run(inside));
+        if let Err(error) = carried.await {
+            tracing::warn!(%error, "a WebSocket was not served");
+        }
+    })
+}
+
 async fn open(call: &mut Call, id: &str) -> Result<Reply, Error> {
+    let attachment = Attachment::open(call, wish(call, id)).await?;
+    let terminal = Terminal::from(attachment.opened.tty);
+    hijack::take_over(call, terminal, move |client| attachment.run(client))
+}
+
+/// What a client wants to be attached to.
+fn wish(call: &Call, id: &str) -> Open {
     let query = &call.query;
-    let keys = Keys::parse(query.text("detachKeys"))?;
-    let wish = Open {
+    Open {
         container: id.to_owned(),
         stdin: query.flag("stdin"),
         stdout: query.flag("stdout"),
         stderr: query.flag("stderr"),
         logs: query.flag("logs"),
         stream: query.flag("stream"),
-    };
-    let (asks, receiver) = mpsc::channel(2);
-    let first = engine::AttachRequest { message: Some(Ask::Open(wish.clone())) };
-    let requests = stream::iter([first]).chain(ReceiverStream::new(receiver));
-    let mut answers = call.peers().containers().attach(requests).await.map_err(of(ENGINE))?.into_inner();
-    let Some(Answer::Opened(opened)) =
-        answers.message().await.map_err(of(ENGINE))?.and_then(|answer| answer.message)
-    else {
-        return Err(Error::internal("the engine did not open the attachment"));
-    };
-    let terminal = Terminal::from(opened.tty);
-    let attachment = Attachment { peers: call.peers().clone(), wish, opened, keys, asks, answers };
-    hijack::take_over(call, terminal, move |client| attachment.run(client))
+    }
 }
 
 /// A client that is or will be attached.
@@ -65,6 +77,20 @@ struct Attachment {
 }
 
 impl Attachment {
+    async fn open(call: &Call, wish: Open) -> Result<Self, Error> {
+        let keys = Keys::parse(call.query.text("detachKeys"))?;
+        let (asks, receiver) = mpsc::channel(2);
+        let first = engine::AttachRequest { message: Some(Ask::Open(wish.clone())) };
+        let requests = stream::iter([first]).chain(ReceiverStream::new(receiver));
+        let mut answers = call.peers().containers().attach(requests).await.map_err(of(ENGINE))?.into_inner();
+        let Some(Answer::Opened(opened)) =
+            answers.message().await.map_err(of(ENGINE))?.and_then(|answer| answer.message)
+        else {
+            return Err(Error::internal("the engine did not open the attachment"));
+        };
+        Ok(Self { peers: call.peers().clone(), wish, opened, keys, asks, answers })
+    }
+
     async fn run(mut self, mut client: Client) {
         let terminal = Terminal::from(self.opened.tty);
         match self.serve(&mut client).await {
@@ -116,10 +142,11 @@ impl Attachment {
             tail: -1,
             ..Logs::default()
         };
-        let (mut log, _) = self.peers.engine_data::<engine::LogsReply>(Action::Logs(request)).await?;
+        let (mut log, _, ending) = self.peers.log(request).await?;
         client
             .copy_from(&mut log)
             .await
+            .and_then(|()| ending.check())
             .map_err(|error| Error::internal(format!("cannot send the log: {error}")))
     }
 }

@@ -1,0 +1,228 @@
+//! Attachments over a WebSocket, for clients that cannot take a connection over, as browsers.
+//!
+//! The WebSocket ends here: what is inside goes through a socket pair to where every other attached client's bytes arrive.
+//! Output is never multiplexed on a WebSocket, so the frames of a process without a terminal are taken off.
+//!
+//! ```text
+//! client ──frames──> decoder ──raw stdin──> attachment
+//! client <──binary frames── demultiplexed <── attachment
+//! ```
+
+mod frame;
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Buf, Bytes, BytesMut};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use http::{Response, StatusCode};
+use ring::digest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixStream, unix};
+use tokio::sync::mpsc;
+
+use crate::error::Error;
+use crate::hijack::{Client, Input, Output, Terminal};
+use crate::reply::{self, Reply};
+use frame::{Decoder, Said};
+
+/// What the accepted key is made with (RFC 6455, 1.3).
+const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// The version of the protocol.
+const VERSION: &str = "13";
+const CHUNK: usize = 32 << 10;
+/// How long a client may take to say that it has heard of the end.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+/// Why a connection ends (RFC 6455, 7.4.1).
+const NORMAL: u16 = 1000;
+const PROTOCOL_ERROR: u16 = 1002;
+
+/// The answer to a client that wants a WebSocket.
+pub fn accept(headers: &HeaderMap) -> Result<Reply, Error> {
+    let names = |header: HeaderName, wanted: &str| {
+        let values = headers.get_all(header).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted))
+    };
+    if !names(UPGRADE, "websocket") || !names(CONNECTION, "upgrade") {
+        return Err(Error::bad("not websocket protocol"));
+    }
+    if headers.get("sec-websocket-version").is_none_or(|version| version != VERSION) {
+        return Err(Error::bad(format!("missing or bad WebSocket Version: {VERSION} is spoken")));
+    }
+    let key = headers.get("sec-websocket-key").and_then(|key| key.to_str().ok());
+    let key = key.ok_or_else(|| Error::bad("missing Sec-WebSocket-Key"))?;
+    let accepted = HeaderValue::try_from(accepted(key.trim()))
+        .map_err(|error| Error::internal(format!("cannot accept the WebSocket's key: {error}")))?;
+    let mut reply = Response::new(reply::full(Bytes::new()));
+    *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = reply.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(HeaderName::from_static("sec-websocket-accept"), accepted);
+    Ok(reply)
+}
+
+/// Proves that a key was read. The hash is no secret and protects nothing.
+fn accepted(key: &str) -> String {
+    let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    hash.update(key.as_bytes());
+    hash.update(MAGIC.as_bytes());
+    STANDARD.encode(hash.finish())
+}
+
+/// Serves the client inside a WebSocket as `work` serves any other.
+pub async fn carry<W: Future<Output = ()>>(
+    client: Client,
+    terminal: Terminal,
+    work: impl FnOnce(Client) -> W,
+) -> std::io::Result<()> {
+    let (inside, outside) = UnixStream::pair()?;
+    let (from, to) = outside.into_split();
+    let Client { mut input, output } = client;
+    let (answers, asked) = mpsc::channel(16);
+    let carried = async move {
+        let mut sending = std::pin::pin!(send(from, output, asked, terminal));
+        let mut receiving = std::pin::pin!(receive(&mut input, to, answers));
+        tokio::select! {
+            // The client has heard of the end when it says so itself, or closes.
+            () = &mut sending => drop(tokio::time::timeout(CLOSE_PATIENCE, receiving).await),
+            () = &mut receiving => drop(tokio::time::timeout(CLOSE_PATIENCE, sending).await),
+        }
+    };
+    tokio::join!(work(Client::of(inside)), carried);
+    Ok(())
+}
+
+/// Takes the client's frames apart, until it is through: then both directions end.
+async fn receive(input: &mut Input, mut to: unix::OwnedWriteHalf, answers: mpsc::Sender<Bytes>) {
+    let (mut decoder, mut chunk) = (Decoder::default(), vec![0; CHUNK]);
+    loop {
+        match input.read(&mut chunk).await {
+            Ok(count) if count > 0 => decoder.feed(&chunk[..count]),
+            Ok(_) | Err(_) => return,
+        }
+        loop {
+            let answer = match decoder.next() {
+                Ok(None) => break,
+                Ok(Some(Said::Data(bytes))) => {
+                    // A process that reads no more may still print.
+                    let _ = to.write_all(&bytes).await;
+                    continue;
+                }
+                Ok(Some(Said::Ping(payload))) => frame::pong(&payload),
+                Ok(Some(Said::Close(_))) => frame::close(NORMAL),
+                Err(frame::Violation) => frame::close(PROTOCOL_ERROR),
+            };
+            let ends = !answer.starts_with(&frame::pong(b"")[..1]);
+            if answers.send(answer).await.is_err() || ends {
+                return;
+            }
+        }
+    }
+}
+
+/// Puts output and answers into frames, until there is no more of either.
+async fn send(
+    mut from: unix::OwnedReadHalf,
+    mut output: Output,
+    mut asked: mpsc::Receiver<Bytes>,
+    terminal: Terminal,
+) {
+    let (mut chunk, mut frames) = (vec![0; CHUNK], Demultiplexed::default());
+    loop {
+        let sent = tokio::select! {
+            answer = asked.recv() => match answer {
+                Some(answer) => output.write_all(&answer).await,
+                None => return,
+            },
+            count = from.read(&mut chunk) => match count {
+                Ok(count) if count > 0 => {
+                    let bytes = match terminal {
+                        Terminal::Yes => Bytes::copy_from_slice(&chunk[..count]),
+                        Terminal::No => frames.take(&chunk[..count]),
+                    };
+                    if bytes.is_empty() { Ok(()) } else { output.write_all(&frame::data(&bytes)).await }
+                }
+                Ok(_) | Err(_) => {
+                    let _ = output.write_all(&frame::close(NORMAL)).await;
+                    return;
+                }
+            },
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes Docker's frames off a stream that comes in any pieces.
+#[derive(Debug, Default)]
+struct Demultiplexed {
+    /// The beginning of a frame's head.
+    head: BytesMut,
+    /// What is left of a frame.
+    left: usize,
+}
+
+impl Demultiplexed {
+    fn take(&mut self, mut bytes: &[u8]) -> Bytes {
+        let mut out = BytesMut::with_capacity(bytes.len());
+        while !bytes.is_empty() {
+            if self.left > 0 {
+                let count = self.left.min(bytes.len());
+                out.extend_from_slice(&bytes[..count]);
+                bytes.advance(count);
+                self.left -= count;
+                continue;
+            }
+            let count = (8 - self.head.len()).min(bytes.len());
+            self.head.extend_from_slice(&bytes[..count]);
+            bytes.advance(count);
+            if self.head.len() == 8 {
+                self.left = usize::try_from((&self.head[4..]).get_u32()).unwrap_or(usize::MAX);
+                self.head.clear();
+            }
+        }
+        out.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_accepted_as_the_standard_s_example() {
+        assert_eq!(accepted("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn who_wants_something_else_is_refused() {
+        let full = [
+            ("upgrade", "websocket"),
+            ("connection", "keep-alive, Upgrade"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let headers = |without: &str| {
+            let kept = full.iter().filter(|(name, _)| *name != without);
+            kept.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+                .collect::<HeaderMap>()
+        };
+        assert_eq!(accept(&headers("")).expect("accepted").status(), StatusCode::SWITCHING_PROTOCOLS);
+        for (name, _) in full {
+            assert_eq!(accept(&headers(name)).expect_err(name).status(), StatusCode::BAD_REQUEST);
+        }
+    }
+
+    #[test]
+    fn docker_s_frames_come_off_in_any_pieces() {
+        let sent = b"\x01\0\0\0\0\0\0\x03out\x02\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\x04oops";
+        for piece in 1..sent.len() {
+            let mut frames = Demultiplexed::default();
+            let taken: Vec<u8> = sent.chunks(piece).flat_map(|bytes| frames.take(bytes)).collect();
+            assert_eq!(taken, b"outoops", "in pieces of {piece}");
+        }
+    }
+}
