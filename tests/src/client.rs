@@ -68,7 +68,7 @@ impl Client {
     }
 
     /// Its errors, which must be a pipe.
-    pub(crate) fn stderr(&mut self) -> ChildStderr {
+    pub fn stderr(&mut self) -> ChildStderr {
         self.child.stderr.take().expect("piped")
     }
 
