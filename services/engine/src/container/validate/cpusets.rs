@@ -75,7 +75,7 @@ mod tests {
         let read = |list: &str| numbers(list).map(|numbers| numbers.into_iter().collect::<Vec<_>>());
         assert_eq!(read("0-2,7"), Some(vec![0, 1, 2, 7]));
         assert_eq!(read("3"), Some(vec![3]));
-        for nonsense in ["a", "2-1", "1-", "99999"] {
+        for nonsense in ["a", "2-1", "1-", "0,,1", "99999"] {
             assert_eq!(read(nonsense), None, "{nonsense}");
         }
     }
@@ -97,7 +97,8 @@ mod tests {
         );
         let nodes = refused("", "8000").expect_err("too many");
         assert!(nodes.starts_with("Requested memory nodes are not available - requested 8000"), "{nodes}");
-        assert_eq!(refused("x", ""), Err("Invalid value x for cpuset cpus".to_owned()));
+        let nonsense = refused("x", "").expect_err("no list");
+        assert_eq!(nonsense, "Invalid value x for cpuset cpus: invalid format: x");
         assert_eq!(refused("0", "0"), Ok(()));
     }
 }
