@@ -5,6 +5,10 @@ use gantry_netlink::{Mac, Route, or_exists, or_missing, sysctl};
 use crate::error::{Error, Result};
 use crate::record::Network;
 
+/// The link group (`ip link show group …`) of the bridges of all Gantrys on a host: "gant". What one of them closes to
+/// others, it leaves open to these.
+pub const GROUP: u32 = 0x6761_6e74;
+
 /// Makes the bridge as the record says, or completes it.
 ///
 /// `mark` is noted on a bridge that is ours, so that it is recognised when its record is gone.
@@ -30,8 +34,8 @@ pub fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
             owner: format!("a link of kind {:?}", link.kind),
         });
     }
-    if !network.adopted && link.alias != mark {
-        route.set_alias(link.index, mark).map_err(failed())?;
+    if !network.adopted && (link.alias != mark || link.group != GROUP) {
+        route.set_mark(link.index, mark, GROUP).map_err(failed())?;
     }
     let v6 = network.gateways().iter().any(|net| net.addr().is_ipv6());
     if v6 || !network.adopted {
@@ -46,7 +50,6 @@ pub fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
         for (setting, value) in [("accept_dad", "0"), ("disable_ipv6", "0")] {
             sysctl::ensure(&format!("net/ipv6/conf/{name}/{setting}"), value).map_err(failed())?;
         }
-        forward("net/ipv6/conf/all/forwarding")?;
     }
     or_exists(route.add_addresses(link.index, &network.gateways())).map_err(failed())?;
     if !link.up {
@@ -54,9 +57,6 @@ pub fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
     }
     // Lets the host's own 127.0.0.1:port reach a container. What it would let containers reach in turn, the rules drop.
     sysctl::ensure(&format!("net/ipv4/conf/{name}/route_localnet"), "1").map_err(failed())?;
-    if !network.internal {
-        forward("net/ipv4/ip_forward")?;
-    }
     Ok(())
 }
 
@@ -71,13 +71,6 @@ pub fn retire(route: &mut Route, network: &Network, mark: &str) -> Result<bool> 
     };
     or_missing(route.delete_addresses(link.index, &network.gateways())).map_err(failed())?;
     Ok(true)
-}
-
-fn forward(setting: &str) -> Result<()> {
-    if sysctl::ensure(setting, "1").map_err(Error::kernel("let packets through this host"))? {
-        tracing::info!(setting, "forwarding switched on");
-    }
-    Ok(())
 }
 
 /// Always the same for a network, so that its containers' neighbour tables stay right when the bridge is made again.

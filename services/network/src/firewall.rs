@@ -20,6 +20,9 @@ use parking_lot::Mutex;
 use crate::error::{Error, Result};
 use crate::ports::Protocol;
 
+/// What the names of all Gantrys' tables begin with.
+const PREFIX: &str = "gantry";
+
 /// One fact that the rules look up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Entry {
@@ -33,6 +36,8 @@ pub enum Entry {
     Subnet(IpNet),
     /// A subnet whose packets leave under the host's address.
     Masquerade(IpNet),
+    /// The host forwards packets of the family only for bridges.
+    Closed(Family),
     /// A published port.
     Port {
         /// The host's address; unspecified for all.
@@ -56,6 +61,7 @@ impl Entry {
         match self {
             Entry::Bridge(_) | Entry::Same(_) | Entry::Internal(_) => false,
             Entry::Subnet(net) | Entry::Masquerade(net) => net.addr().is_ipv6(),
+            Entry::Closed(family) => *family == Family::Ip6,
             Entry::Port { host, .. } => host.is_ipv6(),
         }
     }
@@ -69,6 +75,9 @@ impl Entry {
             Entry::Internal(name) => Some((rules::INTERNAL, vec![Element::new().interface(name)])),
             Entry::Subnet(net) => here(net.addr()).then(|| (rules::SUBNETS, Element::range(*net))),
             Entry::Masquerade(net) => here(net.addr()).then(|| (rules::MASQUERADE, Element::range(*net))),
+            Entry::Closed(closed) => {
+                (*closed == family).then(|| (rules::CLOSED, vec![Element::new().family(family)]))
+            }
             Entry::Port { host, protocol, port, to } if here(*host) => {
                 let (set, key) = match host.is_unspecified() {
                     true => (rules::PORTS_ANY, Element::new()),
@@ -78,6 +87,38 @@ impl Entry {
             }
             Entry::Port { .. } => None,
         }
+    }
+}
+
+/// The families that the rules which an earlier process left have closed ([`Entry::Closed`]).
+pub fn closed(table: &str) -> Result<BTreeSet<Family>> {
+    let mut nft = Nft::open().map_err(Error::kernel("open nf_tables"))?;
+    let mut found = BTreeSet::new();
+    for family in [Family::Ip, Family::Ip6] {
+        if is_closed(&mut nft, family, table)? {
+            found.insert(family);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether another Gantry than the one with this table has closed a family ([`Entry::Closed`]).
+pub fn closed_by_another(own: &str, family: Family) -> Result<bool> {
+    let mut nft = Nft::open().map_err(Error::kernel("open nf_tables"))?;
+    let tables = nft.tables(family).map_err(Error::kernel("look for other Gantrys' nf_tables tables"))?;
+    for table in tables.iter().filter(|table| *table != own && table.starts_with(PREFIX)) {
+        if is_closed(&mut nft, family, table)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_closed(nft: &mut Nft, family: Family, table: &str) -> Result<bool> {
+    match nft.elements(family, table, rules::CLOSED) {
+        Ok(elements) => Ok(!elements.is_empty()),
+        Err(error) if error.is_missing() => Ok(false),
+        Err(error) => Err(Error::kernel(format!("read nf_tables table {table}"))(error)),
     }
 }
 

@@ -5,16 +5,17 @@
 //! answered by it, and those answer again as soon as it is back.
 //!
 //! ```text
-//! <state>/network/db/         networks and sandboxes (RocksDB); addresses and ports follow from them
+//! <state>/network/db/         networks, sandboxes, what was switched on (RocksDB); addresses and ports follow from them
 //! <run>/netns/<sandbox>       a pinned network namespace each
 //! <run>/network.sock          gantry.network.v1
 //!
 //! in the kernel, recognised by name (DIGITS come from the state directory, so that several Gantrys share a host):
 //! nf_tables table `gantry`, or `gantry-DIGITS`; bridges with the alias `gantry DIGITS`; veths `vDIGITS…`
+//! bridges of all Gantrys are in one link group ([`bridge::GROUP`])
 //! ```
 //!
 //! The parts: [`book`] decides, [`switchboard`] carries out, [`plan`] says what follows from the records,
-//! [`firewall`], [`bridge`] and [`plug`] speak to the kernel, [`names`] answers at 127.0.0.11, [`recover`] reconciles.
+//! [`firewall`], `forwarding`, [`bridge`] and [`plug`] speak to the kernel, [`names`] answers at 127.0.0.11, [`recover`] reconciles.
 //!
 //! What it does not do: a published port answers on the host's 127.0.0.1, but on ::1 no more than on any other IPv6
 //! address of a host whose container has none (there is no proxy that could carry it over; clients that try `localhost`
@@ -28,6 +29,7 @@ pub mod book;
 pub mod bridge;
 mod error;
 pub mod firewall;
+mod forwarding;
 pub mod ipam;
 pub mod names;
 pub mod networks;

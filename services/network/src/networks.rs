@@ -73,7 +73,8 @@ impl Switchboard {
         let (this, network) = (self.clone(), record.clone());
         let kernel = blocking(move || {
             bridge::ensure(&mut this.0.route.lock(), &network, &this.0.identity.mark())?;
-            this.0.firewall.change(&BTreeSet::new(), &network_entries(&network))
+            this.0.firewall.change(&BTreeSet::new(), &network_entries(&network))?;
+            this.0.forwarding.allow(&network, &this.0.firewall)
         });
         let (written, built) = tokio::join!(self.0.store.put_network(record), kernel);
         written.and(built)
@@ -115,7 +116,7 @@ impl Switchboard {
         self.0.book.lock().forget_network(&record.id);
     }
 
-    /// Takes what the host has of all networks away: our bridges, and the rules. The next start makes them again from the
+    /// Takes what the host has of all networks away: our bridges, forwarding where we switched it on, and the rules. The next start makes them again from the
     /// records, which stay. Whatever needs them before then fails.
     pub async fn withdraw(&self) -> Result<()> {
         let this = self.clone();
@@ -135,6 +136,7 @@ impl Switchboard {
                 }
             }
             reaper::delete(&mut route, links);
+            this.0.forwarding.put_back(&this.0.firewall)?;
             this.0.firewall.withdraw()
         })
         .await?;

@@ -138,6 +138,23 @@ pub struct Endpoint {
     pub ipv6_gateway: String,
 }
 
+/// What was switched on of the host's forwarding, in one boot and network namespace.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Forwarding {
+    /// `/proc/sys/kernel/random/boot_id`
+    #[prost(string, tag = "1")]
+    pub boot: String,
+    /// The namespace's inode.
+    #[prost(uint64, tag = "2")]
+    pub namespace: u64,
+    /// IPv4 was off before.
+    #[prost(bool, tag = "3")]
+    pub ipv4: bool,
+    /// IPv6 was off before.
+    #[prost(bool, tag = "4")]
+    pub ipv6: bool,
+}
+
 /// A published port: allocated, whether or not an endpoint can serve it at the moment.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Port {

@@ -22,6 +22,7 @@ use crate::book::Book;
 use crate::bridge;
 use crate::error::{Error, Result};
 use crate::firewall::Firewall;
+use crate::forwarding::Forwarding;
 use crate::names::Names;
 use crate::names::server::Sockets;
 use crate::networks::{complete, host_nets};
@@ -113,7 +114,8 @@ impl Switchboard {
         read(&store, &identity, &mut book)?;
         predefine(&store, &identity, &mut book, &mut route)?;
 
-        let mut entries = BTreeSet::new();
+        let forwarding = Forwarding::open(&store, identity.table(), &book.list())?;
+        let mut entries = forwarding.entries();
         for network in book.list() {
             if network.is_bridge()
                 && let Err(error) = bridge::ensure(&mut route, &network, &identity.mark())
@@ -130,10 +132,14 @@ impl Switchboard {
             entries.extend(plan::sandbox_entries(sandbox, &book.networks_of(sandbox)));
         }
         let firewall = Firewall::open(identity.table(), entries)?;
+        for network in book.list() {
+            forwarding.allow(&network, &firewall)?;
+        }
         let names = Names::default();
         let sandboxes = gantry_disk::KeyedLocks::new();
         let (book, route, warm) = (Mutex::new(book), Mutex::new(route), Warm::default());
-        let inner = Inner { book, store, route, firewall, warm, reaper, names, identity, sandboxes };
+        let inner =
+            Inner { book, store, route, firewall, forwarding, warm, reaper, names, identity, sandboxes };
         let board = Switchboard(std::sync::Arc::new(inner));
         let servers = board.complete_sandboxes();
         Ok((board, servers))

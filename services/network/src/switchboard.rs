@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use crate::book::Book;
 use crate::error::{Error, Result};
 use crate::firewall::Firewall;
+use crate::forwarding::Forwarding;
 use crate::names::Names;
 use crate::reaper::Reaper;
 use crate::record;
@@ -31,6 +32,7 @@ pub(crate) struct Inner {
     /// rtnetlink on the host's side; the kernel has one lock for it too.
     pub(crate) route: Mutex<Route>,
     pub(crate) firewall: Firewall,
+    pub(crate) forwarding: Forwarding,
     pub(crate) warm: Warm,
     pub(crate) reaper: Reaper,
     pub(crate) names: Names,
@@ -45,17 +47,20 @@ pub(crate) struct Store {
     pub(crate) database: Database,
     pub(crate) networks: Table<String, record::Network>,
     pub(crate) sandboxes: Table<String, record::Sandbox>,
+    pub(crate) forwarding: Table<String, record::Forwarding>,
 }
 
 const NETWORKS: &str = "networks";
 const SANDBOXES: &str = "sandboxes";
+const FORWARDING: &str = "forwarding";
 
 impl Store {
     pub(crate) fn open(dir: PathBuf) -> Result<Self> {
-        let database =
-            Database::open(dir, &[NETWORKS, SANDBOXES]).map_err(Error::disk("the network service"))?;
+        let database = Database::open(dir, &[NETWORKS, SANDBOXES, FORWARDING])
+            .map_err(Error::disk("the network service"))?;
         let (networks, sandboxes) = (database.table(NETWORKS), database.table(SANDBOXES));
-        Ok(Store { database, networks, sandboxes })
+        let forwarding = database.table(FORWARDING);
+        Ok(Store { database, networks, sandboxes, forwarding })
     }
 
     pub(crate) async fn put_network(&self, network: &record::Network) -> Result<()> {

@@ -14,6 +14,7 @@
 //!                  from or to an @internal bridge                         drop
 //!                  to a bridge, translated                                accept
 //!                  to a bridge                                            drop   (networks are isolated)
+//!                  @closed, neither from nor to a bridge of any Gantry    drop   (the host is no router)
 //! ```
 
 use gantry_netlink::nft::{
@@ -36,7 +37,11 @@ pub(super) const PORTS_ANY: &str = "ports_any";
 /// Ports published on one address.
 pub(super) const PORTS_AT: &str = "ports_at";
 
-pub(super) const SETS: [&str; 7] = [BRIDGES, SAME, INTERNAL, SUBNETS, MASQUERADE, PORTS_ANY, PORTS_AT];
+/// The table's own family, where the host forwards only for bridges.
+pub(super) const CLOSED: &str = "closed";
+
+pub(super) const SETS: [&str; 8] =
+    [BRIDGES, SAME, INTERNAL, SUBNETS, MASQUERADE, PORTS_ANY, PORTS_AT, CLOSED];
 
 /// `RTN_LOCAL`: an address of this host.
 const LOCAL: u32 = 2;
@@ -56,6 +61,7 @@ pub(super) fn table(batch: &mut Batch, family: Family, table: &str) {
         set(MASQUERADE, &address, &[], true),
         set(PORTS_ANY, &[Type::Protocol, Type::Port], &to, false),
         set(PORTS_AT, &at, &to, false),
+        set(CLOSED, &[Type::Family], &[], false),
     ] {
         batch.add_set(family, table, &set);
     }
@@ -111,6 +117,15 @@ pub(super) fn table(batch: &mut Batch, family: Family, table: &str) {
     add("forward", [towards(INTERNAL), vec![drop()]].concat());
     add("forward", [towards(BRIDGES), translated(), vec![accept()]].concat());
     add("forward", [towards(BRIDGES), vec![drop()]].concat());
+    let closed = vec![Expression::Meta(MetaKey::Family, Register(0)), lookup(CLOSED, false)];
+    let strange = [not_from(BRIDGES), other_group(MetaKey::InputGroup), other_group(MetaKey::OutputGroup)];
+    add("forward", [closed, strange.concat(), vec![drop()]].concat());
+}
+
+/// Not by a bridge of another Gantry either.
+fn other_group(side: MetaKey) -> Vec<Expression> {
+    let group = crate::bridge::GROUP.to_ne_bytes().to_vec();
+    vec![Expression::Meta(side, Register(0)), Expression::Compare(Register(0), Comparison::Different, group)]
 }
 
 fn lookup(set: &str, inverted: bool) -> Expression {
@@ -119,6 +134,10 @@ fn lookup(set: &str, inverted: bool) -> Expression {
 
 fn from(set: &str) -> Vec<Expression> {
     vec![Expression::Meta(MetaKey::InputName, Register(0)), lookup(set, false)]
+}
+
+fn not_from(set: &str) -> Vec<Expression> {
+    vec![Expression::Meta(MetaKey::InputName, Register(0)), lookup(set, true)]
 }
 
 fn towards(set: &str) -> Vec<Expression> {

@@ -1,5 +1,6 @@
 //! The service through its socket, and packets through the kernel. Needs root.
 
+mod forwarding;
 mod names;
 mod networks;
 mod ports;

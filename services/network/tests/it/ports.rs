@@ -53,7 +53,7 @@ fn containers_leave_under_the_hosts_address() {
     let out = world.attach(sandbox('a', "out", &["bridge"], &[])).unwrap();
     serve(&world.outside, 9000);
     assert_eq!(seen(&world.pin(&out.id), OUTSIDE, 9000).as_deref(), Some(HOST));
-    assert_eq!(forwarding_of(&world.host), "1");
+    assert_eq!(forwarding_of(&world.host)[0], "1");
     // The host's loopback stays the host's, whatever route_localnet allows.
     serve(&world.host, 9001);
     assert_eq!(seen(&world.pin(&out.id), "127.0.0.1", 9001), None);

@@ -29,6 +29,11 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
+        Self::prepared(|| {})
+    }
+
+    /// A host on which something was done before the service first started.
+    pub fn prepared(before: impl FnOnce() + Send) -> Self {
         let root = tempfile::tempdir_in("/dev/shm").unwrap();
         let up = || {
             let mut route = Route::open().unwrap();
@@ -56,6 +61,7 @@ impl World {
         let there = [format!("{OUTSIDE}/24").parse().unwrap(), "2001:db8::2/64".parse().unwrap()];
         far.configure(index, &there, &[]).unwrap();
         near.configure(default.link.unwrap(), &here, &[default]).unwrap();
+        host.run(before).unwrap();
         Self::on(root, host, outside)
     }
 
@@ -263,9 +269,18 @@ pub fn udp_echo(space: &Namespace, port: u16, mark: &'static str) {
     });
 }
 
-pub fn forwarding_of(space: &Namespace) -> String {
-    space.run(|| sysctl::read("net/ipv4/ip_forward").unwrap()).unwrap()
+/// IPv4's and IPv6's.
+pub fn forwarding_of(space: &Namespace) -> [String; 2] {
+    space.run(|| FORWARDING.map(|setting| sysctl::read(setting).unwrap())).unwrap()
 }
+
+pub fn set_forwarding(value: &str) {
+    for setting in FORWARDING {
+        sysctl::write(setting, value).unwrap();
+    }
+}
+
+const FORWARDING: [&str; 2] = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
 
 pub fn exists(path: &Path) -> bool {
     path.exists()

@@ -22,8 +22,14 @@ pub enum MetaKey {
     InputName = 6,
     /// Name of the interface it leaves by.
     OutputName = 7,
+    /// `ip`, `ip6`: which of them it is.
+    Family = 15,
     /// Its transport protocol.
     Transport = 16,
+    /// Group of the interface it came in by.
+    InputGroup = 21,
+    /// Group of the interface it leaves by.
+    OutputGroup = 22,
 }
 
 /// What the connection tracker knows.

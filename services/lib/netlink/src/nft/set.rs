@@ -14,6 +14,8 @@ const MAP: u32 = 8;
 /// The type of one part of a key. The numbers are the `nft` tool's, so that it can list what we made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
+    /// `ip`, `ip6`.
+    Family = 2,
     /// An IPv4 address.
     Ipv4 = 7,
     /// An IPv6 address.
@@ -38,7 +40,7 @@ impl Type {
     /// Bytes in a concatenation.
     fn size(self) -> u32 {
         match self {
-            Type::Ipv4 | Type::Protocol | Type::Port => 4,
+            Type::Family | Type::Ipv4 | Type::Protocol | Type::Port => 4,
             Type::Ipv6 | Type::Interface => 16,
         }
     }
@@ -46,7 +48,7 @@ impl Type {
     /// Bytes on its own.
     fn alone(self) -> u32 {
         match self {
-            Type::Protocol => 1,
+            Type::Family | Type::Protocol => 1,
             Type::Port => 2,
             other => other.size(),
         }
@@ -113,6 +115,12 @@ impl Element {
     /// An element with an empty key, to which parts are added.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Adds a family to a key that has no other part.
+    pub fn family(mut self, family: Family) -> Self {
+        self.key.push(family.number());
+        self
     }
 
     /// Adds an address to the key.

@@ -27,6 +27,8 @@ pub struct Link {
     pub alias: String,
     /// `bridge`, `veth`, …; empty for physical ones.
     pub kind: String,
+    /// The group it is in; 0 unless somebody put it into another.
+    pub group: u32,
     /// Administratively up.
     pub up: bool,
     /// Its MTU.
@@ -148,11 +150,11 @@ impl Route {
         self.send(requests)
     }
 
-    /// Notes a text on a link, for people and for recognising it later.
-    pub fn set_alias(&mut self, index: u32, alias: &str) -> Result<()> {
+    /// Notes a text on a link, for people and for recognising it later, and puts it into a group, for rules.
+    pub fn set_mark(&mut self, index: u32, alias: &str, group: u32) -> Result<()> {
         let mut message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, 0, 0));
-        message.text(IFLA_IFALIAS, alias);
-        self.send(vec![(message, format!("set alias of link {index}"))])
+        message.text(IFLA_IFALIAS, alias).u32(IFLA_GROUP, group);
+        self.send(vec![(message, format!("set alias and group of link {index}"))])
     }
 
     /// Deletes links by name, in one system call. Slow: the kernel waits about 20 ms for each.
@@ -232,6 +234,7 @@ fn parse(reply: &Reply) -> Option<Link> {
         master: None,
         alias: String::new(),
         kind: String::new(),
+        group: 0,
         up: u32_of(reply.body.get(8..)?)? & IFF_UP != 0,
         mtu: 0,
     };
@@ -242,6 +245,7 @@ fn parse(reply: &Reply) -> Option<Link> {
             IFLA_IFALIAS => link.alias = text_of(value),
             IFLA_MASTER => link.master = u32_of(value),
             IFLA_MTU => link.mtu = u32_of(value)?,
+            IFLA_GROUP => link.group = u32_of(value)?,
             IFLA_LINKINFO => {
                 link.kind = Attributes::of(value).find_kind(IFLA_INFO_KIND).map(text_of).unwrap_or_default();
             }
