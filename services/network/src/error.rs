@@ -23,7 +23,7 @@ pub enum Error {
     #[error("network with name {0} already exists")]
     NetworkExists(String),
     /// `bridge`, `host` and `none` are there for ever.
-    #[error("operation is not permitted on predefined {0} network")]
+    #[error("operation is not permitted on predefined {0} network ")]
     Predefined(String),
     /// Containers are on it.
     #[error("error while removing network: network {name} has active endpoints ({})", endpoints.join(", "))]
@@ -111,6 +111,18 @@ pub enum Error {
         /// The port.
         port: u16,
     },
+    /// Nothing leads from that address to the container.
+    #[error("cannot publish port {port} on {host}: {}", if host.is_loopback() {
+        "the kernel does not forward from the host's IPv6 loopback: publish it on 127.0.0.1, or on another of the host's addresses"
+    } else {
+        "the container has no IPv6 address: publish it on an IPv4 address, or put the container on a network with IPv6"
+    })]
+    HostV6 {
+        /// The host's address.
+        host: std::net::Ipv6Addr,
+        /// The container's port.
+        port: u16,
+    },
     /// All ports that were acceptable are taken.
     #[error("all ports of {host}:{first}-{last} are taken: port is already allocated")]
     PortsUsedUp {
@@ -193,9 +205,10 @@ impl Error {
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {
-            Error::Invalid(_) | Error::NetworkAmbiguous(_) | Error::AddressOutside { .. } => {
-                Code::InvalidArgument
-            }
+            Error::Invalid(_)
+            | Error::NetworkAmbiguous(_)
+            | Error::AddressOutside { .. }
+            | Error::HostV6 { .. } => Code::InvalidArgument,
             Error::NetworkNotFound(_)
             | Error::SandboxNotFound(_)
             | Error::NotConnected { .. }

@@ -1,7 +1,8 @@
 //! Networks: created, removed, chosen subnets for.
 
+mod check;
+
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
 
 use gantry_netlink::Route;
 use ipnet::IpNet;
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::ipam;
 use crate::plan::{Family, network_entries};
 use crate::reaper;
-use crate::record::{Network, PREDEFINED, Subnet, option};
+use crate::record::{Network, Subnet, option};
 use crate::switchboard::{Switchboard, blocking};
 
 /// A network to be made.
@@ -44,7 +45,7 @@ pub struct NetworkWish {
 impl Switchboard {
     /// Makes a network: record, bridge, rules.
     pub async fn create_network(&self, wish: NetworkWish) -> Result<Network> {
-        check(&wish)?;
+        let wish = check::checked(wish)?;
         let this = self.clone();
         // Choosing a subnet looks at the host's own routes, and takes what it chose, in one go.
         let record = blocking(move || this.reserve(wish)).await?;
@@ -212,6 +213,7 @@ pub fn complete(record: &mut Network, ours: &[IpNet], busy: &[IpNet], seed: [u8;
             let range: Option<IpNet> = subnet.ip_range.parse().ok();
             // Docker takes the gateway from the range, when there is one.
             let within = range.filter(|range| range.network() != net.network());
+            subnet.gateway_chosen = true;
             subnet.gateway =
                 within.map_or_else(|| ipam::first_host(net), |range| range.network()).to_string();
         }
@@ -220,148 +222,17 @@ pub fn complete(record: &mut Network, ours: &[IpNet], busy: &[IpNet], seed: [u8;
 }
 
 fn fresh(net: IpNet) -> Subnet {
-    Subnet { subnet: net.to_string(), ..Subnet::default() }
+    let gateway = ipam::first_host(net).to_string();
+    Subnet { subnet: net.to_string(), gateway, chosen: true, ..Subnet::default() }
 }
 
 fn invalid(what: &str, text: &str) -> Error {
     Error::Invalid(format!("invalid {what} {text:?}"))
 }
 
-fn check(wish: &NetworkWish) -> Result<()> {
-    let mut letters = wish.name.chars();
-    let first = letters.next().is_some_and(|c| c.is_ascii_alphanumeric());
-    if !first || !letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')) {
-        return Err(invalid(
-            "network name: want letters, digits, '_', '.', '-', the first a letter or digit, not",
-            &wish.name,
-        ));
-    }
-    if PREDEFINED.iter().any(|(name, _)| *name == wish.name) || wish.name == "default" {
-        return Err(Error::Predefined(wish.name.clone()));
-    }
-    match wish.driver.as_str() {
-        "" | "bridge" => {}
-        "host" | "null" => return Err(Error::OnlyOne(wish.driver.clone())),
-        "macvlan" | "ipvlan" | "overlay" => return Err(Error::DriverNotBuilt(wish.driver.clone())),
-        other => return Err(Error::DriverUnknown(other.to_owned())),
-    }
-    if !matches!(wish.ipam_driver.as_str(), "" | "default") {
-        return Err(Error::Invalid(format!(
-            "IPAM driver {:?} is not implemented: use default",
-            wish.ipam_driver
-        )));
-    }
-    if !wish.ipv4 && !wish.ipv6 {
-        return Err(Error::Invalid("IPv4 or IPv6 must be enabled".to_owned()));
-    }
-    check_options(&wish.options)?;
-    let mut nets: Vec<IpNet> = Vec::new();
-    for subnet in &wish.subnets {
-        let net = check_subnet(subnet)?;
-        let enabled = if net.addr().is_ipv4() { wish.ipv4 } else { wish.ipv6 };
-        if !enabled {
-            return Err(Error::Invalid(format!(
-                "subnet {net} is of a family that is not enabled on the network"
-            )));
-        }
-        if let Some(other) = nets.iter().find(|other| ipam::overlap(&net, other)) {
-            return Err(Error::Invalid(format!("subnets {net} and {other} of the network overlap")));
-        }
-        nets.push(net);
-    }
-    Ok(())
-}
-
-fn check_options(options: &HashMap<String, String>) -> Result<()> {
-    if let Some(name) = options.get(option::BRIDGE_NAME) {
-        gantry_netlink::route::check_name(name).map_err(|error| Error::Invalid(error.to_string()))?;
-    }
-    for flag in [option::ENABLE_ICC, option::ENABLE_MASQUERADE] {
-        if let Some(value) = options.get(flag)
-            && !matches!(value.to_ascii_lowercase().as_str(), "true" | "false" | "1" | "0" | "t" | "f")
-        {
-            return Err(Error::Invalid(format!(
-                "invalid value {value:?} of option {flag}: want true or false"
-            )));
-        }
-    }
-    for mode in [option::GATEWAY_MODE_V4, option::GATEWAY_MODE_V6] {
-        if let Some(value) = options.get(mode)
-            && !matches!(value.as_str(), "" | "nat")
-        {
-            return Err(Error::Invalid(format!(
-                "value {value:?} of option {mode} is not implemented: use nat"
-            )));
-        }
-    }
-    if let Some(value) = options.get(option::MTU)
-        && !value.parse::<u32>().is_ok_and(|mtu| mtu == 0 || (68..=65535).contains(&mtu))
-    {
-        return Err(Error::Invalid(format!("invalid MTU {value:?}: want 68 to 65535")));
-    }
-    if let Some(value) = options.get(option::HOST_BINDING)
-        && !value.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4())
-    {
-        return Err(Error::Invalid(format!("invalid address {value:?} of option {}", option::HOST_BINDING)));
-    }
-    Ok(())
-}
-
-fn check_subnet(subnet: &Subnet) -> Result<IpNet> {
-    let net: IpNet = subnet.subnet.parse().map_err(|_| invalid("subnet", &subnet.subnet))?;
-    if net.trunc() != net {
-        return Err(Error::Invalid(format!("invalid subnet {net}: it should be {}", net.trunc())));
-    }
-    if !subnet.ip_range.is_empty() {
-        let range: IpNet = subnet.ip_range.parse().map_err(|_| invalid("ip-range", &subnet.ip_range))?;
-        if !net.contains(&range) {
-            return Err(Error::Invalid(format!("ip-range {range} is not within subnet {net}")));
-        }
-    }
-    for text in [&subnet.gateway].into_iter().chain(subnet.auxiliary.values()).filter(|text| !text.is_empty())
-    {
-        let address: IpAddr = text.parse().map_err(|_| invalid("address", text))?;
-        if !net.contains(&address) {
-            return Err(Error::Invalid(format!("address {address} is not within subnet {net}")));
-        }
-    }
-    Ok(net)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn wish(name: &str) -> NetworkWish {
-        NetworkWish { name: name.into(), ipv4: true, ..NetworkWish::default() }
-    }
-
-    #[test]
-    fn refusals_say_what_and_why() {
-        assert!(matches!(check(&wish("host")), Err(Error::Predefined(_))));
-        assert!(matches!(check(&wish("-x")), Err(Error::Invalid(_))));
-        assert!(matches!(
-            check(&NetworkWish { driver: "macvlan".into(), ..wish("m") }),
-            Err(Error::DriverNotBuilt(_))
-        ));
-        assert!(matches!(
-            check(&NetworkWish { driver: "weave".into(), ..wish("m") }),
-            Err(Error::DriverUnknown(_))
-        ));
-        let mode = |value: &str| NetworkWish {
-            options: [(option::GATEWAY_MODE_V4.to_owned(), value.to_owned())].into(),
-            ..wish("m")
-        };
-        assert!(check(&mode("nat")).is_ok() && matches!(check(&mode("isolated")), Err(Error::Invalid(_))));
-        let subnet = |text: &str| Subnet { subnet: text.into(), ..Subnet::default() };
-        let bad = NetworkWish { subnets: vec![subnet("10.0.0.1/24")], ..wish("m") };
-        assert_eq!(
-            check(&bad).unwrap_err().to_string(),
-            "invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24"
-        );
-        let six = NetworkWish { subnets: vec![subnet("fd00::/64")], ..wish("m") };
-        assert!(check(&six).is_err());
-    }
 
     #[test]
     fn the_first_free_subnet_is_chosen() {

@@ -22,6 +22,14 @@ pub mod option {
     pub const GATEWAY_MODE_V4: &str = "com.docker.network.bridge.gateway_mode_ipv4";
     /// How IPv6 leaves and enters.
     pub const GATEWAY_MODE_V6: &str = "com.docker.network.bridge.gateway_mode_ipv6";
+    /// Whether the bridge is to have no IPv4 address.
+    pub const INHIBIT_IPV4: &str = "com.docker.network.bridge.inhibit_ipv4";
+    /// What the names of interfaces begin with, in containers.
+    pub const INTERFACE_PREFIX: &str = "com.docker.network.container_iface_prefix";
+    /// Whether it has IPv4, as an option.
+    pub const ENABLE_IPV4: &str = "com.docker.network.enable_ipv4";
+    /// Whether it has IPv6, as an option.
+    pub const ENABLE_IPV6: &str = "com.docker.network.enable_ipv6";
     /// Says that the network is the default one.
     pub const DEFAULT_BRIDGE: &str = "com.docker.network.bridge.default_bridge";
     /// An endpoint's interface in the container.
@@ -82,6 +90,12 @@ pub struct Subnet {
     pub gateway: String,
     #[prost(map = "string, string", tag = "4")]
     pub auxiliary: HashMap<String, String>,
+    /// The subnet is not the user's.
+    #[prost(bool, tag = "5")]
+    pub chosen: bool,
+    /// The gateway is not the user's, but the subnet is.
+    #[prost(bool, tag = "6")]
+    pub gateway_chosen: bool,
 }
 
 /// A network namespace and what is plugged into it.

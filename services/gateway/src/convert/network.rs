@@ -83,6 +83,7 @@ pub fn create_to_network(request: CreateRequest) -> network::CreateRequest {
                     ip_range: config.ip_range,
                     gateway: config.gateway,
                     auxiliary_addresses: config.auxiliary_addresses.into_iter().collect(),
+                    chosen: false,
                 })
                 .collect(),
         }),

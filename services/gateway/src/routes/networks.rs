@@ -21,11 +21,14 @@ const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
 /// `GET /networks`
 pub async fn list(call: &Call) -> Result<Reply, Error> {
     let filters = call.filters(&["dangling", "driver", "id", "label", "name", "scope", "type"])?;
-    let dangling = filters.flag("dangling")?;
+    let dangling = filters.flag("dangling").map_err(|_| {
+        let words = "must be \"true\" (or \"1\"), or \"false\" (or \"0\")";
+        Error::bad(format!("invalid value for filter 'dangling', {words}"))
+    })?;
     if let Some(kind) =
         filters.values("type").iter().find(|kind| !matches!(kind.as_str(), "custom" | "builtin"))
     {
-        return Err(Error::bad(format!("invalid filter: 'type'='{kind}'")));
+        return Err(Error::internal(format!("invalid filter: 'type'='{kind}'")));
     }
     let networks = all(call).await?;
     let rows: Vec<_> = networks
@@ -90,22 +93,32 @@ pub async fn create(mut call: Call) -> Result<Reply, Error> {
     if PREDEFINED.contains(&request.name.as_str()) {
         return Err(Error::new(
             StatusCode::FORBIDDEN,
-            format!("operation is not permitted on predefined {} network", request.name),
+            format!("operation is not permitted on predefined {} network ", request.name),
         ));
     }
+    for (asked, words) in [
+        (request.scope == "swarm", "cannot create a swarm scoped network when swarm is not active"),
+        (request.ingress, "Ingress network can only be global scope network"),
+    ] {
+        if asked {
+            return Err(Error::new(StatusCode::FORBIDDEN, words));
+        }
+    }
     let unsupported = [
-        (request.ingress, "ingress networks"),
         (request.config_only, "configuration-only networks"),
         (
             request.config_from.as_ref().is_some_and(|from| !from.network.is_empty()),
             "networks made from a configuration",
         ),
-        (request.scope == "swarm", "networks of swarm scope"),
     ];
     if let Some((_, what)) = unsupported.iter().find(|(asked, _)| *asked) {
         return Err(Error::not_implemented(format!("{what} are not supported")));
     }
     let mut message = create_to_network(request);
+    if !call.version.at_least(48) {
+        // Older clients did not know it.
+        message.enable_ipv4 = None;
+    }
     if message.driver.is_empty() {
         "bridge".clone_into(&mut message.driver);
     }

@@ -25,7 +25,7 @@ impl Book {
             let text = "user specified IP address is supported on user defined networks only";
             return Err(Error::Invalid(text.to_owned()));
         }
-        let interface = interface(sandbox, wish)?;
+        let interface = interface(sandbox, &network, wish)?;
         let id = crate::random_id();
         let mut endpoint = Endpoint {
             veth: format!("{veth_prefix}{}", &id[..8]),
@@ -123,7 +123,14 @@ impl Book {
             way_out(Family::V4).and_then(|endpoint| networks.get(&endpoint.network)?.host_binding());
         let v6 = way_out(Family::V6).is_some();
         let mut taken = Vec::new();
+        let v4 = way_out(Family::V4).is_some();
         for wish in wishes {
+            if let Some(IpAddr::V6(host)) = wish.host
+                && (host.is_loopback() && (v4 || v6) || v4 && !v6)
+            {
+                self.give_ports(&taken);
+                return Err(Error::HostV6 { host, port: wish.container_port });
+            }
             let hosts: Vec<IpAddr> = match (wish.host, binding) {
                 (Some(host), _) | (None, Some(host)) => vec![host],
                 (None, None) if v6 => vec![any(false), any(true)],
@@ -156,8 +163,8 @@ impl Book {
     }
 }
 
-/// The requested name, or the lowest `ethN` that the sandbox does not have.
-fn interface(sandbox: &Sandbox, wish: &EndpointWish) -> Result<String> {
+/// The requested name, or the lowest `ethN` (or what the network has in place of `eth`) that the sandbox does not have.
+fn interface(sandbox: &Sandbox, network: &Network, wish: &EndpointWish) -> Result<String> {
     let has = |name: &str| sandbox.endpoints.iter().any(|endpoint| endpoint.interface == name);
     if let Some(name) = wish.options.get(option::INTERFACE) {
         let valid = gantry_netlink::route::check_name(name).is_ok() && !has(name) && name != "lo";
@@ -166,8 +173,10 @@ fn interface(sandbox: &Sandbox, wish: &EndpointWish) -> Result<String> {
             false => Err(Error::Invalid(format!("invalid or repeated interface name {name:?}"))),
         };
     }
+    let prefix = network.options.get(option::INTERFACE_PREFIX).filter(|prefix| !prefix.is_empty());
+    let prefix = prefix.map_or("eth", String::as_str);
     Ok((0..)
-        .map(|n| format!("eth{n}"))
+        .map(|n| format!("{prefix}{n}"))
         .find(|name| !has(name))
         .expect("numbers do not end before endpoints do"))
 }

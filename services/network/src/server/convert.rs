@@ -21,6 +21,7 @@ pub(super) fn network_wish(request: pb::CreateRequest) -> NetworkWish {
         ip_range: config.ip_range,
         gateway: config.gateway,
         auxiliary: config.auxiliary_addresses,
+        ..Subnet::default()
     };
     NetworkWish {
         name: request.name,
@@ -29,8 +30,7 @@ pub(super) fn network_wish(request: pb::CreateRequest) -> NetworkWish {
         attachable: request.attachable,
         ipv4: request.enable_ipv4.unwrap_or(true),
         ipv6: request.enable_ipv6.unwrap_or(false),
-        // A configuration without a subnet asks for a chosen one.
-        subnets: ipam.config.into_iter().filter(|config| !config.subnet.is_empty()).map(subnet).collect(),
+        subnets: ipam.config.into_iter().map(subnet).collect(),
         ipam_driver: ipam.driver,
         ipam_options: ipam.options,
         options: request.options,
@@ -120,8 +120,10 @@ pub(super) fn network(network: &Network, endpoints: Vec<pb::Endpoint>) -> pb::Ne
     let config = |subnet: &Subnet| pb::IpamConfig {
         subnet: subnet.subnet.clone(),
         ip_range: subnet.ip_range.clone(),
-        gateway: subnet.gateway.clone(),
+        // What the user did not say about a subnet of their own is not shown.
+        gateway: if subnet.gateway_chosen { String::new() } else { subnet.gateway.clone() },
         auxiliary_addresses: subnet.auxiliary.clone(),
+        chosen: subnet.chosen,
     };
     pb::Network {
         id: network.id.clone(),
