@@ -12,6 +12,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-host", &[]),
     ("gantry-netlink", &[]),
     ("gantry-gzip", &[]),
+    ("gantry-systemd", &[]),
     ("gantry-disk", &["gantry-types"]),
     ("gantry-rpc", &["gantry-types"]),
     ("gantry-daemon", &["gantry-host", "gantry-proto", "gantry-rpc"]),
@@ -86,6 +87,7 @@ fn kernel_and_wire_stay_where_they_belong() {
         ("gantry-types", &["tokio", "tonic", "rustix", "nix", "libc"][..]),
         ("gantry-host", &["tonic", "prost"]),
         ("gantry-netlink", &["tonic", "prost"]),
+        ("gantry-systemd", &["tokio", "tonic", "prost", "zbus"]),
         ("gantry-disk", &["tonic"]),
         ("gantry-shim", &["rocksdb", "rustls", "reqwest", "axum"]),
     ] {
