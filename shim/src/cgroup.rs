@@ -1,5 +1,5 @@
 //! A container's cgroup, as the shim sees it: who is in it, freezing, killing,
-//! figures, and its removal. Limits are set by the runtime on v2, by [`limits`] on v1.
+//! figures, and its removal. Limits are set by [`unified`] on v2, by [`limits`] on v1.
 //!
 //! One directory on cgroup v2, one in each hierarchy on v1.
 
@@ -13,8 +13,13 @@ use rustix::process::Pid;
 use crate::error::{Error, Result};
 use crate::signal::Signal;
 
+pub mod bpf;
+pub mod devices;
 pub mod limits;
+pub mod oom;
+pub mod scope;
 pub mod stats;
+pub mod unified;
 pub mod v1;
 
 /// Where the hierarchies are mounted.

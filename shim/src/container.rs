@@ -18,6 +18,7 @@ use gantry_proto::containerd::types::Mount;
 use tokio::task::AbortHandle;
 
 use crate::cgroup::Cgroup;
+use crate::cgroup::oom::Kills;
 use crate::control::{Created, Order, Reply};
 use crate::error::{Error, Result};
 use crate::exit::{self, InitRecord};
@@ -67,8 +68,17 @@ pub struct Container {
 struct Made {
     created: Created,
     cgroup: Cgroup,
+    /// Where the count may be gone before the end is known.
+    kills: Option<Kills>,
     /// When the init was started, see [`InitRecord`].
     init_start: u64,
+}
+
+impl Made {
+    /// Whether a process was killed for want of memory.
+    fn was_oom(&self) -> bool {
+        self.kills.as_ref().map_or_else(|| self.cgroup.oom_kills(), Kills::count) > 0
+    }
 }
 
 struct Turn {
@@ -137,7 +147,8 @@ impl Container {
         };
         let console_size = created.console_size;
         let cgroup = Cgroup::from_directories(created.cgroups.clone());
-        let _ = self.made.set(Made { created, cgroup, init_start: record.start_time });
+        let kills = Kills::watch(&cgroup);
+        let _ = self.made.set(Made { created, cgroup, kills, init_start: record.start_time });
         exit::write(&self.bundle.join("init.json"), &record)?;
         self.init.stdio.connect(console)?;
         if let Some((columns, rows)) = console_size {

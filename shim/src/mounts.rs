@@ -160,9 +160,13 @@ fn mount_one(mount: &Mount, target: &Path) -> Result<(), String> {
     if is_bind {
         return mount_bind(mount, &options, target).map_err(|errno| errno.to_string());
     }
+    // What the kernel does not know it tells the operator of, each time.
+    if mount.r#type == "overlay" && !appends_layers(&rustix::system::uname().release().to_string_lossy()) {
+        return mount_classic(mount, &options, target);
+    }
     match mount_new(mount, &options, target) {
         Ok(()) => Ok(()),
-        // Kernels before 6.8 do not know `lowerdir+`, those before 5.2 no `fsopen`.
+        // Kernels before 5.2 do not know `fsopen`.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => mount_classic(mount, &options, target),
         Err(errno) => Err(errno.to_string()),
     }
@@ -176,6 +180,13 @@ fn mount_bind(mount: &Mount, options: &Options<'_>, target: &Path) -> nix::Resul
     }
     let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | options.flags();
     nix::mount::mount(None::<&str>, target, None::<&str>, flags, None::<&str>)
+}
+
+/// Whether a kernel of this release knows `lowerdir+`: Linux 6.5.
+fn appends_layers(release: &str) -> bool {
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0_u32));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 5)
 }
 
 /// Mounts by `fsopen(2)`, Linux 5.2: its options have no common limit of one page.
@@ -279,6 +290,12 @@ mod tests {
     fn layers_are_split_at_unescaped_colons() {
         assert_eq!(split_layers("/a:/b\\:c:/d"), ["/a", "/b:c", "/d"]);
         assert_eq!(split_layers("/a"), ["/a"]);
+    }
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        assert!(["6.5.0", "6.12.3-amd64", "10.1"].into_iter().all(appends_layers));
+        assert!(!["6.1.0-57-cloud-amd64", "5.15", "", "x"].into_iter().any(appends_layers));
     }
 
     #[test]

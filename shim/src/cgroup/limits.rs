@@ -14,7 +14,7 @@ use crate::runtime::Failure;
 
 /// What every container may do with devices, whatever its spec says: make nodes of any, use
 /// those that cannot hurt, terminals, and tun.
-const ALWAYS_ALLOWED: [&str; 12] = [
+pub const ALWAYS_ALLOWED: [&str; 12] = [
     "c *:* m",
     "b *:* m",
     "c 1:3 rwm",

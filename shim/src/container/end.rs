@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Container, report};
+use super::{Container, Made, report};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::exit::{self, ExitRecord};
@@ -74,7 +74,7 @@ impl Container {
             if !made.created.private_pids {
                 made.cgroup.kill_all();
             }
-            oom = made.cgroup.oom_kills() > 0;
+            oom = made.was_oom();
         }
         let record = ExitRecord::new(self.init.phase().pid(), exit, oom);
         report(exit::write(&exit::init_path(&self.bundle), &record));
@@ -85,7 +85,7 @@ impl Container {
     pub fn oom_killed(&self) -> bool {
         match exit::read::<ExitRecord>(&exit::init_path(&self.bundle)) {
             Some(record) => record.oom,
-            None => self.made.get().is_some_and(|made| made.cgroup.oom_kills() > 0),
+            None => self.made.get().is_some_and(Made::was_oom),
         }
     }
 }

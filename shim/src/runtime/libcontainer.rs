@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use ::libcontainer::container::Container;
 use ::libcontainer::container::builder::ContainerBuilder;
 use ::libcontainer::syscall::syscall::SyscallType;
-use libcgroups::common::{CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use oci_spec::runtime::LinuxResources;
@@ -21,7 +20,9 @@ use super::placement::Placement;
 use super::seccomp::Filter;
 use super::spec::{Prepared, text};
 use super::{Exec, Executed, Failure, Made, Runtime, Subject, enter};
+use crate::cgroup::scope::{Scope, Visit};
 use crate::cgroup::v1::Group;
+use crate::cgroup::{self, Cgroup, devices, unified};
 
 /// One container, made by libcontainer.
 pub struct Builtin {
@@ -65,6 +66,12 @@ impl Builtin {
             .transpose()
             .map_err(|error| format!("capabilities: {error}"))?;
         let placement = Placement::begin(&mut reduced)?;
+        if cgroup::is_unified()
+            && let Some(linux) = reduced.get_mut("linux").and_then(Value::as_object_mut)
+        {
+            // It takes a swap of zero bytes for none that was asked for, and leaves devices out.
+            linux.remove("resources");
+        }
         let no_new_privileges = spec.spec.pointer("/process/noNewPrivileges") == Some(&json!(true));
         let directory = self.subject.state().join(".spec");
         let path = directory.join("config.json");
@@ -79,6 +86,10 @@ impl Builtin {
     fn build(&self, spec: &Prepared, status: OwnedFd) -> Result<(Container, Option<OwnedFd>), Failure> {
         let state = self.subject.state();
         std::fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
+        let resources = resources_of(&spec.spec)?;
+        let path = text(&spec.spec, "/linux/cgroupsPath").unwrap_or_default();
+        // What is forked from here on is born in the scope.
+        let visit = Scope::of_path(path).map(|scope| scope.enter(&self.subject.id)).transpose()?;
         let (bundle, confinement, placement) = self.confine(spec)?;
         let console = if spec.terminal { Some(Console::listen(state.clone())?) } else { None };
         let container = ContainerBuilder::new(self.subject.id.clone(), SyscallType::default())
@@ -97,15 +108,44 @@ impl Builtin {
             })
             .map_err(|error| chain(&error))?;
         let master = console.map(Console::receive).transpose()?;
-        if let Some(placement) = placement {
-            let pid = container.pid().ok_or("the container has no process")?;
-            placement.finish(pid.as_raw()).inspect_err(|_| {
-                // Whoever waits for what becomes of it waits for its end.
-                let _ = nix::sys::signal::kill(Pid::from_raw(pid.as_raw()), Signal::SIGKILL);
-            })?;
-        }
+        let pid = container.pid().ok_or("the container has no process")?.as_raw();
+        let left = visit.map_or(Ok(()), Visit::leave);
+        let limited = left.and_then(|()| match placement {
+            Some(placement) => placement.finish(pid),
+            None => limit(path, &resources),
+        });
+        limited.inspect_err(|_| {
+            // Whoever waits for what becomes of it waits for its end.
+            let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
+        })?;
         Ok((container, master))
     }
+}
+
+fn resources_of(spec: &Value) -> Result<LinuxResources, Failure> {
+    let resources = spec.pointer("/linux/resources").filter(|all| !all.is_null()).cloned();
+    let resources = resources.map(serde_json::from_value).transpose();
+    Ok(resources.map_err(|error| format!("linux.resources: {error}"))?.unwrap_or_default())
+}
+
+/// Applies limits and rules of devices on v2.
+fn limit(path: &str, resources: &LinuxResources) -> Result<(), Failure> {
+    if !cgroup::is_unified() {
+        return Ok(());
+    }
+    let directory = write_limits(path, resources)?;
+    devices::confine(&directory, resources.devices().as_deref().unwrap_or_default())
+}
+
+/// Writes limits on v2; the container's cgroup. systemd first: it knows less of them.
+fn write_limits(path: &str, resources: &LinuxResources) -> Result<PathBuf, Failure> {
+    if let Some(scope) = Scope::of_path(path) {
+        scope.limit(resources)?;
+    }
+    let found = Cgroup::at(path).directories().first().cloned();
+    let directory = found.ok_or_else(|| format!("cgroup {path} does not exist"))?;
+    unified::apply(&directory, resources)?;
+    Ok(directory)
 }
 
 impl Runtime for Builtin {
@@ -142,25 +182,11 @@ impl Runtime for Builtin {
 
     fn update(&mut self, resources: &LinuxResources) -> Result<(), Failure> {
         let path = super::spec::cgroups_path(&self.subject.bundle)?;
-        if !crate::cgroup::is_unified() {
+        if !cgroup::is_unified() {
             let group = Group::make(&path).map_err(|error| format!("cgroup {path}: {error}"))?;
-            return crate::cgroup::limits::apply(&group, resources);
+            return cgroup::limits::apply(&group, resources);
         }
-        let failed = |error: &dyn std::error::Error| format!("update {path}: {}", chain(error));
-        let manager = create_cgroup_manager(CgroupConfig {
-            cgroup_path: PathBuf::from(&path),
-            systemd_cgroup: false,
-            container_name: self.subject.id.clone(),
-        })
-        .map_err(|error| failed(&error))?;
-        manager
-            .apply(&ControllerOpt {
-                resources,
-                disable_oom_killer: false,
-                oom_score_adj: None,
-                freezer_state: None,
-            })
-            .map_err(|error| failed(&error))
+        write_limits(&path, resources).map(drop)
     }
 
     fn delete(&mut self) -> Result<(), Failure> {

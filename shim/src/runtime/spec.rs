@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::user::{Accounts, User, open_inside};
 use super::{Exec, Failure, Subject};
+use crate::cgroup::scope::Scope;
 
 /// The annotation that names the user, `name|uid[:group|gid]`.
 pub const USER_ANNOTATION: &str = "io.gantry.user";
@@ -57,8 +58,8 @@ pub fn prepare(subject: &Subject) -> Result<Prepared, Failure> {
 
     let foreign = subject.choice.binary.is_some();
     let cgroup = text(&spec, "/linux/cgroupsPath").unwrap_or_default();
-    let cgroup = match cgroup.split(':').collect::<Vec<_>>()[..] {
-        [slice, prefix, name] if !foreign => format!("/{slice}/{prefix}-{name}.scope"),
+    let cgroup = match Scope::path_of(cgroup) {
+        Some(path) if !foreign => path,
         _ if cgroup.is_empty() => format!("/gantry/{}", subject.id),
         _ => cgroup.to_string(),
     };

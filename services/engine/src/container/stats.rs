@@ -20,10 +20,16 @@ impl Engine {
     /// One sample; `None` for a container that does not run.
     pub(crate) async fn sample(&self, container: &Container) -> Result<Option<Sample>> {
         let Ok(pid) = container.running_pid() else { return Ok(None) };
-        let cgroup = spec::cgroups_path(&container.record()).display().to_string();
+        let cgroup = spec::cgroups_path(&container.record(), &self.facts).display().to_string();
+        let cgroup_v2 = self.facts.cgroup_v2;
         blocking(move || {
             let stats = Hierarchies::detect().and_then(|all| all.stats(&cgroup)).map_err(kernel)?;
             let mut sample = from_cgroup(stats);
+            if cgroup_v2 {
+                // Docker shows bytes alone there, and no peak.
+                sample.io_serviced.clear();
+                sample.memory_max_usage = 0;
+            }
             sample.interfaces = interfaces(&read(&format!("/proc/{pid}/net/dev")));
             let (system, cpus) = system_cpu(&read("/proc/stat"));
             sample.system_cpu = system;

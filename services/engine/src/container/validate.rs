@@ -60,6 +60,17 @@ pub fn check(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<Vec<
     Ok(warnings)
 }
 
+/// Checks a cgroup's parent against who keeps cgroups here.
+pub fn cgroup_parent(host: &pb::HostConfig, facts: &spec::HostFacts) -> Result<()> {
+    let parent = host.resources.as_ref().map_or("", |resources| &resources.cgroup_parent);
+    if facts.systemd && !parent.is_empty() && gantry_systemd::slice_path(parent).is_none() {
+        return Err(invalid(
+            r#"cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice""#,
+        ));
+    }
+    Ok(())
+}
+
 fn process(config: &pb::ContainerConfig) -> Result<()> {
     if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
         return Err(invalid(format!(

@@ -208,7 +208,7 @@ fn memory_v2(directory: &Path) -> Result<Memory> {
         limit: limit(directory, "memory.max")?,
         swap_usage: number(directory, "memory.swap.current")?,
         swap_limit: limit(directory, "memory.swap.max")?,
-        failures: take(&events, "max"),
+        failures: take(&events, "oom"),
         oom_kills: take(&events, "oom_kill"),
         detail: table(directory, "memory.stat")?,
     })
@@ -257,10 +257,10 @@ fn io_v2(directory: &Path) -> Result<Io> {
             let Ok(value) = value.parse() else { continue };
             let entry = |op: &str| IoEntry { major, minor, op: op.to_owned(), value };
             match key {
-                "rbytes" => io.bytes.push(entry("Read")),
-                "wbytes" => io.bytes.push(entry("Write")),
-                "rios" => io.operations.push(entry("Read")),
-                "wios" => io.operations.push(entry("Write")),
+                "rbytes" => io.bytes.push(entry("read")),
+                "wbytes" => io.bytes.push(entry("write")),
+                "rios" => io.operations.push(entry("read")),
+                "wios" => io.operations.push(entry("write")),
                 _ => {}
             }
         }
