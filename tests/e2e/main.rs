@@ -1,5 +1,6 @@
 //! A whole Gantry, driven by the docker CLI, docker-py and ctr.
 
+mod apparmor;
 mod attach;
 mod bad_requests;
 mod confinement;

@@ -209,7 +209,7 @@ impl Engine {
         if !fresh {
             return Err(Error::Conflict(format!("Error: Exec command {id} is already running")));
         }
-        let process = spec::exec_process(&container.record(), &exec.spec)?;
+        let process = spec::exec_process(&container.record(), &self.facts, &exec.spec)?;
         match self.peers.add_exec(container.id(), id, &process, &exec.stdio()).await {
             Ok(()) => Ok((container, exec)),
             Err(error) => Err(self.exec_failed(&container, &exec, error).await),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gantry_host::apparmor::{self, DEFAULT_PROFILE};
 use gantry_proto::gantry::engine::v1 as pb;
 use pb::Status;
 
@@ -31,7 +32,9 @@ impl Engine {
             snapshotter: self.snapshotter.clone(),
             cgroup_version: if self.facts.cgroup_v2 { "2" } else { "1" }.to_owned(),
             seccomp: self.facts.seccomp,
-            apparmor: self.facts.apparmor,
+            cgroup_driver: if self.facts.systemd { "systemd" } else { "cgroupfs" }.to_owned(),
+            // Its parser may have failed.
+            apparmor: self.facts.apparmor && apparmor::is_loaded(DEFAULT_PROFILE).unwrap_or(false),
             runtimes: vec!["io.containerd.runc.v2".to_owned(), "runc".to_owned()],
             default_runtime: "runc".to_owned(),
             warnings,

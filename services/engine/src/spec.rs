@@ -16,6 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use gantry_host::apparmor::{DEFAULT_PROFILE, UNCONFINED};
 use gantry_proto::gantry::engine::v1 as pb;
 use oci_spec::runtime::{
     Linux, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, RootBuilder, Spec, SpecBuilder,
@@ -58,9 +59,11 @@ pub struct Shared {
 pub struct HostFacts {
     /// The unified hierarchy alone.
     pub cgroup_v2: bool,
+    /// systemd keeps the cgroups.
+    pub systemd: bool,
     /// Swap can be limited.
     pub swap_limit: bool,
-    /// The kernel has AppArmor, and it is on.
+    /// Containers can be confined by AppArmor.
     pub apparmor: bool,
     /// The kernel has seccomp filters.
     pub seccomp: bool,
@@ -75,8 +78,9 @@ impl HostFacts {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         HostFacts {
             cgroup_v2,
+            systemd: cgroup_v2 && gantry_systemd::is_running(),
             swap_limit: cgroup_v2 || Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists(),
-            apparmor: read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
+            apparmor: gantry_host::apparmor::is_supported(),
             seccomp: Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
             hostname: read("/proc/sys/kernel/hostname").trim().to_owned(),
         }
@@ -108,7 +112,7 @@ pub fn build(record: &Record, around: &Surroundings<'_>) -> Result<Spec, Error> 
     let mut linux = Linux::default();
     linux.set_namespaces(Some(namespaces(record, around)));
     linux.set_resources(Some(resources::linux_resources(&resources, host.privileged, around.host)?));
-    linux.set_cgroups_path(Some(cgroups_path(record)));
+    linux.set_cgroups_path(Some(cgroups_path(record, around.host)));
     linux.set_devices(Some(devices::nodes(&resources, host.privileged)?));
     linux.set_sysctl(Some(own_sysctls(host)));
     linux.set_masked_paths(Some(list(host.masked_paths.as_ref())));
@@ -130,7 +134,7 @@ pub fn build(record: &Record, around: &Surroundings<'_>) -> Result<Spec, Error> 
         .version("1.0.2")
         .root(root)
         .mounts(mounts::all(record, around, &security))
-        .process(process::init_process(record, &capabilities, &security)?)
+        .process(process::init_process(record, around.host, &capabilities, &security)?)
         .linux(linux)
         .annotations(annotations(record))
         .build()
@@ -146,11 +150,28 @@ pub fn build(record: &Record, around: &Surroundings<'_>) -> Result<Spec, Error> 
     Ok(spec)
 }
 
-/// Where the container's cgroup is, below each hierarchy's root.
-pub fn cgroups_path(record: &Record) -> PathBuf {
+/// Where the container's cgroup is, below each hierarchy's root: where systemd keeps them, a scope in a slice.
+pub fn cgroups_path(record: &Record, facts: &HostFacts) -> PathBuf {
     let parent = record.host.resources.as_ref().map_or("", |resources| &resources.cgroup_parent);
+    if facts.systemd {
+        let slice = if parent.is_empty() { "system.slice" } else { parent };
+        if let Some(slice) = gantry_systemd::slice_path(slice) {
+            return PathBuf::from(format!("{slice}/docker-{}.scope", record.id));
+        }
+    }
     let parent = if parent.is_empty() { "/docker" } else { parent };
     Path::new("/").join(parent).join(&record.id)
+}
+
+/// The AppArmor profile that the container's processes get; `None` where nothing is confined by AppArmor.
+pub fn apparmor_profile(host: &pb::HostConfig, facts: &HostFacts) -> Result<Option<String>, Error> {
+    let named = Security::parse(&host.security_opt, host.privileged)?.apparmor;
+    Ok(match named.as_str() {
+        _ if !facts.apparmor => None,
+        "" if host.privileged => Some(UNCONFINED.to_owned()),
+        "" => Some(DEFAULT_PROFILE.to_owned()),
+        _ => Some(named),
+    })
 }
 
 /// Paths that are hidden unless the user says otherwise.
@@ -233,12 +254,12 @@ fn namespaces(record: &Record, around: &Surroundings<'_>) -> Vec<LinuxNamespace>
     namespaces
 }
 
-/// The daemon's default: private on the unified hierarchy, the host's otherwise and for privileged containers.
+/// The daemon's default: private on the unified hierarchy, the host's otherwise.
 fn private_cgroup_namespace(host: &pb::HostConfig, facts: &HostFacts) -> bool {
     match host.cgroupns_mode.as_str() {
         "private" => true,
         "host" => false,
-        _ => facts.cgroup_v2 && !host.privileged,
+        _ => facts.cgroup_v2,
     }
 }
 

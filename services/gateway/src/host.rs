@@ -108,7 +108,7 @@ pub fn info(
         goroutines: fs::read_dir("/proc/self/task").map_or(0, Iterator::count),
         system_time: moment::rfc3339_nano(Some(&moment::now())),
         logging_driver: "json-file",
-        cgroup_driver: "cgroupfs",
+        cgroup_driver: engine.cgroup_driver,
         cgroup_version: engine.cgroup_version,
         events_listeners: 0,
         kernel_version: kernel(),

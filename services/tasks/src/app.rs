@@ -37,6 +37,8 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
     let tasks = Tasks::new(places, records.clone(), publisher.clone(), stop);
     let events = gantry_rpc::socket::bind(&context.run().join("containerd.sock.ttrpc"), 0o600)?;
     context.spawn("shims' events", ttrpc::events::serve(events, publisher.clone()));
+    // Beside recovery, which starts nothing; whoever starts a container waits for it.
+    context.spawn("AppArmor", crate::apparmor::load());
     recover::recover(&tasks).await?;
     context.spawn("restart", monitor::run(tasks.clone(), peers.clone()));
 

@@ -87,6 +87,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The AppArmor profile of a spec is not there.
+    #[error("apparmor profile {0:?} is not loaded: apparmor_parser(8) loads it")]
+    ProfileMissing(String),
+    /// The default AppArmor profile cannot be had.
+    #[error("confine by AppArmor")]
+    AppArmor(#[source] gantry_host::Error),
     /// Not built.
     #[error("{0} is not supported")]
     Unsupported(&'static str),
@@ -149,6 +155,8 @@ impl Coded for Error {
             Error::ShimAway { .. } => Code::Unavailable,
             Error::Unsupported(_) => Code::Unimplemented,
             Error::RuntimeInfo { .. }
+            | Error::ProfileMissing(_)
+            | Error::AppArmor(_)
             | Error::ShimStart { .. }
             | Error::Shim { .. }
             | Error::Peer { .. }

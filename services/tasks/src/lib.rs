@@ -21,6 +21,7 @@
 //! `control` for garbage collection. Calls `control` (events, holds) and shims.
 
 pub mod app;
+pub mod apparmor;
 pub mod bundle;
 pub mod containers;
 pub mod error;

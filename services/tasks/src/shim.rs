@@ -5,4 +5,5 @@ pub mod bootstrap;
 pub mod client;
 pub mod helper;
 pub mod log;
+pub mod place;
 pub mod ttrpc;

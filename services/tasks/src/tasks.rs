@@ -52,6 +52,8 @@ pub struct Tasks {
     places: Places,
     containers: Containers,
     publisher: Publisher,
+    /// Whether containers are confined by AppArmor here.
+    apparmor: bool,
     locks: KeyedLocks<Key>,
     // Guards the map only.
     live: RwLock<BTreeMap<Key, Arc<Task>>>,
@@ -71,6 +73,7 @@ impl Tasks {
             places,
             containers,
             publisher,
+            apparmor: gantry_host::apparmor::is_supported(),
             locks: KeyedLocks::new(),
             live: RwLock::default(),
             tracker: TaskTracker::new(),

@@ -45,6 +45,7 @@ impl Engine {
         let image_config = ImageConfig::parse(&image.config_json)?;
         let id = names::new_id();
         let mut warnings = super::validate::check(&asked, &host)?;
+        super::validate::cgroup_parent(&host, &self.facts)?;
         // An image has its own; the user's is made here, so that `docker cp` finds it.
         let own_directory = !asked.working_dir.is_empty();
         let config = image_config.merge(asked);
@@ -242,8 +243,7 @@ impl Engine {
             host.ipc_mode = "private".to_owned();
         }
         if host.cgroupns_mode.is_empty() {
-            let private = self.facts.cgroup_v2 && !host.privileged;
-            host.cgroupns_mode = if private { "private" } else { "host" }.to_owned();
+            host.cgroupns_mode = if self.facts.cgroup_v2 { "private" } else { "host" }.to_owned();
         }
         if host.shm_size == 0 {
             host.shm_size = 64 * 1024 * 1024;
@@ -290,7 +290,7 @@ impl Engine {
             warnings.push("Lowering the OOM score needs CAP_SYS_RESOURCE: where Gantry does not have it, the container will not start.".to_owned());
         }
         if !self.facts.apparmor && host.security_opt.iter().any(|option| option.starts_with("apparmor")) {
-            warnings.push("This kernel has no AppArmor: the profile is not applied.".to_owned());
+            warnings.push("This machine has no AppArmor: the profile is not applied.".to_owned());
         }
         if spec::of_container(&host.ipc_mode).is_some() {
             warnings.push("The other container's IPC namespace is shared, its /dev/shm is not.".to_owned());

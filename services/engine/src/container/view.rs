@@ -11,6 +11,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::health::Health;
 use crate::record::{Record, State};
+use crate::spec;
 use crate::time::timestamp;
 
 /// Bytes of a container's root.
@@ -66,6 +67,17 @@ impl Engine {
         Some(Sizes { own, whole })
     }
 
+    /// The AppArmor profile that a container has since its start; before, the one that it was told to have.
+    fn apparmor_of(&self, record: &Record, state: &State) -> String {
+        let host = &record.host;
+        let profile = if state.started_at == 0 {
+            spec::Security::parse(&host.security_opt, host.privileged).ok().map(|security| security.apparmor)
+        } else {
+            spec::apparmor_profile(host, &self.facts).ok().flatten()
+        };
+        profile.unwrap_or_default()
+    }
+
     /// A container without what has to be asked of others.
     pub(crate) fn view(&self, container: &Container) -> pb::Container {
         let record = container.record();
@@ -108,6 +120,7 @@ impl Engine {
             ports: ports(live.sandbox.as_deref()),
             sandbox_key: live.sandbox.as_ref().map(|sandbox| sandbox.netns_path.clone()).unwrap_or_default(),
             snapshotter: record.snapshotter.clone(),
+            apparmor_profile: self.apparmor_of(&record, &live.state),
             ..Default::default()
         }
     }

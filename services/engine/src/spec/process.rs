@@ -8,7 +8,7 @@ use oci_spec::runtime::{
 };
 
 use super::resources::rlimit_name;
-use super::{Error, Security, capabilities};
+use super::{Error, HostFacts, Security, capabilities};
 use crate::record::Record;
 
 /// Where programs are looked for unless the image or the user says otherwise.
@@ -19,6 +19,7 @@ pub const INIT: &str = "/sbin/docker-init";
 /// The container's first process.
 pub fn init_process(
     record: &Record,
+    facts: &HostFacts,
     capabilities: &BTreeSet<String>,
     security: &Security,
 ) -> Result<Process, Error> {
@@ -40,14 +41,18 @@ pub fn init_process(
     if host.oom_score_adj != 0 {
         process.set_oom_score_adj(i32::try_from(host.oom_score_adj).ok());
     }
-    if !security.apparmor.is_empty() && security.apparmor != "unconfined" {
-        process.set_apparmor_profile(Some(security.apparmor.clone()));
-    }
+    process.set_apparmor_profile(super::apparmor_profile(host, facts)?);
     Ok(process)
 }
 
 /// A further process of a running container. `privileged` gives it all capabilities, whatever the container has.
-pub fn exec_process(record: &Record, exec: &pb::ExecCreateRequest) -> Result<Process, Error> {
+///
+/// It does not leave the container's AppArmor profile.
+pub fn exec_process(
+    record: &Record,
+    facts: &HostFacts,
+    exec: &pb::ExecCreateRequest,
+) -> Result<Process, Error> {
     let (config, host) = (&record.config, &record.host);
     let security = Security::parse(&host.security_opt, host.privileged)?;
     let capabilities =
@@ -64,6 +69,7 @@ pub fn exec_process(record: &Record, exec: &pb::ExecCreateRequest) -> Result<Pro
     process.set_capabilities(Some(capabilities::oci(&capabilities)));
     process.set_no_new_privileges(Some(security.no_new_privileges));
     process.set_rlimits(Some(rlimits(host)?));
+    process.set_apparmor_profile(super::apparmor_profile(host, facts)?);
     let user = if exec.user.is_empty() { &config.user } else { &exec.user };
     // The shim resolves names inside the root; this field carries what is to be resolved.
     let mut who = User::default();

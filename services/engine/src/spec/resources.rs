@@ -181,6 +181,7 @@ mod tests {
     fn facts() -> HostFacts {
         HostFacts {
             cgroup_v2: false,
+            systemd: false,
             swap_limit: true,
             apparmor: false,
             seccomp: true,

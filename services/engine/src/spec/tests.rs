@@ -8,6 +8,7 @@ use crate::record::{MountRecord, Record};
 fn facts() -> HostFacts {
     HostFacts {
         cgroup_v2: false,
+        systemd: false,
         swap_limit: true,
         apparmor: false,
         seccomp: true,
@@ -156,4 +157,58 @@ fn init_goes_before_the_command() {
     let args = spec.process().as_ref().and_then(|process| process.args().clone()).unwrap_or_default();
     assert_eq!(&args[..3], ["/sbin/docker-init", "--", "/bin/sh"]);
     assert!(destinations(&spec).contains(&"/sbin/docker-init".to_owned()));
+}
+
+#[test]
+fn where_systemd_keeps_cgroups_a_container_is_a_scope() {
+    let facts = HostFacts { cgroup_v2: true, systemd: true, ..facts() };
+    let mut record = record();
+    record.id = "1f".to_owned();
+    assert_eq!(cgroups_path(&record, &facts), Path::new("/system.slice/docker-1f.scope"));
+    record.host.resources =
+        Some(pb::Resources { cgroup_parent: "a-b.slice".to_owned(), ..Default::default() });
+    assert_eq!(cgroups_path(&record, &facts), Path::new("/a.slice/a-b.slice/docker-1f.scope"));
+    let facts = HostFacts { systemd: false, ..facts };
+    assert_eq!(cgroups_path(&record, &facts), Path::new("/a-b.slice/1f"));
+}
+
+#[test]
+fn on_cgroup_v2_each_container_has_a_view_of_its_own() {
+    for (cgroup_v2, mode, privileged, private) in [
+        (true, "", false, true),
+        (true, "", true, true),
+        (true, "host", false, false),
+        (false, "", false, false),
+        (false, "private", false, true),
+    ] {
+        let host = pb::HostConfig { cgroupns_mode: mode.to_owned(), privileged, ..Default::default() };
+        let facts = HostFacts { cgroup_v2, ..facts() };
+        assert_eq!(private_cgroup_namespace(&host, &facts), private, "{cgroup_v2} {mode} {privileged}");
+    }
+}
+
+#[test]
+fn a_profile_is_the_default_unless_something_is_said() {
+    let supported = HostFacts { apparmor: true, ..facts() };
+    for (option, privileged, profile) in [
+        ("", false, "docker-default"),
+        ("", true, "unconfined"),
+        ("apparmor=unconfined", false, "unconfined"),
+        ("apparmor=mine", false, "mine"),
+        ("apparmor=mine", true, "mine"),
+    ] {
+        let security_opt = Some(option).filter(|option| !option.is_empty()).map(str::to_owned);
+        let host = pb::HostConfig {
+            security_opt: security_opt.into_iter().collect(),
+            privileged,
+            ..Default::default()
+        };
+        let got = apparmor_profile(&host, &supported).expect("valid");
+        assert_eq!(got.as_deref(), Some(profile), "{option} {privileged}");
+        assert_eq!(apparmor_profile(&host, &facts()).expect("valid"), None, "where there is none");
+        let mut record = record();
+        record.host = host;
+        let exec = exec_process(&record, &supported, &pb::ExecCreateRequest::default()).expect("valid");
+        assert_eq!(exec.apparmor_profile().as_deref(), Some(profile), "an exec's");
+    }
 }

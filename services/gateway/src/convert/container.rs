@@ -89,7 +89,7 @@ pub fn inspect(of: engine::Container, version: ApiVersion) -> Inspect {
         platform: of.platform.split('/').next().filter(|os| !os.is_empty()).unwrap_or("linux").to_owned(),
         mount_label: String::new(),
         process_label: String::new(),
-        app_armor_profile: String::new(),
+        app_armor_profile: of.apparmor_profile,
         exec_ids: super::or_null(of.exec_ids),
         host_config: host_config::from_engine(of.host_config.unwrap_or_default()),
         graph_driver: GraphDriver {

@@ -201,6 +201,7 @@ fn system() {
     let info = engine::InfoResponse {
         runtimes: vec!["io.containerd.gantry.v2".into()],
         cgroup_version: "1".into(),
+        cgroup_driver: "cgroupfs".into(),
         ..Default::default()
     };
     let info = host::info(info, 0, Path::new("/run/gantry"), ApiVersion::CURRENT);

@@ -77,7 +77,7 @@ pub struct Info {
     pub goroutines: usize,
     pub system_time: String,
     pub logging_driver: &'static str,
-    pub cgroup_driver: &'static str,
+    pub cgroup_driver: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cgroup_version: String,
     #[serde(rename = "NEventsListener")]

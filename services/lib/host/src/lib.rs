@@ -9,12 +9,14 @@
 //! | [`mount`] | mounts in containerd's form, attached or detached, and the mount table |
 //! | [`root`] | paths that can never leave a root directory (`openat2(RESOLVE_IN_ROOT)`) |
 //! | [`process`] | the process's own time, umask and limits |
+//! | [`apparmor`] | profiles: which are loaded, and loading the one of containers |
 //! | [`cgroup`] | cgroups v1 and v2: statistics, listing, removal |
 //! | [`memory`] | the process's own heap, trimmed |
 //! | [`fs`] | usage, copies and removal of whole trees |
 //!
 //! `unsafe` lives in `mount::attributes` and `memory` alone.
 
+pub mod apparmor;
 pub mod cgroup;
 mod error;
 pub mod fs;

@@ -14,13 +14,20 @@ use prost_types::Any;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use super::binary;
 use super::bootstrap::Bootstrap;
+use super::{binary, place};
 use crate::error::Error;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const DELETE_LIMIT: Duration = Duration::from_secs(20);
 const INFO_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is left of a run when it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Becomes {
+    Nothing,
+    Shim,
+}
 
 /// What every run of a shim's binary is told.
 #[derive(Debug, Clone)]
@@ -42,7 +49,8 @@ impl Helper {
     pub async fn start(&self, options: Option<&Any>) -> Result<Bootstrap, Error> {
         let mut command = self.command("start", &[]);
         let input = options.map(Message::encode_to_vec).unwrap_or_default();
-        let output = self.run(command.env("MAX_SHIM_VERSION", "3"), &input, START_LIMIT).await?;
+        let output =
+            self.run(command.env("MAX_SHIM_VERSION", "3"), &input, START_LIMIT, Becomes::Shim).await?;
         if !output.status.success() {
             return Err(self.failed(&output));
         }
@@ -52,7 +60,9 @@ impl Helper {
     /// Removes what a dead shim left: kills what still runs, unmounts, removes cgroups.
     pub async fn delete(&self) -> Result<DeleteResponse, Error> {
         let bundle = self.bundle.to_string_lossy();
-        let output = self.run(&mut self.command("delete", &["-bundle", &bundle]), &[], DELETE_LIMIT).await?;
+        let output = self
+            .run(&mut self.command("delete", &["-bundle", &bundle]), &[], DELETE_LIMIT, Becomes::Nothing)
+            .await?;
         if !output.status.success() {
             return Err(self.failed(&output));
         }
@@ -94,12 +104,24 @@ impl Helper {
         command
     }
 
-    async fn run(&self, command: &mut Command, input: &[u8], limit: Duration) -> Result<Output, Error> {
+    async fn run(
+        &self,
+        command: &mut Command,
+        input: &[u8],
+        limit: Duration,
+        becomes: Becomes,
+    ) -> Result<Output, Error> {
         command.stdin(Stdio::piped());
         let mut child = command.spawn().map_err(Error::io("run", &self.binary))?;
         // Before its input ends: until then it starts nothing that would inherit ours.
         if let Some(Err(error)) = child.id().map(open_files::hand_on) {
             tracing::warn!(container = self.id, %error, "a shim keeps this service's limit of open files");
+        }
+        if becomes == Becomes::Shim
+            && gantry_systemd::is_running()
+            && let Some(pid) = child.id()
+        {
+            self.settle(pid).await;
         }
         let stdin = child.stdin.take();
         let tell = async {
@@ -115,6 +137,15 @@ impl Helper {
                 id: self.id.clone(),
                 reason: format!("{} said nothing for {} s", self.binary.display(), limit.as_secs()),
             }),
+        }
+    }
+
+    /// Moves a shim to be out of this service's unit.
+    async fn settle(&self, pid: u32) {
+        let settled = tokio::task::spawn_blocking(move || place::settle(pid)).await;
+        if let Err(error) = settled.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())) {
+            let error = gantry_rpc::chain(&error);
+            tracing::warn!(container = self.id, error, "a shim stays in this service's unit");
         }
     }
 
@@ -159,7 +190,7 @@ mod tests {
     async fn a_helper_that_does_not_read_is_not_waited_for() {
         let options = vec![0; 1 << 20];
         let limit = Duration::from_millis(100);
-        let run = helper().run(&mut program(&["sleep", "100"]), &options, limit).await;
+        let run = helper().run(&mut program(&["sleep", "100"]), &options, limit, Becomes::Nothing).await;
         assert!(matches!(run, Err(Error::ShimStart { .. })), "{run:?}");
     }
 
@@ -167,7 +198,10 @@ mod tests {
     async fn a_helper_may_answer_before_it_has_read() {
         let options = vec![b'x'; 1 << 20];
         let script = "head -c 1000000 /dev/zero; cat";
-        let output = helper().run(&mut program(&["sh", "-c", script]), &options, START_LIMIT).await.unwrap();
+        let output = helper()
+            .run(&mut program(&["sh", "-c", script]), &options, START_LIMIT, Becomes::Nothing)
+            .await
+            .unwrap();
         assert_eq!(output.stdout.len(), 1_000_000 + options.len());
     }
 
@@ -178,7 +212,10 @@ mod tests {
         open_files::raise().unwrap();
         assert_eq!(getrlimit(Resource::Nofile).current, maximum);
         let script = "cat; sh -c 'ulimit -Sn; ulimit -Hn'";
-        let output = helper().run(&mut program(&["sh", "-c", script]), &[], START_LIMIT).await.unwrap();
+        let output = helper()
+            .run(&mut program(&["sh", "-c", script]), &[], START_LIMIT, Becomes::Nothing)
+            .await
+            .unwrap();
         let maximum = maximum.map_or("unlimited".to_owned(), |maximum| maximum.to_string());
         assert_eq!(String::from_utf8_lossy(&output.stdout), format!("777\n{maximum}\n"));
     }

@@ -12,6 +12,7 @@ use tokio::net::unix::pipe::Receiver;
 
 use super::remove::last_words;
 use super::{Key, Tasks};
+use crate::apparmor;
 use crate::bundle::Bundle;
 use crate::error::Error;
 use crate::shim::client::Client;
@@ -45,6 +46,9 @@ impl Tasks {
         let wanted = if request.runtime_path.is_empty() { &runtime.name } else { &request.runtime_path };
         let binary = self.places.search.resolve(wanted)?;
         let spec = container.spec.unwrap_or_default().value;
+        if self.apparmor {
+            apparmor::require(&spec).await?;
+        }
         let bundle = Bundle::create(&self.places.bundles, &key.0, &id, &spec, &binary)?;
         let helper = self.helper(&key, binary, &bundle);
         let options = request.options.clone().or(runtime.options);
