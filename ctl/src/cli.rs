@@ -28,6 +28,9 @@ pub enum Command {
         /// Stops the containers too, and takes bridges and packet filter away.
         #[arg(long)]
         all: bool,
+        /// Stops the containers, and nothing else: those with a restart policy come back with the services.
+        #[arg(long, conflicts_with = "all")]
+        containers: bool,
     },
     /// Shows each service: pid, health, memory, uptime.
     Status,

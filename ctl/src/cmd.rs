@@ -57,7 +57,8 @@ pub async fn run(cli: Cli) -> Result<u8> {
     };
     match cli.command {
         Command::Up(arguments) => up::run(&session, &arguments).await?,
-        Command::Down { all } => down::run(&session, all).await?,
+        Command::Down { containers: true, .. } => down::containers(&session).await?,
+        Command::Down { all, .. } => down::run(&session, all).await?,
         Command::Status => return status::run(&session).await,
         Command::Metrics { service } => metrics::run(&session, service.as_deref()).await?,
         Command::Run(arguments) => return run::run(&session, arguments).await,

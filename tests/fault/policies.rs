@@ -82,6 +82,20 @@ fn containers_that_down_stopped_come_back_by_their_policy() {
 }
 
 #[test]
+fn containers_end_before_the_machine_does_and_come_back_with_it() {
+    let mut node = Node::start();
+    start(&node, "always", "always");
+    start(&node, "no", "no");
+    node.gantry(&["down", "--containers"]).ok();
+    stays(&node, "always", "exited");
+    stays(&node, "no", "exited");
+    node.down(&[]);
+    node.up();
+    becomes(&node, "always", "running");
+    stays(&node, "no", "exited");
+}
+
+#[test]
 fn containers_that_die_with_everything_come_back_by_their_policy() {
     let mut node = Node::start();
     prepare(&node);

@@ -26,10 +26,7 @@ pub async fn run(session: &Session, all: bool) -> Result<()> {
     supervisor::refuse_units(&session.roots).await?;
     let mut failures = Vec::new();
     if all {
-        let containers = while_answering(session, ["engine", "tasks"], stop_containers(session)).await;
-        failures.extend(failure("stop the containers", containers));
-        let tasks = while_answering(session, ["control", "tasks"], stop_tasks(session)).await;
-        failures.extend(failure("stop the tasks of other namespaces", tasks));
+        failures = stop_all(session).await;
         if failures.is_empty() {
             let networks = while_answering(session, ["network", "engine"], withdraw_networks(session)).await;
             failures.extend(failure("take the networks down", networks));
@@ -47,6 +44,19 @@ pub async fn run(session: &Session, all: bool) -> Result<()> {
         failures.extend(ended.err().as_ref().map(output::explain));
     }
     all_done(&failures)
+}
+
+/// Stops what runs, as before the machine goes down.
+pub async fn containers(session: &Session) -> Result<()> {
+    all_done(&stop_all(session).await)
+}
+
+/// Every container and every other task; what could not be stopped.
+async fn stop_all(session: &Session) -> Vec<String> {
+    let containers = while_answering(session, ["engine", "tasks"], stop_containers(session)).await;
+    let tasks = while_answering(session, ["control", "tasks"], stop_tasks(session)).await;
+    let steps = [("stop the containers", containers), ("stop the tasks of other namespaces", tasks)];
+    steps.into_iter().filter_map(|(step, result)| failure(step, result)).collect()
 }
 
 /// What became of a step that failed.
