@@ -13,7 +13,7 @@ ROOT ?= /tmp/gantry
 BIN := $(CARGO_TARGET_DIR)/release
 PREFIX ?= /usr/local
 
-.PHONY: help setup setup-test build shim run stop test test-unit test-e2e lint fmt bench install
+.PHONY: help setup setup-test build shim run stop test test-unit test-binaries test-e2e test-vm lint fmt bench install install-files
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -45,11 +45,17 @@ test: setup-test test-unit test-e2e ## Runs every test, as root
 test-unit: setup ## Runs the tests that need no client
 	cargo test --workspace --exclude gantry-tests --locked
 
-test-e2e: setup-test shim ## Runs the end-to-end, fault and architecture tests with real clients
+test-binaries: setup-test shim
 	cargo build --locked --workspace
 	mkdir -p $(CARGO_TARGET_DIR)/e2e
 	install $(CARGO_TARGET_DIR)/debug/gantry $(CARGO_TARGET_DIR)/debug/gantryd $(BIN)/containerd-shim-gantry-v2 $(CARGO_TARGET_DIR)/e2e
+
+test-e2e: test-binaries ## Runs the end-to-end, fault and architecture tests with real clients
 	GANTRY_BIN=$(CARGO_TARGET_DIR)/e2e cargo test --locked -p gantry-tests -- --test-threads=2
+
+test-vm: test-binaries ## Checks an installation on a stock machine, emulated: systemd, cgroup v2, AppArmor, a reboot
+	@deploy/setup vm
+	tests/vm/test "$(CARGO_TARGET_DIR)/e2e" "$(CARGO_TARGET_DIR)/clients" "$(CARGO_TARGET_DIR)/vm"
 
 lint: ## Refuses unformatted code and warnings
 	cargo fmt --all --check
@@ -61,10 +67,12 @@ fmt: ## Formats
 bench: build ## Measures side by side with dockerd where the reference is up
 	tests/perf/bench $(BIN)
 
-install: build ## Installs binaries under PREFIX, and systemd units; makes their users and folders unless DESTDIR is set
+install: build install-files ## Installs binaries under PREFIX, and systemd units; makes their users and folders unless DESTDIR is set
+
+install-files:
 	install -Dm755 -t "$(DESTDIR)$(PREFIX)/bin" "$(BIN)/gantry" "$(BIN)/gantryd" "$(BIN)/containerd-shim-gantry-v2"
 	install -Dm644 -t "$(DESTDIR)/etc/systemd/system" deploy/systemd/*.{service,socket,target}
-	sed -i "s|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|" "$(DESTDIR)"/etc/systemd/system/gantry-*.service
+	sed -i -E "s|^(Exec[a-zA-Z]+)=/usr/local/|\1=$(PREFIX)/|" "$(DESTDIR)"/etc/systemd/system/gantry-*.service
 	install -Dm644 deploy/systemd/gantry.sysusers.conf "$(DESTDIR)/usr/lib/sysusers.d/gantry.conf"
 	install -Dm644 deploy/systemd/gantry.tmpfiles.conf "$(DESTDIR)/usr/lib/tmpfiles.d/gantry.conf"
 	[[ -n "$(DESTDIR)" || ! -d /run/systemd/system ]] || { \
