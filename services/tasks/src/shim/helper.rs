@@ -77,7 +77,7 @@ impl Helper {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let input = options.map(Message::encode_to_vec).unwrap_or_default();
         let unclear = |reason: String| Error::RuntimeInfo { runtime: self.id.clone(), reason };
-        let output = match self.run(&mut command, &input, INFO_LIMIT).await {
+        let output = match self.run(&mut command, &input, INFO_LIMIT, Becomes::Nothing).await {
             Err(Error::ShimStart { reason, .. }) => return Err(unclear(reason)),
             output => output?,
         };
