@@ -35,7 +35,7 @@ impl Keys {
         let mut sequence = Vec::new();
         for key in text.split(',') {
             sequence.push(
-                key_code(key).ok_or_else(|| Error::bad(format!("invalid detach keys ({text}) provided")))?,
+                key_code(key).ok_or_else(|| Error::bad(format!("Invalid detach keys ({text}) provided")))?,
             );
         }
         Ok(Self { sequence, matched: 0 })

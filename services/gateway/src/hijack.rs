@@ -25,11 +25,14 @@ use crate::connection::{Connection, Socket};
 use crate::detach::{Keys, Scanned};
 use crate::error::Error;
 use crate::reply::{self, Reply};
+use crate::shape::Shape;
 
 /// How often a silent attachment looks whether its client is still there.
 const CLIENT_CHECK: Duration = Duration::from_secs(2);
-/// How long a client may take to close after its output has ended.
+/// How long a client may take to close after its output has ended: what it has not read yet stays readable.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+/// And over TCP, where closing upon what a client still sends resets the connection and takes unread output away.
+const TCP_PATIENCE: Duration = Duration::from_secs(3600);
 const CHUNK: usize = 32 << 10;
 
 /// The client's side of a taken-over connection.
@@ -119,11 +122,12 @@ impl Client {
         }
     }
 
-    /// Sends a message to people who look at the stream: as a frame of errors, or as it is on a terminal.
+    /// Sends a message to people who look at the stream: as a frame of output, as dockerd does, or as it is on a
+    /// terminal.
     pub async fn tell(&mut self, terminal: Terminal, message: &str) -> io::Result<()> {
         let text = format!("{message}\r\n");
         if terminal == Terminal::No {
-            let mut frame = vec![2, 0, 0, 0];
+            let mut frame = vec![1, 0, 0, 0];
             frame.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
             self.output.write_all(&frame).await?;
         }
@@ -142,7 +146,7 @@ impl Client {
         }
     }
 
-    /// Ends the connection so that the client sees a clean end, whatever it still sends.
+    /// Ends the connection so that the client sees all output and a clean end, whatever it still sends.
     pub async fn close(mut self) {
         if self.output.shutdown().await.is_err() {
             return;
@@ -151,8 +155,12 @@ impl Client {
             let mut chunk = vec![0; 4 << 10];
             while self.input.read(&mut chunk).await.is_ok_and(|count| count > 0) {}
         };
+        let patience = match &self.output {
+            Output::Unix(_) => CLOSE_PATIENCE,
+            Output::Tcp(_) => TCP_PATIENCE,
+        };
         // A client that does not close in time is closed upon.
-        let _ = tokio::time::timeout(CLOSE_PATIENCE, drain).await;
+        let _ = tokio::time::timeout(patience, drain).await;
     }
 }
 
@@ -258,9 +266,20 @@ async fn client(upgraded: hyper::upgrade::Upgraded) -> io::Result<Client> {
 
 /// Moves bytes between a client and the shim until either is through.
 pub async fn splice(client: &mut Client, shim: UnixStream, input_end: InputEnd, keys: Option<Keys>) -> Ended {
+    splice_shaped(client, shim, Shape::Same, input_end, keys).await
+}
+
+/// As [`splice`], where the client may expect another shape of output than the shim gives.
+pub async fn splice_shaped(
+    client: &mut Client,
+    shim: UnixStream,
+    shape: Shape,
+    input_end: InputEnd,
+    keys: Option<Keys>,
+) -> Ended {
     let (from_shim, to_shim) = shim.into_split();
     let Client { input, output } = client;
-    let mut outgoing = std::pin::pin!(send_output(from_shim, output));
+    let mut outgoing = std::pin::pin!(send_output(from_shim, output, shape));
     let mut incoming = std::pin::pin!(send_input(input, to_shim, input_end, keys));
     tokio::select! {
         ended = &mut outgoing => return ended,
@@ -269,7 +288,7 @@ pub async fn splice(client: &mut Client, shim: UnixStream, input_end: InputEnd, 
     outgoing.await
 }
 
-async fn send_output(mut from_shim: impl AsyncRead + Unpin, output: &mut Output) -> Ended {
+async fn send_output(mut from_shim: impl AsyncRead + Unpin, output: &mut Output, mut shape: Shape) -> Ended {
     let mut chunk = vec![0; CHUNK];
     let mut check = tokio::time::interval(CLIENT_CHECK);
     loop {
@@ -284,7 +303,7 @@ async fn send_output(mut from_shim: impl AsyncRead + Unpin, output: &mut Output)
         };
         match count {
             Ok(count) if count > 0 => {
-                if output.write_all(&chunk[..count]).await.is_err() {
+                if output.write_all(&shape.apply(&chunk[..count])).await.is_err() {
                     return Ended::ClientGone;
                 }
             }

@@ -44,6 +44,7 @@ mod received;
 mod reply;
 mod routes;
 mod rows;
+mod shape;
 mod tls;
 mod version;
 mod websocket;

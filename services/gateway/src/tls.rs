@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -79,14 +80,39 @@ impl Tls {
         &self,
         stream: TcpStream,
     ) -> io::Result<(UnixStream, impl Future<Output = ()> + use<>)> {
-        let mut inside = tokio::time::timeout(HANDSHAKE, self.0.accept(stream)).await??;
-        let (ours, mut theirs) = UnixStream::pair()?;
+        let inside = tokio::time::timeout(HANDSHAKE, self.0.accept(stream)).await??;
+        let (ours, theirs) = UnixStream::pair()?;
         let carry = async move {
-            if let Err(error) = tokio::io::copy_bidirectional(&mut inside, &mut theirs).await {
-                tracing::debug!(%error, "TLS connection ended early");
+            let (from_client, to_client) = tokio::io::split(inside);
+            let (from_us, to_us) = theirs.into_split();
+            let mut input = std::pin::pin!(copy(from_client, to_us));
+            let mut output = std::pin::pin!(copy(from_us, to_client));
+            // Where nobody takes input any more, output still arrives; a client that is gone gets none.
+            let arrived = tokio::select! {
+                arrived = &mut output => arrived,
+                taken = &mut input => {
+                    told(taken);
+                    return told(output.await);
+                }
+            };
+            match arrived {
+                Ok(()) => told(input.await),
+                gone => told(gone),
             }
         };
         Ok((ours, carry))
+    }
+}
+
+/// Copies one direction to its end.
+async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
+    tokio::io::copy(&mut from, &mut to).await?;
+    to.shutdown().await
+}
+
+fn told(copied: io::Result<()>) {
+    if let Err(error) = copied {
+        tracing::debug!(%error, "TLS connection ended early");
     }
 }
 

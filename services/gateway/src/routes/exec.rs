@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::hijack::{self, Client, Ended, InputEnd, Terminal};
 use crate::peers::{ENGINE, Peers, of};
 use crate::reply::{self, Reply};
+use crate::shape::Shape;
 use crate::wire::IdReply;
 use crate::wire::exec::{ExecRequest, Inspect, ProcessConfig, StartRequest};
 
@@ -34,7 +35,8 @@ pub async fn create(mut call: Call, id: &str) -> Result<Reply, Error> {
     if cmd.is_empty() {
         return Err(Error::bad("No exec command specified"));
     }
-    Keys::parse(&exec.detach_keys)?;
+    Keys::parse(&exec.detach_keys)
+        .map_err(|_| Error::internal(format!("Invalid escape keys ({}) provided", exec.detach_keys)))?;
     let [console_height, console_width] = exec.console_size.unwrap_or_default();
     let request = engine::ExecCreateRequest {
         container: id.to_owned(),
@@ -61,9 +63,19 @@ pub async fn start(mut call: Call, id: &str) -> Result<Reply, Error> {
     let [console_height, console_width] = start.console_size.unwrap_or_default();
     let open =
         Open { id: id.to_owned(), detach: start.detach, tty: start.tty, console_height, console_width };
-    let engine::Exec { container_id, spec, .. } =
-        if start.detach { engine::Exec::default() } else { get(call.peers(), id).await? };
-    let spec = spec.unwrap_or_default();
+    let exec = if start.detach { engine::Exec::default() } else { get(call.peers(), id).await? };
+    let terminal = Terminal::from(start.tty);
+    if exec.running || exec.exit_code.is_some() {
+        // dockerd looks at it after it has taken the connection over.
+        let ran = if exec.running { "is already running" } else { "has already run" };
+        let message = format!("exec command {id} {ran}");
+        return hijack::take_over(&mut call, terminal, move |mut client| async move {
+            // The client may be gone.
+            let _ = client.tell(terminal, &message).await;
+            client.close().await;
+        });
+    }
+    let (container_id, spec) = (exec.container_id, exec.spec.unwrap_or_default());
 
     let (asks, receiver) = mpsc::channel(2);
     let first = engine::ExecStartRequest { message: Some(Ask::Open(open)) };
@@ -77,7 +89,6 @@ pub async fn start(mut call: Call, id: &str) -> Result<Reply, Error> {
         _ => return Err(Error::internal("the engine did not say where to attach")),
     };
     let keys = if spec.tty { Some(Keys::parse(&spec.detach_keys)?) } else { None };
-    let terminal = Terminal::from(start.tty);
     let (peers, id) = (call.peers().clone(), id.to_owned());
     let attachment = Attachment { peers, id, container_id, spec, point, keys, asks, answers };
     hijack::take_over(&mut call, terminal, move |client| attachment.run(client, terminal))
@@ -103,7 +114,7 @@ struct Attachment {
 
 impl Attachment {
     async fn run(mut self, mut client: Client, terminal: Terminal) {
-        match self.serve(&mut client).await {
+        match self.serve(&mut client, terminal).await {
             Ok(Ended::Output) => self.wait_for_exit().await,
             Ok(Ended::Detached) => detach::publish(&self.peers, &self.container_id, Some(&self.id)).await,
             Ok(_) => {}
@@ -116,10 +127,15 @@ impl Attachment {
         client.close().await;
     }
 
-    async fn serve(&mut self, client: &mut Client) -> Result<Ended, Error> {
+    async fn serve(&mut self, client: &mut Client, terminal: Terminal) -> Result<Ended, Error> {
         let spec = &self.spec;
-        let streams =
-            Streams { stdin: spec.attach_stdin, stdout: spec.attach_stdout, stderr: spec.attach_stderr };
+        let shape = Shape::between(spec.tty, terminal == Terminal::Yes);
+        let streams = Streams {
+            stdin: spec.attach_stdin,
+            stdout: spec.attach_stdout,
+            // A client on a terminal has no second stream.
+            stderr: spec.attach_stderr && terminal == Terminal::No,
+        };
         let input_end = match (spec.attach_stdin, spec.tty) {
             (false, _) => InputEnd::Ignored,
             (true, false) => InputEnd::EndsInput,
@@ -130,7 +146,7 @@ impl Attachment {
         self.asks.send(connected).await.map_err(|_| Error::unavailable("service engine ended the exec"))?;
         let keys = self.keys.take().filter(|_| spec.attach_stdin);
         let mut verdict = std::pin::pin!(verdict(&mut self.answers));
-        let mut splice = std::pin::pin!(hijack::splice(client, shim, input_end, keys));
+        let mut splice = std::pin::pin!(hijack::splice_shaped(client, shim, shape, input_end, keys));
         tokio::select! {
             verdict = &mut verdict => {
                 verdict?;
