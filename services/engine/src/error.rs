@@ -46,6 +46,15 @@ pub enum Error {
     /// No exec of that id.
     #[error("No such exec instance: {0}")]
     NoSuchExec(String),
+    /// An exec whose process has ended.
+    #[error("NotFound: process does not exist {0}: not found")]
+    ExecGone(String),
+    /// An exec that nobody starts.
+    #[error("timeout waiting for exec session ready")]
+    ExecNotStarted,
+    /// A killed process that does not end.
+    #[error("tried to kill container, but did not receive an exit event")]
+    NotKilled,
     /// No volume of that name.
     #[error("get {0}: no such volume")]
     NoSuchVolume(String),
@@ -113,7 +122,7 @@ pub enum Error {
     #[error("{0}")]
     Unstartable(String),
     /// A further process that could not be started.
-    #[error("OCI runtime exec failed: {message}")]
+    #[error("OCI runtime exec failed: exec failed: {message}")]
     ExecFailed {
         /// What the runtime said.
         message: String,
@@ -226,6 +235,7 @@ impl Coded for Error {
             | Error::NoSuchImage(_)
             | Error::NoSuchPlatform(_)
             | Error::NoSuchExec(_)
+            | Error::ExecGone(_)
             | Error::NoSuchVolume(_)
             | Error::NoSuchNetwork(_)
             | Error::NoSuchFile { .. } => Code::NotFound,
@@ -248,6 +258,8 @@ impl Coded for Error {
             Error::Peer { status, .. } => peer_code(status.code()),
             Error::NotPaused(_)
             | Error::Unstartable(_)
+            | Error::ExecNotStarted
+            | Error::NotKilled
             | Error::Broken(_)
             | Error::BrokenLine
             | Error::Kernel { .. }

@@ -8,6 +8,8 @@
 //! An exec is written down when it is made and when it ends, so that its exit code can be asked for after a restart of the
 //! engine; ended ones are forgotten after a while. Output goes to the shim's attach socket only.
 
+mod who;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,9 @@ use gantry_proto::gantry::shim::v1::AttachRequest;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
+use crate::archive::place::Purpose;
 use crate::container::Container;
+use crate::container::create::blocking;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::peers::{Exit, Stdio, Task};
@@ -26,6 +30,8 @@ use crate::{names, spec, time};
 
 /// How long an ended exec can be asked about.
 const REMEMBERED: Duration = Duration::from_secs(300);
+/// How long somebody who gives a terminal its size waits for it to be started.
+const START_PATIENCE: Duration = Duration::from_secs(10);
 /// Between attempts to reach tasks.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -136,6 +142,11 @@ impl Engine {
             )));
         }
         container.running_pid()?;
+        if who::needs_files(&request.user)? {
+            let place = self.place(&container, "/", Purpose::Read).await?;
+            let user = request.user.clone();
+            blocking(move || who::check(&user, &place.root)).await?;
+        }
         let exec = self.make_exec(&container, request, Kept::Durable).await?;
         Ok(exec.id.clone())
     }
@@ -200,14 +211,17 @@ impl Engine {
                 container.id()
             )));
         }
-        let mut fresh = false;
+        let mut before = ExecState::default();
         exec.state.send_if_modified(|state| {
-            fresh = !state.started;
-            state.started = true;
-            fresh
+            before = std::mem::replace(state, ExecState { started: true, ..*state });
+            !before.started
         });
-        if !fresh {
-            return Err(Error::Conflict(format!("Error: Exec command {id} is already running")));
+        match before {
+            ExecState { started: false, exit_code: None, .. } => {}
+            ExecState { exit_code: None, .. } => {
+                return Err(Error::Conflict(format!("exec command {id} is already running")));
+            }
+            _ => return Err(Error::Conflict(format!("exec command {id} has already run"))),
         }
         let process = spec::exec_process(&container.record(), &self.facts, &exec.spec)?;
         match self.peers.add_exec(container.id(), id, &process, &exec.stdio()).await {
@@ -400,11 +414,15 @@ impl Engine {
         }
     }
 
-    /// Changes the size of an exec's terminal.
+    /// Changes the size of an exec's terminal; one that is not started yet is waited for, for a while.
     pub async fn resize_exec(&self, request: &pb::ExecResizeRequest) -> Result<()> {
         let (container, exec) = self.find_exec(&request.id)?;
-        if !exec.is_running() {
-            return Err(Error::Conflict(format!("exec {} is not running", request.id)));
+        let mut watch = exec.state.subscribe();
+        let started = watch.wait_for(|state| state.started);
+        match tokio::time::timeout(START_PATIENCE, started).await {
+            Ok(Ok(state)) if state.exit_code.is_none() => {}
+            Ok(_) => return Err(Error::ExecGone(request.id.clone())),
+            Err(_) => return Err(Error::ExecNotStarted),
         }
         self.peers.resize(container.id(), &exec.id, request.width, request.height).await
     }

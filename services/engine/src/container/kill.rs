@@ -66,12 +66,12 @@ pub fn signal_number(text: &str) -> Result<u32> {
 }
 
 impl Engine {
-    /// Sends a signal to a running container.
+    /// Sends a signal to a running container. One that was killed has ended when this returns, as with Docker.
     pub async fn kill(&self, name: &str, signal: &str) -> Result<()> {
         let cannot = |error| Error::cannot(format!("cannot kill container: {name}"), error);
         let number = if signal.is_empty() { SIGKILL } else { signal_number(signal).map_err(cannot)? };
         let container = self.index.find(name).map_err(cannot)?;
-        let _turn = container.operate().await;
+        let turn = container.operate().await;
         let ends = number == SIGKILL || number == stop_signal(&container);
         if container.status() == pb::Status::Restarting {
             // Nothing runs that could get it; what may be meant is that it should not run again.
@@ -89,7 +89,13 @@ impl Engine {
         if ends {
             self.mark_stopped(&container).await?;
         }
-        self.send_signal(&container, number).await
+        let run = container.live().run;
+        self.send_signal(&container, number).await?;
+        drop(turn);
+        if number == SIGKILL && !ended_within(&container, run, Some(KILL_PATIENCE)).await {
+            return Err(Error::NotKilled);
+        }
+        Ok(())
     }
 
     /// Stops a container; `false` when it does not run.

@@ -1,0 +1,97 @@
+//! Whether a container knows the user that an exec is to run as. The shim resolves it when the exec starts; asked
+//! here, while there is still somebody to be told.
+//!
+//! The container's account files are its own, and so whatever it likes: see [`Root::read`].
+
+use std::path::Path;
+
+use gantry_host::root::Root;
+
+use crate::error::{Error, Result};
+
+/// The largest id that Docker takes.
+const MOST: u32 = i32::MAX.cast_unsigned();
+
+/// Whether `user[:group]` takes a look at the container's files, or is wrong in any case.
+pub fn needs_files(wanted: &str) -> Result<bool> {
+    let mut names = false;
+    for part in parts(wanted).into_iter().flatten() {
+        names |= number(part)?.is_none();
+    }
+    Ok(names)
+}
+
+/// Refuses a `user[:group]` whose names the root's files do not have.
+pub fn check(wanted: &str, root: &Root) -> Result<()> {
+    let [user, group] = parts(wanted);
+    if let Some(user) = user.filter(|user| !known(root, "/etc/passwd", 4, user)) {
+        return Err(Error::Invalid(format!(
+            "unable to find user {user}: no matching entries in passwd file"
+        )));
+    }
+    if let Some(group) = group.filter(|group| !known(root, "/etc/group", 3, group)) {
+        return Err(Error::Invalid(format!(
+            "unable to find group {group}: no matching entries in group file"
+        )));
+    }
+    Ok(())
+}
+
+fn parts(wanted: &str) -> [Option<&str>; 2] {
+    let (user, group) = match wanted.split_once(':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (wanted, None),
+    };
+    [Some(user), group].map(|part| part.filter(|part| !part.is_empty()))
+}
+
+/// An id by number; none when it is a name.
+fn number(part: &str) -> Result<Option<u32>> {
+    let digits = part.strip_prefix(['-', '+']).unwrap_or(part);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(None);
+    }
+    match part.parse::<u32>() {
+        Ok(id) if id <= MOST => Ok(Some(id)),
+        _ => Err(Error::Invalid(format!("uids and gids must be in range 0-{MOST}"))),
+    }
+}
+
+/// Whether a line of a file, of that many fields at least, has the name; or it is a number.
+fn known(root: &Root, path: &str, fields: usize, name: &str) -> bool {
+    matches!(number(name), Ok(Some(_)))
+        // What cannot be read is empty.
+        || String::from_utf8_lossy(&root.read(Path::new(path)).unwrap_or_default()).lines().any(|line| {
+            let mut parts = line.trim().split(':');
+            parts.next() == Some(name) && parts.count() + 1 >= fields
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_groups_are_known_by_number_or_by_the_container_s_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("etc")).expect("a folder");
+        std::fs::write(folder.path().join("etc/passwd"), "web:x:7:8::/srv:/bin/sh\ntorn:x\n")
+            .expect("a file");
+        std::fs::write(folder.path().join("etc/group"), "log:x:9:web\n").expect("a file");
+        let root = Root::open_path(folder.path()).expect("a root");
+        let of = |wanted: &str| match needs_files(wanted) {
+            Ok(true) => check(wanted, &root).map_err(|error| error.to_string()),
+            Ok(false) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        for wanted in ["", "0", "web", "web:log", "5:6", ":9", "web:", "2147483647", "web:77"] {
+            assert_eq!(of(wanted), Ok(()), "{wanted}");
+        }
+        let user = |name| Err(format!("unable to find user {name}: no matching entries in passwd file"));
+        let group = |name| Err(format!("unable to find group {name}: no matching entries in group file"));
+        let range = Err("uids and gids must be in range 0-2147483647".to_owned());
+        assert_eq!((of("no"), of("torn"), of("log")), (user("no"), user("torn"), user("log")));
+        assert_eq!((of("web:no"), of("0:0:0")), (group("no"), group("0:0")));
+        assert_eq!((of("-1"), of("4294967296"), of("web:2147483648")), (range.clone(), range.clone(), range));
+    }
+}
