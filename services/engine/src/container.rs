@@ -97,6 +97,8 @@ pub struct Live {
     /// When the last run was begun, before anything ran: `started_at` may be later than what the run did first.
     /// Nanoseconds since 1970.
     pub begun_at: i64,
+    /// That it ran out of memory has been told.
+    pub oom_told: bool,
     /// Runs that have ended.
     pub exits: u64,
     /// Starts that have failed.
@@ -131,7 +133,13 @@ impl Container {
         Container {
             id: record.id.clone(),
             record: RwLock::new(Arc::new(record)),
-            live: watch::channel(Live { begun_at: state.started_at, state, ..Live::default() }).0,
+            live: watch::channel(Live {
+                begun_at: state.started_at,
+                oom_told: state.oom_killed,
+                state,
+                ..Live::default()
+            })
+            .0,
             changes: AtomicU64::new(0),
             watched: Arc::clone(watched),
             listed: Mutex::new(None),

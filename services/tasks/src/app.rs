@@ -36,7 +36,7 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
     };
     let tasks = Tasks::new(places, records.clone(), publisher.clone(), stop);
     let events = gantry_rpc::socket::bind(&context.run().join("containerd.sock.ttrpc"), 0o600)?;
-    context.spawn("shims' events", ttrpc::events::serve(events, publisher.clone()));
+    context.spawn("shims' events", ttrpc::events::serve(events, tasks.clone()));
     // Beside recovery, which starts nothing; whoever starts a container waits for it.
     context.spawn("AppArmor", crate::apparmor::load());
     recover::recover(&tasks).await?;

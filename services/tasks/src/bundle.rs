@@ -26,6 +26,7 @@ const CONFIG: &str = "config.json";
 const ROOTFS: &str = "rootfs";
 const BOOTSTRAP: &str = "bootstrap.json";
 const SHIM_BINARY: &str = "shim-binary";
+const EXIT: &str = "exit.json";
 
 /// A task's bundle.
 #[derive(Debug, Clone)]
@@ -99,6 +100,17 @@ impl Bundle {
     /// Where the shim is; `None` when it never came up.
     pub fn bootstrap(&self) -> Result<Option<Bootstrap>, Error> {
         bootstrap_in(&self.folder)
+    }
+
+    /// Whether our shim has written down, with the end of init, that the kernel killed for want of memory.
+    pub fn was_oom_killed(&self) -> bool {
+        #[derive(Default, serde::Deserialize)]
+        struct Exit {
+            #[serde(default)]
+            oom: bool,
+        }
+        let exit = fs::read(self.folder.join(EXIT)).unwrap_or_default();
+        serde_json::from_slice::<Exit>(&exit).unwrap_or_default().oom
     }
 
     /// The shim's binary.

@@ -1,7 +1,8 @@
 //! What belongs to no task: shim processes whose bundle is gone, with the container that they
 //! may still run; bundles without a task; sockets on which no shim listens.
 //!
-//! Invariant: a shim whose bundle is there is no stray, whether its task could be taken over or not.
+//! Invariant: a shim whose bundle is there is no stray, whether its task could be taken over or not. Nor is one
+//! that has no container any more and waits for clients who still read what that said: it ends with them.
 
 mod family;
 
@@ -24,6 +25,8 @@ use crate::task::Task;
 use crate::tasks::{Key, Tasks, last_words};
 use family::Process;
 
+/// The name that such a shim gives itself, in `/proc/<pid>/comm`.
+const FAREWELL: &str = "shim-farewell\n";
 /// How old a socket is before it is looked at.
 const SETTLED: Duration = Duration::from_secs(5);
 
@@ -48,7 +51,8 @@ fn shims(root: &Path) -> Vec<Shim> {
         let link = |name: &str| fs::read_link(entry.path().join(name)).ok().map(without_deleted);
         // A process may go while it is looked at.
         let (Some(exe), Some(cwd)) = (link("exe"), link("cwd")) else { continue };
-        if !binary::is_ours(&exe) {
+        let leaving = fs::read(entry.path().join("comm")).is_ok_and(|name| name == FAREWELL.as_bytes());
+        if !binary::is_ours(&exe) || leaving {
             continue;
         }
         let arguments = arguments(&entry.path());

@@ -8,6 +8,7 @@ pub mod process;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use gantry_proto::containerd::events::{
@@ -15,6 +16,7 @@ use gantry_proto::containerd::events::{
     TaskStart,
 };
 use gantry_proto::containerd::task::v3 as api;
+use gantry_proto::containerd::types::Envelope;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +55,7 @@ pub struct Task {
     // Guards the map only.
     execs: Mutex<BTreeMap<String, Arc<Process>>>,
     publisher: Publisher,
+    oom_told: AtomicBool,
     /// Cancelled when the task is removed.
     removed: CancellationToken,
 }
@@ -70,6 +73,7 @@ impl Task {
             init: Arc::new(init),
             execs: Mutex::default(),
             publisher,
+            oom_told: AtomicBool::new(false),
             removed: CancellationToken::new(),
         }
     }
@@ -273,14 +277,22 @@ impl Task {
         if process.exec().is_empty() {
             self.bundle.journal().ended(process.pid(), &exit);
             self.execs_first().await;
-            // Also when it was not init that was killed: init may have ended because of it.
-            if exit.status != 0 && self.client.inspect().await.is_some_and(|answer| answer.oom_killed) {
+            // Also when it was not init that was killed. Usually the shim has told of it when it was.
+            if self.bundle.was_oom_killed() && !self.oom_told.swap(true, Ordering::Relaxed) {
                 let event = TaskOom { container_id: self.id.clone() };
                 self.publisher.publish(&self.namespace, "/tasks/oom", &event, Then::Nothing);
             }
         }
         self.tell_exited(process, &exit);
         process.set_exited(exit);
+    }
+
+    /// Publishes what the shim tells of want of memory.
+    pub fn take_oom(&self, envelope: Envelope) {
+        // What comes after the end is known by then.
+        if !self.oom_told.swap(true, Ordering::Relaxed) || !self.init.has_ended() {
+            self.publisher.forward(envelope);
+        }
     }
 
     fn tell_exited(&self, process: &Process, exit: &Exit) {

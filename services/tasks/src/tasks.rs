@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_disk::{KeyedGuard, KeyedLocks};
-use gantry_proto::containerd::types::{RuntimeInfo, RuntimeRequest};
+use gantry_proto::containerd::events::TaskOom;
+use gantry_proto::containerd::types::{Envelope, RuntimeInfo, RuntimeRequest};
 use gantry_types::Namespace;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -27,6 +28,8 @@ use crate::error::Error;
 use crate::events::Publisher;
 use crate::shim::binary::SearchPath;
 use crate::shim::helper::Helper;
+use crate::shim::ttrpc::events::TakeOom;
+use crate::strays;
 use crate::task::process::Process;
 use crate::task::{Task, Watched};
 
@@ -55,6 +58,8 @@ pub struct Tasks {
     /// Whether containers are confined by AppArmor here.
     apparmor: bool,
     locks: KeyedLocks<Key>,
+    // Guards the map only. What is being made, until it is cancelled.
+    making: Mutex<BTreeMap<Key, CancellationToken>>,
     // Guards the map only.
     live: RwLock<BTreeMap<Key, Arc<Task>>>,
     tracker: TaskTracker,
@@ -75,6 +80,7 @@ impl Tasks {
             publisher,
             apparmor: gantry_host::apparmor::is_supported(),
             locks: KeyedLocks::new(),
+            making: Mutex::default(),
             live: RwLock::default(),
             tracker: TaskTracker::new(),
             stop,
@@ -134,6 +140,21 @@ impl Tasks {
         self.locks.try_lock(key.clone())
     }
 
+    /// Waits until a task that is being made can be found, or is given up.
+    async fn made(&self, key: &Key) {
+        let making = self.making.lock().get(key).cloned();
+        if let Some(making) = making {
+            making.cancelled().await;
+        }
+    }
+
+    /// A live task; one that is being made is waited for. (A client whose FIFOs the shim has opened takes its task
+    /// for one that it can talk about, and asks once.)
+    pub async fn get_made(&self, namespace: &Namespace, id: &str) -> Result<Arc<Task>, Error> {
+        self.made(&(namespace.to_string(), id.to_owned())).await;
+        self.get(namespace, id)
+    }
+
     /// Every live task.
     pub fn all(&self) -> Vec<Arc<Task>> {
         self.live.read().values().cloned().collect()
@@ -144,6 +165,16 @@ impl Tasks {
         let task = Arc::new(task);
         self.live.write().insert(key, task.clone());
         self.watch(task.clone(), task.init().clone());
+    }
+
+    /// Ends a shim that does not answer, with its container: whoever watches its processes learns of their end. One that
+    /// others' containers are in stays.
+    pub async fn end_hung(&self, task: &Task) {
+        if self.shares_shim(task) {
+            return;
+        }
+        tracing::warn!(container = task.id(), "a shim that does not answer is killed, with its container");
+        strays::kill_shims_in(task.bundle().folder()).await;
     }
 
     /// Watches a process of a task until it ends.
@@ -177,5 +208,38 @@ impl Tasks {
             self.watch(task, process);
         }
         Ok(pid)
+    }
+}
+
+impl TakeOom for Arc<Tasks> {
+    fn take_oom(&self, envelope: Envelope) {
+        let event = envelope.event.as_ref().and_then(gantry_proto::unpack::<TaskOom>);
+        let Some(Ok(event)) = event else { return };
+        match self.find(&(envelope.namespace.clone(), event.container_id)) {
+            Some(task) => task.take_oom(envelope),
+            None => self.publisher.forward(envelope),
+        }
+    }
+}
+
+/// A task that is being made, as long as this lives.
+struct Making<'a> {
+    tasks: &'a Tasks,
+    key: Key,
+    done: CancellationToken,
+}
+
+impl Tasks {
+    fn making(&self, key: &Key) -> Making<'_> {
+        let done = CancellationToken::new();
+        self.making.lock().insert(key.clone(), done.clone());
+        Making { tasks: self, key: key.clone(), done }
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        self.tasks.making.lock().remove(&self.key);
+        self.done.cancel();
     }
 }

@@ -62,7 +62,7 @@ impl Engine {
         let finished_at = if exit.at == 0 { time::now() } else { exit.at };
         let mut restart = None;
         let mut ran = Duration::ZERO;
-        let (mut was_oom, mut stopping) = (false, false);
+        let (mut untold_oom, mut stopping) = (false, false);
         // Whoever asked for it hears of the end before this is over: what is wanted is read with it.
         let mut kept = false;
         let sandbox = container.live().sandbox.clone();
@@ -78,7 +78,7 @@ impl Engine {
             state.pid = 0;
             state.exit_code = exit.code;
             state.finished_at = finished_at;
-            was_oom = state.oom_killed;
+            untold_oom = state.oom_killed && !live.oom_told;
             stopping = std::mem::take(&mut live.stopping);
             // Where a user removes it, it is for the user to say what becomes of its volumes.
             kept = live.kept || live.removing;
@@ -89,7 +89,7 @@ impl Engine {
                 health.unwatch();
             }
         });
-        if was_oom {
+        if untold_oom {
             self.publish_container(container, "oom", BTreeMap::new());
         }
         // Docker's order: a container that dies has lost what it had.
@@ -199,9 +199,9 @@ impl Engine {
             .as_ref()
             .map_or(i64::MAX, |at| at.seconds * 1_000_000_000 + i64::from(at.nanos));
         let Ok(container) = self.index.find(&event.container_id) else { return };
-        let mut is_late = false;
-        container.change(|live| is_late = take_oom_in(live, at));
-        if is_late {
+        let mut is_known = false;
+        container.change(|live| is_known = take_oom_in(live, at));
+        if is_known {
             self.publish_container(&container, "oom", BTreeMap::new());
             let engine = self.clone();
             self.spawn("record a memory shortage", async move {
@@ -218,16 +218,18 @@ impl Engine {
     }
 }
 
-/// Takes in that a container ran out of memory at a time; `true` when its run had ended before that was known.
+/// Takes in that a container ran out of memory at a time; `true` when that is to be told and written down now.
 fn take_oom_in(live: &mut Live, at: i64) -> bool {
     if at < live.begun_at {
         // It was the run before this one.
         return false;
     }
     live.state.oom_killed = true;
-    // It may have come about before the start of the run was taken in.
+    // It may have come about before the start of the run was taken in: then its end tells.
     let started = live.state.started_at >= live.begun_at;
-    started && matches!(live.state.status(), Status::Exited | Status::Restarting)
+    let told = started && !matches!(live.state.status(), Status::Removing | Status::Dead);
+    live.oom_told |= told;
+    told
 }
 
 #[cfg(test)]
@@ -244,9 +246,9 @@ mod tests {
 
     #[test]
     fn want_of_memory_belongs_to_the_run_in_which_it_was() {
-        for (status, started_at, at, killed, late) in [
+        for (status, started_at, at, killed, told) in [
             (Status::Running, 101, 99, false, false),
-            (Status::Running, 105, 103, true, false),
+            (Status::Running, 105, 107, true, true),
             // Reported before the start is taken in.
             (Status::Created, 0, 103, true, false),
             (Status::Exited, 50, 103, true, false),
@@ -255,7 +257,7 @@ mod tests {
         ] {
             let mut live = live(status, started_at);
             let outcome = (take_oom_in(&mut live, at), live.state.oom_killed);
-            assert_eq!(outcome, (late, killed), "{status:?} {started_at} {at}");
+            assert_eq!(outcome, (told, killed), "{status:?} {started_at} {at}");
         }
     }
 }

@@ -106,6 +106,7 @@ impl Engine {
             live.stopping = false;
             live.begun_at = time::now();
             live.state.oom_killed = false;
+            live.oom_told = false;
         });
         self.wait_for_attaching(container).await;
         let run = container.live().run;

@@ -435,7 +435,7 @@ async fn an_exec_that_cannot_start_says_why() {
     let rest = client.rest().await;
     assert_eq!(
         (&rest[..4], &rest[8..]),
-        (&b"\x02\0\0\0"[..], &b"executable file not found in $PATH\r\n"[..])
+        (&b"\x01\0\0\0"[..], &b"executable file not found in $PATH\r\n"[..])
     );
 
     assert_eq!(gateway.ask("POST", "/exec/unknown/start", Some("{}")).await.status, 404);

@@ -18,6 +18,8 @@ use crate::task::Task;
 use crate::task::process::Phase;
 use crate::tasks::Tasks;
 
+/// The signal that cannot be refused, not even by a shim that hangs.
+const SIGKILL: u32 = 9;
 /// What a listing waits for one shim.
 const GLANCE: Duration = Duration::from_secs(2);
 
@@ -37,10 +39,10 @@ impl Server {
     }
 
     /// The task that a request is about, and the rest of the request.
-    fn task<T>(&self, request: Request<T>, id: impl Fn(&T) -> &str) -> Result<(Arc<Task>, T), Status> {
+    async fn task<T>(&self, request: Request<T>, id: impl Fn(&T) -> &str) -> Result<(Arc<Task>, T), Status> {
         let namespace = context::namespace(&request)?;
         let request = request.into_inner();
-        let task = self.tasks.get(&namespace, id(&request)).map_err(Error::into_status)?;
+        let task = self.tasks.get_made(&namespace, id(&request)).await.map_err(Error::into_status)?;
         Ok((task, request))
     }
 }
@@ -128,7 +130,7 @@ impl Api for Server {
     }
 
     async fn start(&self, request: Request<pb::StartRequest>) -> Result<Response<pb::StartResponse>, Status> {
-        let (task, request) = self.task(request, |request| &request.container_id)?;
+        let (task, request) = self.task(request, |request| &request.container_id).await?;
         let tasks = self.tasks.clone();
         let started = self.tasks.to_the_end(async move { tasks.start(task, &request.exec_id).await }).await;
         answered(started.map(|pid| pb::StartResponse { pid }))
@@ -150,7 +152,7 @@ impl Api for Server {
         &self,
         request: Request<pb::DeleteProcessRequest>,
     ) -> Result<Response<pb::DeleteResponse>, Status> {
-        let (task, request) = self.task(request, |request| &request.container_id)?;
+        let (task, request) = self.task(request, |request| &request.container_id).await?;
         if request.exec_id.is_empty() {
             return Err(Status::invalid_argument("exec id is required; a task is removed by Delete"));
         }
@@ -160,7 +162,7 @@ impl Api for Server {
     }
 
     async fn get(&self, request: Request<pb::GetRequest>) -> Result<Response<pb::GetResponse>, Status> {
-        let (task, request) = self.task(request, |request| &request.container_id)?;
+        let (task, request) = self.task(request, |request| &request.container_id).await?;
         let process = process(&task, &request.exec_id).await;
         answered(process.map(|process| pb::GetResponse { process: Some(process) }))
     }
@@ -176,12 +178,22 @@ impl Api for Server {
     }
 
     async fn kill(&self, request: Request<pb::KillRequest>) -> Result<Response<()>, Status> {
-        let (task, request) = self.task(request, |request| &request.container_id)?;
-        answered(task.client().kill(&request.exec_id, request.signal, request.all).await)
+        let (task, request) = self.task(request, |request| &request.container_id).await?;
+        let killed = task.client().kill(&request.exec_id, request.signal, request.all).await;
+        let hangs = matches!(killed, Err(Error::ShimAway { .. })) && task.client().is_there().await;
+        if hangs && request.signal == SIGKILL && request.exec_id.is_empty() {
+            let tasks = self.tasks.clone();
+            let hung = task.clone();
+            self.tasks.to_the_end(async move { tasks.end_hung(&hung).await }).await;
+            if !task.client().is_there().await {
+                return Ok(Response::new(()));
+            }
+        }
+        answered(killed)
     }
 
     async fn exec(&self, request: Request<pb::ExecProcessRequest>) -> Result<Response<()>, Status> {
-        let (task, request) = self.task(request, |request| &request.container_id)?;
+        let (task, request) = self.task(request, |request| &request.container_id).await?;
         if request.exec_id.is_empty() {
             return Err(Status::invalid_argument("exec id is required"));
         }
@@ -198,22 +210,22 @@ impl Api for Server {
     }
 
     async fn resize_pty(&self, request: Request<pb::ResizePtyRequest>) -> Result<Response<()>, Status> {
-        let (task, request) = self.task(request, |request| &request.container_id)?;
+        let (task, request) = self.task(request, |request| &request.container_id).await?;
         answered(task.client().resize_pty(&request.exec_id, request.width, request.height).await)
     }
 
     async fn close_io(&self, request: Request<pb::CloseIoRequest>) -> Result<Response<()>, Status> {
-        let (task, request) = self.task(request, |request| &request.container_id)?;
+        let (task, request) = self.task(request, |request| &request.container_id).await?;
         answered(task.client().close_io(&request.exec_id, request.stdin).await)
     }
 
     async fn pause(&self, request: Request<pb::PauseTaskRequest>) -> Result<Response<()>, Status> {
-        let (task, _) = self.task(request, |request| &request.container_id)?;
+        let (task, _) = self.task(request, |request| &request.container_id).await?;
         answered(self.tasks.to_the_end(async move { task.pause().await }).await)
     }
 
     async fn resume(&self, request: Request<pb::ResumeTaskRequest>) -> Result<Response<()>, Status> {
-        let (task, _) = self.task(request, |request| &request.container_id)?;
+        let (task, _) = self.task(request, |request| &request.container_id).await?;
         answered(self.tasks.to_the_end(async move { task.resume().await }).await)
     }
 
@@ -221,7 +233,7 @@ impl Api for Server {
         &self,
         request: Request<pb::ListPidsRequest>,
     ) -> Result<Response<pb::ListPidsResponse>, Status> {
-        let (task, _) = self.task(request, |request| &request.container_id)?;
+        let (task, _) = self.task(request, |request| &request.container_id).await?;
         let pids = task.client().pids().await;
         let info = |process: ProcessInfo| ProcessInfo { pid: process.pid, info: process.info };
         answered(
@@ -239,7 +251,7 @@ impl Api for Server {
     }
 
     async fn update(&self, request: Request<pb::UpdateTaskRequest>) -> Result<Response<()>, Status> {
-        let (task, request) = self.task(request, |request| &request.container_id)?;
+        let (task, request) = self.task(request, |request| &request.container_id).await?;
         let update = api::UpdateTaskRequest {
             id: request.container_id,
             resources: request.resources,
@@ -264,7 +276,7 @@ impl Api for Server {
     }
 
     async fn wait(&self, request: Request<pb::WaitRequest>) -> Result<Response<pb::WaitResponse>, Status> {
-        let (task, request) = self.task(request, |request| &request.container_id)?;
+        let (task, request) = self.task(request, |request| &request.container_id).await?;
         let process = task.process(&request.exec_id).map_err(Error::into_status)?;
         let exit = process.ended().await.ok_or_else(|| {
             Error::ProcessNotFound { task: request.container_id, exec: request.exec_id }.into_status()

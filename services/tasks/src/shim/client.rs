@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gantry_proto::containerd::task::v3 as api;
-use gantry_proto::gantry::shim::v1::{InspectRequest, InspectResponse};
 use gantry_rpc::Channel;
 use prost::Message;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -20,6 +19,10 @@ use crate::error::Error;
 
 /// Long enough for a runtime binary on a loaded machine, short enough to notice a hung one.
 const LIMIT: Duration = Duration::from_secs(60);
+/// Long enough for what a shim does by itself at once.
+const SHORT_LIMIT: Duration = Duration::from_secs(10);
+/// Removal waits for output and may run a runtime, and is given up before the caller gives up.
+const DELETE_LIMIT: Duration = Duration::from_secs(40);
 
 /// A client of one shim. Cheap to clone; connects when first used.
 #[derive(Debug, Clone)]
@@ -129,7 +132,15 @@ impl Client {
         Q: Message + Send + Sync + 'static,
         R: Message + Default + Send + Sync + 'static,
     {
-        let answer = self.call(&self.service, method, request, Some(LIMIT)).await;
+        self.task_within(LIMIT, method, request).await
+    }
+
+    async fn task_within<Q, R>(&self, limit: Duration, method: &'static str, request: Q) -> Result<R, Error>
+    where
+        Q: Message + Send + Sync + 'static,
+        R: Message + Default + Send + Sync + 'static,
+    {
+        let answer = self.call(&self.service, method, request, Some(limit)).await;
         answer.map_err(|failure| failure.of_task(&self.id))
     }
 
@@ -147,7 +158,8 @@ impl Client {
 
     /// Removes a process that has ended.
     pub async fn delete(&self, exec: &str) -> Result<api::DeleteResponse, Error> {
-        self.task("Delete", api::DeleteRequest { id: self.id.clone(), exec_id: exec.to_owned() }).await
+        let request = api::DeleteRequest { id: self.id.clone(), exec_id: exec.to_owned() };
+        self.task_within(DELETE_LIMIT, "Delete", request).await
     }
 
     /// The state of a process, as the shim knows it.
@@ -158,7 +170,7 @@ impl Client {
     /// Sends a signal.
     pub async fn kill(&self, exec: &str, signal: u32, all: bool) -> Result<(), Error> {
         let request = api::KillRequest { id: self.id.clone(), exec_id: exec.to_owned(), signal, all };
-        self.task("Kill", request).await
+        self.task_within(SHORT_LIMIT, "Kill", request).await
     }
 
     /// Adds a process, not yet started.
@@ -217,12 +229,6 @@ impl Client {
     pub async fn wait(&self, exec: &str) -> Result<api::WaitResponse, Failure> {
         let request = api::WaitRequest { id: self.id.clone(), exec_id: exec.to_owned() };
         self.call(&self.service, "Wait", request, None).await
-    }
-
-    /// What only our own shim tells; `None` from any other.
-    pub async fn inspect(&self) -> Option<InspectResponse> {
-        let request = InspectRequest { id: self.id.clone() };
-        self.call("gantry.shim.v1.Shim", "Inspect", request, Some(LIMIT)).await.ok()
     }
 }
 

@@ -93,12 +93,13 @@ impl Helper {
         command.arg("-publish-binary").arg(std::env::current_exe().unwrap_or_default());
         command.arg("-id").arg(&self.id).args(extra).arg(action);
         command.current_dir(&self.bundle).env("NAMESPACE", &self.namespace).env("GRPC_ADDRESS", &self.front);
-        // Ours takes an address for events for a sign of containerd, and answers that it speaks ttrpc. It
-        // publishes nothing: this service does.
+        let events = with_suffix(&self.front, ".ttrpc");
+        // Ours takes an address for events for a sign of containerd, answers that it speaks ttrpc, and publishes
+        // all that it sees. Here it is to tell what only a shim sees.
         if binary::is_ours(&self.binary) {
-            command.env_remove("TTRPC_ADDRESS");
+            command.env_remove("TTRPC_ADDRESS").env("GANTRY_EVENTS", events);
         } else {
-            command.env("TTRPC_ADDRESS", with_suffix(&self.front, ".ttrpc")).env("GOMAXPROCS", "2");
+            command.env("TTRPC_ADDRESS", events).env("GOMAXPROCS", "2");
         }
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command

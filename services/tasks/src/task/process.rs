@@ -103,6 +103,11 @@ impl Process {
         !self.ended.swap(true, Ordering::AcqRel)
     }
 
+    /// Whether its exit is known, and published or about to be.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
     /// Tells everybody who waits.
     pub fn set_exited(&self, exit: Exit) {
         self.phase.send_replace(Phase::Exited(exit));

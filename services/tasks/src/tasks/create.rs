@@ -42,6 +42,7 @@ impl Tasks {
         if self.find(&key).is_some() {
             return Err(Error::TaskExists(id));
         }
+        let _making = self.making(&key);
         let runtime = container.runtime.unwrap_or_default();
         let wanted = if request.runtime_path.is_empty() { &runtime.name } else { &request.runtime_path };
         let binary = self.places.search.resolve(wanted)?;

@@ -28,7 +28,13 @@ impl Tasks {
         let task = self.find(&key).ok_or_else(|| Error::TaskNotFound(id.to_owned()))?;
         let answer = match task.client().delete("").await {
             Ok(answer) => answer,
-            Err(Error::ShimAway { .. }) if !task.client().is_there().await => {
+            Err(error @ Error::ShimAway { .. }) => {
+                if task.client().is_there().await {
+                    self.end_hung(&task).await;
+                }
+                if task.client().is_there().await {
+                    return Err(error);
+                }
                 let exit = self.bury_locked(&key, &task).await;
                 return Ok(answer(&task, &exit));
             }
@@ -58,8 +64,10 @@ impl Tasks {
     }
 
     /// Whether another task's container is in the same shim.
-    fn shares_shim(&self, task: &Task) -> bool {
-        self.live.read().values().any(|other| other.client().socket() == task.client().socket())
+    pub(super) fn shares_shim(&self, task: &Task) -> bool {
+        let same =
+            |other: &Task| other.client().socket() == task.client().socket() && other.id() != task.id();
+        self.live.read().values().any(|other| same(other))
     }
 
     /// Cleans up after a shim that died.

@@ -5,7 +5,7 @@ use gantry_proto::containerd::v1::types::Status as State;
 use tonic::Code;
 
 use crate::shim::FakeShim;
-use crate::world::World;
+use crate::world::{World, eventually};
 
 #[tokio::test]
 async fn events_come_once_and_in_order() {
@@ -93,6 +93,24 @@ async fn a_failed_creation_leaves_nothing() {
     assert!(refused.message().contains("no such file"), "{refused}");
     assert!(!world.bundle("c").exists());
     assert_eq!(world.events(1).await, ["/containers/create"]);
+}
+
+#[tokio::test]
+async fn a_task_that_is_being_made_is_waited_for() {
+    let world = World::new().await;
+    world.container("c").await;
+    let _shim = FakeShim::start(&world.shims(), "c");
+    let get = || world.request(pb::GetRequest { container_id: "c".into(), exec_id: String::new() });
+    let mut tasks = world.peers.tasks();
+    assert_eq!(tasks.get(get()).await.unwrap_err().code(), Code::NotFound);
+    let create =
+        pb::CreateTaskRequest { container_id: "c".into(), stdout: "slow".into(), ..Default::default() };
+    let (request, mut client) = (world.request(create), tasks.clone());
+    let creating = tokio::spawn(async move { client.create(request).await });
+    eventually("it is begun", || world.bundle("c").exists().then_some(())).await;
+    let process = tasks.get(get()).await.unwrap().into_inner().process.unwrap();
+    assert_eq!(process.status(), State::Created);
+    creating.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -175,6 +175,9 @@ impl Task for Model {
             return Err(Status::unknown("runtime create failed: no such file or directory"));
         }
         assert!(Path::new(&request.bundle).join("config.json").exists());
+        if request.stdout == "slow" {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
         let pid = pid_of("");
         self.0.lock().insert(String::new(), Process { pid, life: watch::Sender::new(Life::Created) });
         Ok(Response::new(pb::CreateTaskResponse { pid }))

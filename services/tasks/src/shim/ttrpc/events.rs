@@ -1,30 +1,35 @@
-//! The other direction: shims written by others publish their events over ttrpc.
+//! The other direction: shims publish events over ttrpc.
 //!
 //! This service publishes itself what happens to a task, so all that is taken
 //! from them is what only they see: that the kernel killed for lack of memory.
-//! The rest is answered, or they would try again and stay for it.
+//! The rest is answered, or those written by others would try again and stay for it.
 
 use std::time::Duration;
 
 use gantry_proto::containerd::services::events::v1::ForwardRequest;
+use gantry_proto::containerd::types::Envelope;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tonic::Code;
 
 use super::{Answer, AnswerStatus, Call, HEADER, LARGEST, REQUEST, RESPONSE, frame};
-use crate::events::Publisher;
-
 const SERVICE: &str = "containerd.services.events.ttrpc.v1.Events";
 const OUT_OF_MEMORY: &str = "/tasks/oom";
 
+/// Who takes what shims tell of want of memory.
+pub trait TakeOom: Clone + Send + Sync + 'static {
+    /// Takes one event, in its envelope.
+    fn take_oom(&self, envelope: Envelope);
+}
+
 /// Serves shims, for ever.
-pub async fn serve(listener: UnixListener, publisher: Publisher) {
+pub async fn serve(listener: UnixListener, taker: impl TakeOom) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 // Ends with the shim.
-                tokio::spawn(connection(stream, publisher.clone()));
+                tokio::spawn(connection(stream, taker.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "event socket of shims: accept failed");
@@ -34,9 +39,9 @@ pub async fn serve(listener: UnixListener, publisher: Publisher) {
     }
 }
 
-async fn connection(mut stream: UnixStream, publisher: Publisher) {
+async fn connection(mut stream: UnixStream, taker: impl TakeOom) {
     while let Ok(Some((id, call))) = request(&mut stream).await {
-        let answer = answer(&call, &publisher).encode_to_vec();
+        let answer = answer(&call, &taker).encode_to_vec();
         if stream.write_all(&frame(RESPONSE, id, &answer)).await.is_err() {
             return;
         }
@@ -60,7 +65,7 @@ async fn request(stream: &mut UnixStream) -> std::io::Result<Option<(u32, Call)>
     }
 }
 
-fn answer(call: &Call, publisher: &Publisher) -> Answer {
+fn answer(call: &Call, taker: &impl TakeOom) -> Answer {
     let refused = |code: Code, message: &str| Answer {
         status: Some(AnswerStatus { code: code.into(), message: message.to_owned() }),
         payload: Vec::new(),
@@ -73,7 +78,7 @@ fn answer(call: &Call, publisher: &Publisher) -> Answer {
         return refused(Code::InvalidArgument, "no event");
     };
     if envelope.topic == OUT_OF_MEMORY {
-        publisher.forward(envelope);
+        taker.take_oom(envelope);
     }
     Answer { status: None, payload: Vec::new() }
 }
@@ -82,18 +87,26 @@ fn answer(call: &Call, publisher: &Publisher) -> Answer {
 mod tests {
     use super::*;
 
+    impl TakeOom for tokio::sync::mpsc::UnboundedSender<Envelope> {
+        fn take_oom(&self, envelope: Envelope) {
+            self.send(envelope).unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn shims_are_answered() {
         let folder = tempfile::tempdir_in("/dev/shm").unwrap();
         let socket = folder.path().join("s");
-        let control = gantry_rpc::Channel::unix("control", folder.path().join("none"));
-        let (publisher, _courier) = crate::events::queue(control);
-        tokio::spawn(serve(UnixListener::bind(&socket).unwrap(), publisher));
+        let (taker, mut taken) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(serve(UnixListener::bind(&socket).unwrap(), taker));
         let client = super::super::Client::new(socket);
-        let envelope = Some(Default::default());
-        let request = ForwardRequest { envelope };
+        let request = ForwardRequest { envelope: Some(Envelope::default()) };
         client.call::<_, ()>("ns", SERVICE, "Forward", &request).await.unwrap();
         assert!(client.call::<_, ()>("ns", SERVICE, "Other", &request).await.is_err());
+        let oom = Envelope { topic: OUT_OF_MEMORY.into(), ..Envelope::default() };
+        let request = ForwardRequest { envelope: Some(oom.clone()) };
+        client.call::<_, ()>("ns", SERVICE, "Forward", &request).await.unwrap();
+        assert_eq!(taken.recv().await, Some(oom), "the first was of no interest");
         assert!(client.call::<_, ()>("ns", SERVICE, "Forward", &ForwardRequest::default()).await.is_err());
     }
 }
