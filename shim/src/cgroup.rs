@@ -16,6 +16,7 @@ use crate::signal::Signal;
 pub mod bpf;
 pub mod devices;
 pub mod limits;
+pub mod notices;
 pub mod oom;
 pub mod scope;
 pub mod stats;

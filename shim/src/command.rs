@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 mod delete;
 mod start;
 
+pub use start::socket_directory;
+
 /// The name that containerd knows this runtime by.
 const NAME: &str = "io.containerd.gantry.v2";
 

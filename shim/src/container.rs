@@ -21,6 +21,7 @@ use crate::cgroup::Cgroup;
 use crate::cgroup::oom::Kills;
 use crate::control::{Created, Order, Reply};
 use crate::error::{Error, Result};
+use crate::events::Publisher;
 use crate::exit::{self, InitRecord};
 use crate::helper::{ChildStdio, Helper, Helpers};
 use crate::mounts;
@@ -33,6 +34,7 @@ use crate::stdio::{Owner, Stdio, Wanted};
 
 mod end;
 mod exec;
+mod tell;
 
 /// What containers need of the shim.
 #[derive(Clone)]
@@ -40,6 +42,7 @@ pub struct Tools {
     pub namespace: String,
     pub helpers: Helpers,
     pub reaper: Reaper,
+    pub events: Publisher,
 }
 
 /// What a client asks for.
@@ -56,6 +59,7 @@ pub struct Container {
     pub id: String,
     pub bundle: PathBuf,
     tools: Tools,
+    choice: Choice,
     init: Arc<Process>,
     made: OnceLock<Made>,
     /// One change of state at a time: start, pause, exec's start, delete.
@@ -63,6 +67,8 @@ pub struct Container {
     // Guards the map; never held across an await.
     execs: Mutex<HashMap<String, ExecEntry>>,
     attach: OnceLock<AbortHandle>,
+    /// Who watches for want of memory.
+    memory: OnceLock<AbortHandle>,
 }
 
 struct Made {
@@ -90,7 +96,7 @@ struct Turn {
 struct ExecEntry {
     process: Arc<Process>,
     /// What its start needs; taken by it.
-    planned: Option<(ChildStdio, PathBuf)>,
+    planned: Option<PathBuf>,
 }
 
 impl Container {
@@ -98,12 +104,20 @@ impl Container {
     pub async fn create(tools: Tools, request: Request) -> Result<Arc<Self>> {
         let bundle = request.bundle;
         let root = bundle.join("rootfs");
-        let choice = serde_json::to_vec(&request.choice).expect("plain records always serialize");
+        let mut choice = request.choice;
+        // As runc's shim has it: ids are of a namespace.
+        choice.root = choice.root.map(|root| root.join(&tools.namespace));
         let path = Choice::path(&bundle);
-        std::fs::write(&path, choice).map_err(Error::io("write", path))?;
+        let bytes = serde_json::to_vec(&choice).expect("plain records always serialize");
+        std::fs::write(&path, bytes).map_err(Error::io("write", path))?;
         mounts::mount_root(&request.rootfs, &root)?;
         let owner = Owner { namespace: &tools.namespace, container: &request.id };
-        let (stdio, child) = match Stdio::open(&request.wanted, owner).await {
+        let opened = async {
+            let stdio = Stdio::new(&request.wanted)?;
+            let child = stdio.open(owner).await?;
+            Ok((stdio, child))
+        };
+        let (stdio, child) = match opened.await {
             Ok(open) => open,
             Err(error) => {
                 mounts::unmount_root(&root);
@@ -115,13 +129,18 @@ impl Container {
             id: request.id,
             bundle,
             tools,
+            choice,
             made: OnceLock::new(),
             turn: tokio::sync::Mutex::new(Turn { waiting: None, paused: false }),
             execs: Mutex::default(),
             attach: OnceLock::new(),
+            memory: OnceLock::new(),
         });
         match container.make(child).await {
-            Ok(()) => Ok(container),
+            Ok(()) => {
+                container.tell_created(request.rootfs);
+                Ok(container)
+            }
             Err(error) => {
                 container.init.stdio.shut();
                 container.clean(false).await;
@@ -150,10 +169,10 @@ impl Container {
         let kills = Kills::watch(&cgroup);
         let _ = self.made.set(Made { created, cgroup, kills, init_start: record.start_time });
         exit::write(&self.bundle.join("init.json"), &record)?;
-        self.init.stdio.connect(console)?;
         if let Some((columns, rows)) = console_size {
             self.init.stdio.resize(columns, rows)?;
         }
+        self.init.stdio.connect(console)?;
         let listener = attach::bind(&self.bundle)?;
         let serving = tokio::spawn(attach::serve(listener, self.clone()));
         let _ = self.attach.set(serving.abort_handle());
@@ -162,6 +181,9 @@ impl Container {
         tokio::spawn(async move {
             if let (Ok(exit), Some(container)) = (ended.await, container.upgrade()) {
                 container.init_ended(exit);
+                // After a start that is under way.
+                let _turn = container.turn.lock().await;
+                container.tell_exited(&container.init, exit);
             }
         });
         Ok(())
@@ -203,11 +225,14 @@ impl Container {
         let Some(mut helper) = turn.waiting.take() else {
             return Err(Error::WrongState { verb: "start", state: phase.name() });
         };
+        self.init.stdio.feed()?;
         helper.order(&Order::Start)?;
         let reply = helper.reply().await;
         helper.finish().await;
         reply?;
+        self.tell_started(&self.init, phase.pid());
         self.init.runs();
+        self.watch_memory();
         Ok(phase.pid())
     }
 
@@ -249,6 +274,7 @@ impl Container {
         }
         self.cgroup()?.freeze()?;
         turn.paused = true;
+        self.tell_paused();
         Ok(())
     }
 
@@ -260,6 +286,7 @@ impl Container {
         }
         self.cgroup()?.thaw()?;
         turn.paused = false;
+        self.tell_resumed();
         Ok(())
     }
 

@@ -48,6 +48,8 @@ pub struct Created {
     pub delete_by_runtime: bool,
     /// A terminal's first size: columns, rows.
     pub console_size: Option<(u16, u16)>,
+    /// Further groups of all processes, as the container's annotation has them.
+    pub groups: Option<String>,
 }
 
 /// What the shim tells a helper that has created a container.

@@ -40,11 +40,10 @@ pub fn run(arguments: &[String]) -> ExitCode {
     if all.thread_block().is_err() {
         return ExitCode::FAILURE;
     }
-    // The standard library gives the child an empty signal mask and the default SIGPIPE.
     let mut command = Command::new(program);
     command.args(rest).process_group(0);
     // SAFETY: the closure makes system calls only, which are async-signal-safe.
-    unsafe { command.pre_exec(take_terminal) };
+    unsafe { command.pre_exec(become_child) };
     let child = match command.spawn() {
         Ok(child) => child.id().cast_signed(),
         Err(error) => {
@@ -70,15 +69,12 @@ pub fn run(arguments: &[String]) -> ExitCode {
     }
 }
 
-/// Makes the calling process's group the one in the foreground of its terminal, if it has one.
-fn take_terminal() -> std::io::Result<()> {
-    let mut own = SigSet::empty();
-    own.add(Signal::SIGTTOU);
-    // A group in the background would be stopped for it.
-    own.thread_block()?;
+/// Makes the calling process's group the one in the foreground of its terminal, if it has one; then lets signals in,
+/// which a program inherits blocked as its parent has them.
+fn become_child() -> std::io::Result<()> {
+    // With SIGTTOU blocked, as here: a group in the background would be stopped for it.
     let _ = rustix::termios::tcsetpgrp(rustix::stdio::stdin(), rustix::process::getpgrp());
-    own.thread_unblock()?;
-    Ok(())
+    Ok(SigSet::empty().thread_set_mask()?)
 }
 
 /// Takes a signal of `set`, by its number: real-time ones have no name.

@@ -20,6 +20,7 @@ mod command;
 mod container;
 mod control;
 mod error;
+mod events;
 mod exit;
 mod helper;
 mod initial;

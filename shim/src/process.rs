@@ -8,6 +8,7 @@
 //! `Created` may also end without having run: killed, or given up.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
@@ -65,6 +66,7 @@ pub struct Process {
     /// The open stdio.
     pub stdio: Arc<Stdio>,
     phase: watch::Sender<Phase>,
+    exit_told: AtomicBool,
     // Never held across an await.
     pidfd: Mutex<Option<OwnedFd>>,
 }
@@ -72,7 +74,14 @@ pub struct Process {
 impl Process {
     /// A process that does not exist yet.
     pub fn new(id: String, wanted: Wanted, stdio: Arc<Stdio>) -> Self {
-        Self { id, wanted, stdio, phase: watch::Sender::new(Phase::Added), pidfd: Mutex::new(None) }
+        Self {
+            id,
+            wanted,
+            stdio,
+            phase: watch::Sender::new(Phase::Added),
+            exit_told: AtomicBool::new(false),
+            pidfd: Mutex::new(None),
+        }
     }
 
     /// Where it stands.
@@ -99,8 +108,9 @@ impl Process {
         });
     }
 
-    /// It has ended.
+    /// It has ended. What it has said is delivered all the same.
     pub fn ended(&self, exit: Exit) {
+        self.stdio.hub().last();
         self.phase.send_if_modified(|phase| match *phase {
             Phase::Stopped { .. } => false,
             before => {
@@ -108,6 +118,11 @@ impl Process {
                 true
             }
         });
+    }
+
+    /// True for the one who is to tell of its end.
+    pub fn claim_exit(&self) -> bool {
+        !self.exit_told.swap(true, Ordering::Relaxed)
     }
 
     /// Waits for its end.

@@ -1,7 +1,7 @@
 //! The runtime helper: a single-threaded process that creates and starts one
 //! container, or does one other thing, reports over its control socket, and ends.
 //!
-//! Command line: `runtime <control fd> <verb> <bundle> <id> [argument]`. Its stdio is
+//! Command line: `runtime <control fd> <verb> <bundle> <id> [argument…]`. Its stdio is
 //! what the container will have. [`Runtime`] is the border to whatever makes containers:
 //! [`libcontainer`], or any OCI runtime [`binary`].
 
@@ -13,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 use crate::control::{self, Created, Order, Reply};
+use crate::error::{Error, Result as Done};
 
 pub mod binary;
 pub mod diagnosis;
@@ -23,6 +24,7 @@ pub mod placement;
 pub mod seccomp;
 pub mod spec;
 pub mod user;
+pub mod user_namespace;
 
 /// Why the runtime could not do it, as one line for people.
 pub type Failure = String;
@@ -33,7 +35,7 @@ pub struct Choice {
     /// An OCI runtime's binary; none is the built-in runtime.
     #[serde(default)]
     pub binary: Option<String>,
-    /// Where that binary keeps its state.
+    /// Where the runtime keeps its state of all containers of the namespace; none is inside the bundle.
     #[serde(default)]
     pub root: Option<PathBuf>,
     #[serde(default)]
@@ -49,6 +51,30 @@ impl Choice {
     pub fn path(bundle: &Path) -> PathBuf {
         bundle.join("runtime.json")
     }
+
+    /// What was chosen for a bundle; the built-in runtime if that is not known.
+    pub fn read(bundle: &Path) -> Self {
+        crate::exit::read(&Self::path(bundle)).unwrap_or_default()
+    }
+
+    /// The directory of the runtime's state of a bundle's container, and perhaps others'.
+    pub fn state(&self, bundle: &Path) -> PathBuf {
+        self.root.clone().unwrap_or_else(|| own_state(bundle))
+    }
+
+    /// Removes what the runtime may have left of a container.
+    pub fn remove_state(&self, bundle: &Path, id: &str) -> Done<()> {
+        let shared = self.root.as_ref().map(|root| root.join(id));
+        for directory in shared.into_iter().chain([own_state(bundle)]) {
+            match std::fs::remove_dir_all(&directory) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", directory)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One container, as the helper is told.
@@ -59,17 +85,14 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The runtime's own state: gone with the bundle.
+    /// The directory of the runtime's state.
     pub fn state(&self) -> PathBuf {
-        match &self.choice.root {
-            Some(root) if self.choice.binary.is_some() => root.clone(),
-            _ => state_root(&self.bundle),
-        }
+        self.choice.state(&self.bundle)
     }
 }
 
-/// The built-in runtime's state of a bundle.
-pub fn state_root(bundle: &Path) -> PathBuf {
+/// What concerns no other container: gone with the bundle.
+pub fn own_state(bundle: &Path) -> PathBuf {
     bundle.join("runtime")
 }
 
@@ -107,6 +130,9 @@ pub struct Exec {
     /// A user as people write it, to be looked up in the container's root.
     #[serde(default)]
     pub user: Option<String>,
+    /// Further groups, as the container's annotation has them.
+    #[serde(default)]
+    pub groups: Option<String>,
     pub init: i32,
     /// When the init was started, so that no other process is taken for it.
     pub init_start: u64,
@@ -124,10 +150,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
     };
     launch::reset_inherited();
     let bundle = PathBuf::from(bundle);
-    let choice = std::fs::read(Choice::path(&bundle))
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .unwrap_or_default();
+    let choice = Choice::read(&bundle);
     let subject = Subject { bundle, id: id.clone(), choice };
     match serve(&control, verb, subject, rest) {
         Ok(()) => ExitCode::SUCCESS,
@@ -146,6 +169,9 @@ fn serve(control: &OwnedFd, verb: &str, subject: Subject, rest: &[String]) -> Re
         "exec" => {
             let mut exec: Exec = read_json(Path::new(argument()?))?;
             spec::prepare_exec(&mut exec)?;
+            if let Some(size) = rest.get(1) {
+                exec.process.set_console_size(Some(spec::console_of(size)?));
+            }
             let done = choose(subject).exec(&exec)?;
             let reply = Reply::Started { pid: done.pid };
             report(control, &reply, done.console.as_ref())
@@ -182,6 +208,7 @@ fn create(control: &OwnedFd, subject: Subject) -> Result<(), Failure> {
         private_pids: prepared.private_pids,
         delete_by_runtime: foreign || prepared.has_hooks,
         console_size: prepared.console_size,
+        groups: prepared.groups,
     };
     let told = report(control, &Reply::Created(created), made.console.as_ref());
     drop(made.console);

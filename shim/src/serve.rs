@@ -1,6 +1,7 @@
 //! The shim process: a session, a subreaper and a mount namespace of its own, one thread,
 //! and the gRPC services on the socket that it was started with.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
@@ -15,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::container::Tools;
 use crate::error::{Error, Result};
+use crate::events::Publisher;
 use crate::helper::{Helpers, dev_null};
 use crate::mounts;
 use crate::reaper::Reaper;
@@ -23,8 +25,10 @@ use crate::stdio::attach;
 
 /// How long open calls may take to end once the shim is told to.
 const GRACE: Duration = Duration::from_millis(500);
-/// How long the end waits for attached clients to take what was said last.
-const DRAIN: Duration = Duration::from_secs(10);
+/// The name (`/proc/<pid>/comm`) of a shim that has no container any more and only waits for clients that still read.
+const FAREWELL: &CStr = c"shim-farewell";
+/// How long the end waits for events to be taken.
+const FLUSH: Duration = Duration::from_secs(5);
 /// How long a shim stays that nobody gives a container to.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -69,23 +73,31 @@ fn serve(words: &[String]) -> Result<()> {
         let reaper = Reaper::default();
         tokio::spawn(reaper.clone().run());
         let helpers = Helpers::new(binary, reaper.clone());
-        let shim = Shim::new(Tools { namespace: flags.namespace, helpers, reaper });
-        let served = listen(shim, listener).await;
-        attach::drained(DRAIN).await;
+        let events = Publisher::start(flags.namespace.clone());
+        let tools = Tools { namespace: flags.namespace, helpers, reaper, events: events.clone() };
+        let shim = Shim::new(tools);
+        let served = listen(shim.clone(), listener, &socket).await;
+        // A daemon that is away learns the rest from `delete`.
+        let _ = tokio::time::timeout(FLUSH, events.flushed()).await;
+        // Whoever is attached gets what was said last, however late: nobody else has it.
+        if !shim.has_containers() {
+            let _ = nix::sys::prctl::set_name(FAREWELL);
+            attach::drained().await;
+        }
         served
     });
-    remove_own(&socket);
     served.map_err(Error::io("serve", socket))
 }
 
-async fn listen(shim: Shim, listener: UnixListener) -> io::Result<()> {
+/// Serves until the shim is stopped; then nobody finds it any more.
+async fn listen(shim: Shim, listener: UnixListener, socket: &Path) -> io::Result<()> {
     // A shim ends when its client says so; whoever must end it otherwise has SIGKILL.
     let mut ignored = signal(SignalKind::terminate())?;
     tokio::spawn(async move { while ignored.recv().await.is_some() {} });
     tokio::spawn(shim.clone().end_when_idle(IDLE));
     let listener = tokio::net::UnixListener::from_std(listener)?;
     let (grpc, incoming) = mpsc::channel(16);
-    tokio::spawn(sort(listener, grpc, shim.clone()));
+    let accepting = tokio::spawn(sort(listener, grpc, shim.clone()));
     let incoming = ReceiverStream::new(incoming);
     let stopped = shim.clone();
     let serving = tonic::transport::Server::builder()
@@ -95,10 +107,15 @@ async fn listen(shim: Shim, listener: UnixListener) -> io::Result<()> {
         shim.stopped().await;
         tokio::time::sleep(GRACE).await;
     };
-    tokio::select! {
+    let served = tokio::select! {
         served = serving => served.map_err(io::Error::other),
         () = overdue => Ok(()),
-    }
+    };
+    // The name first: once the socket is closed, another shim may be given it.
+    remove_own(socket);
+    accepting.abort();
+    let _ = accepting.await;
+    served
 }
 
 /// Gives each client to the protocol it speaks, by its first byte: gRPC's is the `P` of

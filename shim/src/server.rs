@@ -90,6 +90,11 @@ impl Shim {
         }
     }
 
+    /// Whether there is any container, or is about to be.
+    pub fn has_containers(&self) -> bool {
+        !self.containers().is_empty()
+    }
+
     fn stop(&self) {
         self.inner.stop.send_replace(true);
     }

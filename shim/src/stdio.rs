@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::error::{Error, Result};
 use crate::helper::ChildStdio;
-use crate::stdio::hub::{Hub, Stream};
+use crate::stdio::hub::{Framing, Hub, Stream};
 use crate::stdio::json_log::{JsonLog, LogFile};
 use crate::stdio::sink::Sink;
 use crate::stdio::target::Target;
@@ -49,20 +49,32 @@ pub struct Owner<'a> {
 
 /// The stdio of one process, from before it is started until after it has ended.
 pub struct Stdio {
-    terminal: bool,
-    hub: Arc<Hub>,
+    wanted: Wanted,
+    target: Target,
+    hub: Hub,
     state: Mutex<State>,
+    input: watch::Sender<Input>,
     /// How many streams have not ended yet.
     open: watch::Sender<usize>,
 }
 
+/// Where a process's input stands: what is written before it can be taken waits.
+#[derive(Clone)]
+enum Input {
+    Later,
+    Open(Arc<AsyncFd<OwnedFd>>),
+    Closed,
+}
+
 #[derive(Default)]
 struct State {
-    stdin: Option<Arc<AsyncFd<OwnedFd>>>,
     master: Option<Arc<AsyncFd<OwnedFd>>>,
+    /// The terminal's size: columns, rows. Known before the terminal is there.
+    size: Option<(u16, u16)>,
     /// Keeps a client's stdin FIFO from ending while no client has it open.
     stdin_holder: Option<OwnedFd>,
-    stdin_source: Option<AsyncFd<OwnedFd>>,
+    /// A client's FIFO is to end with its writers.
+    stdin_ends: bool,
     sinks: Vec<(Stream, Option<OwnedFd>, Sink)>,
     loggers: Vec<logger::Logger>,
 }
@@ -71,23 +83,32 @@ struct State {
 const PIPE: usize = 256 * 1024;
 
 impl Stdio {
-    /// Opens what `wanted` names; also the container's ends, unless it gets a terminal.
-    pub async fn open(wanted: &Wanted, owner: Owner<'_>) -> Result<(Arc<Self>, ChildStdio)> {
-        let mut child = ChildStdio::default();
-        let mut state = State::default();
+    /// What `wanted` names, not opened yet; clients may attach from now on.
+    pub fn new(wanted: &Wanted) -> Result<Arc<Self>> {
         let target = Target::parse(&wanted.stdout)?;
-        let attachable = target.is_attachable();
-        if !wanted.stdin.is_empty() && !attachable {
-            let path = Path::new(&wanted.stdin);
-            state.stdin_source = Some(open_fifo(path, OFlags::RDONLY)?);
-            state.stdin_holder = Some(open_fifo(path, OFlags::WRONLY)?.into_inner());
-        }
+        let given = !wanted.stdin.is_empty() || wanted.terminal;
+        let framing = if wanted.terminal { Framing::Raw } else { Framing::Frames };
+        Ok(Arc::new(Self {
+            wanted: wanted.clone(),
+            target,
+            hub: Hub::new(framing),
+            state: Mutex::default(),
+            input: watch::Sender::new(if given { Input::Later } else { Input::Closed }),
+            open: watch::Sender::new(0),
+        }))
+    }
+
+    /// Opens what is wanted, for a process that is about to be made; the container's ends, unless it gets a terminal.
+    pub async fn open(&self, owner: Owner<'_>) -> Result<ChildStdio> {
+        let mut child = ChildStdio::default();
+        let mut sinks = Vec::new();
+        let wanted = &self.wanted;
         if !wanted.stdin.is_empty() && !wanted.terminal {
             let (reader, writer) = pipe()?;
             child.stdin = Some(reader);
-            state.stdin = Some(Arc::new(watched(writer)?));
+            self.take_input(&Arc::new(watched(writer)?));
         }
-        let mut open_stream = |stream: Stream, sink: Sink, state: &mut State| -> Result<()> {
+        let mut open_stream = |stream: Stream, sink: Sink| -> Result<()> {
             let source = if wanted.terminal {
                 None
             } else {
@@ -98,7 +119,7 @@ impl Stdio {
                 }
                 Some(reader)
             };
-            state.sinks.push((stream, source, sink));
+            sinks.push((stream, source, sink));
             Ok(())
         };
         let streams: &[(Stream, &str)] = if wanted.terminal {
@@ -106,25 +127,24 @@ impl Stdio {
         } else {
             &[(Stream::Stdout, "stdout"), (Stream::Stderr, "stderr")]
         };
-        match &target {
+        match &self.target {
             Target::None => {
                 for (stream, _) in streams {
-                    open_stream(*stream, Sink::Nowhere, &mut state)?;
+                    open_stream(*stream, Sink::Nowhere)?;
                 }
             }
             Target::JsonFile { path, rotation, attributes } => {
                 let file = Arc::new(Mutex::new(LogFile::open(path, *rotation, attributes.clone())?));
                 for (stream, name) in streams {
-                    let sink = Sink::Log(JsonLog::new(file.clone(), name));
-                    open_stream(*stream, sink, &mut state)?;
+                    open_stream(*stream, Sink::Log(JsonLog::new(file.clone(), name)))?;
                 }
             }
             Target::Binary { program, arguments } => {
                 let (logger, inputs) = logger::start(program, arguments, &owner).await?;
-                state.loggers.push(logger);
+                self.lock().loggers.push(logger);
                 if wanted.terminal {
                     let [input, _] = inputs;
-                    open_stream(Stream::Stdout, Sink::writer(input)?, &mut state)?;
+                    open_stream(Stream::Stdout, Sink::writer(input)?)?;
                 } else {
                     // The logger reads the container's pipes itself.
                     let [stdout, stderr] = inputs;
@@ -136,10 +156,10 @@ impl Stdio {
                 let uris = [&wanted.stdout, &wanted.stderr];
                 for ((stream, _), uri) in streams.iter().zip(uris) {
                     match Target::parse(uri)? {
-                        Target::Null if wanted.terminal => open_stream(*stream, Sink::Nowhere, &mut state)?,
+                        Target::Null if wanted.terminal => open_stream(*stream, Sink::Nowhere)?,
                         Target::Null => {}
-                        Target::Fifo(path) => open_stream(*stream, Sink::fifo(&path)?, &mut state)?,
-                        Target::File(path) => open_stream(*stream, Sink::file(&path)?, &mut state)?,
+                        Target::Fifo(path) => open_stream(*stream, Sink::fifo(&path)?)?,
+                        Target::File(path) => open_stream(*stream, Sink::file(&path)?)?,
                         _ => {
                             return Err(Error::Stdio {
                                 uri: uri.clone(),
@@ -150,26 +170,29 @@ impl Stdio {
                 }
             }
         }
-        let stdio = Self {
-            terminal: wanted.terminal,
-            hub: Arc::default(),
-            open: watch::Sender::new(state.sinks.len()),
-            state: Mutex::new(state),
-        };
-        Ok((Arc::new(stdio), child))
+        self.open.send_replace(sinks.len());
+        self.lock().sinks = sinks;
+        Ok(child)
     }
 
     /// Begins to move bytes; `master` is the terminal, if the process has one.
     pub fn connect(self: &Arc<Self>, master: Option<OwnedFd>) -> Result<()> {
-        let mut state = self.lock();
-        if let Some(master) = master {
-            state.master = Some(Arc::new(watched(master)?));
-            state.stdin = state.master.clone();
+        let master = master.map(watched).transpose()?.map(Arc::new);
+        let sinks = {
+            let mut state = self.lock();
+            state.master.clone_from(&master);
+            std::mem::take(&mut state.sinks)
+        };
+        if let Some(master) = &master {
+            if let Some(size) = self.size() {
+                set_size(master, size)?;
+            }
+            self.take_input(master);
         }
-        for (stream, source, sink) in std::mem::take(&mut state.sinks) {
+        for (stream, source, sink) in sinks {
             let source = match source {
                 Some(source) => Arc::new(watched(source)?),
-                None => match &state.master {
+                None => match &master {
                     Some(master) => master.clone(),
                     None => {
                         self.open.send_modify(|open| *open -= 1);
@@ -186,50 +209,92 @@ impl Stdio {
         if *self.open.borrow() == 0 {
             self.hub.end();
         }
-        if let Some(source) = state.stdin_source.take() {
-            let stdio = self.clone();
-            tokio::spawn(async move {
-                pump::feed(source, &stdio).await;
-                if !stdio.terminal {
-                    stdio.close_stdin();
-                }
-            });
-        }
         Ok(())
     }
 
+    /// Begins to read a client's FIFO, for a process that is about to start. Not before: a client whose FIFO is read
+    /// takes its process for one that it can talk about, and says only once that its input has ended.
+    pub fn feed(self: &Arc<Self>) -> Result<()> {
+        if !self.is_fed() {
+            return Ok(());
+        }
+        let path = Path::new(&self.wanted.stdin);
+        let source = open_fifo(path, OFlags::RDONLY)?;
+        let holder = open_fifo(path, OFlags::WRONLY)?.into_inner();
+        {
+            let mut state = self.lock();
+            state.stdin_holder = Some(holder).filter(|_| !state.stdin_ends);
+        }
+        let stdio = self.clone();
+        tokio::spawn(async move {
+            pump::feed(source, &stdio).await;
+            if !stdio.is_terminal() {
+                stdio.close_stdin();
+            }
+        });
+        Ok(())
+    }
+
+    /// Whether input comes from a client's FIFO.
+    fn is_fed(&self) -> bool {
+        !self.wanted.stdin.is_empty() && !self.target.is_attachable()
+    }
+
     /// Attached clients.
-    pub fn hub(&self) -> &Arc<Hub> {
+    pub fn hub(&self) -> &Hub {
         &self.hub
     }
 
     /// Whether the process has a terminal.
     pub fn is_terminal(&self) -> bool {
-        self.terminal
+        self.wanted.terminal
     }
 
-    /// Where input for the process goes; none when it has none any more.
-    pub fn stdin(&self) -> Option<Arc<AsyncFd<OwnedFd>>> {
-        self.lock().stdin.clone()
+    /// Where input for the process goes, as soon as it can; none when it takes none any more.
+    pub async fn stdin(&self) -> Option<Arc<AsyncFd<OwnedFd>>> {
+        let mut input = self.input.subscribe();
+        let input = input.wait_for(|input| !matches!(input, Input::Later)).await;
+        match &*input.ok()? {
+            Input::Open(stdin) => Some(stdin.clone()),
+            Input::Later | Input::Closed => None,
+        }
+    }
+
+    fn take_input(&self, stdin: &Arc<AsyncFd<OwnedFd>>) {
+        self.input.send_if_modified(|input| {
+            // Its end may have come before it.
+            let later = matches!(input, Input::Later);
+            if later {
+                *input = Input::Open(stdin.clone());
+            }
+            later
+        });
     }
 
     /// Ends the process's input, after what was written to it before. A client's FIFO is
     /// read to its end first. A terminal stays open.
     pub fn close_stdin(&self) {
         let mut state = self.lock();
-        if state.stdin_holder.take().is_none() && !self.terminal {
-            state.stdin = None;
+        if self.is_fed() && !std::mem::replace(&mut state.stdin_ends, true) {
+            state.stdin_holder = None;
+        } else if !self.is_terminal() {
+            self.input.send_replace(Input::Closed);
         }
     }
 
-    /// Tells a terminal its size.
+    /// Tells the terminal its size; one that is not there yet begins with it.
     pub fn resize(&self, columns: u16, rows: u16) -> Result<()> {
-        let master = self.lock().master.clone();
-        let Some(master) = master else {
-            return Ok(());
+        let master = {
+            let mut state = self.lock();
+            state.size = Some((columns, rows));
+            state.master.clone()
         };
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        rustix::termios::tcsetwinsize(master.get_ref(), size).map_err(Error::errno("resize", "terminal"))
+        master.map_or(Ok(()), |master| set_size(&master, (columns, rows)))
+    }
+
+    /// The terminal's size, if somebody has said it: columns, rows.
+    pub fn size(&self) -> Option<(u16, u16)> {
+        self.lock().size
     }
 
     /// Waits until all output is delivered, but not for ever: a stray process may hold a
@@ -243,9 +308,11 @@ impl Stdio {
         }
     }
 
-    /// Gives everything up, also when it was never connected.
+    /// Gives everything up, also when it was never connected. Attached clients get what is queued for them.
     pub fn shut(&self) {
         self.hub.end();
+        self.input.send_replace(Input::Closed);
+        self.open.send_replace(0);
         *self.lock() = State::default();
     }
 
@@ -259,6 +326,11 @@ impl Stdio {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn set_size(master: &AsyncFd<OwnedFd>, (columns, rows): (u16, u16)) -> Result<()> {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(master.get_ref(), size).map_err(Error::errno("resize", "terminal"))
 }
 
 /// A pipe whose both ends are closed in programs; blocking, as programs expect.

@@ -15,7 +15,7 @@ use super::Flags;
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::exit::{self, ExitRecord, InitRecord};
-use crate::runtime::{Choice, state_root};
+use crate::runtime::Choice;
 
 /// The status of a container that was killed.
 const KILLED: u32 = 128 + Signal::KILL.as_raw().cast_unsigned();
@@ -51,10 +51,7 @@ pub fn delete(flags: &Flags) -> Result<Vec<u8>> {
     }
     foreign_delete(&bundle, &flags.id);
     let removed = cgroup.remove();
-    let state = state_root(&bundle);
-    if state.exists() {
-        std::fs::remove_dir_all(&state).map_err(Error::io("remove", &state))?;
-    }
+    Choice::read(&bundle).remove_state(&bundle, &flags.id)?;
     remove_socket(&bundle);
     removed?;
 
@@ -88,9 +85,9 @@ fn kill_init(init: &InitRecord) {
 
 /// Another program's runtime has state that only it can remove.
 fn foreign_delete(bundle: &Path, id: &str) {
-    let choice: Option<Choice> = exit::read(&Choice::path(bundle));
-    if let Some((binary, choice)) = choice.and_then(|choice| Some((choice.binary.clone()?, choice))) {
-        let root = choice.root.unwrap_or_else(|| state_root(bundle));
+    let choice = Choice::read(bundle);
+    if let Some(binary) = &choice.binary {
+        let root = choice.state(bundle);
         let _ = std::process::Command::new(binary)
             .arg("--root")
             .arg(root)

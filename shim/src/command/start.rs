@@ -17,11 +17,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use gantry_proto::containerd::runc::v1::Options;
 use gantry_proto::containerd::runtime::bootstrap::v1::{BootstrapParams, BootstrapResult};
 use prost::Message;
 use serde::Deserialize;
 
 use super::Flags;
+use crate::cgroup::{Cgroup, v1};
 use crate::error::{Error, Result};
 
 /// Annotations that put containers into one shim, the strongest first.
@@ -57,6 +59,9 @@ pub fn start(flags: &Flags, input: &[u8]) -> Result<Vec<u8>> {
         Style::Json => None,
     };
     let directory = asked.map_or_else(|| socket_directory(&bundle), PathBuf::from);
+    if let Style::Json = style {
+        join_cgroup(input)?;
+    }
     let group = group(&bundle, &flags.id);
     let socket = directory.join(socket_name(&directory, &flags.namespace, &group));
     let running = UnixStream::connect(&socket).ok();
@@ -84,6 +89,23 @@ pub fn start(flags: &Flags, input: &[u8]) -> Result<Vec<u8>> {
                 .encode_to_vec()
         }
     })
+}
+
+/// Joins the cgroup that options name for the shim, which is born in it; it must be there.
+fn join_cgroup(options: &[u8]) -> Result<()> {
+    let options = prost_types::Any::decode(options).ok();
+    let options = options.and_then(|any| gantry_proto::unpack::<Options>(&any)).and_then(Result::ok);
+    let Some(path) = options.map(|options| options.shim_cgroup).filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let cgroup = Cgroup::at(&path);
+    if cgroup.directories().is_empty() {
+        return Err(Error::InvalidArgument(format!("cgroup {path} of the shim does not exist")));
+    }
+    for directory in cgroup.directories() {
+        v1::join_directory(directory).map_err(Error::io("join", directory))?;
+    }
+    Ok(())
 }
 
 /// Ends a shim that was left from a bundle of the same name which is gone.
@@ -126,7 +148,7 @@ fn launch(flags: &Flags, bundle: &Path, directory: &Path, socket: &Path) -> Resu
 }
 
 /// `<run>/s`, where `<run>/bundles/<namespace>/<id>` is the bundle; else containerd's.
-fn socket_directory(bundle: &Path) -> PathBuf {
+pub fn socket_directory(bundle: &Path) -> PathBuf {
     let bundles = bundle.parent().and_then(Path::parent);
     match bundles.filter(|bundles| bundles.ends_with("bundles")).and_then(Path::parent) {
         Some(run) => run.join("s"),

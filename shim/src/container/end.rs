@@ -10,7 +10,6 @@ use crate::exit::{self, ExitRecord};
 use crate::mounts;
 use crate::process::Phase;
 use crate::reaper::Exit;
-use crate::runtime::state_root;
 use crate::signal::Signal;
 
 /// How long the end of a container waits for its output to be taken.
@@ -34,9 +33,11 @@ impl Container {
         if let Some(helper) = turn.waiting.take() {
             helper.finish().await;
         }
+        self.tell_exited(&self.init, exit);
         self.init.stdio.drained(DRAIN).await;
         self.init.stdio.shut();
         self.clean(true).await;
+        self.tell_deleted(exit);
         Ok((self.init.phase().pid(), exit))
     }
 
@@ -44,6 +45,9 @@ impl Container {
     pub(super) async fn clean(&self, created: bool) {
         if let Some(attach) = self.attach.get() {
             attach.abort();
+        }
+        if let Some(memory) = self.memory.get() {
+            memory.abort();
         }
         let made = self.made.get();
         if let Some(made) = made {
@@ -59,12 +63,7 @@ impl Container {
             None if !created => remove_strays(&self.bundle),
             None => {}
         }
-        let state = state_root(&self.bundle);
-        if let Err(error) = std::fs::remove_dir_all(&state)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            report(Err(Error::io("remove", state)(error)));
-        }
+        report(self.choice.remove_state(&self.bundle, &self.id));
         mounts::unmount_root(&self.bundle.join("rootfs"));
     }
 

@@ -8,7 +8,6 @@ use super::{Container, ExecEntry};
 use crate::control::Reply;
 use crate::error::{Error, Result};
 use crate::exit;
-use crate::helper::ChildStdio;
 use crate::process::{Phase, Process};
 use crate::reaper::Exit;
 use crate::runtime::Exec;
@@ -33,6 +32,7 @@ impl Container {
         let exec = Exec {
             process,
             user: None,
+            groups: made.created.groups.clone(),
             init: self.init.phase().pid(),
             init_start: made.init_start,
             cgroups: made.cgroup.directories().to_vec(),
@@ -41,16 +41,14 @@ impl Container {
         std::fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
         let path = directory.join(format!("{id}.json"));
         exit::write(&path, &exec)?;
-        let owner = Owner { namespace: &self.tools.namespace, container: &self.id };
-        let (stdio, child) = Stdio::open(&wanted, owner).await?;
-        let entry = ExecEntry {
-            process: Arc::new(Process::new(id.to_string(), wanted, stdio)),
-            planned: Some((child, path)),
-        };
+        let stdio = Stdio::new(&wanted)?;
+        let entry =
+            ExecEntry { process: Arc::new(Process::new(id.to_string(), wanted, stdio)), planned: Some(path) };
         match self.execs().entry(id.to_string()) {
             std::collections::hash_map::Entry::Occupied(_) => Err(self.exec_exists(id)),
             std::collections::hash_map::Entry::Vacant(vacant) => {
                 vacant.insert(entry);
+                self.tell_exec_added(id);
                 Ok(())
             }
         }
@@ -63,10 +61,10 @@ impl Container {
             let entry = execs.get_mut(id).ok_or_else(|| self.no_exec(id))?;
             (entry.process.clone(), entry.planned.take())
         };
-        let Some((child, description)) = planned else {
+        let Some(description) = planned else {
             return Err(Error::WrongState { verb: "start", state: process.phase().name() });
         };
-        let done = self.run_exec(&process, child, &description).await;
+        let done = self.run_exec(&process, &description).await;
         let _ = std::fs::remove_file(&description);
         if let Err(error) = &done {
             process.ended(Exit { status: failed_status(&error.to_string()), at: SystemTime::now() });
@@ -75,20 +73,21 @@ impl Container {
         done
     }
 
-    async fn run_exec(
-        self: &Arc<Self>,
-        process: &Arc<Process>,
-        child: ChildStdio,
-        description: &Path,
-    ) -> Result<i32> {
+    async fn run_exec(self: &Arc<Self>, process: &Arc<Process>, description: &Path) -> Result<i32> {
         if !matches!(self.init.phase(), Phase::Running { .. }) {
             return Err(Error::NotRunning(self.id.clone()));
         }
         if self.turn.lock().await.paused {
             return Err(Error::WrongState { verb: "exec in", state: "paused" });
         }
+        let owner = Owner { namespace: &self.tools.namespace, container: &self.id };
+        let child = process.stdio.open(owner).await?;
+        process.stdio.feed()?;
         let (bundle, path) = (self.bundle.to_string_lossy(), description.to_string_lossy());
-        let mut helper = self.tools.helpers.start("exec", &[&bundle, &self.id, &path], child)?;
+        let size = process.stdio.size().map(|(columns, rows)| format!("{columns}x{rows}"));
+        let arguments: [&str; 3] = [&bundle, &self.id, &path];
+        let arguments: Vec<&str> = arguments.into_iter().chain(size.as_deref()).collect();
+        let mut helper = self.tools.helpers.start("exec", &arguments, child)?;
         let reply = helper.reply().await;
         helper.finish().await;
         let (Reply::Started { pid }, console) = reply? else {
@@ -97,11 +96,13 @@ impl Container {
         let ended = self.tools.reaper.watch(pid);
         process.exists(pid);
         process.stdio.connect(console)?;
+        self.tell_started(process, pid);
         process.runs();
-        let process = process.clone();
+        let (process, container) = (process.clone(), self.clone());
         tokio::spawn(async move {
             if let Ok(exit) = ended.await {
                 process.ended(exit);
+                container.tell_exited(&process, exit);
             }
         });
         Ok(pid)

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::libcontainer::Console;
 use super::spec::Prepared;
-use super::{Exec, Executed, Failure, Made, Runtime, Subject, launch, state_root};
+use super::{Exec, Executed, Failure, Made, Runtime, Subject, launch};
 
 /// One container, made by another program.
 pub struct Binary {
@@ -61,9 +61,7 @@ impl Binary {
 
     /// Runs a command that makes a process; its pid, and its terminal if it has one.
     fn spawn(&self, mut command: Command, pid_file: &Path, terminal: bool) -> Result<Made, Failure> {
-        let state = state_root(&self.subject.bundle);
-        fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
-        let console = if terminal { Some(Console::listen(state)?) } else { None };
+        let console = if terminal { Some(Console::listen(&self.subject.bundle)?) } else { None };
         if let Some(console) = &console {
             command.arg("--console-socket").arg(&console.path);
         }

@@ -12,12 +12,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use libcontainer::syscall::syscall::create_syscall;
 use nix::sched::CloneFlags;
 use nix::unistd::{Gid, Uid};
 use oci_spec::runtime::Process;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::Winsize;
 
 use super::launch::{self, Confinement};
 use super::seccomp::Filter;
@@ -61,15 +61,14 @@ pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, Failure> {
     nix::sched::setns(&pidfd, foreign)
         .map_err(|errno| format!("join the container's namespaces: {errno}"))?;
 
-    let console =
-        if process.terminal().unwrap_or(false) { Some(open_terminal(process.user().uid())?) } else { None };
+    let console = if process.terminal().unwrap_or(false) { Some(open_terminal(process)?) } else { None };
     let (status, writer) = launch::status_pipe()?;
     let slave = console.as_ref().map(|(_, slave)| slave);
     // SAFETY: as fork; this process has one thread, so the child finds every lock free.
     let pid = match unsafe { clone_sibling() }? {
         0 => {
             let reason = become_program(process, filter.as_ref(), slave, user_namespace, writer.as_fd());
-            let _ = rustix::io::write(&writer, reason.as_bytes());
+            launch::tell(&writer, &reason);
             // SAFETY: ends the child without running the helper's exit handlers a second time.
             unsafe { libc::_exit(127) }
         }
@@ -101,7 +100,6 @@ fn set_up(
     user_namespace: bool,
     status: BorrowedFd<'_>,
 ) -> Result<(), Failure> {
-    let system = create_syscall();
     let failed = |what: &'static str| move |error: nix::Error| format!("{what}: {error}");
     nix::unistd::setsid().map_err(failed("setsid"))?;
     if let Some(terminal) = terminal {
@@ -114,9 +112,6 @@ fn set_up(
     }
     if user_namespace {
         become_user(0, 0)?;
-    }
-    for limit in process.rlimits().iter().flatten() {
-        system.set_rlimit(limit).map_err(|error| format!("rlimit {:?}: {error}", limit.typ()))?;
     }
     if let Some(profile) = process.apparmor_profile() {
         libcontainer::apparmor::apply_profile(profile).map_err(|error| error.to_string())?;
@@ -145,6 +140,7 @@ fn set_up(
     }
     launch::close_others(status)?;
     let confinement = Confinement {
+        limits: process.rlimits().clone().unwrap_or_default(),
         capabilities: process.capabilities().clone(),
         no_new_privileges: process.no_new_privileges() == Some(true),
         filter: filter.cloned(),
@@ -201,8 +197,9 @@ fn join_beside(init: i32) -> Result<(), Failure> {
     })
 }
 
-/// A terminal of the container's own devpts: its master, and its slave given to the user.
-fn open_terminal(uid: u32) -> Result<(OwnedFd, OwnedFd), Failure> {
+/// A terminal of the container's own devpts, of the wanted size: its master, and its slave given to the user.
+fn open_terminal(process: &Process) -> Result<(OwnedFd, OwnedFd), Failure> {
+    let uid = process.user().uid();
     let failed = |errno| format!("open a terminal: {}", launch::words(errno));
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).map_err(failed)?;
     unlockpt(&master).map_err(failed)?;
@@ -211,6 +208,11 @@ fn open_terminal(uid: u32) -> Result<(OwnedFd, OwnedFd), Failure> {
     let slave = ioctl_tiocgptpeer(&master, flags).map_err(failed)?;
     if uid != 0 {
         let _ = rustix::fs::fchown(slave.as_fd(), Some(rustix::thread::Uid::from_raw(uid)), None);
+    }
+    if let Some(size) = process.console_size() {
+        let size =
+            Winsize { ws_row: size.height() as u16, ws_col: size.width() as u16, ws_xpixel: 0, ws_ypixel: 0 };
+        rustix::termios::tcsetwinsize(&master, size).map_err(failed)?;
     }
     debug_assert!(slave.as_raw_fd() > 2);
     Ok((master, slave))

@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+use std::borrow::Cow;
 use std::ffi::CString;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -10,9 +11,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::sys::signal::{SigHandler, Signal, signal};
-use oci_spec::runtime::{LinuxCapabilities, Process, Spec};
-use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, accessat, fchown, fstat};
+use nix::sys::signal::SigSet;
+use oci_spec::runtime::{LinuxCapabilities, PosixRlimit, Process, Spec};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, accessat, fchown, fstat};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::pty::OpenptFlags;
@@ -40,10 +41,17 @@ pub fn claim_descriptor(number: &str) -> Option<OwnedFd> {
 /// Undoes what programs must not inherit from a Rust program or from the shim.
 pub fn reset_inherited() {
     // What the services' parent ignored, as nohup does SIGHUP, a program would ignore, too; a shell could not even trap it.
-    for one in Signal::iterator().filter(|one| !matches!(one, Signal::SIGKILL | Signal::SIGSTOP)) {
-        // SAFETY: the default action replaces SIG_IGN, the standard library's among them; no handler is involved.
-        let _ = unsafe { signal(one, SigHandler::SigDfl) };
+    // By the system call: the C library keeps two real-time signals for itself.
+    let default = [0_usize; 8];
+    for one in 1..=64 {
+        // SAFETY: all zeros are the default action, without flags or a mask, in what is larger than the kernel's struct;
+        // no handler is involved. The kernel refuses SIGKILL and SIGSTOP.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, one, default.as_ptr(), std::ptr::null_mut::<usize>(), 8)
+        };
     }
+    // It is inherited, too, and a program that is not told of signals cannot be stopped.
+    let _ = SigSet::empty().thread_set_mask();
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let _ = nix::unistd::setgroups(&[]);
     // The services may be told to outlive others when memory is short; containers are like anybody.
@@ -100,9 +108,49 @@ pub fn give_pipes(uid: u32) {
     }
 }
 
+/// Makes output that goes to `/dev/null` writable again: libcontainer has opened the container's for reading only.
+fn open_null() {
+    let is_null = |descriptor: BorrowedFd<'_>| {
+        fstat(descriptor).is_ok_and(|stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+                && stat.st_rdev == rustix::fs::makedev(1, 3)
+        })
+    };
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(null) = rustix::fs::open("/dev/null", flags, Mode::empty()) else { return };
+    // The container decides what is there.
+    if !is_null(null.as_fd()) {
+        return;
+    }
+    if is_null(std::io::stdout().as_fd()) {
+        let _ = rustix::stdio::dup2_stdout(&null);
+    }
+    if is_null(std::io::stderr().as_fd()) {
+        let _ = rustix::stdio::dup2_stderr(&null);
+    }
+}
+
 /// A pipe that carries the reason of a failed launch, and is closed by a successful execve.
 pub fn status_pipe() -> Result<(OwnedFd, OwnedFd), Failure> {
     pipe_with(PipeFlags::CLOEXEC).map_err(|errno| format!("pipe: {errno}"))
+}
+
+/// The longest reason that is told: what a pipe takes whole, and without anybody who reads (pipe(7), `PIPE_BUF`).
+const LONGEST: usize = 4096;
+
+/// Writes why a launch failed to the writing end of a status pipe. Names of programs may be long, and are in it.
+pub fn tell(status: impl AsFd, reason: &str) {
+    let _ = rustix::io::write(status, cut(reason).as_bytes());
+}
+
+/// Without its middle, if it is too long: what went wrong is said at the end.
+fn cut(reason: &str) -> Cow<'_, str> {
+    if reason.len() <= LONGEST {
+        return Cow::Borrowed(reason);
+    }
+    let head = reason.floor_char_boundary(LONGEST / 2);
+    let tail = reason.ceil_char_boundary(reason.len() - LONGEST / 4);
+    Cow::Owned(format!("{}…{}", &reason[..head], &reason[tail..]))
 }
 
 /// Waits for the execve at the other end of a status pipe.
@@ -110,11 +158,25 @@ pub fn await_launch(status: OwnedFd) -> Result<(), Failure> {
     let mut reason = String::new();
     match std::fs::File::from(status).read_to_string(&mut reason) {
         Ok(0) => Ok(()),
-        Ok(_) => Err(format!("unable to start container process: {reason}")),
+        Ok(_) => Err(failed(&reason)),
         Err(error) => Err(format!("wait for the program's start: {error}")),
     }
 }
 
+/// What has been told so far of a launch that failed. The container's process may live, and wait for ever.
+pub fn told_so_far(status: OwnedFd) -> Result<(), Failure> {
+    rustix::io::ioctl_fionbio(&status, true).map_err(|errno| format!("status pipe: {errno}"))?;
+    let mut reason = [0; LONGEST];
+    match rustix::io::read(&status, &mut reason) {
+        Ok(length) if length > 0 => Err(failed(&String::from_utf8_lossy(&reason[..length]))),
+        _ => Ok(()),
+    }
+}
+
+/// A failure of the program's start, in runc's words.
+pub fn failed(reason: &str) -> Failure {
+    format!("unable to start container process: {reason}")
+}
 /// An errno in the words that clients look for.
 pub fn words(errno: Errno) -> String {
     nix::errno::Errno::from_raw(errno.raw_os_error()).desc().to_lowercase()
@@ -128,6 +190,7 @@ pub fn find_program(program: &str, path: &str) -> Result<PathBuf, String> {
             Err(Errno::NOENT | Errno::NOTDIR) => {
                 Err(format!("exec: {program:?}: stat {program}: no such file or directory"))
             }
+            Err(Errno::ISDIR) => Err(format!("exec: {program:?}: is a directory: permission denied")),
             Err(errno) => Err(format!("exec: {program:?}: {}", words(errno))),
         };
     }
@@ -183,6 +246,8 @@ pub fn execute(process: &Process) -> String {
 /// What is given up right before the program, because loading a filter needs privileges.
 #[derive(Clone, Default)]
 pub struct Confinement {
+    /// Limits: late, for they are the program's, and few open files would not do for what is done before it.
+    pub limits: Vec<PosixRlimit>,
     /// Capabilities to keep; none are all.
     pub capabilities: Option<LinuxCapabilities>,
     pub no_new_privileges: bool,
@@ -196,6 +261,9 @@ impl Confinement {
         let failed = |error: libcontainer::syscall::SyscallError| format!("capabilities: {error}");
         // A change of user has cleared the effective ones.
         libcontainer::capabilities::reset_effective(system.as_ref()).map_err(failed)?;
+        for limit in &self.limits {
+            system.set_rlimit(limit).map_err(|error| format!("rlimit {:?}: {error}", limit.typ()))?;
+        }
         // Without no-new-privileges, a filter takes CAP_SYS_ADMIN; with it, the later the better.
         if let Some(filter) = self.filter.as_ref().filter(|_| !self.no_new_privileges) {
             filter.install()?;
@@ -229,13 +297,14 @@ impl Launch {
     }
 
     fn fail(&self, reason: &str) {
-        let _ = rustix::io::write(&*self.status, reason.as_bytes());
+        tell(&*self.status, reason);
     }
 }
 
 impl Executor for Launch {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         let process = spec.process().as_ref().ok_or(ExecutorError::InvalidArg)?;
+        open_null();
         let confined = close_others(self.status.as_fd()).and_then(|()| self.confinement.apply());
         let reason = match confined {
             Ok(()) => execute(process),
@@ -260,7 +329,7 @@ impl Executor for Launch {
             .unwrap_or(DEFAULT_PATH);
         find_program(program, path).map(drop).map_err(|reason| {
             self.fail(&reason);
-            ExecutorValidationError::ArgValidationError(reason)
+            ExecutorValidationError::ArgValidationError(cut(&reason).into_owned())
         })
     }
 
@@ -288,7 +357,7 @@ mod tests {
             find_program("/no/such", ""),
             Err("exec: \"/no/such\": stat /no/such: no such file or directory".into())
         );
-        assert_eq!(find_program("/etc", ""), Err("exec: \"/etc\": is a directory".into()));
+        assert_eq!(find_program("/etc", ""), Err("exec: \"/etc\": is a directory: permission denied".into()));
         assert_eq!(find_program("/etc/passwd", ""), Err("exec: \"/etc/passwd\": permission denied".into()));
     }
 }

@@ -2,9 +2,9 @@
 //! child (the helper's sibling), cgroups by path, and its state inside the bundle.
 
 use std::io::Write;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::libcontainer::container::Container;
 use ::libcontainer::container::builder::ContainerBuilder;
@@ -19,7 +19,7 @@ use super::launch::{self, Confinement, Launch};
 use super::placement::Placement;
 use super::seccomp::Filter;
 use super::spec::{Prepared, text};
-use super::{Exec, Executed, Failure, Made, Runtime, Subject, enter};
+use super::{Exec, Executed, Failure, Made, Runtime, Subject, enter, own_state, user_namespace};
 use crate::cgroup::scope::{Scope, Visit};
 use crate::cgroup::v1::Group;
 use crate::cgroup::{self, Cgroup, devices, unified};
@@ -30,23 +30,33 @@ pub struct Builtin {
     created: Option<(Container, OwnedFd)>,
 }
 
+/// What is done beside libcontainer, and not in the spec that it sees.
+#[derive(Default)]
+struct Reduced {
+    confinement: Confinement,
+    placement: Option<Placement>,
+    /// Open until libcontainer has joined it.
+    _user_namespace: Option<OwnedFd>,
+}
+
 impl Builtin {
     /// Makes nothing yet.
     pub fn new(subject: Subject) -> Self {
         Self { subject, created: None }
     }
 
-    /// Takes capabilities, seccomp and cgroups out of the spec that libcontainer sees: it compiles the
-    /// filter each time anew, gets masked comparisons wrong, and joins cgroups the slow way. Where
+    /// Takes capabilities, limits, seccomp and cgroups out of the spec that libcontainer sees: it compiles the
+    /// filter each time anew, gets masked comparisons wrong, joins cgroups the slow way, and would itself have to
+    /// do with the program's limits. Where
     /// its bundle is then, and what is to be done instead.
-    fn confine(&self, spec: &Prepared) -> Result<(PathBuf, Confinement, Option<Placement>), Failure> {
+    fn confine(&self, spec: &Prepared) -> Result<(PathBuf, Reduced), Failure> {
         let profile = spec.spec.pointer("/linux/seccomp").filter(|profile| !profile.is_null());
         let filter = match profile {
             None => None,
             Some(profile) => match Filter::of(profile, &self.subject.bundle)? {
                 Some(filter) => Some(filter),
                 // libcontainer must serve a listener itself, and needs the filter for it.
-                None => return Ok((self.subject.bundle.clone(), Confinement::default(), None)),
+                None => return Ok((self.subject.bundle.clone(), Reduced::default())),
             },
         };
         if let Some(filter) = &filter {
@@ -59,12 +69,12 @@ impl Builtin {
             linux.remove("seccomp");
         }
         let process = reduced.get_mut("process").and_then(Value::as_object_mut);
-        let capabilities = process.and_then(|process| process.remove("capabilities"));
-        let capabilities = capabilities
-            .filter(|all| !all.is_null())
-            .map(serde_json::from_value)
-            .transpose()
-            .map_err(|error| format!("capabilities: {error}"))?;
+        let (capabilities, limits) = process
+            .map(|process| (process.remove("capabilities"), process.remove("rlimits")))
+            .unwrap_or_default();
+        let capabilities = parsed("capabilities", capabilities)?;
+        let limits = parsed("rlimits", limits)?.unwrap_or_default();
+        let user_namespace = user_namespace::prepare(&mut reduced)?;
         let placement = Placement::begin(&mut reduced)?;
         if cgroup::is_unified()
             && let Some(linux) = reduced.get_mut("linux").and_then(Value::as_object_mut)
@@ -73,14 +83,14 @@ impl Builtin {
             linux.remove("resources");
         }
         let no_new_privileges = spec.spec.pointer("/process/noNewPrivileges") == Some(&json!(true));
-        let directory = self.subject.state().join(".spec");
+        let directory = own_state(&self.subject.bundle).join(".spec");
         let path = directory.join("config.json");
         std::fs::create_dir_all(&directory)
             .and_then(|()| crate::exit::private(&path))
             .and_then(|mut file| file.write_all(reduced.to_string().as_bytes()))
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        let confinement = Confinement { capabilities, no_new_privileges, filter };
-        Ok((directory, confinement, placement))
+        let confinement = Confinement { limits, capabilities, no_new_privileges, filter };
+        Ok((directory, Reduced { confinement, placement, _user_namespace: user_namespace }))
     }
 
     fn build(&self, spec: &Prepared, status: OwnedFd) -> Result<(Container, Option<OwnedFd>), Failure> {
@@ -90,8 +100,8 @@ impl Builtin {
         let path = text(&spec.spec, "/linux/cgroupsPath").unwrap_or_default();
         // What is forked from here on is born in the scope.
         let visit = Scope::of_path(path).map(|scope| scope.enter(&self.subject.id)).transpose()?;
-        let (bundle, confinement, placement) = self.confine(spec)?;
-        let console = if spec.terminal { Some(Console::listen(state.clone())?) } else { None };
+        let (bundle, Reduced { confinement, placement, _user_namespace }) = self.confine(spec)?;
+        let console = if spec.terminal { Some(Console::listen(&self.subject.bundle)?) } else { None };
         let container = ContainerBuilder::new(self.subject.id.clone(), SyscallType::default())
             .with_executor(Launch::new(status, confinement))
             .with_console_socket(console.as_ref().map(|console| console.path.clone()))
@@ -159,8 +169,9 @@ impl Runtime for Builtin {
                 self.created = Some((container, status));
                 Ok(Made { pid, console })
             }
-            // What the program's search said is the clearest, then what was logged nearest to the cause.
-            Err(outer) => Err(match launch::await_launch(status) {
+            // What the program's search said is the clearest, then what was logged nearest to the cause. (After a
+            // hook that failed, the container's process still waits for it; the shim ends what is in the cgroup.)
+            Err(outer) => Err(match launch::told_so_far(status) {
                 Err(reason) => reason,
                 Ok(()) => match diagnosis.first() {
                     Some(first) => format!("unable to start container process: {outer}: {first}"),
@@ -198,6 +209,12 @@ impl Runtime for Builtin {
     }
 }
 
+/// A part of a spec, if it is there.
+fn parsed<T: for<'a> serde::Deserialize<'a>>(name: &str, value: Option<Value>) -> Result<Option<T>, Failure> {
+    let value = value.filter(|value| !value.is_null());
+    value.map(serde_json::from_value).transpose().map_err(|error| format!("{name}: {error}"))
+}
+
 /// Where a container's terminal is handed over.
 pub struct Console {
     /// Its socket.
@@ -206,26 +223,31 @@ pub struct Console {
 }
 
 impl Console {
-    /// Listens inside `directory`.
-    pub fn listen(directory: PathBuf) -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| format!("console socket: {error}");
+    /// Listens where the shim of `bundle` does: other runtimes connect by the path, which must be shorter than
+    /// 108 bytes, and one below the bundle of a long id is not.
+    pub fn listen(bundle: &Path) -> Result<Self, Failure> {
+        let directory = crate::command::socket_directory(bundle);
         let path = directory.join(format!("console-{}.sock", std::process::id()));
-        let opened = std::fs::File::open(&directory).map_err(failed)?;
-        // By descriptor: a socket's own path must be shorter than 108 bytes.
-        let short = format!("/proc/self/fd/{}", opened.as_raw_fd());
-        let name = path.file_name().expect("the path was joined just now");
-        let listener = UnixListener::bind(std::path::Path::new(&short).join(name)).map_err(failed)?;
+        let failed = |error: std::io::Error| format!("console socket {}: {error}", path.display());
+        std::fs::create_dir_all(&directory).map_err(failed)?;
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).map_err(failed)?;
         Ok(Self { path, listener })
     }
 
     /// Takes the terminal that was sent by now.
     pub fn receive(self) -> Result<OwnedFd, Failure> {
         let failed = |error: &dyn std::fmt::Display| format!("console socket: {error}");
-        let _ = std::fs::remove_file(&self.path);
         let (stream, _) = self.listener.accept().map_err(|error| failed(&error))?;
         crate::control::receive_console(&stream)
             .map_err(|errno| failed(&errno))?
             .ok_or_else(|| "console socket: no terminal came".into())
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 

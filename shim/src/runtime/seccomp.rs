@@ -24,7 +24,7 @@ use oci_spec::runtime::{
 };
 use serde_json::Value;
 
-use super::{Failure, state_root};
+use super::{Failure, own_state};
 
 /// Counts the ways in which profiles were compiled: a program that is kept is of one of them.
 const FORM: u32 = 2;
@@ -138,7 +138,7 @@ impl Filter {
 }
 
 fn left_at(bundle: &Path) -> PathBuf {
-    state_root(bundle).join("seccomp.filter")
+    own_state(bundle).join("seccomp.filter")
 }
 
 /// Beside Gantry's bundles; nowhere when the bundle is another daemon's.

@@ -9,6 +9,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
+use oci_spec::runtime::{Box as Console, BoxBuilder};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde_json::{Map, Value, json};
@@ -31,6 +32,7 @@ pub struct Prepared {
     pub private_pids: bool,
     pub has_hooks: bool,
     pub console_size: Option<(u16, u16)>,
+    pub groups: Option<String>,
 }
 
 /// Settles the spec of a container that is about to be created.
@@ -50,8 +52,8 @@ pub fn prepare(subject: &Subject) -> Result<Prepared, Failure> {
     let mounts = spec.get("mounts").cloned().unwrap_or_default();
     if let Some(process) = spec.get_mut("process").and_then(Value::as_object_mut) {
         settle_process(process, &root, wanted.as_deref())?;
-        if let Some(groups) = groups {
-            add_groups(process, &root, &groups)?;
+        if let Some(groups) = &groups {
+            add_groups(process, &root, groups)?;
         }
     }
     make_directory(&root, &mounts, Path::new(&cwd));
@@ -75,16 +77,23 @@ pub fn prepare(subject: &Subject) -> Result<Prepared, Failure> {
         private_pids: has_private_pids(&spec),
         has_hooks: spec.get("hooks").and_then(Value::as_object).is_some_and(|all| !all.is_empty()),
         console_size: console_size(&spec),
+        groups,
         spec,
     })
 }
 
 /// Settles the user and `HOME` of a further process, by the container's own accounts.
 pub fn prepare_exec(exec: &mut Exec) -> Result<(), Failure> {
+    if !exec.process.cwd().is_absolute() {
+        return Err("Cwd must be an absolute path".into());
+    }
+    if exec.process.env().iter().flatten().any(|variable| variable.starts_with('=')) {
+        return Err(super::launch::failed("invalid environment variable: name cannot be empty"));
+    }
     let named = exec.user.take().or_else(|| exec.process.user().username().clone());
     let mut env = exec.process.env().clone().unwrap_or_default();
     let has_home = env.iter().any(|entry| entry.len() > 5 && entry.starts_with("HOME="));
-    if named.is_none() && has_home {
+    if named.is_none() && has_home && exec.groups.is_none() {
         return Ok(());
     }
     let accounts = Accounts::read(Path::new(&format!("/proc/{}/root", exec.init)))?;
@@ -95,6 +104,13 @@ pub fn prepare_exec(exec: &mut Exec) -> Result<(), Failure> {
             .set_gid(found.gid)
             .set_additional_gids(Some(found.additional_gids))
             .set_username(None);
+        exec.process.set_user(user);
+    }
+    if let Some(groups) = exec.groups.take() {
+        let mut user = exec.process.user().clone();
+        let mut gids = user.additional_gids().clone().unwrap_or_default();
+        accounts.add_groups(&mut gids, &groups)?;
+        user.set_additional_gids(Some(gids));
         exec.process.set_user(user);
     }
     if !has_home {
@@ -118,12 +134,7 @@ fn add_groups(process: &mut Map<String, Value>, root: &Path, groups: &str) -> Re
     let accounts = Accounts::read(root)?;
     let user = process.entry("user").or_insert_with(|| json!({}));
     let mut gids: Vec<u32> = serde_json::from_value(user["additionalGids"].clone()).unwrap_or_default();
-    for group in groups.split(',').filter(|group| !group.is_empty()) {
-        let gid = accounts.group(group)?;
-        if !gids.contains(&gid) {
-            gids.push(gid);
-        }
-    }
+    accounts.add_groups(&mut gids, groups)?;
     user["additionalGids"] = json!(gids);
     Ok(())
 }
@@ -218,6 +229,17 @@ fn has_private_pids(spec: &Value) -> bool {
 fn console_size(spec: &Value) -> Option<(u16, u16)> {
     let side = |name| spec.pointer(&format!("/process/consoleSize/{name}"))?.as_u64();
     Some((side("width")? as u16, side("height")? as u16)).filter(|size| *size != (0, 0))
+}
+
+/// A terminal's size as the shim gives it: `<columns>x<rows>`.
+pub fn console_of(text: &str) -> Result<Console, Failure> {
+    let side = |text: &str| text.parse::<u16>().ok();
+    let (width, height) = text
+        .split_once('x')
+        .and_then(|(columns, rows)| Some((side(columns)?, side(rows)?)))
+        .ok_or_else(|| format!("a terminal's size is <columns>x<rows>, not {text:?}"))?;
+    let size = BoxBuilder::default().width(u64::from(width)).height(u64::from(height)).build();
+    size.map_err(|error| error.to_string())
 }
 
 /// The string that a JSON pointer leads to.

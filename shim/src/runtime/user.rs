@@ -46,6 +46,17 @@ impl Accounts {
         }
     }
 
+    /// Adds groups, separated by commas, to those that a process is in.
+    pub fn add_groups(&self, gids: &mut Vec<u32>, groups: &str) -> Result<(), Failure> {
+        for group in groups.split(',').filter(|group| !group.is_empty()) {
+            let gid = self.group(group)?;
+            if !gids.contains(&gid) {
+                gids.push(gid);
+            }
+        }
+        Ok(())
+    }
+
     /// Resolves `user[:group]`, names or numbers, by Docker's rules. Empty is root.
     pub fn resolve(&self, wanted: &str) -> Result<User, Failure> {
         let (user, group) = match wanted.split_once(':') {

@@ -1,5 +1,6 @@
 //! The task service over ttrpc, containerd's light form of gRPC: all that containerd's own
-//! daemon can rely on (up to 2.2 it takes a gRPC shim for dead as soon as it has met it).
+//! daemon can rely on (up to 2.2 it takes a gRPC shim for dead as soon as it has met it);
+//! and a client, for events.
 //!
 //! A frame is a header of ten bytes, big endian (length, stream, type, flags), and a
 //! message; one request frame, one response frame. Clients' streams are odd.
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use gantry_proto::containerd::task::v3 as pb;
 use gantry_proto::containerd::task::v3::task_server::Task;
 use prost::Message;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Mutex;
@@ -23,16 +24,17 @@ const RESPONSE: u8 = 2;
 /// The largest message, as in containerd's own code.
 const LIMIT: u32 = 4 << 20;
 
+/// A call.
 #[derive(Clone, PartialEq, Message)]
-struct Request {
+pub struct Request {
     #[prost(string, tag = "1")]
-    service: String,
+    pub service: String,
     #[prost(string, tag = "2")]
-    method: String,
+    pub method: String,
     #[prost(bytes = "vec", tag = "3")]
-    payload: Vec<u8>,
+    pub payload: Vec<u8>,
     #[prost(int64, tag = "4")]
-    timeout_nano: i64,
+    pub timeout_nano: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -57,15 +59,7 @@ pub async fn serve(stream: UnixStream, shim: Shim) -> io::Result<()> {
     let (mut input, output) = stream.into_split();
     let output = Arc::new(Mutex::new(output));
     loop {
-        let length = input.read_u32().await?;
-        let id = input.read_u32().await?;
-        let kind = input.read_u8().await?;
-        let _flags = input.read_u8().await?;
-        if length > LIMIT {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let mut bytes = vec![0; length as usize];
-        input.read_exact(&mut bytes).await?;
+        let (id, kind, bytes) = receive(&mut input).await?;
         // Streams of data are none of the task service's business.
         if kind != REQUEST {
             continue;
@@ -91,14 +85,64 @@ async fn write(output: &Mutex<OwnedWriteHalf>, id: u32, response: Result<Vec<u8>
             Response { status: Some(status), payload: Vec::new() }
         }
     };
-    let message = response.encode_to_vec();
+    let frame = frame(id, RESPONSE, &response);
+    // Held over the write, so that frames do not mix.
+    output.lock().await.write_all(&frame).await
+}
+
+fn frame(id: u32, kind: u8, message: &impl Message) -> Vec<u8> {
+    let message = message.encode_to_vec();
     let mut frame = Vec::with_capacity(10 + message.len());
     frame.extend_from_slice(&(message.len() as u32).to_be_bytes());
     frame.extend_from_slice(&id.to_be_bytes());
-    frame.extend_from_slice(&[RESPONSE, 0]);
+    frame.extend_from_slice(&[kind, 0]);
     frame.extend_from_slice(&message);
-    // Held over the write, so that frames do not mix.
-    output.lock().await.write_all(&frame).await
+    frame
+}
+
+/// A frame's stream, type and message.
+async fn receive(input: &mut (impl AsyncRead + Unpin)) -> io::Result<(u32, u8, Vec<u8>)> {
+    let length = input.read_u32().await?;
+    let id = input.read_u32().await?;
+    let kind = input.read_u8().await?;
+    let _flags = input.read_u8().await?;
+    if length > LIMIT {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut bytes = vec![0; length as usize];
+    input.read_exact(&mut bytes).await?;
+    Ok((id, kind, bytes))
+}
+
+/// A client that makes one call at a time, whose answer says nothing.
+pub struct Client {
+    stream: UnixStream,
+    next: u32,
+}
+
+impl Client {
+    /// Speaks over `stream`.
+    pub fn new(stream: UnixStream) -> Self {
+        Self { stream, next: 1 }
+    }
+
+    /// Makes a call. After an error, the connection is of no use.
+    pub async fn call(&mut self, request: &Request) -> io::Result<()> {
+        let id = self.next;
+        self.next = self.next.wrapping_add(2);
+        self.stream.write_all(&frame(id, REQUEST, request)).await?;
+        loop {
+            let (answered, kind, bytes) = receive(&mut self.stream).await?;
+            if answered != id || kind != RESPONSE {
+                continue;
+            }
+            let response = Response::decode(bytes.as_slice()).map_err(io::Error::other)?;
+            return match response.status.filter(|status| status.code != 0) {
+                Some(status) => Err(io::Error::other(status.message)),
+                None => Ok(()),
+            };
+        }
+    }
 }
 
 async fn respond(shim: &Shim, request: &Request) -> Result<Vec<u8>, Status> {

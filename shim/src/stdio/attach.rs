@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
-use super::hub::Client;
+use super::hub::{Client, Hub};
 use super::{Stdio, pump};
 use crate::error::{Error, Result};
 
@@ -82,12 +82,11 @@ impl Drop for Listening {
     }
 }
 
-/// Waits until every client has been sent all that is queued for it, but not for
-/// those who do not read: after `patience` the rest is lost to them.
-pub async fn drained(patience: Duration) {
+/// Waits until every client has been sent all that is queued for it, or is gone.
+pub async fn drained() {
     let mut listening = LISTENING.subscribe();
-    // The time being up is no error: see above.
-    let _ = tokio::time::timeout(patience, listening.wait_for(|count| *count == 0)).await;
+    // The sender is a static: it cannot go.
+    let _ = listening.wait_for(|count| *count == 0).await;
 }
 
 async fn converse(mut stream: UnixStream, processes: &dyn Processes) -> std::io::Result<()> {
@@ -96,8 +95,8 @@ async fn converse(mut stream: UnixStream, processes: &dyn Processes) -> std::io:
         Ok(stdio) => stdio,
         Err(error) => return refuse(&mut stream, error.code(), &error.to_string()).await,
     };
-    let framed = !stdio.is_terminal();
-    let Some(client) = stdio.hub().attach(request.stdout, request.stderr && framed, framed) else {
+    // A terminal's output is all one.
+    let Some(client) = stdio.hub().attach(request.stdout, request.stderr && !stdio.is_terminal()) else {
         let message = "the process has ended";
         return refuse(&mut stream, tonic::Code::FailedPrecondition, message).await;
     };
@@ -109,7 +108,7 @@ async fn converse(mut stream: UnixStream, processes: &dyn Processes) -> std::io:
             let (mut input, mut output) = stream.into_split();
             let receive = receive(&mut input, &stdio, &client, &request);
             tokio::select! {
-                sent = send(&mut output, &client) => sent,
+                sent = send(&mut output, stdio.hub(), &client) => sent,
                 // The input only ends the output where Docker's does.
                 () = receive => Ok(()),
             }
@@ -120,8 +119,12 @@ async fn converse(mut stream: UnixStream, processes: &dyn Processes) -> std::io:
     done
 }
 
-async fn send(output: &mut tokio::net::unix::OwnedWriteHalf, client: &Client) -> std::io::Result<()> {
-    while let Some(bytes) = client.next().await {
+async fn send(
+    output: &mut tokio::net::unix::OwnedWriteHalf,
+    hub: &Hub,
+    client: &Client,
+) -> std::io::Result<()> {
+    while let Some(bytes) = hub.next(client).await {
         output.write_all(&bytes).await?;
     }
     output.shutdown().await

@@ -1,19 +1,27 @@
 //! Attached clients of one process: each gets what it wants of the output from the
-//! moment it came, through a bounded queue.
+//! moment it came, every byte and in order, as long as it is connected.
 //!
-//! A client whose queue is full makes the process wait, but all its life for ten
-//! seconds at most; then the client is dropped. The log is never dropped for a client.
+//! What is not sent yet is kept once for all clients, and is bounded: when one of them
+//! is a whole [`QUEUE`] behind, the process waits until it has read, or is gone. So a
+//! client that does not read stops the process, and with it the log, as it does with
+//! dockerd. A process that has ended has nothing to wait with: what is left in its pipes,
+//! [`LEFT`] at most, is taken in any case, so that the log is complete and the process
+//! can be removed, while clients read the rest at their leisure.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use prost::bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
-/// What a client may have queued before the process waits for it.
-const QUEUE: usize = 1 << 20;
-/// How long a process waits for one client, in all.
-const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 10_000 });
+/// How far a client may be behind before the process waits for it.
+const QUEUE: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
+/// What pipes and the terminal may still hold when a process has ended.
+const LEFT: usize = 4 * super::PIPE;
+/// What a short piece costs beside its bytes.
+const OVERHEAD: usize = 96;
+/// Short pieces are sent together, up to this.
+const TOGETHER: usize = 64 << 10;
 
 /// An output stream, by its number in Docker's multiplexed frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,51 +31,64 @@ pub enum Stream {
     Stderr = 2,
 }
 
+/// Whether pieces of output are sent in Docker's frames; a terminal's are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    Frames,
+    Raw,
+}
+
 /// All clients of one process.
-#[derive(Default)]
 pub struct Hub {
-    // Guards the list and the flag; never held across an await.
+    framing: Framing,
+    // Guards the list and the state; never held across an await.
     state: Mutex<State>,
+    /// Somebody has read, or is gone.
+    emptied: Notify,
 }
 
 #[derive(Default)]
 struct State {
     clients: Vec<Arc<Client>>,
+    /// The process has ended; its output may go on.
+    last: bool,
     ended: bool,
+}
+
+impl State {
+    fn limit(&self) -> usize {
+        if self.last { QUEUE + LEFT } else { QUEUE }
+    }
 }
 
 /// One attached client's queue.
 pub struct Client {
     stdout: bool,
     stderr: bool,
-    framed: bool,
     queue: Mutex<Queue>,
     filled: Notify,
-    emptied: Notify,
 }
 
 #[derive(Default)]
 struct Queue {
-    bytes: Vec<u8>,
+    pieces: VecDeque<Bytes>,
+    size: usize,
     closed: bool,
-    waited: Duration,
 }
 
 impl Hub {
+    /// No clients yet.
+    pub fn new(framing: Framing) -> Self {
+        Self { framing, state: Mutex::default(), emptied: Notify::new() }
+    }
+
     /// Adds a client; none when the output has ended.
-    pub fn attach(&self, stdout: bool, stderr: bool, framed: bool) -> Option<Arc<Client>> {
+    pub fn attach(&self, stdout: bool, stderr: bool) -> Option<Arc<Client>> {
         let mut state = lock(&self.state);
         if state.ended {
             return None;
         }
-        let client = Arc::new(Client {
-            stdout,
-            stderr,
-            framed,
-            queue: Mutex::default(),
-            filled: Notify::new(),
-            emptied: Notify::new(),
-        });
+        let client = Arc::new(Client { stdout, stderr, queue: Mutex::default(), filled: Notify::new() });
         state.clients.push(client.clone());
         Some(client)
     }
@@ -77,36 +98,54 @@ impl Hub {
         lock(&self.state).clients.len()
     }
 
-    /// Queues `bytes` for who wants `stream`; whether someone's queue is full now.
+    /// Queues `bytes` for who wants `stream`; whether someone is too far behind now.
     #[must_use]
     pub fn publish(&self, stream: Stream, bytes: &[u8]) -> bool {
-        let mut full = false;
-        lock(&self.state).clients.retain(|client| client.push(stream, bytes, &mut full));
-        full
+        let state = lock(&self.state);
+        if bytes.is_empty() || !state.clients.iter().any(|client| client.wants(stream)) {
+            return false;
+        }
+        let piece = self.piece(stream, bytes);
+        let limit = state.limit();
+        let mut behind = false;
+        for client in state.clients.iter().filter(|client| client.wants(stream)) {
+            behind |= client.push(piece.clone()) > limit;
+        }
+        behind
     }
 
-    /// Waits until no queue is full, or drops who takes too long. Both streams may wait for one client.
+    fn piece(&self, stream: Stream, bytes: &[u8]) -> Bytes {
+        if self.framing == Framing::Raw {
+            return Bytes::copy_from_slice(bytes);
+        }
+        let mut frame = BytesMut::with_capacity(8 + bytes.len());
+        frame.put_slice(&[stream as u8, 0, 0, 0]);
+        frame.put_u32(bytes.len() as u32);
+        frame.put_slice(bytes);
+        frame.freeze()
+    }
+
+    /// Waits until nobody is too far behind. Both streams may wait for one client.
     pub async fn relief(&self) {
         loop {
-            let slow = lock(&self.state).clients.iter().find(|client| client.is_full()).cloned();
-            let Some(client) = slow else {
-                return;
-            };
-            let begun = Instant::now();
-            let emptied = client.emptied.notified();
-            if !client.is_full() {
-                continue;
+            let emptied = self.emptied.notified();
+            tokio::pin!(emptied);
+            emptied.as_mut().enable();
+            {
+                let state = lock(&self.state);
+                let limit = state.limit();
+                if !state.clients.iter().any(|client| lock(&client.queue).size > limit) {
+                    return;
+                }
             }
-            let left = PATIENCE.saturating_sub(lock(&client.queue).waited);
-            let _ = tokio::time::timeout(left, emptied).await;
-            let mut queue = lock(&client.queue);
-            queue.waited += begun.elapsed();
-            if queue.waited >= PATIENCE && queue.bytes.len() > QUEUE {
-                queue.closed = true;
-                queue.bytes = Vec::new();
-                client.filled.notify_one();
-            }
+            emptied.await;
         }
+    }
+
+    /// The process has ended: what it has left is taken without waiting.
+    pub fn last(&self) {
+        lock(&self.state).last = true;
+        self.emptied.notify_waiters();
     }
 
     /// The output is over: clients get what is queued, then the end.
@@ -116,24 +155,16 @@ impl Hub {
         for client in state.clients.drain(..) {
             client.close();
         }
+        self.emptied.notify_waiters();
     }
 
-    /// Forgets a client that is gone.
-    pub fn detach(&self, client: &Arc<Client>) {
-        client.close();
-        lock(&self.state).clients.retain(|other| !Arc::ptr_eq(other, client));
-    }
-}
-
-impl Client {
-    /// The next bytes to send, none at the end.
-    pub async fn next(&self) -> Option<Vec<u8>> {
+    /// The next bytes to send to a client, none at the end.
+    pub async fn next(&self, client: &Client) -> Option<Bytes> {
         loop {
-            let filled = self.filled.notified();
+            let filled = client.filled.notified();
             {
-                let mut queue = lock(&self.queue);
-                if !queue.bytes.is_empty() {
-                    let bytes = std::mem::take(&mut queue.bytes);
+                let mut queue = lock(&client.queue);
+                if let Some(bytes) = queue.take() {
                     self.emptied.notify_waiters();
                     return Some(bytes);
                 }
@@ -145,38 +176,62 @@ impl Client {
         }
     }
 
+    /// Forgets a client that is gone, with what is queued for it.
+    pub fn detach(&self, client: &Arc<Client>) {
+        client.close();
+        lock(&self.state).clients.retain(|other| !Arc::ptr_eq(other, client));
+        self.emptied.notify_waiters();
+    }
+}
+
+impl Client {
     /// Ends the client's output after what is queued.
     pub fn close(&self) {
         lock(&self.queue).closed = true;
         self.filled.notify_one();
-        self.emptied.notify_waiters();
     }
 
-    fn is_full(&self) -> bool {
-        let queue = lock(&self.queue);
-        !queue.closed && queue.bytes.len() > QUEUE
-    }
-
-    /// False when the client is closed.
-    fn push(&self, stream: Stream, bytes: &[u8], full: &mut bool) -> bool {
-        let mut queue = lock(&self.queue);
-        if queue.closed {
-            return false;
-        }
-        let wanted = match stream {
+    fn wants(&self, stream: Stream) -> bool {
+        match stream {
             Stream::Stdout => self.stdout,
             Stream::Stderr => self.stderr,
-        };
-        if wanted && !bytes.is_empty() {
-            if self.framed {
-                queue.bytes.extend_from_slice(&[stream as u8, 0, 0, 0]);
-                queue.bytes.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
-            }
-            queue.bytes.extend_from_slice(bytes);
-            *full |= queue.bytes.len() > QUEUE;
-            self.filled.notify_one();
         }
-        true
+    }
+
+    /// Queues a piece; how far the client is behind then.
+    fn push(&self, piece: Bytes) -> usize {
+        let mut queue = lock(&self.queue);
+        if queue.closed {
+            return 0;
+        }
+        queue.size += OVERHEAD + piece.len();
+        queue.pieces.push_back(piece);
+        self.filled.notify_one();
+        queue.size
+    }
+}
+
+impl Queue {
+    /// The oldest piece, with short ones that follow.
+    fn take(&mut self) -> Option<Bytes> {
+        let first = self.pop()?;
+        let fits =
+            |queue: &Self, length| queue.pieces.front().is_some_and(|next| length + next.len() <= TOGETHER);
+        if !fits(self, first.len()) {
+            return Some(first);
+        }
+        let mut together = BytesMut::with_capacity(TOGETHER.min(first.len() + self.size));
+        together.put(first);
+        while fits(self, together.len()) {
+            together.put(self.pop()?);
+        }
+        Some(together.freeze())
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let piece = self.pieces.pop_front()?;
+        self.size -= OVERHEAD + piece.len();
+        Some(piece)
     }
 }
 
@@ -186,49 +241,72 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    async fn all_of(hub: &Hub, client: &Client) -> Vec<u8> {
+        let mut all = Vec::new();
+        while let Some(bytes) = hub.next(client).await {
+            all.extend_from_slice(&bytes);
+        }
+        all
+    }
 
     #[tokio::test]
     async fn clients_get_frames_of_what_they_want() {
-        let hub = Hub::default();
+        let hub = Hub::new(Framing::Frames);
         assert!(!hub.publish(Stream::Stdout, b"before"));
-        let framed = hub.attach(true, false, true).expect("attached");
-        let raw = hub.attach(true, true, false).expect("attached");
+        let one = hub.attach(true, false).expect("attached");
+        let both = hub.attach(true, true).expect("attached");
         assert!(!hub.publish(Stream::Stdout, b"hi"));
         assert!(!hub.publish(Stream::Stderr, b"no"));
         hub.end();
-        assert_eq!(framed.next().await.as_deref(), Some(&b"\x01\0\0\0\0\0\0\x02hi"[..]));
-        assert_eq!(framed.next().await, None);
-        assert_eq!(raw.next().await.as_deref(), Some(&b"hino"[..]));
-        assert!(hub.attach(true, true, true).is_none());
+        assert_eq!(all_of(&hub, &one).await, b"\x01\0\0\0\0\0\0\x02hi");
+        assert_eq!(all_of(&hub, &both).await, b"\x01\0\0\0\0\0\0\x02hi\x02\0\0\0\0\0\0\x02no");
+        assert!(hub.attach(true, true).is_none());
     }
 
     #[tokio::test]
     async fn a_client_that_reads_relieves_both_streams() {
-        let hub = Hub::default();
-        let client = hub.attach(true, true, true).expect("attached");
-        assert!(hub.publish(Stream::Stdout, &vec![0; QUEUE]));
+        let hub = Hub::new(Framing::Raw);
+        let client = hub.attach(true, true).expect("attached");
+        assert!(hub.publish(Stream::Stdout, &[0; QUEUE]));
         assert!(hub.publish(Stream::Stderr, b"more"));
-        let begun = Instant::now();
         let read = async {
             tokio::task::yield_now().await;
-            client.next().await
+            hub.next(&client).await
         };
         let (_, _, bytes) = tokio::join!(hub.relief(), hub.relief(), read);
         assert!(bytes.is_some_and(|bytes| bytes.len() > QUEUE));
-        assert!(begun.elapsed() < PATIENCE, "one of them was forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_waits_for_its_slowest_client_as_long_as_that_is_there() {
+        let hub = Hub::new(Framing::Raw);
+        let slow = hub.attach(true, false).expect("attached");
+        let quick = hub.attach(true, false).expect("attached");
+        assert!(hub.publish(Stream::Stdout, &[1; QUEUE]));
+        assert!(hub.next(&quick).await.is_some());
+        let hour = Duration::from_secs(3600);
+        assert!(tokio::time::timeout(hour, hub.relief()).await.is_err(), "it was not waited for");
+        let gone = async {
+            tokio::time::sleep(hour).await;
+            hub.detach(&slow);
+        };
+        tokio::join!(hub.relief(), gone);
+        assert_eq!(hub.attached(), 1);
     }
 
     #[tokio::test]
-    async fn a_client_that_never_reads_is_dropped() {
-        let hub = Hub::default();
-        let client = hub.attach(true, false, true).expect("attached");
-        assert!(hub.publish(Stream::Stdout, &vec![0; QUEUE]));
-        let begun = Instant::now();
-        hub.relief().await;
-        assert!(begun.elapsed() >= PATIENCE);
-        assert_eq!(client.next().await, None);
-        assert!(!hub.publish(Stream::Stdout, b"more"));
-        assert_eq!(hub.attached(), 0);
+    async fn what_an_ended_process_has_left_is_taken_at_once_and_kept() {
+        let hub = Hub::new(Framing::Raw);
+        let client = hub.attach(true, false).expect("attached");
+        assert!(hub.publish(Stream::Stdout, &[1; QUEUE]));
+        let (_, ()) = tokio::join!(hub.relief(), async { hub.last() });
+        assert!(!hub.publish(Stream::Stdout, &[2; LEFT / 2]));
+        assert!(hub.publish(Stream::Stdout, &[3; LEFT]), "a stray process's output is bounded, too");
+        hub.end();
+        assert_eq!(all_of(&hub, &client).await.len(), QUEUE + LEFT / 2 + LEFT);
     }
 }

@@ -93,7 +93,7 @@ pub async fn feed(source: AsyncFd<OwnedFd>, stdio: &Stdio) {
 /// Writes all of `bytes` to the process's input; false when it takes no more.
 pub async fn input(stdio: &Stdio, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
-        let Some(stdin) = stdio.stdin() else {
+        let Some(stdin) = stdio.stdin().await else {
             return false;
         };
         let Ok(mut ready) = stdin.writable().await else {

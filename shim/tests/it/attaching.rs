@@ -2,10 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use gantry_proto::containerd::v1::types::Status;
 use gantry_proto::gantry::shim::v1::AttachRequest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::shim::{Io, Place, eventually};
+use crate::shim::{Io, Place, eventually, is_alive, until};
 
 fn all() -> AttachRequest {
     AttachRequest { stdout: true, stderr: true, ..Default::default() }
@@ -82,17 +83,90 @@ async fn input_stays_open_for_the_next_client() {
     place.finish(&mut client).await;
 }
 
+/// The payloads of frames of one stream.
+fn payload(mut frames: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    while let Some((head, rest)) = frames.split_at_checked(8) {
+        let length = u32::from_be_bytes(head[4..].try_into().expect("four bytes")) as usize;
+        payload.extend_from_slice(&rest[..length]);
+        frames = &rest[length..];
+    }
+    payload
+}
+
 #[tokio::test]
-async fn a_client_that_does_not_read_costs_the_log_nothing() {
-    let mut place = Place::new(&["sh", "-c", "yes 0123456789 | head -n 500000; echo end"]);
-    let io = place.json_log();
+async fn a_slow_client_gets_every_byte_and_so_does_the_log() {
+    let script = "i=0; while [ $i -lt 300 ]; do head -c 30000 /dev/zero; echo $i; i=$((i+1)); done";
+    let mut place = Place::new(&["sh", "-c", script]);
     let mut client = place.connect().await;
-    client.create(place.create_request(&io)).await.expect("created");
-    let (_, stuck) = place.attach(all()).await;
+    client.create(place.create_request(&place.json_log())).await.expect("created");
+    let (_, mut slow) = place.attach(all()).await;
+    let (_, mut quick) = place.attach(all()).await;
     client.start(place.start_request("")).await.expect("started");
+    let reading = tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        quick.read_to_end(&mut bytes).await.expect("read");
+        bytes
+    });
+    // Who does not read makes the process wait: more than that is never held for anybody.
+    eventually("the slow one is behind", || place.log().metadata().is_ok_and(|log| log.len() > 1 << 20))
+        .await;
+    assert_eq!(place.state(&mut client).await.status(), Status::Running);
+    let mut bytes = Vec::new();
+    let mut part = vec![0; 200_000];
+    loop {
+        let length = slow.read(&mut part).await.expect("read");
+        if length == 0 {
+            break;
+        }
+        bytes.extend_from_slice(&part[..length]);
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
     assert_eq!(place.wait(&mut client, "").await, 0);
     place.finish(&mut client).await;
+    let logged = place.logged("stdout").into_bytes();
+    assert!(logged.len() > 300 * 30_000 && logged.ends_with(b"299\n"));
+    assert!(payload(&bytes) == logged && payload(&reading.await.expect("joined")) == logged);
+}
+
+#[tokio::test]
+async fn what_a_removed_container_said_waits_for_whoever_is_late() {
+    let mut place = Place::new(&["sh", "-c", "yes 0123456789 | head -n 100000; echo end"]);
+    let mut client = place.connect().await;
+    client.create(place.create_request(&place.json_log())).await.expect("created");
+    let (_, mut late) = place.attach(all()).await;
+    client.start(place.start_request("")).await.expect("started");
+    // Its last words do not fit anywhere but in the shim, and nobody reads.
+    assert_eq!(place.wait(&mut client, "").await, 0);
+    place.delete(&mut client, "").await.expect("deleted at once");
+    place.assert_clean();
+    let request = gantry_proto::containerd::task::v3::ShutdownRequest { id: place.id.clone(), now: false };
+    client.shutdown(request).await.expect("shut down");
+    let sockets = place.directory.path().join("run/s");
+    until("nobody finds the shim", || std::fs::read_dir(&sockets).expect("sockets").count() == 0);
+    let shim = place.shim.expect("a shim");
+    until("it says that it leaves", || {
+        std::fs::read_to_string(format!("/proc/{shim}/comm")).is_ok_and(|name| name == "shim-farewell\n")
+    });
+    let mut bytes = Vec::new();
+    late.read_to_end(&mut bytes).await.expect("read");
+    assert_eq!(payload(&bytes).len(), 100_000 * 11 + 4);
+    assert_eq!(place.logged("stdout").len(), 100_000 * 11 + 4);
+    until("the shim is gone", || !is_alive(shim));
+    place.shim = None;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_lets_the_process_go_on() {
+    let mut place = Place::new(&["sh", "-c", "yes 0123456789 | head -n 500000; echo end"]);
+    let mut client = place.connect().await;
+    client.create(place.create_request(&place.json_log())).await.expect("created");
+    let (_, stuck) = place.attach(all()).await;
+    client.start(place.start_request("")).await.expect("started");
+    eventually("it is behind", || place.log().metadata().is_ok_and(|log| log.len() > 1 << 20)).await;
     drop(stuck);
+    assert_eq!(place.wait(&mut client, "").await, 0);
+    place.finish(&mut client).await;
     assert_eq!(place.logged("stdout").len(), 500_000 * 11 + 4);
 }
 

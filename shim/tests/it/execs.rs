@@ -1,6 +1,11 @@
 //! Further processes, and who processes run as.
 
+use std::fs::File;
+use std::io::{Read, Write};
+
 use gantry_proto::containerd::task::v3 as task;
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat};
+use rustix::io::Errno;
 use serde_json::json;
 use tonic::Code;
 
@@ -45,6 +50,72 @@ async fn an_exec_counts_in_the_cgroup_and_dies_with_the_init() {
     let late = client.exec(place.exec_request("e2", &["true"], &Io::default())).await;
     assert_eq!(late.expect_err("ended").code(), Code::FailedPrecondition);
     place.finish(&mut client).await;
+}
+
+#[tokio::test]
+async fn an_exec_opens_its_fifos_when_it_starts() {
+    let mut place = Place::new(&["sleep", "100"]);
+    let mut client = place.run(&Io::default()).await;
+    let (input, output) = (place.directory.path().join("in"), place.directory.path().join("out"));
+    for fifo in [&input, &output] {
+        mkfifoat(CWD, fifo, Mode::from_raw_mode(0o600)).expect("a FIFO");
+    }
+    let io = Io {
+        stdin: input.to_string_lossy().into_owned(),
+        stdout: output.to_string_lossy().into_owned(),
+        ..Io::default()
+    };
+    client.exec(place.exec_request("e1", &["cat"], &io)).await.expect("announced");
+    let open = |path, mode| rustix::fs::open(path, mode | OFlags::NONBLOCK, Mode::empty());
+    let early = open(&input, OFlags::WRONLY);
+    assert_eq!(early.expect_err("nobody reads yet: a client waits here"), Errno::NXIO);
+    let mut output = File::from(open(&output, OFlags::RDONLY).expect("opened"));
+    rustix::io::ioctl_fionbio(&output, false).expect("set");
+    client.start(place.start_request("e1")).await.expect("started");
+    let mut input = File::from(open(&input, OFlags::WRONLY).expect("somebody reads"));
+    input.write_all(b"ping").expect("written");
+    let close = task::CloseIoRequest { id: place.id.clone(), exec_id: "e1".into(), stdin: true };
+    client.close_io(close).await.expect("closed");
+    drop(input);
+    assert_eq!(place.wait(&mut client, "e1").await, 0);
+    let mut said = [0; 4];
+    output.read_exact(&mut said).expect("read");
+    assert_eq!(&said, b"ping");
+    place.delete(&mut client, "e1").await.expect("deleted");
+    place.kill(&mut client, 9).await.expect("killed");
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
+async fn further_groups_are_an_execs_too() {
+    let mut place = Place::new(&["sleep", "100"]);
+    place.spec["annotations"] = json!({"io.gantry.groups": "log,777"});
+    let mut client = place.run(&Io::default()).await;
+    place.spec["process"]["user"] = json!({"uid": 0, "gid": 0, "username": "web"});
+    let (output, _) = place.exec(&mut client, "e1", &["id"]).await;
+    assert_eq!(output, "uid=33(web) gid=44(web) groups=44(web),55(log),777\n");
+    place.spec["process"]["user"] = json!({"uid": 5, "gid": 5});
+    let (output, _) = place.exec(&mut client, "e2", &["id"]).await;
+    assert_eq!(output, "uid=5 gid=5 groups=55(log),777\n");
+    place.kill(&mut client, 9).await.expect("killed");
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
+async fn signals_are_let_in_and_limits_are_the_programs_only() {
+    let script = "grep SigBlk /proc/self/status; ulimit -n";
+    let mut place = Place::new(&["sh", "-c", &format!("{script}; exec sleep 100")]);
+    place.spec["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 5, "hard": 5}]);
+    let mut client = place.run(&place.json_log()).await;
+    let expected = "SigBlk:\t0000000000000000\n5\n";
+    let (output, _) = place.exec(&mut client, "e1", &["sh", "-c", script]).await;
+    assert_eq!(output, expected);
+    place.kill(&mut client, 9).await.expect("killed");
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+    assert_eq!(place.logged("stdout"), expected);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Programs that cannot run, and shims that die.
 
+use std::time::Duration;
+
 use serde_json::json;
 use tonic::Code;
 
@@ -33,7 +35,7 @@ async fn a_program_that_cannot_run_is_told_in_dockers_words() {
         ("/bin/missing", "exec: \"/bin/missing\": stat /bin/missing: no such file or directory"),
         ("/bin/plain", "exec: \"/bin/plain\": permission denied"),
         ("plain", "exec: \"plain\": permission denied"),
-        ("/bin", "exec: \"/bin\": is a directory"),
+        ("/bin", "exec: \"/bin\": is a directory: permission denied"),
         ("/bin/lost", "exec /bin/lost: no such file or directory"),
     ] {
         let reason = reason(&[program]).await;
@@ -104,6 +106,64 @@ async fn an_unknown_user_and_a_bad_mount_fail_create() {
     assert!(failed.message().to_lowercase().contains("no such file or directory"), "{}", failed.message());
     assert!(failed.message().contains("/no/such/source"), "{}", failed.message());
     place.assert_clean();
+}
+
+#[tokio::test]
+async fn a_hook_that_fails_is_told_at_once_and_leaves_nothing() {
+    for (hook, words) in [
+        ("prestart", "failed to run prestart hooks"),
+        ("createRuntime", "failed to run create runtime hooks"),
+        ("createContainer", "failed to run create container hooks"),
+    ] {
+        let mut place = Place::new(&["true"]);
+        place.spec["hooks"] = json!({hook: [{"path": "/bin/false", "args": ["false"]}]});
+        let mut client = place.connect().await;
+        let created = client.create(place.create_request(&Io::default()));
+        let failed = tokio::time::timeout(Duration::from_secs(20), created).await.expect("at once");
+        let message = failed.expect_err("it failed").message().to_string();
+        assert!(message.contains(words), "{message}");
+        place.assert_clean();
+        // The id is free again.
+        place.spec["hooks"] = json!({});
+        std::fs::write(place.bundle.join("config.json"), place.spec.to_string()).expect("a spec");
+        client.create(place.create_request(&Io::default())).await.expect("created");
+        client.start(place.start_request("")).await.expect("started");
+        assert_eq!(place.wait(&mut client, "").await, 0);
+        place.finish(&mut client).await;
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_a_program_may_be_too_long() {
+    for name in ["x".repeat(66_000), format!("/{}", "y".repeat(66_000))] {
+        let mut place = Place::new(&[&name]);
+        let mut client = place.connect().await;
+        let created = client.create(place.create_request(&Io::default()));
+        let failed = tokio::time::timeout(Duration::from_secs(20), created).await.expect("at once");
+        let message = failed.expect_err("no such program").message().to_string();
+        assert!(message.starts_with("unable to start container process: exec: \"") && message.len() < 8000);
+        place.assert_clean();
+    }
+}
+
+#[tokio::test]
+async fn a_user_namespace_may_have_several_ranges() {
+    let mut place =
+        Place::new(&["sh", "-c", "cat /proc/self/uid_map /proc/self/gid_map; id -u; exec sleep 100"]);
+    let namespaces = place.spec["linux"]["namespaces"].as_array_mut().expect("namespaces");
+    namespaces.push(json!({"type": "user"}));
+    place.spec["linux"]["uidMappings"] = json!([
+        {"containerID": 0, "hostID": 100_000, "size": 10}, {"containerID": 10, "hostID": 200_000, "size": 7}
+    ]);
+    place.spec["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 100}]);
+    let mut client = place.run(&place.json_log()).await;
+    let (output, status) = place.exec(&mut client, "e1", &["id", "-u"]).await;
+    assert_eq!((output.as_str(), status), ("0\n", 0));
+    place.kill(&mut client, 9).await.expect("killed");
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+    let words: Vec<String> = place.logged("stdout").split_whitespace().map(str::to_owned).collect();
+    assert_eq!(words.join(" "), "0 100000 10 10 200000 7 0 100000 100 0");
 }
 
 #[tokio::test]

@@ -12,6 +12,14 @@ use tonic::Code;
 use crate::shim::{Io, Place, eventually, until};
 
 #[tokio::test]
+async fn output_may_go_nowhere() {
+    let mut place = Place::new(&["sh", "-c", "echo out && echo err >&2 || exit 8"]);
+    let mut client = place.run(&Io::default()).await;
+    assert_eq!(place.wait(&mut client, "").await, 0);
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
 async fn a_program_runs_and_its_status_is_told() {
     let mut place = Place::new(&["sh", "-c", "echo hello; echo bad >&2; exit 7"]);
     let mut client = place.run(&place.json_log()).await;

@@ -4,6 +4,7 @@
 mod shim;
 
 mod attaching;
+mod events;
 mod execs;
 mod failures;
 mod lifecycle;

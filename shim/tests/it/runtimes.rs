@@ -8,7 +8,12 @@ use serde_json::json;
 use crate::shim::{Io, Place};
 
 async fn goes_through_its_life(binary: &str) {
-    let options = Options { binary_name: binary.into(), ..Default::default() };
+    let root = tempfile::tempdir_in("/dev/shm").expect("a directory");
+    let options = Options {
+        binary_name: binary.into(),
+        root: root.path().to_string_lossy().into_owned(),
+        ..Default::default()
+    };
     let mut place = Place::new(&["sh", "-c", "id -u; exec sleep 100"]);
     place.options = Some(gantry_proto::pack(&options));
     place.hide_unified = binary == "crun";
@@ -17,6 +22,7 @@ async fn goes_through_its_life(binary: &str) {
     let mut client = place.connect().await;
     client.create(place.create_request(&io)).await.expect("created");
     client.start(place.start_request("")).await.expect("started");
+    assert!(root.path().join("test").join(&place.id).exists(), "the state is not where it should be");
     let (output, status) = place.exec(&mut client, "e1", &["sh", "-c", "echo in; exit 3"]).await;
     assert_eq!((output.as_str(), status), ("in\n", 3));
     let update = task::UpdateTaskRequest {
@@ -35,7 +41,8 @@ async fn goes_through_its_life(binary: &str) {
     place.finish(&mut client).await;
     assert_eq!(place.logged("stdout"), "33\n");
 
-    let mut place = Place::new(&["stty", "size"]);
+    // Ids of 64 digits make paths that no socket may have.
+    let mut place = Place::with_long_id(&["stty", "size"]);
     place.options = Some(gantry_proto::pack(&options));
     place.hide_unified = binary == "crun";
     place.spec["process"]["terminal"] = json!(true);

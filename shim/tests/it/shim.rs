@@ -35,6 +35,8 @@ pub struct Place {
     pub shim: Option<u32>,
     /// The runtime's options.
     pub options: Option<Any>,
+    /// Where events are wanted, and by which variable it is told.
+    pub events: Option<(&'static str, PathBuf)>,
     /// Old cruns refuse to work where cgroup v2 is mounted beside v1.
     pub hide_unified: bool,
 }
@@ -51,7 +53,19 @@ pub struct Io {
 impl Place {
     pub fn new(arguments: &[&str]) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let id = format!("gantry-shim-test-{}-{number}", std::process::id());
+        Self::named(format!("gantry-shim-test-{}-{number}", std::process::id()), arguments)
+    }
+
+    /// With an id of 64 characters, as Docker's are.
+    pub fn with_long_id(arguments: &[&str]) -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::named(
+            format!("{:x<64}", format!("gantry-shim-test-{}-{number}-", std::process::id())),
+            arguments,
+        )
+    }
+
+    fn named(id: String, arguments: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("gs-").tempdir_in("/dev/shm").expect("a directory");
         let bundle = directory.path().join("run/bundles/test").join(&id);
         let root = bundle.join("rootfs");
@@ -69,7 +83,7 @@ impl Place {
             .expect("passwd");
         fs::write(root.join("etc/group"), "root:x:0:\nweb:x:44:\nlog:x:55:web\n").expect("group");
         let spec = spec(&id, arguments);
-        Self { id, directory, bundle, spec, shim: None, options: None, hide_unified: false }
+        Self { id, directory, bundle, spec, shim: None, options: None, events: None, hide_unified: false }
     }
 
     pub fn root(&self) -> PathBuf {
@@ -106,6 +120,7 @@ impl Place {
             &self.id,
         ]);
         command.args(words).current_dir(&self.bundle).env_remove("TTRPC_ADDRESS");
+        command.envs(self.events.clone());
         command.stdin(fs::File::open(file).expect("stdin")).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.output().expect("the shim's binary runs")
     }
@@ -129,8 +144,12 @@ impl Place {
 
     /// Starts the shim and connects to it.
     pub async fn connect(&mut self) -> TaskClient<Channel> {
-        let answer: Value = serde_json::from_slice(&self.start_shim(&[])).expect("JSON");
-        assert_eq!((answer["version"].as_u64(), answer["protocol"].as_str()), (Some(3), Some("grpc")));
+        let input = self.options.as_ref().map(Message::encode_to_vec).unwrap_or_default();
+        let answer: Value = serde_json::from_slice(&self.start_shim(&input)).expect("JSON");
+        // A daemon that has all events told is containerd; the socket takes both protocols.
+        let containerd = matches!(self.events, Some(("TTRPC_ADDRESS", _)));
+        let protocol = if containerd { "ttrpc" } else { "grpc" };
+        assert_eq!((answer["version"].as_u64(), answer["protocol"].as_str()), (Some(3), Some(protocol)));
         let channel = dial(answer["address"].as_str().expect("an address")).await;
         let mut client = TaskClient::new(channel);
         let request = task::ConnectRequest { id: self.id.clone() };

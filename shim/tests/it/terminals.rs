@@ -39,6 +39,29 @@ async fn a_terminal_has_its_size_and_belongs_to_the_user() {
 }
 
 #[tokio::test]
+async fn size_and_input_that_come_before_the_terminal_are_not_lost() {
+    let mut place = Place::new(&["sleep", "100"]);
+    let mut client = place.run(&Io::default()).await;
+    let io = Io { terminal: true, stdin: "attach:".into(), stdout: "none:".into(), ..Io::default() };
+    let script = "stty size; read line; echo got $line";
+    client.exec(place.exec_request("e1", &["sh", "-c", script], &io)).await.expect("announced");
+    let (_, mut stream) = place.attach(all("e1")).await;
+    stream.write_all(b"word\n").await.expect("typed");
+    let (id, exec_id) = (place.id.clone(), "e1".to_owned());
+    let size = task::ResizePtyRequest { id, exec_id, width: 101, height: 37 };
+    client.resize_pty(size).await.expect("resized");
+    client.start(place.start_request("e1")).await.expect("started");
+    let mut bytes = String::new();
+    stream.read_to_string(&mut bytes).await.expect("read");
+    assert!(bytes.contains("37 101\r\n") && bytes.ends_with("got word\r\n"), "{bytes}");
+    assert_eq!(place.wait(&mut client, "e1").await, 0);
+    place.delete(&mut client, "e1").await.expect("deleted");
+    place.kill(&mut client, 9).await.expect("killed");
+    place.wait(&mut client, "").await;
+    place.finish(&mut client).await;
+}
+
+#[tokio::test]
 async fn an_exec_may_have_a_terminal() {
     let mut place = Place::new(&["sleep", "100"]);
     let mut client = place.run(&Io::default()).await;
