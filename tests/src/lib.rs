@@ -28,7 +28,7 @@ pub use liar::{Answer, Asked, Liar};
 pub use node::{Node, Setup, kill};
 pub use outcome::Outcome;
 pub use registry::{Registry, Security};
-pub use side::{Side, sides};
+pub use side::{Hijacked, Side, sides};
 pub use small_disk::SmallDisk;
 
 use std::path::PathBuf;

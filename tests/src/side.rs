@@ -4,10 +4,13 @@
 //! too: what a test asserts is then what the reference does. A test names what it makes by [`Side::name`] and removes
 //! it, as the reference is shared and outlives the test.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -24,6 +27,15 @@ pub struct Side {
     socket: PathBuf,
     config: PathBuf,
     prefix: String,
+}
+
+/// An answer that took its connection over.
+#[derive(Debug)]
+pub struct Hijacked {
+    /// The status and the headers.
+    pub head: String,
+    /// What came after them.
+    pub body: Vec<u8>,
 }
 
 /// Gantry and, where there is one, the reference; both have the image `busybox`.
@@ -67,6 +79,28 @@ impl Side {
             .env("LC_ALL", "C.UTF-8")
             .args(arguments);
         command
+    }
+
+    /// The docker client's path.
+    pub fn client(&self) -> String {
+        target().join("clients/docker").display().to_string()
+    }
+
+    /// Asks the API by a POST that takes the connection over, without input; all that comes until its end.
+    pub fn hijacked(&self, path: &str, body: &str) -> Hijacked {
+        let mut stream = UnixStream::connect(&self.socket).expect("it listens");
+        stream.set_read_timeout(Some(Duration::from_secs(100))).expect("set");
+        let request = format!(
+            "POST /v1.51{path} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("its end");
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+        Hijacked { head, body: answer.split_off(end) }
     }
 
     /// Runs the docker client.
