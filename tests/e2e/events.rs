@@ -1,11 +1,19 @@
 //! What is told of what happens, in which order and with what beside it.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use gantry_tests::{Node, Side, image, sides};
 use serde_json::Value;
 
+/// The present, as the client takes it.
+fn now() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    format!("{}.{:09}", now.as_secs(), now.subsec_nanos())
+}
+
 /// All events so far in which one of `names` occurs.
 fn events(side: &Side, names: &[&str]) -> Vec<Value> {
-    let told = side.docker(&["events", "--since", "0", "--until", "0s", "--format", "{{json .}}"]).ok();
+    let told = side.docker(&["events", "--since", "0", "--until", &now(), "--format", "{{json .}}"]).ok();
     let ours = |event: &Value| {
         let text = event.to_string();
         names.iter().any(|name| text.contains(name))
@@ -119,12 +127,13 @@ fn filters_choose_events() {
         let id = side.docker(&["rm", &name, &other]).ok();
         assert!(id.contains(&name));
         let chosen = |filters: &[&str]| {
+            let now = now();
             let mut arguments = vec![
                 "events",
                 "--since",
                 "0",
                 "--until",
-                "0s",
+                &now,
                 "--format",
                 "{{.Action}} {{.Actor.Attributes.name}}",
             ];

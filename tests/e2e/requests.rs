@@ -209,7 +209,7 @@ fn images_are_named_found_and_refused() {
                 ),
                 (
                     "GET",
-                    &format!("/images/json?filters={}", encoded(r#"{"before":["~nope"]}"#)),
+                    &format!("/images/json?filters={}", encoded(&named(&side, r#"{"before":["~nope"]}"#))),
                     "",
                     404,
                     "No such image: ~nope:latest",

@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 
+use gantry_daemon::Tolerant;
 use gantry_rpc::{Channel, Stream};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
@@ -52,7 +53,7 @@ impl Front {
     pub async fn serve(self, listener: UnixListener, stop: CancellationToken) {
         let tracker = TaskTracker::new();
         while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-            match accepted.and_then(|(socket, _)| Stream::new(socket)) {
+            match accepted.and_then(|(socket, _)| Stream::new(socket)).map(Tolerant::new) {
                 Ok(stream) => {
                     tracker.spawn(self.clone().connection(stream, stop.clone()));
                 }
@@ -67,7 +68,7 @@ impl Front {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), tracker.wait()).await;
     }
 
-    async fn connection(self, stream: Stream, stop: CancellationToken) {
+    async fn connection(self, stream: Tolerant<Stream>, stop: CancellationToken) {
         let service = service_fn(move |request| {
             let front = self.clone();
             async move { Ok::<_, Infallible>(front.forward(request).await) }

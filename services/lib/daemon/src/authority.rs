@@ -30,7 +30,7 @@ const HEADERS: u8 = 1;
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 /// The longest frame that we let clients send.
-const FRAME_LIMIT: usize = 16 << 10;
+const FRAME_LIMIT: usize = 64 << 10;
 /// `:authority` in the static table.
 const AUTHORITY: usize = 1;
 /// Its name where it is written out, as the C core does, or compressed.

@@ -27,6 +27,7 @@ pub mod settings;
 mod telemetry;
 pub mod trace;
 
+pub use authority::Tolerant;
 pub use confinement::Confinement;
 pub use context::Context;
 pub use gantry_rpc::BoxError;
