@@ -10,6 +10,7 @@ use futures::{Stream, StreamExt, stream};
 use gantry_proto::gantry::engine::v1::{self as pb, data_request::Action};
 use gantry_proto::gantry::shim::v1 as shim;
 use gantry_rpc::data::{self, WireStatus};
+use gantry_rpc::ending::Teller;
 use gantry_rpc::notice;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
