@@ -413,7 +413,9 @@ fn a_terminal_has_its_size_from_the_first_byte() {
             assert_eq!(side.api("POST", &resize, ""), (404, json!({"message": said})), "{}", side.who);
         }
         // By the client's own terminal, as people have it.
-        let line = format!("stty rows 31 cols 77; {} exec -it {name} stty size", side.client());
+        // (Older clients tell it a moment after the start.)
+        let script = "until stty size 2>/dev/null | grep 77; do sleep 0.1; done";
+        let line = format!("stty rows 31 cols 77; {} exec -it {name} sh -c '{script}'", side.client());
         let mut command = side.docker_command(&[]);
         let environment: Vec<_> =
             command.get_envs().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
