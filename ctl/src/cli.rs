@@ -124,9 +124,17 @@ pub enum Command {
     Events,
     /// Compares records with the disk and the kernel.
     Fsck {
-        /// Removes what belongs to nobody.
+        /// Puts right what can be without loss, and lets services go on that have lost records. Never removes volumes.
         #[arg(long)]
         repair: bool,
+        /// Does not read the blobs.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Copies of all records, of one moment.
+    Backup {
+        #[command(subcommand)]
+        command: Backup,
     },
     /// Shows the versions of the tool and the services.
     Version,
@@ -226,6 +234,25 @@ pub enum Image {
         /// Dockerfile instructions, as in `CMD ["/bin/sh"]`.
         #[arg(short, long)]
         change: Vec<String>,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum Backup {
+    /// Writes one while everything runs: into a new directory, or into a file if the name ends with `.tar`.
+    Create {
+        destination: PathBuf,
+        /// With the bytes that records refer to: blobs, layers, containers' roots and logs, volumes. Into a directory
+        /// only. What is written meanwhile may be in it or not.
+        #[arg(long)]
+        data: bool,
+    },
+    /// Brings one back, while nothing runs.
+    Restore {
+        source: PathBuf,
+        /// In place of what is there, which is set aside.
+        #[arg(long)]
+        force: bool,
     },
 }
 

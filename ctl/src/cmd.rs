@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod backup;
 mod completion;
 mod containers;
 mod down;
@@ -22,7 +23,7 @@ use gantry_api::Peers;
 use gantry_daemon::Roots;
 use gantry_types::Namespace;
 
-use crate::cli::{Cli, Command, Image, Net};
+use crate::cli::{Backup, Cli, Command, Image, Net};
 use crate::output::Format;
 
 /// The exit code of a command that failed; those of containers are passed on.
@@ -86,7 +87,13 @@ pub async fn run(cli: Cli) -> Result<u8> {
         }
         Command::Net { command: Net::Ls } => net::list(&session).await?,
         Command::Events => events::run(&session).await?,
-        Command::Fsck { repair } => return fsck::run(&session, repair).await,
+        Command::Fsck { repair, quick } => return fsck::run(&session, repair, quick).await,
+        Command::Backup { command: Backup::Create { destination, data } } => {
+            backup::create(&session, &destination, data).await?;
+        }
+        Command::Backup { command: Backup::Restore { source, force } } => {
+            backup::restore(&session, &source, force).await?;
+        }
         Command::Version => version::run(&session).await?,
         Command::Completion { shell } => completion::run(shell),
     }

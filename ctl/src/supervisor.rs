@@ -42,6 +42,8 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
     let mut door = Some(Door::open(roots).await?);
     for service in SERVICES {
         replace(roots, service).await?;
+        // Of an earlier start.
+        let _ = std::fs::remove_file(roots.refusal(service));
     }
 
     let stop = CancellationToken::new();
@@ -80,6 +82,15 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
         child.await?;
     }
     Ok(())
+}
+
+/// Why services do not start, as long as only a person can change that.
+pub fn refusals(roots: &Roots) -> Vec<String> {
+    let text = |service: &&str| std::fs::read_to_string(roots.refusal(service)).ok();
+    SERVICES
+        .iter()
+        .filter_map(|service| Some(format!("{service} does not start: {}", text(service)?)))
+        .collect()
 }
 
 /// Returns when every service answers its health check.

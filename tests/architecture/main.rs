@@ -15,7 +15,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-systemd", &[]),
     ("gantry-disk", &["gantry-types"]),
     ("gantry-rpc", &["gantry-types"]),
-    ("gantry-daemon", &["gantry-host", "gantry-proto", "gantry-rpc"]),
+    ("gantry-daemon", &["gantry-host", "gantry-proto", "gantry-rpc", "gantry-types"]),
+    ("gantry-records", &["gantry-disk", "gantry-proto", "gantry-rpc"]),
     ("gantry-api", &["gantry-proto", "gantry-rpc", "gantry-types"]),
 ];
 

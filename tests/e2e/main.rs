@@ -2,6 +2,7 @@
 
 mod apparmor;
 mod attach;
+mod backup;
 mod bad_requests;
 mod confinement;
 mod containerd;

@@ -5,6 +5,7 @@ mod everything;
 mod operations;
 mod policies;
 mod pulls;
+mod records;
 
 const SERVICES: [&str; 8] =
     ["control", "content", "snapshots", "images", "tasks", "network", "engine", "gateway"];

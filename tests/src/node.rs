@@ -36,6 +36,7 @@ pub struct Node {
     netns: String,
     supervisor: Option<Child>,
     docker: PathBuf,
+    abandoned: bool,
 }
 
 impl Node {
@@ -73,7 +74,14 @@ impl Node {
         for (service, text) in setup.settings {
             std::fs::write(config.join(format!("{service}.toml")), text).expect("a file");
         }
-        let mut node = Self { root, run, netns, supervisor: None, docker: target().join("clients/docker") };
+        let mut node = Self {
+            root,
+            run,
+            netns,
+            supervisor: None,
+            docker: target().join("clients/docker"),
+            abandoned: false,
+        };
         node.up();
         node
     }
@@ -274,8 +282,14 @@ impl Node {
         let _ = Command::new("ip").args(["netns", "del", &self.netns]).status();
     }
 
+    /// Ends the node without looking for what it leaves: a test has made it lose track of things.
+    pub fn abandon(mut self) {
+        self.end();
+        self.abandoned = true;
+    }
+
     /// Ends what can be ended, whatever state it is in.
-    fn abandon(&mut self) {
+    fn end(&mut self) {
         let mut down = Command::new("timeout");
         down.args(["-k", "1", "60"])
             .arg(binary("gantry"))
@@ -299,9 +313,12 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        if self.abandoned {
+            return;
+        }
         if std::thread::panicking() {
             eprintln!("{}", self.logs());
-            self.abandon();
+            self.end();
             return;
         }
         let containers = self.containers();

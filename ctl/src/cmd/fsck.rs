@@ -1,20 +1,38 @@
-//! `gantry fsck`: asks every service what belongs to nobody.
+//! `gantry fsck`: asks every service what belongs to nobody, and what is missing or damaged.
+//!
+//! A service that has lost its records does not start, and so cannot be asked: what it says of that is what is found. To
+//! repair it is to let it go on with what is left.
+
+use std::time::Duration;
 
 use anyhow::Result;
-use gantry_proto::gantry::gc::v1::FsckRequest;
+use gantry_daemon::Roots;
+use gantry_proto::gantry::gc::v1::{FsckRequest, Stray};
 use serde_json::json;
 use tonic::Code;
 
 use crate::cmd::Session;
 use crate::output::{self, Format};
-use crate::supervisor::SERVICES;
+use crate::supervisor::{SERVICES, process};
+
+/// How long a service may take until it goes on: its supervisor waits, and reading a large database takes time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Exit code 1 when something was found and not repaired.
-pub async fn run(session: &Session, repair: bool) -> Result<u8> {
+pub async fn run(session: &Session, repair: bool, quick: bool) -> Result<u8> {
     let mut found = Vec::new();
     let mut code = 0;
+    // All of them before any is asked: they ask each other.
+    for service in SERVICES {
+        if let Some(stray) = lost_records(&session.roots, service, repair).await? {
+            found.push((service, stray));
+        }
+    }
     for service in SERVICES.into_iter().filter(|service| *service != "gateway") {
-        match session.peers.fsck(service).check(FsckRequest { repair }).await {
+        if found.iter().any(|(lost, stray)| *lost == service && !stray.repaired) {
+            continue;
+        }
+        match session.peers.fsck(service).check(FsckRequest { repair, quick }).await {
             Ok(answer) => found.extend(answer.into_inner().strays.into_iter().map(|stray| (service, stray))),
             // It owns nothing that could be left behind.
             Err(status) if status.code() == Code::Unimplemented => {}
@@ -53,4 +71,36 @@ pub async fn run(session: &Session, repair: bool) -> Result<u8> {
         }
     }
     Ok(code)
+}
+
+/// What a service says that does not start because it has lost its records; lets it go on if asked to.
+async fn lost_records(roots: &Roots, service: &'static str, repair: bool) -> Result<Option<Stray>> {
+    let Ok(mut detail) = std::fs::read_to_string(roots.refusal(service)) else { return Ok(None) };
+    if process::is_healthy(roots, service).await {
+        return Ok(None);
+    }
+    let mut repaired = false;
+    if repair {
+        std::fs::write(roots.acceptance(service), "")?;
+        repaired = tokio::time::timeout(PATIENCE, healthy(roots, service)).await.is_ok();
+        let report = roots.repaired(service);
+        match (repaired, std::fs::read_to_string(&report)) {
+            (true, Ok(text)) => {
+                detail = format!("it goes on with {text}");
+                std::fs::remove_file(report)?;
+            }
+            (true, Err(_)) => "it goes on".clone_into(&mut detail),
+            (false, _) => {
+                detail = format!("it does not start yet, but will go on with what is left: {detail}")
+            }
+        }
+    }
+    let name = roots.state_of(service).join("db").display().to_string();
+    Ok(Some(Stray { kind: "records".to_owned(), name, detail, repaired }))
+}
+
+async fn healthy(roots: &Roots, service: &'static str) {
+    while !process::is_healthy(roots, service).await {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

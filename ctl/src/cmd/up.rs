@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use gantry_daemon::Roots;
 use tokio::process::Command;
 
 use crate::cli::Up;
@@ -13,6 +14,8 @@ use crate::{output, supervisor};
 
 /// How long all services may take until they answer.
 const START: Duration = Duration::from_secs(60);
+/// How long what does not change is not about to.
+const SETTLED: Duration = Duration::from_millis(500);
 
 pub async fn run(session: &Session, arguments: &Up) -> Result<()> {
     if arguments.detach {
@@ -25,11 +28,28 @@ pub async fn run(session: &Session, arguments: &Up) -> Result<()> {
     supervisor::run(&session.roots, &arguments.options(), ready).await
 }
 
+/// What the services say that a person has to decide about, as soon as one does and the others have had their say.
+async fn refused(roots: &Roots) -> Vec<String> {
+    let mut found = Vec::new();
+    loop {
+        let now = supervisor::refusals(roots);
+        if !now.is_empty() && now == found {
+            return now;
+        }
+        found = now;
+        tokio::time::sleep(SETTLED).await;
+    }
+}
+
 /// Starts a supervisor that the terminal's signals do not reach, and returns when the services answer.
 async fn detach(session: &Session, arguments: &Up) -> Result<()> {
     let roots = &session.roots;
     if supervisor::holder(roots).is_some() {
         bail!("Gantry is already up on {}", roots.run.display());
+    }
+    for service in supervisor::SERVICES {
+        // Of an earlier start.
+        let _ = std::fs::remove_file(roots.refusal(service));
     }
     let log = Log::of(roots, "supervisor");
     let path = log.path();
@@ -71,6 +91,10 @@ async fn detach(session: &Session, arguments: &Up) -> Result<()> {
                 path.with_file_name("").display()
             )
         }
+        refusals = refused(roots) => bail!(
+            "{}; what else there is serves, and `gantry down` ends it",
+            refusals.join("; ")
+        ),
         () = ready => {}
     }
     output::line("ready")

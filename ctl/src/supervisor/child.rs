@@ -37,6 +37,7 @@ impl Child {
     /// Keeps the service running until `stop`, then ends it.
     pub async fn keep_running(mut self, stop: CancellationToken) {
         let mut backoff = BACKOFF.0;
+        let mut refusal = None;
         loop {
             let started = Instant::now();
             match self.start() {
@@ -44,7 +45,15 @@ impl Child {
                     tokio::select! {
                         status = self.ended(&mut child) => {
                             let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                            output::note(format_args!("service {} ended ({status}), starting it again", self.service));
+                            match std::fs::read_to_string(self.roots.refusal(self.service)).ok() {
+                                // It is started again all the same: a person may decide meanwhile.
+                                Some(text) if refusal.as_ref() == Some(&text) => {}
+                                Some(text) => {
+                                    output::note(format_args!("service {} does not start: {text}", self.service));
+                                    refusal = Some(text);
+                                }
+                                None => output::note(format_args!("service {} ended ({status}), starting it again", self.service)),
+                            }
                         }
                         () = stop.cancelled() => {
                             end(&mut child).await;

@@ -11,8 +11,8 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use gantry_disk::{Database, Table};
-use gantry_types::{Digest, Labels, Namespace};
+use gantry_disk::{Database, Schema, Table};
+use gantry_types::{Algorithm, Digest, Labels, Namespace};
 use prost_types::Timestamp;
 
 use crate::Result;
@@ -69,7 +69,9 @@ pub(crate) struct Records {
 
 impl Records {
     pub(crate) fn open(layout: &Layout) -> Result<Self> {
-        let database = Database::open(layout.database(), &[BLOBS, HOLDERS, INGESTS])?;
+        let schema = Schema { tables: &[BLOBS, HOLDERS, INGESTS], migrations: &[] };
+        let blobs = Algorithm::ALL.map(|algorithm| layout.blobs(algorithm));
+        let database = Database::open_beside(layout.database(), schema, &blobs)?;
         Ok(Records {
             blobs: database.table(BLOBS),
             holders: database.table(HOLDERS),

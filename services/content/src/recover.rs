@@ -3,7 +3,7 @@
 //! | found                                   | because of a crash                       | done                                |
 //! | --- | --- | --- |
 //! | a blob's record without its bytes        | never; somebody removed the file         | record dropped, WARN                |
-//! | a blob's bytes without a record          | between link and record, record and removal | bytes removed                    |
+//! | a blob's bytes without a record          | between link and record, record and removal | bytes removed, unless records were lost |
 //! | an ingest's record without its directory | a power cut, or somebody removed it      | record dropped: written anew        |
 //! | an ingest's directory without a record   | between directory and record, or at the end | directory removed                |
 //! | an ingest with both                      |                                          | goes on at the end of its solid bytes |
@@ -29,6 +29,8 @@ pub(crate) enum Stray {
     BlobRecord(gantry_types::Namespace, Digest),
     /// Bytes that no namespace has.
     BlobFile(Digest),
+    /// Bytes of the right length that are not those that the digest names. Only found by reading them.
+    BlobBytes(Digest),
     /// An ingest's record without its directory.
     IngestRecord(IngestKey),
     /// An ingest's directory without a record.
@@ -52,8 +54,13 @@ pub(crate) fn recover(layout: &Layout, records: &Records) -> Result<Vec<Ingest>>
 /// Repairs what one look finds; whether there may be more.
 fn repair_all(layout: &Layout, records: &Records) -> Result<bool> {
     let mut batch = records.database.batch();
+    let lost = records.database.lost_at().is_some();
     for stray in strays(layout, records)? {
         match &stray {
+            Stray::BlobFile(digest) if lost => {
+                tracing::info!(%digest, "bytes without a record are kept: records were lost");
+                continue;
+            }
             Stray::BlobRecord(namespace, digest) => {
                 tracing::warn!(%namespace, %digest, "the bytes of a blob are missing or damaged: its record is dropped");
             }
@@ -117,6 +124,8 @@ fn repair(layout: &Layout, records: &Records, batch: &mut Batch, stray: &Stray) 
             let path = layout.blob(digest);
             std::fs::remove_file(&path).map_err(Error::io("remove", path))
         }
+        // Not looked for at a start.
+        Stray::BlobBytes(_) => Ok(()),
         Stray::IngestRecord(key) => {
             batch.delete(&records.ingests, &(key.namespace.clone(), key.reference.clone()));
             Ok(())

@@ -28,7 +28,10 @@ pub(crate) fn routes(store: Store) -> Routes {
         .max_encoding_message_size(MESSAGE_LIMIT);
     let collector =
         CollectorServer::new(collector::Server(store.clone())).max_decoding_message_size(MESSAGE_LIMIT);
-    Routes::new(content).add_service(collector).add_service(FsckServer::new(fsck::Server(store)))
+    Routes::new(content)
+        .add_service(collector)
+        .add_service(gantry_records::server(store.database().clone()))
+        .add_service(FsckServer::new(fsck::Server(store)))
 }
 
 /// Carries a change through to its end even if its caller goes away in the middle.

@@ -12,13 +12,14 @@ mod follow;
 mod ingests;
 mod lease;
 mod references;
+mod verify;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use gantry_api::Peers;
 use gantry_api::events::Publisher;
-use gantry_disk::KeyedLocks;
+use gantry_disk::{Database, KeyedLocks};
 use gantry_types::Digest;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -73,6 +74,11 @@ impl Store {
 
     pub(crate) fn layout(&self) -> &Layout {
         &self.0.layout
+    }
+
+    /// The records as a whole.
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.records.database
     }
 
     fn announce_arrival(&self) {

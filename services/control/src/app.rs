@@ -29,7 +29,7 @@ const MESSAGE_LIMIT: usize = 16 << 20;
 pub async fn run(context: Context) -> Result<(), BoxError> {
     let folder = context.state();
     let (database, uuid) = tokio::task::spawn_blocking(move || {
-        let tables = &[namespaces::TABLE, leases::LEASES, leases::RESOURCES];
+        let tables = &[namespaces::TABLE, leases::LEASES, leases::RESOURCES, leases::LOSSES];
         Ok::<_, gantry_disk::Error>((
             Database::open(folder.join("db"), tables)?,
             introspection::uuid(&folder)?,
@@ -37,7 +37,7 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
     })
     .await??;
     let records = Namespaces::new(database.clone());
-    let leases = Leases::new(database);
+    let leases = Leases::new(database.clone());
     leases.remove_orphans(&leases.orphans()?).await?;
 
     let peers = Peers::new(context.run());
@@ -64,6 +64,7 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
             GcServer::new(server::gc::Server::new(collector, scheduler))
                 .max_decoding_message_size(MESSAGE_LIMIT),
         )
+        .add_service(gantry_records::server(database))
         .add_service(FsckServer::new(server::fsck::Server::new(leases)));
     context.serve(routes).await
 }

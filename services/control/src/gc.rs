@@ -13,6 +13,9 @@
 //! scanned, or its hold arrives before the seal and is marked from like a root,
 //! or it arrives after the seal: then it waits for the sweep and fails if what it
 //! wants is gone. In none of these cases is a reference acknowledged that dangles.
+//!
+//! Where records were lost, what they kept looks like garbage. So the first collection
+//! after a loss gives all that is there a lease; whoever removes that has decided.
 
 pub mod graph;
 mod hold;
@@ -25,12 +28,16 @@ use std::time::SystemTime;
 
 use futures::future::{join_all, try_join_all};
 use gantry_disk::KeyedLocks;
+use gantry_proto::containerd::services::leases::v1 as leased;
 
 use crate::error::Error;
 use crate::leases::Leases;
 use graph::{Graph, Node, Resource};
 use hold::{Active, Run};
 use store::Store;
+
+/// Within so many seconds all databases of a new Gantry are made.
+const FIRST_START: u64 = 600;
 
 /// What a collection removed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -86,6 +93,7 @@ impl<S: Store> Collector<S> {
     pub async fn collect(&self, namespace: &str) -> Result<Outcome, Error> {
         let _run = self.runs.lock(namespace.to_owned()).await;
         self.leases.expire(namespace, SystemTime::now()).await?;
+        self.keep_what_was_lost(namespace).await?;
         let run = self.active.begin(namespace);
         let marks = try_join_all(self.stores.iter().map(|store| store.begin(namespace))).await?;
         let mut graph = Graph::default();
@@ -111,6 +119,36 @@ impl<S: Store> Collector<S> {
             all.freed += outcome.freed;
         }
         Ok(all)
+    }
+
+    /// Gives a lease to everything that the lost records of a service may have kept.
+    async fn keep_what_was_lost(&self, namespace: &str) -> Result<(), Error> {
+        let mut conditions = vec![("control", self.leases.condition())];
+        for store in self.stores.iter() {
+            conditions.push((store.name(), store.condition().await?));
+        }
+        let made = conditions.iter().map(|(_, condition)| condition.made_at).filter(|made_at| *made_at != 0);
+        let oldest = made.min().unwrap_or(0);
+        for (service, condition) in conditions {
+            // A first start makes all of them: one that came later has taken the place of one that is gone.
+            let replaced = condition.made_at > oldest + FIRST_START;
+            let lost_at = condition.lost_at.max(if replaced { condition.made_at } else { 0 });
+            if lost_at == 0 || self.leases.is_kept_since(namespace, service, lost_at)? {
+                continue;
+            }
+            let nodes = try_join_all(self.stores.iter().map(|store| store.scan(namespace))).await?.concat();
+            let resources = nodes
+                .into_iter()
+                .map(|node| leased::Resource { r#type: node.resource.kind, id: node.resource.key });
+            let lease = self.leases.keep_since(namespace, service, lost_at, resources).await?;
+            tracing::warn!(
+                namespace,
+                service,
+                lease,
+                "records were lost: what they may have kept has a lease"
+            );
+        }
+        Ok(())
     }
 
     /// Marks until no hold came in between.

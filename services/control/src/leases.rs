@@ -1,7 +1,8 @@
 //! Leases: what keeps things from being collected while somebody works on them.
 //!
 //! Tables: `leases`: (namespace, id) → containerd's `Lease` message;
-//! `resources`: (namespace, lease, "type key") → containerd's `Resource` message.
+//! `resources`: (namespace, lease, "type key") → containerd's `Resource` message;
+//! `losses`: (namespace, service) → when the records were lost for which a lease was made.
 //!
 //! Adding takes no lock, so that the layers of a pull do not wait for each other.
 //! A resource that slips in while its lease is removed is an orphan: it keeps
@@ -17,11 +18,15 @@ use gantry_types::filter::{Fields, FilterSet};
 use gantry_types::{Labels, Namespace, gc};
 
 use crate::error::Error;
+use crate::gc::store::Condition;
 
 /// The table of leases.
 pub const LEASES: &str = "leases";
 /// The table of what they keep.
 pub const RESOURCES: &str = "resources";
+
+/// The table of losses that were dealt with.
+pub const LOSSES: &str = "losses";
 
 /// The store of leases. Cheap to clone.
 #[derive(Clone)]
@@ -29,6 +34,7 @@ pub struct Leases {
     database: Database,
     leases: Table<(String, String), Lease>,
     resources: Table<(String, String, String), Resource>,
+    losses: Table<(String, String), u64>,
     locks: KeyedLocks<(String, String)>,
 }
 
@@ -51,7 +57,8 @@ impl Leases {
     /// The store in an open database.
     pub fn new(database: Database) -> Leases {
         let (leases, resources) = (database.table(LEASES), database.table(RESOURCES));
-        Leases { database, leases, resources, locks: KeyedLocks::new() }
+        let losses = database.table(LOSSES);
+        Leases { database, leases, resources, losses, locks: KeyedLocks::new() }
     }
 
     /// Makes a lease; without an id it gets one.
@@ -72,6 +79,40 @@ impl Leases {
         batch.put(&self.leases, &key, &lease);
         batch.commit().await?;
         Ok(lease)
+    }
+
+    /// What has become of our own records.
+    pub fn condition(&self) -> Condition {
+        let (lost_at, made_at) = (self.database.lost_at(), self.database.made_at());
+        Condition { lost_at: lost_at.unwrap_or(0), made_at: made_at.unwrap_or(0) }
+    }
+
+    /// Whether what was there after a service's loss of records was given a lease.
+    pub fn is_kept_since(&self, namespace: &str, service: &str, lost_at: u64) -> Result<bool, Error> {
+        let known = self.losses.get(&(namespace.to_owned(), service.to_owned()))?;
+        Ok(known.is_some_and(|known| known >= lost_at))
+    }
+
+    /// Keeps all this by a lease, as what a service whose records were lost may have referred to. Once: who removes the
+    /// lease has decided.
+    pub async fn keep_since(
+        &self,
+        namespace: &str,
+        service: &str,
+        lost_at: u64,
+        resources: impl IntoIterator<Item = Resource>,
+    ) -> Result<String, Error> {
+        let id = format!("records-lost-{service}-{lost_at}");
+        let lease = Lease { id: id.clone(), created_at: Some(SystemTime::now().into()), ..Lease::default() };
+        let mut batch = self.database.batch();
+        batch.put(&self.leases, &(namespace.to_owned(), id.clone()), &lease);
+        for resource in resources.into_iter().filter(|resource| validate(resource).is_ok()) {
+            let key = (namespace.to_owned(), id.clone(), name(&resource));
+            batch.put(&self.resources, &key, &resource);
+        }
+        batch.put(&self.losses, &(namespace.to_owned(), service.to_owned()), &lost_at);
+        batch.commit().await?;
+        Ok(id)
     }
 
     /// Removes a lease and what it keeps.
@@ -237,7 +278,7 @@ mod tests {
 
     fn store() -> (tempfile::TempDir, Leases) {
         let folder = tempfile::tempdir_in("/dev/shm").unwrap();
-        let database = Database::open(folder.path().join("db"), &[LEASES, RESOURCES]).unwrap();
+        let database = Database::open(folder.path().join("db"), &[LEASES, RESOURCES, LOSSES]).unwrap();
         (folder, Leases::new(database))
     }
 

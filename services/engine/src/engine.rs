@@ -61,8 +61,8 @@ impl Engine {
         let containers = paths.containers();
         std::fs::create_dir_all(&containers)
             .map_err(|source| Error::io("create directory", &containers, source))?;
-        let store = Store::open(&paths.database())?;
-        let volumes = Volumes::open(paths.volumes(), store.clone())?;
+        let store = Store::open(&paths.database(), &[containers, paths.volumes()])?;
+        let volumes = Volumes::open(paths.volumes(), store.clone()).await?;
         let peers = Peers::new(peers, context.run());
         Ok(Engine(Arc::new(Shared {
             identity: store.identity().await?,

@@ -1,78 +1,103 @@
-//! The engine's part of `gantry fsck`: files without records, and records whose parts are missing.
+//! The engine's part of `gantry fsck`: folders without records, records without folders, and what is there of containers
+//! that have none. Nothing that a person may have written is removed, nor anything that runs ended.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use gantry_proto::gantry::gc::v1::Stray;
 
 use crate::container::create::blocking;
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::paths::Paths;
 use crate::record::Phase;
 use crate::root::kernel;
+use crate::strays;
 
-/// Files that are just being removed in the background are given this long to go.
+/// What is just being removed in the background is given this long to go.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Engine {
-    /// Finds what belongs to nobody; removes what is safe to remove if that is wanted.
+    /// Finds what belongs to nobody and what is missing; puts right what can be without loss if that is wanted.
     pub(crate) async fn check(&self, repair: bool) -> Result<Vec<Stray>> {
-        let mut found = self.stray_directories().await?;
+        let mut found = self.containers_at_odds().await?;
         if !found.is_empty() {
             tokio::time::sleep(PATIENCE).await;
-            let still = self.stray_directories().await?;
-            found.retain(|path| still.contains(path));
+            let still = self.containers_at_odds().await?;
+            found.retain(|stray| still.contains(stray));
         }
-        let mut strays = Vec::new();
-        for path in found {
-            let name = path.display().to_string();
-            let repaired = if repair {
+        let mut told = Vec::new();
+        for stray in found {
+            let path = self.paths.containers().join(stray.id());
+            let removed = matches!(&stray, strays::Stray::Directory(name) if Paths::is_removed(name));
+            if repair && removed {
                 blocking(move || gantry_host::fs::remove_tree(&path).map_err(kernel)).await?;
-                true
-            } else {
-                false
-            };
-            strays.push(stray("directory", name, "no record names it", repaired));
+            }
+            told.push(tell(stray.kind(), stray.id(), stray.reason(), repair && removed));
         }
-        let records: BTreeSet<String> = self.peers.record_ids().await?.into_iter().collect();
+        told.extend(self.incomplete_containers(repair).await?);
+        told.extend(self.volumes_at_odds(repair).await?);
+        Ok(told)
+    }
+
+    async fn containers_at_odds(&self) -> Result<Vec<strays::Stray>> {
+        let parts = self.parts().await?;
+        let mut found = parts.without_container(&self.index);
+        let left = parts.directories.iter().filter(|name| Paths::is_removed(name)).cloned();
+        found.extend(left.map(strays::Stray::Directory));
+        Ok(found)
+    }
+
+    /// Containers of which something is missing that they cannot be started without.
+    async fn incomplete_containers(&self, repair: bool) -> Result<Vec<Stray>> {
+        let parts = self.parts().await?;
+        let mut told = Vec::new();
         for container in self.index.all() {
             let live = container.live().clone();
-            if container.record().phase() != Phase::Ready || live.removing {
+            if container.record().phase() != Phase::Ready || live.removing || live.removed {
                 continue;
             }
-            if !records.contains(container.id()) {
-                strays.push(stray(
-                    "record",
-                    container.id().to_owned(),
-                    "tasks has no record of this container",
-                    false,
+            if !parts.records.contains(container.id()) {
+                let repaired = repair && self.record_again(&container).await.is_ok();
+                told.push(tell("record", container.id(), "tasks has no record of this container", repaired));
+            }
+            if !parts.directories.contains(container.id()) {
+                let path = self.paths.container(container.id());
+                let repaired = repair && std::fs::create_dir(path).is_ok();
+                told.push(tell("record", container.id(), "the container's directory is gone", repaired));
+            }
+        }
+        Ok(told)
+    }
+
+    async fn volumes_at_odds(&self, repair: bool) -> Result<Vec<Stray>> {
+        let folders = self.volumes.folders().clone();
+        // Asked in this order: what is just being made has its record, or its turn, by then.
+        let names = blocking(move || folders.names()).await?;
+        let mut told = Vec::new();
+        for name in names.iter().filter(|name| self.volumes.get(name).is_err()) {
+            let repaired = repair && self.volumes.adopt(name).await.is_ok();
+            let still = self.volumes.folders().home(name).exists();
+            if still || repaired {
+                let detail = "a folder without a record: to be a volume again";
+                told.push(tell(
+                    "directory",
+                    &self.volumes.folders().home(name).display().to_string(),
+                    detail,
+                    repaired,
                 ));
             }
         }
-        Ok(strays)
-    }
-
-    async fn stray_directories(&self) -> Result<Vec<PathBuf>> {
-        let (containers, volumes) = (self.paths.containers(), self.paths.volumes());
-        let (in_containers, in_volumes) = blocking(move || {
-            let list = |directory: &PathBuf| -> Result<Vec<PathBuf>> {
-                let entries = std::fs::read_dir(directory)
-                    .map_err(|source| Error::io("read directory", directory, source))?;
-                Ok(entries.flatten().map(|entry| entry.path()).collect())
-            };
-            Ok((list(&containers)?, list(&volumes)?))
-        })
-        .await?;
-        // Asked after the directories were listed: what is just being made has its record, or its turn, by then.
-        let name =
-            |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        let strays = in_containers.into_iter().filter(|path| self.index.find(&name(path)).is_err());
-        let volumes = in_volumes.into_iter().filter(|path| self.volumes.get(&name(path)).is_err());
-        Ok(strays.chain(volumes).collect())
+        for volume in self.volumes.all() {
+            if !self.volumes.folders().data(&volume.name).is_dir() && self.volumes.get(&volume.name).is_ok() {
+                let repaired = repair && self.volumes.make_folder(&volume.name).await.is_ok();
+                let detail = "the volume's folder is gone: to be made anew, empty";
+                told.push(tell("record", &format!("volume {}", volume.name), detail, repaired));
+            }
+        }
+        Ok(told)
     }
 }
 
-fn stray(kind: &str, name: String, detail: &str, repaired: bool) -> Stray {
-    Stray { kind: kind.to_owned(), name, detail: detail.to_owned(), repaired }
+fn tell(kind: &str, name: &str, detail: &str, repaired: bool) -> Stray {
+    Stray { kind: kind.to_owned(), name: name.to_owned(), detail: detail.to_owned(), repaired }
 }

@@ -43,6 +43,7 @@ mod root;
 mod server;
 pub mod spec;
 pub mod store;
+mod strays;
 pub mod time;
 pub mod volumes;
 

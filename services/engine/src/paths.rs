@@ -6,12 +6,15 @@
 //!   containers/<id>/
 //!     <id>-json.log[.N]          output
 //!     hosts hostname resolv.conf mounted over those of the image
+//!   containers/.removed-<id>/    the same, of a container that is just going
 //!   volumes/<name>/_data/        a volume's content
 //! ```
 
 use std::path::{Path, PathBuf};
 
 use crate::spec::RuntimeFiles;
+
+const REMOVED: &str = ".removed-";
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -43,6 +46,16 @@ impl Paths {
     /// A container's directory.
     pub fn container(&self, id: &str) -> PathBuf {
         self.containers().join(id)
+    }
+
+    /// Where a container's directory is moved before its record goes: what is there may be removed.
+    pub fn removed(&self, id: &str) -> PathBuf {
+        self.containers().join(format!("{REMOVED}{id}"))
+    }
+
+    /// Whether an entry among the containers' directories may be removed.
+    pub fn is_removed(name: &str) -> bool {
+        name.starts_with(REMOVED)
     }
 
     /// A container's log.

@@ -3,18 +3,20 @@
 //! 1. containers that were being made or unmade are unmade;
 //! 2. each of the others is compared with tasks: what runs is watched again, what has ended meanwhile is taken in with its
 //!    own exit status, what was to be restarted is;
-//! 3. tasks, records, networks and directories of containers that nobody knows are removed.
+//! 3. what others keep for containers that have no record here is told of and left alone ([`crate::strays`]): a container
+//!    that is removed loses its record last, so a record that is not there is lost. Only what a removal had moved away
+//!    goes, and network namespaces in which nothing runs.
 //!
 //! Names and records can be used at once; each container is reconciled on its own, in its turn, again and again until its
 //! peers are there.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_proto::gantry::engine::v1::Status;
 
 use crate::container::Container;
+use crate::container::create::containerd_labels;
 use crate::container::remove::Volumes;
 use crate::container::start::By;
 use crate::container::validate::policy_of;
@@ -22,6 +24,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::exec::Exec;
 use crate::health::Health;
+use crate::paths::Paths;
 use crate::peers::{Exit, Task};
 use crate::record::{Phase, Record};
 use crate::time;
@@ -68,7 +71,7 @@ impl Engine {
             let _ = begun.await;
         }
         let engine = self.clone();
-        self.spawn("remove what nobody knows", async move { engine.remove_strays().await });
+        self.spawn("look around", async move { engine.look_around().await });
         Ok(())
     }
 
@@ -253,53 +256,57 @@ impl Engine {
         });
     }
 
-    /// Removes what other services keep for containers that have no record here.
-    async fn remove_strays(&self) {
+    /// Looks at what other services keep for containers, and what lies on the disk for them, once they all answer.
+    async fn look_around(&self) {
         loop {
-            match self.try_remove_strays().await {
+            match self.try_look_around().await {
                 Ok(()) => return,
                 Err(error) if error.is_passing() => tokio::time::sleep(RETRY).await,
                 Err(error) => {
-                    tracing::warn!(error = %gantry_rpc::chain(&error), "strays not removed");
+                    tracing::warn!(error = %gantry_rpc::chain(&error), "strays are not looked for");
                     return;
                 }
             }
         }
     }
 
-    async fn try_remove_strays(&self) -> Result<()> {
-        let known = || -> BTreeSet<String> {
-            self.index.all().iter().map(|container| container.id().to_owned()).collect()
-        };
-        // What is listed first and not known afterwards cannot be of a container that is just being made:
-        // its record is written before anything else.
-        let tasks = self.peers.task_ids().await?;
-        let records = self.peers.record_ids().await?;
-        let sandboxes = self.peers.sandbox_ids().await?;
-        let known = known();
-        for id in tasks.iter().filter(|id| !known.contains(*id)) {
-            tracing::info!(container = %id, "removing a task without a container");
-            self.end_task(id).await?;
+    async fn try_look_around(&self) -> Result<()> {
+        let parts = self.parts().await?;
+        for container in self.index.all() {
+            if !parts.records.contains(container.id()) {
+                self.record_again(&container).await?;
+            }
         }
-        for id in records.iter().filter(|id| !known.contains(*id)) {
-            tracing::info!(container = %id, "removing a container record without a container");
-            self.peers.remove_snapshot(&self.snapshotter, id).await?;
-            self.peers.delete_record(id).await?;
+        for stray in parts.without_container(&self.index) {
+            tracing::warn!(kind = stray.kind(), container = stray.id(), "kept: {}", stray.reason());
         }
-        for id in sandboxes.iter().filter(|id| !known.contains(*id)) {
+        for id in parts.idle_sandboxes(&self.index) {
             tracing::info!(container = %id, "removing a network namespace without a container");
             self.peers.detach(id).await?;
         }
-        let directory = self.paths.containers();
-        let entries = std::fs::read_dir(&directory)
-            .map_err(|source| Error::io("read directory", &directory, source))?;
-        for entry in entries.flatten() {
-            let stray = entry.file_name().to_str().is_some_and(|name| self.index.find(name).is_err());
-            if stray {
-                tracing::info!(directory = %entry.path().display(), "removing files without a container");
-                gantry_host::fs::remove_tree(&entry.path()).map_err(crate::root::kernel)?;
+        for name in &parts.directories {
+            let path = self.paths.containers().join(name);
+            if Paths::is_removed(name) {
+                gantry_host::fs::remove_tree(&path).map_err(crate::root::kernel)?;
             }
         }
         Ok(())
+    }
+
+    /// Gives tasks the record of a container again, which keeps its root: tasks has lost it.
+    pub(crate) async fn record_again(&self, container: &Arc<Container>) -> Result<()> {
+        let _turn = container.operate().await;
+        let record = container.record();
+        let live = container.live().clone();
+        // Looked at again: it may have been on its way in, or out.
+        let missing = !self.peers.record_ids().await?.iter().any(|id| id == container.id());
+        if record.phase() != Phase::Ready || live.removing || live.removed || !missing {
+            return Ok(());
+        }
+        tracing::warn!(container = %container.id(), "tasks has no record of the container: it is made again");
+        let spec = self.preliminary_spec(&record)?;
+        let image = if record.image_name.is_empty() { &record.image_id } else { &record.image_name };
+        let labels = containerd_labels(&record);
+        self.peers.create_record(&record.id, image, labels, &record.snapshotter, &spec).await
     }
 }

@@ -41,6 +41,7 @@ pub fn routes(engine: &Engine) -> Routes {
         .add_service(ExecsServer::new(server.clone()).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(VolumesServer::new(server.clone()).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(FsckServer::new(server.clone()))
+        .add_service(gantry_records::server(engine.store.database().clone()))
         .add_service(SystemServer::new(server).max_decoding_message_size(MESSAGE_LIMIT))
 }
 

@@ -11,9 +11,9 @@
 //! A container's name is durable with its record; that names are unique is the business of [`crate::index`], which is filled
 //! from here at start.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use gantry_disk::{Database, Table};
+use gantry_disk::{Database, Schema, Table};
 
 use crate::error::{Error, Result};
 use crate::record::{EngineRecord, ExecRecord, Record, State, VolumeRecord};
@@ -33,8 +33,10 @@ const IDENTITY: &str = "id";
 
 impl Store {
     /// Opens the database in a directory, making it where there is none.
-    pub fn open(directory: &Path) -> Result<Store> {
-        let database = Database::open(directory, &["containers", "states", "volumes", "execs", "engine"])
+    /// While anything is in one of the directories that it speaks of, one that is not there is lost, not new.
+    pub fn open(directory: &Path, spoken_of: &[PathBuf]) -> Result<Store> {
+        let tables = &["containers", "states", "volumes", "execs", "engine"];
+        let database = Database::open_beside(directory, Schema { tables, migrations: &[] }, spoken_of)
             .map_err(|source| Error::Database { doing: "open", source })?;
         Ok(Store {
             containers: database.table("containers"),
@@ -44,6 +46,11 @@ impl Store {
             engine: database.table("engine"),
             database,
         })
+    }
+
+    /// The records as a whole.
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// Every container with its state (the default one if it has none yet).

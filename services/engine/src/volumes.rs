@@ -1,16 +1,19 @@
 //! Volumes: directories with names that outlive containers.
 //!
 //! ```text
+//! state/engine/volumes/<name>/record     what the record says, for the day on which that is lost
 //! state/engine/volumes/<name>/_data/     what containers see
 //! state/engine/volumes/<name>/_filling/  a copy of what an image has there, while it is made
 //! state/engine/volumes/<name>/_filled/   the same, whole and durable, while it is moved into `_data`
+//! state/engine/volumes/.removed/         folders of volumes whose removal was under way
 //! ```
 //!
-//! The record is the truth: it is written before a volume is acknowledged, after its directory exists; it is deleted before
-//! the directory is. A volume is in use while a container's record names it. Making and removing the same volume take
+//! The record is written before a volume is acknowledged, after its folder exists; before it is deleted, the folder is
+//! moved away. So a folder that is in its place and has no record has lost it: it becomes a volume again ([`folders`]). A volume is in use while a container's record names it. Making and removing the same volume take
 //! turns by its name.
 
 pub mod copy_up;
+pub mod folders;
 pub mod options;
 pub mod plan;
 pub mod serve;
@@ -27,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::record::{MountRecord, VolumeRecord};
 use crate::store::Store;
 use crate::{names, time};
+use folders::Folders;
 
 /// The only driver there is.
 pub const DRIVER: &str = "local";
@@ -35,7 +39,7 @@ pub const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 
 /// All volumes.
 pub struct Volumes {
-    directory: PathBuf,
+    folders: Folders,
     store: Store,
     /// What is recorded, for readers; changed after the store is.
     known: RwLock<BTreeMap<String, VolumeRecord>>,
@@ -58,26 +62,52 @@ pub struct Wanted {
 }
 
 impl Volumes {
-    /// Reads the records and removes directories that have none.
-    pub fn open(directory: PathBuf, store: Store) -> Result<Volumes> {
-        std::fs::create_dir_all(&directory)
-            .map_err(|source| Error::io("create directory", &directory, source))?;
-        let known: BTreeMap<String, VolumeRecord> =
+    /// Reads the records, and makes volumes of the folders that have none.
+    pub async fn open(directory: PathBuf, store: Store) -> Result<Volumes> {
+        let folders = Folders::open(directory)?;
+        let mut known: BTreeMap<String, VolumeRecord> =
             store.volumes()?.into_iter().map(|volume| (volume.name.clone(), volume)).collect();
-        let entries = std::fs::read_dir(&directory)
-            .map_err(|source| Error::io("read directory", &directory, source))?;
-        for entry in entries.flatten() {
-            if !entry.file_name().to_str().is_some_and(|name| known.contains_key(name)) {
-                tracing::info!(volume = ?entry.file_name(), "removing a volume's directory that has no record");
-                gantry_host::fs::remove_tree(&entry.path()).map_err(crate::root::kernel)?;
-            }
+        folders.reprieve(|name| known.contains_key(name))?;
+        let adopted = folders.unrecorded(|name| known.contains_key(name))?;
+        if !adopted.is_empty() {
+            store.put_volumes(&adopted).await?;
         }
-        Ok(Volumes { directory, store, known: RwLock::new(known), turns: KeyedLocks::new() })
+        for volume in adopted {
+            tracing::warn!(volume = volume.name, "a folder without a record is a volume again");
+            known.insert(volume.name.clone(), volume);
+        }
+        known.values().try_for_each(|volume| folders.describe_once(volume))?;
+        Ok(Volumes { folders, store, known: RwLock::new(known), turns: KeyedLocks::new() })
+    }
+
+    /// Makes a volume of a folder that has lost its record.
+    pub async fn adopt(&self, name: &str) -> Result<()> {
+        let _turn = self.turns.lock(name.to_owned()).await;
+        let known = |other: &str| other != name || self.get(name).is_ok();
+        let adopted = self.folders.unrecorded(known)?;
+        self.store.put_volumes(&adopted).await?;
+        for volume in adopted {
+            self.known.write().insert(volume.name.clone(), volume);
+        }
+        Ok(())
+    }
+
+    /// Makes the folder of a volume that has lost it.
+    pub async fn make_folder(&self, name: &str) -> Result<()> {
+        let _turn = self.turns.lock(name.to_owned()).await;
+        let volume = self.get(name)?;
+        let folders = self.folders.clone();
+        blocking(move || folders.make(&volume)).await
+    }
+
+    /// Where they are.
+    pub fn folders(&self) -> &Folders {
+        &self.folders
     }
 
     /// What containers see of a volume.
     pub fn data(&self, name: &str) -> PathBuf {
-        self.directory.join(name).join("_data")
+        self.folders.data(name)
     }
 
     /// A volume by its name.
@@ -136,16 +166,9 @@ impl Volumes {
             options: wanted.options.into_iter().collect(),
             anonymous: wanted.anonymous || wanted.name.is_empty(),
         };
-        let (directory, data) = (self.directory.join(&name), self.data(&name));
-        blocking(move || {
-            // Left by a removal that failed half-way: no part of the new one.
-            if directory.exists() {
-                gantry_host::fs::remove_tree(&directory).map_err(crate::root::kernel)?;
-            }
-            gantry_disk::atomic::create_dir_all(&data)
-                .map_err(|source| Error::Database { doing: "make a volume's directory", source })
-        })
-        .await?;
+        // A folder that is there already is somebody's: its data are the volume's.
+        let (folders, made) = (self.folders.clone(), volume.clone());
+        blocking(move || folders.make(&made)).await?;
         self.store.put_volumes(std::slice::from_ref(&volume)).await?;
         self.known.write().insert(name, volume.clone());
         Ok((volume, true))
@@ -159,11 +182,12 @@ impl Volumes {
         if !users.is_empty() {
             return Err(Error::VolumeInUse { name: name.to_owned(), users: users.join(", ") });
         }
+        let (folders, owned) = (self.folders.clone(), name.to_owned());
+        let condemned = blocking(move || folders.condemn(&owned)).await?;
         self.store.delete_volume(name).await?;
         self.known.write().remove(name);
-        let directory = self.directory.join(name);
         // The record is gone: if this is cut short, the next start removes what is left.
-        blocking(move || gantry_host::fs::remove_tree(&directory).map_err(crate::root::kernel)).await
+        blocking(move || condemned.execute()).await
     }
 
     /// Fills the volumes among a container's mounts that are empty and wanted filled with what the image has there.

@@ -56,6 +56,7 @@ impl gantry_daemon::Service for Service {
         context.spawn("publish events", publishing);
         let store = Store::open(&context.state())?;
         let content = Content::new(peers.clone());
+        let whole = gantry_records::server(store.database().clone());
         let names = Names::new(store.clone(), peers.clone(), events);
         let catalog = Catalog::new(store.clone(), content.clone(), snapshotter);
         let leases = Leases::new(peers);
@@ -94,6 +95,7 @@ impl gantry_daemon::Service for Service {
             .add_service(
                 CollectorServer::new(Collector::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT),
             )
+            .add_service(whole)
             .add_service(FsckServer::new(Fsck::new(names, content)));
         context.serve(routes).await
     }

@@ -54,6 +54,11 @@ impl Store {
         })
     }
 
+    /// The records as a whole.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// One record.
     pub fn get(&self, namespace: &Namespace, name: &str) -> Result<Record, Error> {
         self.find(namespace, name)?.ok_or_else(|| Error::NoRecord(name.to_owned()))

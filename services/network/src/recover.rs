@@ -4,7 +4,8 @@
 //! 1. the records are read; sandboxes whose namespace is gone (a reboot) are forgotten;
 //! 2. the predefined networks are made, if this is the first start;
 //! 3. bridges are completed, then the rules, then the sandboxes' interfaces and name servers;
-//! 4. what carries our marks but has no record is removed: namespaces, veths, bridges.
+//! 4. what carries our marks but has no record is removed: namespaces, veths, bridges. Unless a task uses such a namespace:
+//!    then records are lost, and what runs keeps its network, with all that it may hang on.
 //!
 //! From then on only the rules are looked after: others remove them, too.
 
@@ -42,6 +43,8 @@ pub struct Stray {
     pub name: String,
     /// What is wrong with it.
     pub detail: String,
+    /// Whether that was mended.
+    pub repaired: bool,
 }
 
 /// How often the host's rules are looked for.
@@ -108,7 +111,7 @@ impl Switchboard {
 
     fn reconcile(identity: Identity, dir: PathBuf, reaper: Reaper) -> Result<(Self, Vec<Pending>)> {
         make_directory(&identity)?;
-        let store = Store::open(dir)?;
+        let store = Store::open(dir, identity.netns.clone())?;
         let mut route = Route::open().map_err(Error::kernel("open rtnetlink"))?;
         let mut book = Book::default();
         read(&store, &identity, &mut book)?;
@@ -174,7 +177,10 @@ impl Switchboard {
     /// Compares records and kernel; removes what carries our marks without a record, and mends the rules, if asked to.
     pub fn check(&self, repair: bool) -> Result<Vec<Stray>> {
         let (namespaces, links) = self.unknown()?;
+        let (used, namespaces): (Vec<_>, Vec<_>) =
+            namespaces.into_iter().partition(|name| self.0.identity.is_used(name));
         let rules = self.0.firewall.check()?;
+        let links_are_used = !used.is_empty();
         if repair {
             for name in &namespaces {
                 let pin = self.0.identity.pin(name);
@@ -185,19 +191,25 @@ impl Switchboard {
                 }
                 Namespace::unpin(&pin).map_err(Error::kernel(format!("remove stray sandbox {name}")))?;
             }
-            if !links.is_empty() {
+            if !links.is_empty() && !links_are_used {
                 reaper::delete(&mut Route::open().map_err(Error::kernel("open rtnetlink"))?, links.clone());
             }
             if !rules.is_empty() {
                 self.0.firewall.repair()?;
             }
         }
-        let unknown = || "no record knows it".to_owned();
-        let namespaces = namespaces.into_iter().map(|name| Stray { kind: "netns", name, detail: unknown() });
-        let links = links.into_iter().map(|name| Stray { kind: "link", name, detail: unknown() });
+        let unknown = |kind, name, kept| {
+            let detail =
+                if kept { "no record knows it, but a task uses it: kept" } else { "no record knows it" };
+            Stray { kind, name, detail: detail.to_owned(), repaired: repair && !kept }
+        };
+        let namespaces = namespaces.into_iter().map(|name| unknown("netns", name, false));
+        let used = used.into_iter().map(|name| unknown("netns", name, true));
+        let links = links.into_iter().map(|name| unknown("link", name, links_are_used));
+        let name = || self.0.identity.table();
         let rules =
-            rules.into_iter().map(|detail| Stray { kind: "nft", name: self.0.identity.table(), detail });
-        Ok(namespaces.chain(links).chain(rules).chain(self.unplugged()?).collect())
+            rules.into_iter().map(|detail| Stray { kind: "nft", name: name(), detail, repaired: repair });
+        Ok(namespaces.chain(used).chain(links).chain(rules).chain(self.unplugged()?).collect())
     }
 
     /// Networks on record whose bridge is gone, and sandboxes whose namespace or links are. They are their owner's to
@@ -210,7 +222,8 @@ impl Switchboard {
         for network in book.list() {
             if network.is_bridge() && !links.contains(&network.bridge) {
                 let detail = format!("its bridge {} is gone", network.bridge);
-                found.push(Stray { kind: "record", name: format!("network {}", network.name), detail });
+                let name = format!("network {}", network.name);
+                found.push(Stray { kind: "record", name, detail, repaired: false });
             }
         }
         for sandbox in book.sandboxes() {
@@ -225,6 +238,7 @@ impl Switchboard {
                 kind: "record",
                 name: format!("sandbox {}", sandbox.id),
                 detail: detail.to_owned(),
+                repaired: false,
             });
         }
         Ok(found)

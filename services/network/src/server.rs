@@ -21,6 +21,7 @@ pub fn routes(board: &Switchboard) -> tonic::service::Routes {
     routes.add_service(NetworksServer::new(Server(board.clone())));
     routes.add_service(SandboxesServer::new(Server(board.clone())));
     routes.add_service(FsckServer::new(Server(board.clone())));
+    routes.add_service(gantry_records::server(board.0.store.database.clone()));
     routes.routes()
 }
 
@@ -167,7 +168,7 @@ impl Fsck for Server {
         let found = blocking(move || board.check(repair)).await.map_err(gantry_rpc::status)?;
         let stray = |stray: crate::recover::Stray| gc::Stray {
             kind: stray.kind.to_owned(),
-            repaired: repair && stray.kind != "record",
+            repaired: stray.repaired,
             name: stray.name,
             detail: stray.detail,
         };

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gantry_disk::{Database, KeyedLocks, Table};
+use gantry_disk::{Database, KeyedLocks, Schema, Table};
 use gantry_netlink::Route;
 use parking_lot::Mutex;
 
@@ -55,9 +55,10 @@ const SANDBOXES: &str = "sandboxes";
 const FORWARDING: &str = "forwarding";
 
 impl Store {
-    pub(crate) fn open(dir: PathBuf) -> Result<Self> {
-        let database = Database::open(dir, &[NETWORKS, SANDBOXES, FORWARDING])
-            .map_err(Error::disk("the network service"))?;
+    pub(crate) fn open(dir: PathBuf, pins: PathBuf) -> Result<Self> {
+        let schema = Schema { tables: &[NETWORKS, SANDBOXES, FORWARDING], migrations: &[] };
+        let database =
+            Database::open_beside(dir, schema, &[pins]).map_err(Error::disk("the network service"))?;
         let (networks, sandboxes) = (database.table(NETWORKS), database.table(SANDBOXES));
         let forwarding = database.table(FORWARDING);
         Ok(Store { database, networks, sandboxes, forwarding })
@@ -97,6 +98,8 @@ pub struct Identity {
     usual: bool,
     /// Where namespaces are pinned.
     pub netns: PathBuf,
+    /// Where tasks are.
+    bundles: PathBuf,
 }
 
 impl Identity {
@@ -107,6 +110,7 @@ impl Identity {
             digits: gantry_types::Digest::sha256(path).hex()[..8].to_owned(),
             usual: roots.state == std::path::Path::new("/var/lib/gantry"),
             netns: roots.run.join("netns"),
+            bundles: roots.run.join("bundles"),
         }
     }
 
@@ -141,6 +145,12 @@ impl Identity {
         let digest = gantry_types::Digest::sha256(format!("v6 {}", self.digits).as_bytes());
         hex::decode_to_slice(&digest.hex()[..10], &mut seed).expect("a digest is hexadecimal");
         seed
+    }
+
+    /// Whether a task is there that has the sandbox's name: it runs in its namespace.
+    pub fn is_used(&self, sandbox: &str) -> bool {
+        let namespaces = std::fs::read_dir(&self.bundles).into_iter().flatten().flatten();
+        namespaces.into_iter().any(|namespace| namespace.path().join(sandbox).exists())
     }
 
     /// Where a sandbox's namespace is pinned.

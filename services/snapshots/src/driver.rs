@@ -6,8 +6,11 @@
 //! <state>/<snapshotter>/
 //!   snapshots/<id>/fs       a layer, or an active snapshot's upper directory
 //!   snapshots/<id>/work     overlay's work directory of an active one
+//!   snapshots/<id>/layer    says that an image's layer was unpacked there
+//!   snapshots/<id>/half     says that it is being filled and has no record yet
 //!   staging/<n>/{fs,work}   a layer that is being unpacked; no record knows it
 //!   trash/<n>               to be deleted in the background
+//!   trash/<id>@<n>          the same, unless the snapshot still has its record when the service starts
 //! ```
 
 mod layout;
@@ -66,6 +69,15 @@ impl Driver {
         match self.method {
             Method::Overlay => overlay::make(&self.layout, id, kind, layers),
             Method::Native => native::make(&self.layout, id, kind, layers),
+        }
+    }
+
+    /// Notes that a snapshot has its record.
+    pub fn recorded(&self, id: u64) -> Result<()> {
+        match self.method {
+            // Its new directories are empty.
+            Method::Overlay => Ok(()),
+            Method::Native => self.layout.recorded(id),
         }
     }
 

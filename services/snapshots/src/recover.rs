@@ -1,7 +1,11 @@
 //! Bringing directories in line with the records, at start and on request.
 //!
-//! The database is right. A directory without a record is what a crash left of a snapshot that was never acknowledged,
-//! or of one that was removed: it goes. An active snapshot without its directories was acknowledged just before the
+//! The database is right about what it knows. A directory without a record that holds a layer, half a copy or nothing is
+//! what a crash left of a snapshot that was never acknowledged: it goes. Any other one has lost its record, and holds what
+//! a container wrote: it stays, and is told of. What was to be removed is in the trash before its record goes: where that
+//! has stayed, it is put back. Where records were lost ([`gantry_disk::Database::lost_at`]) nothing goes.
+//!
+//! An active snapshot without its directories was acknowledged just before the
 //! machine lost power: they are made again, empty as they were.
 //!
 //! A committed one without files has lost what only its image's layer can bring back. It goes, with the layers on top
@@ -39,11 +43,26 @@ pub enum Repair {
 
 /// Reconciles everything. At the start, before anything else is served.
 pub async fn reconcile(store: &Store) -> Result<Vec<Finding>> {
+    let reprieving = store.clone();
+    blocking(move || reprieve(&reprieving)).await?;
     let findings = check(store, Repair::Yes).await?;
     let store = store.clone();
     blocking(move || store.drivers().iter().try_for_each(|driver| driver.layout().discard_leftovers()))
         .await?;
     Ok(findings)
+}
+
+/// Puts back what was being removed when the machine stopped, but was not; and takes note of what has its record.
+fn reprieve(store: &Store) -> Result<()> {
+    let rows = store.all()?;
+    for driver in store.drivers() {
+        let own = rows.iter().filter(|(scope, _, _)| scope.snapshotter == driver.name());
+        let ids: HashSet<u64> = own.map(|(_, _, record)| record.id).collect();
+        // Nothing new has the number of what may still be in the trash at the next start.
+        store.reserve_numbers(driver.layout().reprieve(|id| ids.contains(&id))?);
+        ids.into_iter().try_for_each(|id| driver.recorded(id))?;
+    }
+    Ok(())
 }
 
 /// Compares directories with records; may be called while the service runs.
@@ -85,14 +104,22 @@ fn look(store: &Store, repair: Repair) -> Result<(Vec<Finding>, Vec<Row>)> {
 
         for id in ids.iter().filter(|id| !records.contains_key(id) && !making.contains(id)) {
             let path = driver.layout().snapshot(*id);
-            if repair == Repair::Yes {
+            let leftover = store.database().lost_at().is_none() && driver.layout().is_leftover(*id);
+            let repaired = repair == Repair::Yes && leftover;
+            if repaired {
                 driver.layout().discard(*id)?;
             }
+            let detail = match leftover {
+                true => "no snapshot has it",
+                false => {
+                    "no snapshot has it: it may hold what a container wrote, and stays until somebody removes it"
+                }
+            };
             findings.push(Finding {
                 kind: "directory",
                 name: path.display().to_string(),
-                detail: "no snapshot has it".into(),
-                repaired: repair == Repair::Yes,
+                detail: detail.into(),
+                repaired,
             });
         }
         for (_, _, record) in records.values().filter(|(_, _, record)| record.kind() == Kind::Committed) {

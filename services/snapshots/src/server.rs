@@ -41,6 +41,7 @@ pub fn routes(store: Store, peers: &Peers, notes: &Notes) -> Routes {
         UnpackerServer::new(unpacker::Server::new(unpacker)).max_decoding_message_size(MESSAGE_LIMIT),
     )
     .add_service(CollectorServer::new(gc::Gc::new(store.clone())).max_decoding_message_size(MESSAGE_LIMIT))
+    .add_service(gantry_records::server(store.database().clone()))
     .add_service(FsckServer::new(gc::Gc::new(store)))
 }
 

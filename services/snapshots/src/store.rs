@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The database is the truth for what exists; directories follow it. Made: directories, then the record. Removed: the
-//! record, then the directories ([`crate::recover`] cleans up what a crash leaves between the two). Work on one key is
+//! directories go to the trash, then the record goes ([`crate::recover`] cleans up what a crash leaves between the two). Work on one key is
 //! serial (a keyed lock); that a parent stays while a child is made is seen to by [`claims`]: no lock is shared by
 //! children of one parent.
 //!
@@ -30,7 +30,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use gantry_disk::{Batch, Database, KeyedLocks, Table};
+use gantry_disk::{Batch, Database, KeyedLocks, Schema, Table};
 use gantry_host::mount::Mount;
 
 use crate::driver::Driver;
@@ -67,7 +67,9 @@ impl Store {
     /// Opens the store below `state`. [`crate::recover::reconcile`] must follow before anything else; what is committed
     /// later waits for [`Store::count`].
     pub fn open(state: &Path) -> Result<(Self, Uncounted)> {
-        let database = Database::open(state.join("db"), &["snapshots", "children"])?;
+        let schema = Schema { tables: &["snapshots", "children"], migrations: &[] };
+        let directories = ["overlayfs", "native"].map(|driver| state.join(driver).join("snapshots"));
+        let database = Database::open_beside(state.join("db"), schema, &directories)?;
         let trash = Trash::start()?;
         let drivers = Driver::all(state, &trash)?;
         let records = database.table("snapshots");
@@ -90,6 +92,11 @@ impl Store {
             }),
         };
         Ok((store, uncounted))
+    }
+
+    /// The records as a whole.
+    pub fn database(&self) -> &Database {
+        &self.inner.database
     }
 
     /// The driver of a snapshotter.

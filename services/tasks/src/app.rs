@@ -2,7 +2,7 @@
 
 use gantry_api::Peers;
 use gantry_daemon::{BoxError, Context};
-use gantry_disk::Database;
+use gantry_disk::{Database, Schema};
 use gantry_proto::containerd::services::containers::v1::containers_server::ContainersServer;
 use gantry_proto::containerd::services::introspection::v1::introspection_server::IntrospectionServer;
 use gantry_proto::containerd::services::tasks::v1::tasks_server::TasksServer;
@@ -22,8 +22,13 @@ const MESSAGE_LIMIT: usize = 16 << 20;
 /// Opens the records, takes over running shims, and serves until shutdown.
 pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
     let state = context.state().join("db");
-    let database = tokio::task::spawn_blocking(|| Database::open(state, &[containers::TABLE])).await??;
-    let records = Containers::new(database);
+    let bundles = context.run().join("bundles");
+    let opening = move || {
+        let schema = Schema { tables: &[containers::TABLE], migrations: &[] };
+        Database::open_beside(state, schema, &[bundles])
+    };
+    let database = tokio::task::spawn_blocking(opening).await??;
+    let records = Containers::new(database.clone());
     let peers = Peers::new(context.run());
     let stop = context.shutdown().clone();
     let (publisher, courier) = events::queue(peers.channel("control"));
@@ -53,6 +58,7 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
             CollectorServer::new(server::collector::Server::new(records))
                 .max_decoding_message_size(MESSAGE_LIMIT),
         )
+        .add_service(gantry_records::server(database))
         .add_service(FsckServer::new(server::fsck::Server::new(tasks.clone())));
     context.serve(routes).await?;
     tasks.finish().await;

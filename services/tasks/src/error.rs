@@ -93,6 +93,14 @@ pub enum Error {
     /// The default AppArmor profile cannot be had.
     #[error("confine by AppArmor")]
     AppArmor(#[source] gantry_host::Error),
+    /// A shim runs, but what is needed to speak to it is lost.
+    #[error("the shim of task {id:?} runs, and its container with it, but {lost} is lost: left alone")]
+    ShimLost {
+        /// The task.
+        id: String,
+        /// What is lost.
+        lost: &'static str,
+    },
     /// Not built.
     #[error("{0} is not supported")]
     Unsupported(&'static str),
@@ -152,7 +160,7 @@ impl Coded for Error {
             Error::ContainerExists(_) | Error::TaskExists(_) | Error::ProcessExists { .. } => {
                 Code::AlreadyExists
             }
-            Error::ShimAway { .. } => Code::Unavailable,
+            Error::ShimAway { .. } | Error::ShimLost { .. } => Code::Unavailable,
             Error::Unsupported(_) => Code::Unimplemented,
             Error::RuntimeInfo { .. }
             | Error::ProfileMissing(_)

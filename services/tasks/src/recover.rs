@@ -3,8 +3,9 @@
 //! For each bundle: a shim that answers is taken over, what happened meanwhile
 //! is read from it, and what was not published is; a shim that is dead is
 //! cleaned up after, and its task's end is published; a bundle that was on its
-//! way out goes. A shim of ours without a bundle is killed, with its container; one whose
-//! bundle cannot be read is left alone.
+//! way out goes. What runs is never ended because something of its bundle is missing: where the shim is,
+//! its command line says, too; one that cannot be spoken to all the same is left alone. So is a shim of
+//! ours without a bundle, unless nothing runs in it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,12 +61,23 @@ pub async fn one(tasks: &Arc<Tasks>, found: Found) -> Result<(), Error> {
     }
     let binary = bundle.shim_binary().unwrap_or_default();
     let helper = tasks.helper(&key, binary, &bundle);
-    let Some(bootstrap) = bundle.bootstrap()? else {
+    let bootstrap = match bundle.bootstrap()? {
+        Some(bootstrap) => bootstrap,
         // The shim never said where it is: nobody was told of the task.
-        return strays::clear(&bundle, &helper).await;
+        None if !history.did(&Step::Create) => return strays::clear(&bundle, &helper).await,
+        None => {
+            let found = strays::bootstrap_of(&bundle).await;
+            let lost = Error::ShimLost { id: key.1.clone(), lost: "where it listens" };
+            let bootstrap = found.ok_or(lost)?;
+            bundle.write_bootstrap(&bootstrap)?;
+            bootstrap
+        }
     };
     let client = Client::new(&bootstrap, &key.0, &key.1);
     if !client.is_there().await {
+        if strays::runs_in(bundle.folder()).await {
+            return Err(Error::ShimLost { id: key.1, lost: "its socket" });
+        }
         bury(tasks, &key, &history, bundle, helper, client).await;
         return Ok(());
     }

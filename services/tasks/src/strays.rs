@@ -1,8 +1,9 @@
 //! What belongs to no task: shim processes whose bundle is gone, with the container that they
 //! may still run; bundles without a task; sockets on which no shim listens.
 //!
-//! Invariant: a shim whose bundle is there is no stray, whether its task could be taken over or not. Nor is one
-//! that has no container any more and waits for clients who still read what that said: it ends with them.
+//! Invariants: a shim whose bundle is there is no stray, whether its task could be taken over or not. Nor is one
+//! that has no container any more and waits for clients who still read what that said: it ends with them. A container that
+//! runs is never ended because something is missing: its shim is told of, and is a person's to end.
 
 mod family;
 
@@ -20,6 +21,7 @@ use crate::bundle::{self, Bundle};
 use crate::error::Error;
 use crate::recover;
 use crate::shim::binary;
+use crate::shim::bootstrap::{Bootstrap, Protocol};
 use crate::shim::helper::Helper;
 use crate::task::Task;
 use crate::tasks::{Key, Tasks, last_words};
@@ -108,6 +110,11 @@ impl Shim {
         }
     }
 
+    /// Whether a container runs in it.
+    fn is_in_use(&self) -> bool {
+        self.process.has_living_descendants()
+    }
+
     /// Whether its own bundle is still there, and not another one that was made in its place.
     fn has_bundle(&self) -> bool {
         let aside = self.folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
@@ -123,6 +130,19 @@ pub async fn kill_shims_in(folder: &Path) {
     for shim in shims_under(folder.to_owned()).await {
         shim.kill().await;
     }
+}
+
+/// Whether a shim of ours works in this very directory, and a container runs in it.
+pub async fn runs_in(folder: &Path) -> bool {
+    shims_under(folder.to_owned()).await.iter().any(Shim::is_in_use)
+}
+
+/// Where the shim of a bundle listens, by its command line.
+pub async fn bootstrap_of(bundle: &Bundle) -> Option<Bootstrap> {
+    let found = shims_under(bundle.folder().to_owned()).await;
+    let socket = found.into_iter().find_map(|shim| shim.socket)?;
+    let address = format!("unix://{}", socket.display());
+    Some(Bootstrap { version: 3, address, protocol: Protocol::Grpc })
 }
 
 /// Removes a bundle that is nobody's task, with the shim and the container that may be in it.
@@ -167,7 +187,7 @@ fn serves(shim: &Shim, task: &Task) -> bool {
     }
 }
 
-/// Kills the shims that serve no task.
+/// Kills the shims that serve no task and hold no container.
 pub async fn repair_processes(tasks: &Tasks) {
     let strays = match stray_shims(tasks).await {
         Ok(strays) => strays,
@@ -178,6 +198,11 @@ pub async fn repair_processes(tasks: &Tasks) {
         }
     };
     for shim in strays {
+        if shim.is_in_use() {
+            let bundle = shim.folder.display();
+            tracing::warn!(pid = shim.process.pid, %bundle, "a container runs in a shim whose bundle is lost: left alone");
+            continue;
+        }
         tracing::warn!(pid = shim.process.pid, bundle = %shim.folder.display(), "killed a shim without a task");
         shim.kill().await;
     }
@@ -207,15 +232,16 @@ pub async fn check(tasks: &Arc<Tasks>, repair: bool) -> Result<Vec<Stray>, Error
         if tasks.all().iter().any(|task| serves(&shim, task)) {
             continue;
         }
-        if repair {
+        let in_use = shim.is_in_use();
+        let repaired = repair && !in_use;
+        if repaired {
             shim.kill().await;
         }
-        strays.push(Stray {
-            kind: "process".into(),
-            name: shim.process.pid.to_string(),
-            detail: format!("a shim without a task, in {}", shim.folder.display()),
-            repaired: repair,
-        });
+        let mut detail = format!("a shim without a task, in {}", shim.folder.display());
+        if in_use {
+            detail.push_str(": a container runs in it, and ends with it");
+        }
+        strays.push(Stray { kind: "process".into(), name: shim.process.pid.to_string(), detail, repaired });
     }
     for socket in stray_sockets(tasks).await {
         let repaired = repair && fs::remove_file(&socket).is_ok();

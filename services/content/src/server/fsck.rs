@@ -14,7 +14,10 @@ pub(super) struct Server(pub(super) Store);
 impl Fsck for Server {
     async fn check(&self, request: Request<pb::FsckRequest>) -> Result<Response<pb::FsckResponse>, Status> {
         let repair = if request.get_ref().repair { Repair::Yes } else { Repair::No };
-        let strays = self.0.check(repair).await.map_err(status)?;
+        let mut strays = self.0.check(repair).await.map_err(status)?;
+        if !request.get_ref().quick {
+            strays.extend(self.0.verify(repair).await.map_err(status)?);
+        }
         Ok(Response::new(pb::FsckResponse { strays: strays.into_iter().map(stray).collect() }))
     }
 }
@@ -29,6 +32,11 @@ fn stray((stray, repaired): (Stray, bool)) -> pb::Stray {
         Stray::BlobFile(digest) => {
             ("directory", digest.to_string(), "bytes of a blob that no namespace has".to_owned())
         }
+        Stray::BlobBytes(digest) => (
+            "blob",
+            digest.to_string(),
+            "its bytes are not those that its digest names: to be set aside, and pulled again".to_owned(),
+        ),
         Stray::IngestRecord(key) => (
             "record",
             key.reference,

@@ -27,6 +27,7 @@ impl Store {
                     Some(repaired) => repaired,
                     None => continue,
                 },
+                Stray::BlobBytes(_) => continue,
                 Stray::BlobRecord(namespace, digest) => {
                     let _lock = self.0.digests.lock(digest.clone()).await;
                     if self.info(namespace, digest).is_err() {
@@ -62,9 +63,11 @@ impl Store {
         if self.0.records.is_held(digest)? || !path.is_file() {
             return Ok(None);
         }
-        if repair == Repair::Yes {
+        // Where records were lost it may be all that is left of an image: it is there again when that is pulled.
+        let removed = repair == Repair::Yes && self.database().lost_at().is_none();
+        if removed {
             std::fs::remove_file(&path).map_err(crate::Error::io("remove", path))?;
         }
-        Ok(Some(repair == Repair::Yes))
+        Ok(Some(removed))
     }
 }

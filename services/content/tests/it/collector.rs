@@ -153,7 +153,7 @@ async fn the_check_finds_strays_and_removes_them_on_request() {
     let digest = content.put(&moby(), b"x", &[]).await.unwrap();
     content.write(&moby(), None).await.ask(stat("busy")).await.unwrap();
     let mut fsck = content.peers.fsck("content");
-    let check = |repair| pb::FsckRequest { repair };
+    let check = |repair| pb::FsckRequest { repair, ..Default::default() };
     assert!(fsck.check(check(false)).await.unwrap().into_inner().strays.is_empty());
 
     let stray = Digest::sha256(b"stray");
@@ -166,4 +166,23 @@ async fn the_check_finds_strays_and_removes_them_on_request() {
     assert!(found.len() == 2 && found.iter().all(|stray| stray.repaired));
     assert!(fsck.check(check(false)).await.unwrap().into_inner().strays.is_empty());
     assert_eq!(content.read(&moby(), &digest, 0, 0).await.unwrap(), b"x");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_check_reads_blobs_and_sets_damaged_ones_aside() {
+    let content = Content::start().await;
+    let digest = content.put(&moby(), b"the right bytes", &[]).await.unwrap();
+    let path = content.state().join("blobs/sha256").join(digest.hex());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "the wrong bytes").unwrap();
+    let mut fsck = content.peers.fsck("content");
+    let mut check = async |repair, quick| {
+        fsck.check(pb::FsckRequest { repair, quick }).await.unwrap().into_inner().strays
+    };
+    assert!(check(true, true).await.is_empty());
+    assert!(matches!(&check(false, false).await[..], [stray] if stray.kind == "blob" && !stray.repaired));
+    assert!(matches!(&check(true, false).await[..], [stray] if stray.repaired));
+    assert!(check(true, false).await.is_empty());
+    assert_eq!(std::fs::read_to_string(path.with_extension("damaged")).unwrap(), "the wrong bytes");
+    assert_eq!(content.put(&moby(), b"the right bytes", &[]).await.unwrap(), digest);
 }

@@ -4,14 +4,28 @@ use std::time::Duration;
 
 use gantry_api::Peers;
 use gantry_proto::gantry::gc::v1 as pb;
+use gantry_proto::gantry::records::v1::ConditionRequest;
 use tonic::Status;
 
 use super::Outcome;
 use super::graph::{Node, Resource};
 use crate::error::Error;
 
+/// What has become of a service's records, in seconds since 1970; 0: never, or not known.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Condition {
+    /// Some were lost that could not be brought back.
+    pub lost_at: u64,
+    /// The database was made.
+    pub made_at: u64,
+}
+
 /// A store whose things can be collected. The contract is that of `gantry.gc.v1.Collector`.
 pub trait Store: Send + Sync + 'static {
+    /// The store's name.
+    fn name(&self) -> &'static str;
+    /// What has become of its records.
+    fn condition(&self) -> impl Future<Output = Result<Condition, Error>> + Send;
     /// Whether things of this type are in this store.
     fn owns(&self, resource: &Resource) -> bool;
     /// Every namespace in which the store has something.
@@ -76,6 +90,25 @@ impl Store for Remote {
             "containers" => self.name == "tasks",
             other => self.name == "snapshots" && other.starts_with("snapshots/"),
         }
+    }
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    async fn condition(&self) -> Result<Condition, Error> {
+        let mut client = self.peers.records(self.name);
+        let condition = async {
+            match client.condition(ConditionRequest {}).await {
+                // It keeps no such records.
+                Err(status) if status.code() == tonic::Code::Unimplemented => Ok(Condition::default()),
+                answer => {
+                    let answer = answer?.into_inner();
+                    Ok(Condition { lost_at: answer.lost_at, made_at: answer.made_at })
+                }
+            }
+        };
+        self.within(SHORT, condition).await
     }
 
     async fn namespaces(&self) -> Result<Vec<String>, Error> {

@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
-use crate::leases::{LEASES, RESOURCES};
+use crate::leases::{LEASES, LOSSES, RESOURCES};
 use gantry_disk::Database;
 
 const NAMESPACE: &str = "test";
@@ -49,11 +49,12 @@ struct Things {
 struct FakeStore {
     kind: &'static str,
     things: Arc<Mutex<Things>>,
+    condition: Arc<Mutex<store::Condition>>,
 }
 
 impl FakeStore {
     fn new(kind: &'static str) -> FakeStore {
-        FakeStore { kind, things: Arc::default() }
+        FakeStore { kind, things: Arc::default(), condition: Arc::default() }
     }
 
     fn put(&self, key: &str, root: bool, references: Vec<Resource>) -> Resource {
@@ -91,6 +92,14 @@ impl FakeStore {
 impl Store for FakeStore {
     fn owns(&self, resource: &Resource) -> bool {
         resource.kind == self.kind
+    }
+
+    fn name(&self) -> &'static str {
+        self.kind
+    }
+
+    async fn condition(&self) -> Result<store::Condition, Error> {
+        Ok(*self.condition.lock())
     }
 
     async fn namespaces(&self) -> Result<Vec<String>, Error> {
@@ -159,7 +168,7 @@ struct World {
 impl World {
     fn new(folder: &std::path::Path) -> World {
         let (content, images) = (FakeStore::new("content"), FakeStore::new("images"));
-        let leases = Leases::new(Database::open(folder.join("db"), &[LEASES, RESOURCES]).unwrap());
+        let leases = Leases::new(Database::open(folder.join("db"), &[LEASES, RESOURCES, LOSSES]).unwrap());
         let collector = Collector::new(vec![content.clone(), images.clone()], leases);
         World { content, images, collector, acknowledged: Arc::default(), offered: Arc::default() }
     }
@@ -299,4 +308,33 @@ async fn leases_keep_deeply_or_flatly() {
     leases.delete("moby", "flat").await.unwrap();
     assert_eq!(world.collector.collect("moby").await.unwrap().removed, [manifest]);
     assert_eq!(world.collector.census("moby").await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn what_lost_records_may_have_referred_to_is_kept_until_its_lease_is_removed() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let world = World::new(folder.path());
+    let blob = world.content.put("sha256:a", false, Vec::new());
+    // The image that kept it has lost its record.
+    *world.images.condition.lock() = store::Condition { lost_at: 7, made_at: 0 };
+    for _ in 0..2 {
+        assert_eq!(world.collector.collect(NAMESPACE).await.unwrap(), Outcome::default());
+    }
+    let garbage = world.content.put("sha256:b", false, Vec::new());
+    assert_eq!(world.collector.collect(NAMESPACE).await.unwrap().removed, [garbage]);
+    world.collector.leases.delete(NAMESPACE, "records-lost-images-7").await.unwrap();
+    assert_eq!(world.collector.collect(NAMESPACE).await.unwrap().removed, [blob]);
+}
+
+#[tokio::test]
+async fn a_database_that_is_younger_than_the_others_has_taken_the_place_of_a_lost_one() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let world = World::new(folder.path());
+    world.content.put("sha256:a", false, Vec::new());
+    let made_at = world.collector.leases.condition().made_at;
+    assert_ne!(made_at, 0);
+    *world.images.condition.lock() = store::Condition { lost_at: 0, made_at: made_at + FIRST_START + 1 };
+    assert_eq!(world.collector.collect(NAMESPACE).await.unwrap(), Outcome::default());
+    world.content.put("sha256:b", false, Vec::new());
+    assert_eq!(world.collector.collect(NAMESPACE).await.unwrap().removed.len(), 1);
 }

@@ -92,7 +92,7 @@ async fn what_no_lease_keeps_is_collected() {
     client.delete(world.request(delete())).await.unwrap();
     assert!(world.store.blobs.lock().is_empty(), "a sync delete has collected when it returns");
     assert_eq!(client.delete(world.request(delete())).await.unwrap_err().code(), Code::NotFound);
-    let strays = world.peers.fsck("control").check(gc::FsckRequest { repair: false }).await.unwrap();
+    let strays = world.peers.fsck("control").check(gc::FsckRequest::default()).await.unwrap();
     assert!(strays.into_inner().strays.is_empty());
 }
 

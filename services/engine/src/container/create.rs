@@ -138,14 +138,7 @@ impl Engine {
         own_directory: bool,
     ) -> Result<Vec<MountRecord>> {
         let record = &container.record();
-        // Containerd's labels are shorter than Docker's may be; the longer ones are only the engine's.
-        let labels: HashMap<String, String> = record
-            .config
-            .labels
-            .iter()
-            .filter(|(key, value)| key.len() + value.len() <= 4096)
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+        let labels = containerd_labels(record);
         let directory = self.paths.container(&record.id);
         let (rootfs, made) = tokio::join!(
             self.make_root(record, labels, spec, platform),
@@ -298,7 +291,7 @@ impl Engine {
         Ok(())
     }
 
-    fn preliminary_spec(&self, record: &Record) -> Result<Spec> {
+    pub(crate) fn preliminary_spec(&self, record: &Record) -> Result<Spec> {
         let around = spec::Surroundings {
             host: &self.facts,
             netns: spec::Netns::Path(self.peers.netns_path(&record.id)),
@@ -308,6 +301,14 @@ impl Engine {
         };
         spec::build(record, &around)
     }
+}
+
+/// A container's labels as containerd takes them: those are shorter than Docker's may be; the longer ones are only the
+/// engine's.
+pub(crate) fn containerd_labels(record: &Record) -> HashMap<String, String> {
+    let short = |(key, value): &(&String, &String)| key.len() + value.len() <= 4096;
+    let labels = record.config.labels.iter();
+    labels.filter(short).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// A client that hears "not found" pulls the image and asks again: only the image may be missing in that way.

@@ -3,6 +3,7 @@
 //! The same steps undo a container that could not be made, and recovery repeats them after a crash; each finds itself done.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantry_proto::gantry::engine::v1 as pb;
@@ -151,6 +152,7 @@ impl Engine {
             // Nobody would find them any more once the record is gone.
             self.remove_anonymous_volumes(&record).await;
         }
+        let directory = self.put_away(id)?;
         let execs: Vec<String> = container.execs.lock().keys().cloned().collect();
         self.store.delete(id, &execs).await?;
         container.execs.lock().clear();
@@ -162,8 +164,7 @@ impl Engine {
             live.removing = true;
             live.removed = true;
         });
-        // Files without a record are nobody's: if this is cut short, recovery removes them.
-        let directory = self.paths.container(id);
+        // If this is cut short, recovery goes on with it.
         let id = id.to_owned();
         self.spawn("remove a container's files", async move {
             let removed = blocking(move || gantry_host::fs::remove_tree(&directory).map_err(crate::root::kernel));
@@ -172,6 +173,18 @@ impl Engine {
             }
         });
         Ok(())
+    }
+
+    /// Moves a container's files to where a start may remove them: only so can it tell them from those of a container
+    /// whose record is lost.
+    fn put_away(&self, id: &str) -> Result<PathBuf> {
+        let (home, away) = (self.paths.container(id), self.paths.removed(id));
+        match std::fs::rename(&home, &away) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("move away", home, source))
+            }
+            _ => Ok(away),
+        }
     }
 
     async fn remove_anonymous_volumes(&self, record: &Record) {

@@ -46,6 +46,41 @@ impl Stage {
         panic!("the engine does not answer");
     }
 
+    /// Ends the engine, and returns when its records are closed.
+    async fn stop(&mut self) {
+        self.engine.shutdown().cancel();
+        let database = self.directory.path().join("state/engine/db");
+        for _ in 0..500 {
+            // Whoever has it open has it locked.
+            if gantry_disk::Database::open(&database, &[]).is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("the engine does not end");
+    }
+
+    /// Starts an engine again.
+    async fn begin(&mut self) {
+        self.engine = start_engine(self.directory.path().to_owned());
+        self.ready().await;
+    }
+
+    /// Starts an engine that refuses to go on; what it says.
+    async fn refusal(&self) -> String {
+        let context = Context::for_test("engine", roots(self.directory.path()));
+        let ended = in_time(gantry_engine::Service::run(context)).await.expect("in time");
+        let error = ended.expect_err("refused");
+        assert!(gantry_types::Remedy::of(error.as_ref()).is_some(), "{error:?}");
+        gantry_rpc::chain(error.as_ref())
+    }
+
+    /// Runs the consistency check.
+    async fn fsck(&self, repair: bool) -> Vec<gantry_proto::gantry::gc::v1::Stray> {
+        let request = gantry_proto::gantry::gc::v1::FsckRequest { repair, ..Default::default() };
+        self.peers.fsck("engine").check(request).await.expect("checked").into_inner().strays
+    }
+
     /// Ends the engine and starts another one on the same root.
     async fn restart(&mut self) {
         self.engine.shutdown().cancel();
@@ -139,9 +174,12 @@ impl Drop for Stage {
     }
 }
 
+fn roots(directory: &std::path::Path) -> Roots {
+    Roots { state: directory.join("state"), run: directory.join("run") }
+}
+
 fn start_engine(directory: PathBuf) -> Context {
-    let roots = Roots { state: directory.join("state"), run: directory.join("run") };
-    let context = Context::for_test("engine", roots);
+    let context = Context::for_test("engine", roots(&directory));
     tokio::spawn(gantry_engine::Service::run(context.clone()));
     context
 }
@@ -281,7 +319,7 @@ async fn what_ended_while_the_engine_was_away_has_its_own_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strays_of_a_lost_record_are_removed_at_start() {
+async fn what_has_lost_its_record_is_left_alone_at_start() {
     let mut stage = Stage::new().await;
     let stray = "e".repeat(64);
     stage.world.things().snapshots.insert(stray.clone());
@@ -290,8 +328,56 @@ async fn strays_of_a_lost_record_are_removed_at_start() {
         ..Default::default()
     };
     stage.world.things().records.insert(stray, record);
+    let log = stage.directory.path().join("state/engine/containers").join(&stray).join("log");
+    std::fs::create_dir_all(log.parent().expect("a directory")).expect("made");
+    std::fs::write(&log, "words").expect("written");
     stage.restart().await;
-    stage.until("nothing is left", async || stage.world.is_empty()).await;
+    let known = stage.create(|_| {}).await.expect("created");
+    stage
+        .until("all is looked at", async || {
+            let found = stage.fsck(true).await;
+            found.iter().filter(|found| found.name == stray && !found.repaired).count() == 2
+        })
+        .await;
+    assert!(log.exists());
+    assert!(stage.world.things().snapshots.contains(&stray));
+    assert!(stage.world.things().records.contains_key(&stray));
+    stage.remove(&known, false).await.expect("removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_tasks_has_lost_is_made_again() {
+    let mut stage = Stage::new().await;
+    let id = stage.create(|_| {}).await.expect("created");
+    stage.world.things().records.clear();
+    stage.restart().await;
+    stage.until("it is there", async || stage.world.things().records.contains_key(&id)).await;
+    stage.start(&id).await.expect("started");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn volumes_outlive_the_loss_of_all_records() {
+    let mut stage = Stage::new().await;
+    let labels = [("kind".to_owned(), "precious".to_owned())].into();
+    let request = pb::CreateVolumeRequest { name: "vol".to_owned(), labels, ..Default::default() };
+    stage.peers.volumes().create(request).await.expect("made");
+    let engine = stage.directory.path().join("state/engine");
+    std::fs::write(engine.join("volumes/vol/_data/x"), "precious").expect("written");
+    stage.stop().await;
+    std::fs::remove_dir_all(engine.join("db")).expect("there");
+    let refusal = stage.refusal().await;
+    assert!(refusal.contains("gantry fsck --repair"), "{refusal}");
+    assert_eq!(std::fs::read_to_string(engine.join("volumes/vol/_data/x")).expect("kept"), "precious");
+    // Without the copy, too.
+    std::fs::remove_file(engine.join("db.copy")).expect("there");
+    let refusal = stage.refusal().await;
+    assert!(refusal.contains("gantry backup restore"), "{refusal}");
+    gantry_disk::Place::new(engine.join("db")).give_up().expect("written");
+    stage.begin().await;
+    let volume =
+        stage.peers.volumes().get(pb::VolumeRequest { name: "vol".to_owned() }).await.expect("there");
+    assert_eq!(volume.into_inner().labels["kind"], "precious");
+    assert_eq!(std::fs::read_to_string(engine.join("volumes/vol/_data/x")).expect("kept"), "precious");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -355,19 +441,19 @@ async fn a_volume_whose_filling_was_cut_short_is_filled_by_the_next_container() 
         fill(volume).await.expect("created");
         let directory = volumes.join(volume);
         assert_eq!(std::fs::read_to_string(directory.join("_data/hello")).expect("filled"), hello);
-        assert_eq!(std::fs::read_dir(directory).expect("listed").count(), 1, "only the data is left");
+        assert_eq!(std::fs::read_dir(directory).expect("listed").count(), 2, "only data and record are left");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_volume_is_empty_whatever_is_left_of_an_old_one() {
+async fn a_folder_that_is_there_already_keeps_its_data_as_a_volume() {
     let stage = Stage::new().await;
     let data = stage.directory.path().join("state/engine/volumes/vol/_data");
     std::fs::create_dir_all(&data).expect("made");
-    std::fs::write(data.join("old"), "of an old one").expect("written");
+    std::fs::write(data.join("old"), "somebody's").expect("written");
     let request = pb::CreateVolumeRequest { name: "vol".to_owned(), ..Default::default() };
     stage.peers.volumes().create(request).await.expect("made");
-    assert_eq!(std::fs::read_dir(data).expect("listed").count(), 0);
+    assert_eq!(std::fs::read_to_string(data.join("old")).expect("kept"), "somebody's");
 }
 
 #[tokio::test(flavor = "multi_thread")]

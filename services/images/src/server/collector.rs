@@ -9,6 +9,7 @@ use futures::{Stream, stream};
 use gantry_proto::gantry::gc::v1 as pb;
 use gantry_proto::gantry::gc::v1::collector_server;
 use gantry_proto::gantry::gc::v1::fsck_server;
+use gantry_proto::gantry::records::v1::ConditionRequest;
 use gantry_rpc::status;
 use gantry_types::Namespace;
 use gantry_types::gc::{self, Edge};
@@ -140,6 +141,10 @@ impl fsck_server::Fsck for Fsck {
     async fn check(&self, request: Request<pb::FsckRequest>) -> Result<Response<pb::FsckResponse>, Status> {
         let repair = request.get_ref().repair;
         let store = self.names.store();
+        // A name is all that is left of an image whose blobs have lost their records: it says what to pull.
+        let mut records = self.content.peers().records("content");
+        let condition = records.condition(ConditionRequest {}).await;
+        let lost = condition.is_ok_and(|answer| answer.into_inner().lost_at != 0);
         let mut strays = Vec::new();
         for namespace in store.namespaces().map_err(status)? {
             for record in store.list(&namespace).map_err(status)? {
@@ -147,7 +152,8 @@ impl fsck_server::Fsck for Fsck {
                     continue;
                 }
                 let target = Some(&record.target.digest);
-                let repaired = repair && self.names.delete(&namespace, &record.name, target).await.is_ok();
+                let repaired =
+                    repair && !lost && self.names.delete(&namespace, &record.name, target).await.is_ok();
                 let detail =
                     format!("namespace {namespace}: its target {} is not in the store", record.target.digest);
                 strays.push(pb::Stray { kind: "record".into(), name: record.name, detail, repaired });

@@ -122,6 +122,15 @@ impl Peers {
         gantry::gc::v1::fsck_client::FsckClient::new(self.channel(service))
     }
 
+    /// The records of a service, as a whole.
+    ///
+    /// # Panics
+    ///
+    /// For a name that is no service: the set is closed.
+    pub fn records(&self, service: &str) -> gantry::records::v1::records_client::RecordsClient<Channel> {
+        gantry::records::v1::records_client::RecordsClient::new(self.channel(service))
+    }
+
     /// The raw channel to a service.
     ///
     /// # Panics

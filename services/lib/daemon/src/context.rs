@@ -132,6 +132,7 @@ impl Context {
         listener: UnixListener,
         routes: tonic::service::Routes,
     ) -> Result<(), BoxError> {
+        crate::refusal::clear(&self.roots.refusal(self.name));
         tracing::info!(service = self.name, state = %self.state().display(), "ready");
         serve::serve(listener, routes, self.metrics.clone(), self.shutdown.clone()).await?;
         self.shutdown.cancel();

@@ -21,6 +21,7 @@ mod observe;
 pub mod open_files;
 pub mod privileges;
 mod reflection;
+mod refusal;
 pub mod roots;
 mod serve;
 pub mod settings;
@@ -123,6 +124,7 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
     }
     gantry_host::memory::limit_arenas(ARENAS);
     let lock = roots.claim(S::NAME)?;
+    let refusal = roots.refusal(S::NAME);
     privileges::drop_to(&S::PRIVILEGES)?;
     // It reads what it may not after this.
     let workers = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
@@ -155,6 +157,7 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
         S::run(context).await
     });
     if let Err(error) = &result {
+        refusal::note(&refusal, error.as_ref());
         tracing::error!(error = %gantry_rpc::chain(error.as_ref()), "service ended");
     }
     exporter.finish();

@@ -1,7 +1,7 @@
 //! The two directories from which every path is derived.
 //!
 //! ```text
-//! <state>/<service>/            durable; 0700; `lock` is held by the process that owns it
+//! <state>/<service>/            durable; 0700; `lock` is held by the process that owns it; `refused` says why it does not start
 //! <run>/<service>.sock          gRPC
 //! <run>/<service>-data.sock     bulk bytes and descriptors
 //! <run>/containerd.sock         front socket (control)
@@ -81,6 +81,21 @@ impl Roots {
     /// A service's data socket.
     pub fn data_socket(&self, service: &str) -> PathBuf {
         self.run.join(format!("{service}-data.sock"))
+    }
+
+    /// Why a service does not start, as long as only a person can change that.
+    pub fn refusal(&self, service: &str) -> PathBuf {
+        self.state_of(service).join("refused")
+    }
+
+    /// A person's word that a service may go on without the records that it has lost (`gantry_disk::Place::give_up`).
+    pub fn acceptance(&self, service: &str) -> PathBuf {
+        self.state_of(service).join("db.accept")
+    }
+
+    /// What became of those records; to be read once.
+    pub fn repaired(&self, service: &str) -> PathBuf {
+        self.state_of(service).join("db.repaired")
     }
 
     /// Makes the directories and locks the service's own: the promise that

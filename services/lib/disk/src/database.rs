@@ -3,22 +3,40 @@
 //! ```text
 //! <dir>/          RocksDB's own files; one process at a time
 //!   table `default`: key "schema" → the version, as a protobuf uint32
+//!                    key "made"   → when it was made, as the next
+//!                    key "lost"   → when records were lost, in seconds since 1970, as a protobuf uint64
 //!   one column family per table
 //! ```
+//!
+//! What lies beside it is told in [`Place`]. It is not opened when it has lost what was acknowledged: when it is gone
+//! though its copy, or what its records speak of, is there; when it is damaged; when it has not come as far as its copy.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use gantry_types::Remedy;
 use prost::Message;
-use rocksdb::{BoundColumnFamily, ColumnFamilyDescriptor};
+use rocksdb::{BoundColumnFamily, ColumnFamilyDescriptor, IteratorMode};
+use rustix::fs::FlockOperation;
 
+use crate::copy::{self, Copy};
+use crate::moment::Moment;
 use crate::settings::{self, TableSettings};
 use crate::writer::{Change, Db, Writer};
-use crate::{Batch, Error, Key, Result, Table, atomic};
+use crate::{Batch, Error, Key, Place, Result, Table, atomic, salvage, wal};
 
-const META: &str = "default";
+pub(crate) const META: &str = "default";
+const FROM_COPY: Remedy = Remedy(
+    "`gantry fsck --repair` takes them from the copy beside them, which is whole; `gantry backup restore`, from a backup",
+);
+const FROM_REST: Remedy = Remedy(
+    "`gantry backup restore` takes them from a backup; `gantry fsck --repair` goes on with what can be read of them, and keeps whatever has lost its record",
+);
 const SCHEMA_KEY: &[u8] = b"schema";
+const MADE_KEY: &[u8] = b"made";
+pub(crate) const LOST_KEY: &[u8] = b"lost";
 
 /// One step from a schema version to the next: reads the tables as they are, adds to the batch what must change.
 /// The batch and the new version are committed together.
@@ -48,9 +66,12 @@ pub struct Database {
 pub(crate) struct Shared {
     pub(crate) db: Arc<Db>,
     path: Arc<PathBuf>,
+    moment: Moment,
     // Both are taken by `drop`.
     writer: Option<Writer>,
     thread: Option<JoinHandle<()>>,
+    // The directory, locked: released after all else is closed.
+    _lock: File,
 }
 
 impl Database {
@@ -64,16 +85,51 @@ impl Database {
 
     /// Opens, or creates, a database, and migrates it to the current version. Blocks: a few milliseconds, more after
     /// a crash.
+    ///
+    /// # Errors
+    /// As [`Database::open`]; and [`Error::Lost`].
     pub fn open_with(dir: impl AsRef<Path>, schema: Schema) -> Result<Self> {
-        let path = Arc::new(dir.as_ref().to_path_buf());
+        Database::open_beside(dir, schema, &[])
+    }
+
+    /// As [`Database::open_with`], for records that speak of what is in these directories: while anything is in one of
+    /// them, a database that is not there is not new but lost.
+    pub fn open_beside(dir: impl AsRef<Path>, schema: Schema, spoken_of: &[PathBuf]) -> Result<Self> {
+        let place = Place::new(dir);
+        match Database::open_sound(&place, schema, spoken_of) {
+            Err(Error::Lost { .. }) if place.accept().exists() => {
+                salvage::salvage(&place)?;
+                Database::open_sound(&place, schema, &[])
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_sound(place: &Place, schema: Schema, spoken_of: &[PathBuf]) -> Result<Self> {
+        let path = Arc::new(place.dir().to_path_buf());
         let error = |op| {
             let path = path.to_path_buf();
             move |source| Error::Database { op, path, source }
         };
+        let seen = copy::look(&place.copy())?;
+        let lost = |how: String| {
+            let copy = seen.as_ref().is_some_and(|seen| seen.whole && seen.sequence > 0);
+            Error::Lost { path: path.to_path_buf(), how, remedy: if copy { FROM_COPY } else { FROM_REST } }
+        };
+        let damaged = |error: &rocksdb::Error| lost(format!("are damaged ({error})"));
+        if !path.join("CURRENT").exists()
+            && let Some(how) = absence(place, seen.is_some(), spoken_of)?
+        {
+            return Err(lost(how));
+        }
         atomic::create_dir_all(path.as_path())?;
+        let lock = lock(&path)?;
+        if let Some(flaw) = wal::mend(&path, &place.torn())? {
+            return Err(lost(format!("are damaged: {flaw}")));
+        }
         let options = settings::database();
         let mut names: Vec<String> = match path.join("CURRENT").exists() {
-            true => Db::list_cf(&options, path.as_path()).map_err(error("list the tables"))?,
+            true => Db::list_cf(&options, path.as_path()).map_err(|e| damaged(&e))?,
             false => Vec::new(),
         };
         for name in std::iter::once(&META).chain(schema.tables) {
@@ -82,15 +138,67 @@ impl Database {
             }
         }
         let table_settings = TableSettings::new().map_err(error("make the cache"))?;
-        let columns =
-            names.into_iter().map(|name| ColumnFamilyDescriptor::new(name, table_settings.options()));
-        let db = Db::open_cf_descriptors(&options, path.as_path(), columns).map_err(error("open"))?;
-        let db = Arc::new(db);
-        let (writer, thread) = Writer::start(db.clone(), path.clone())?;
-        let shared = Shared { db, path, writer: Some(writer), thread: Some(thread) };
+        let columns = names.iter().map(|name| ColumnFamilyDescriptor::new(name, table_settings.options()));
+        let db = match Db::open_cf_descriptors(&options, path.as_path(), columns) {
+            Err(e) if is_damage(&e) => return Err(damaged(&e)),
+            db => Arc::new(db.map_err(error("open"))?),
+        };
+        read_through(&db, &names).map_err(|e| damaged(&e))?;
+        let (at, was) = (db.latest_sequence_number(), seen.as_ref().map_or(0, |seen| seen.sequence));
+        if at < was {
+            return Err(lost(format!("lack the last {} changes that were acknowledged", was - at)));
+        }
+        let copy = Copy::open(place.copy(), seen, &db, &names)?;
+        let (writer, thread) = Writer::start(db.clone(), path.clone(), copy, names)?;
+        let moment = Moment::default();
+        let shared = Shared { db, path, moment, writer: Some(writer), thread: Some(thread), _lock: lock };
         let database = Database { shared: Arc::new(shared) };
         database.migrate(schema)?;
+        if place.restored().exists() {
+            database.note_loss()?;
+            salvage::remove_file(&place.restored())?;
+        }
+        salvage::remove_file(&place.accept())?;
         Ok(database)
+    }
+
+    /// When records were lost, in seconds since 1970, if they ever were and could not all be brought back: what no
+    /// record names may then be somebody's.
+    pub fn lost_at(&self) -> Option<u64> {
+        self.moment_of(LOST_KEY)
+    }
+
+    /// When the database was made, in seconds since 1970, if that is known.
+    pub fn made_at(&self) -> Option<u64> {
+        self.moment_of(MADE_KEY)
+    }
+
+    fn moment_of(&self, key: &[u8]) -> Option<u64> {
+        let stored = self.shared.db.get_cf(&self.shared.column(META), key);
+        stored.ok().flatten().and_then(|bytes| <u64 as Message>::decode(bytes.as_slice()).ok())
+    }
+
+    fn note_loss(&self) -> Result<()> {
+        let mut batch = self.batch();
+        batch.push(now_is(LOST_KEY));
+        on_a_thread_that_may_block(|| batch.commit_blocking())
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Db> {
+        &self.shared.db
+    }
+
+    pub(crate) fn moment(&self) -> &Moment {
+        &self.shared.moment
+    }
+
+    pub(crate) fn writer(&self) -> Writer {
+        self.shared.writer.clone().expect("the writer is only taken by drop")
     }
 
     /// A table, which must be one of the schema's.
@@ -104,7 +212,7 @@ impl Database {
 
     /// An empty batch.
     pub fn batch(&self) -> Batch {
-        Batch::new(self.shared.writer.clone().expect("the writer is only taken by drop"))
+        Batch::new(self.writer())
     }
 
     fn migrate(&self, schema: Schema) -> Result<()> {
@@ -124,6 +232,7 @@ impl Database {
             None => {
                 let mut batch = self.batch();
                 batch.push(schema_is(known));
+                batch.push(now_is(MADE_KEY));
                 return on_a_thread_that_may_block(|| batch.commit_blocking());
             }
         };
@@ -145,6 +254,56 @@ impl Database {
         }
         Ok(())
     }
+}
+
+/// Why a database that is not there is no new one, if it is none.
+fn absence(place: &Place, has_copy: bool, spoken_of: &[PathBuf]) -> Result<Option<String>> {
+    if has_copy {
+        return Ok(Some("are gone, but their copy is there".to_owned()));
+    }
+    // What a crash leaves of one that was just being made has neither.
+    let entries = std::fs::read_dir(place.dir()).into_iter().flatten().flatten();
+    let tables =
+        entries.map(|entry| entry.path()).any(|path| path.extension().is_some_and(|end| end == "sst"));
+    if tables || wal::any(place.dir())? {
+        return Ok(Some("are damaged: the file CURRENT is missing".to_owned()));
+    }
+    for directory in spoken_of {
+        if std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Ok(Some(format!("are gone, but what they speak of is in {}", directory.display())));
+        }
+    }
+    Ok(None)
+}
+
+/// Locks a directory for this process, as long as the file is open.
+fn lock(dir: &Path) -> Result<File> {
+    let file = File::open(dir).map_err(|e| Error::io("open", dir, e))?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|errno| Error::io("lock", dir, errno.into()))?;
+    Ok(file)
+}
+
+fn is_damage(error: &rocksdb::Error) -> bool {
+    error.kind() == rocksdb::ErrorKind::Corruption
+        || error.kind() == rocksdb::ErrorKind::IOError && error.as_ref().contains("No such file")
+}
+
+/// Reads every record: what is damaged is to be told now, not when it is needed.
+fn read_through(db: &Db, tables: &[String]) -> Result<(), rocksdb::Error> {
+    for table in tables {
+        let Some(column) = db.cf_handle(table) else { continue };
+        for row in db.iterator_cf(&column, IteratorMode::Start) {
+            row?;
+        }
+    }
+    Ok(())
+}
+
+fn now_is(key: &[u8]) -> Change {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.map_or(0, |since| since.as_secs());
+    Change { table: META, key: key.to_vec(), value: Some(now.encode_to_vec()) }
 }
 
 fn schema_is(version: u32) -> Change {

@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use gantry_types::Remedy;
+
 /// A failure of a file or of the database. Cheap to clone: one failed write fails every batch that was merged into it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -69,6 +71,29 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// Records were lost that had been acknowledged. Nobody goes on without them unasked: what no record names would be
+    /// taken for rubbish.
+    #[error(
+        "the records in {} {how}; nothing was removed, and what runs goes on running",
+        path.display()
+    )]
+    Lost {
+        /// The database's directory.
+        path: PathBuf,
+        /// What is wrong, as a predicate.
+        how: String,
+        /// What a person can do.
+        #[source]
+        remedy: Remedy,
+    },
+    /// The database is not held still for this any more.
+    #[error("database {} is not paused for {moment} any more", path.display())]
+    NotPaused {
+        /// The database's directory.
+        path: PathBuf,
+        /// The name of the moment.
+        moment: String,
+    },
     /// The writer has gone: the database is being closed.
     #[error("database {} is closed", path.display())]
     Closed {
@@ -94,6 +119,8 @@ impl Error {
             Error::Corrupt { .. }
             | Error::NewerSchema { .. }
             | Error::Migration { .. }
+            | Error::Lost { .. }
+            | Error::NotPaused { .. }
             | Error::Closed { .. } => false,
         }
     }

@@ -22,8 +22,15 @@ pub(crate) fn database() -> Options {
     // Both stop a thread; the second also stops hidden writes.
     options.set_stats_dump_period_sec(0);
     options.set_stats_persist_period_sec(0);
-    // A power cut may tear the last record of the log; it was never acknowledged.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // What a power cut may have torn is cut off before, see `wal`: any other flaw is damage.
+    options.set_wal_recovery_mode(DBRecoveryMode::AbsoluteConsistency);
+    options
+}
+
+/// The settings under which a damaged database is read as far as that goes.
+pub(crate) fn salvage() -> Options {
+    let mut options = database();
+    options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     options
 }
 

@@ -12,10 +12,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use rocksdb::{BoundColumnFamily, DBWithThreadMode, MultiThreaded, WriteBatch, WriteOptions};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::copy::Copy;
 use crate::{Error, Result};
 
 pub(crate) type Db = DBWithThreadMode<MultiThreaded>;
@@ -76,29 +78,52 @@ impl Waiting {
     }
 }
 
+/// A stop of all writing.
+struct Pause {
+    /// Told when it begins.
+    begun: oneshot::Sender<()>,
+    /// It ends when the other side goes.
+    end: std::sync::mpsc::Receiver<()>,
+    /// It ends in any case.
+    until: Instant,
+}
+
+enum Work {
+    Write(Waiting),
+    Pause(Pause),
+}
+
 /// The way to the writer thread.
 #[derive(Clone)]
 pub(crate) struct Writer {
-    queue: mpsc::Sender<Waiting>,
+    queue: mpsc::Sender<Work>,
     path: Arc<PathBuf>,
 }
 
 impl Writer {
     /// Starts the thread. It ends when every clone of the writer is gone and the queue is empty.
-    pub(crate) fn start(db: Arc<Db>, path: Arc<PathBuf>) -> Result<(Writer, JoinHandle<()>)> {
+    pub(crate) fn start(
+        db: Arc<Db>,
+        path: Arc<PathBuf>,
+        copy: Copy,
+        tables: Vec<String>,
+    ) -> Result<(Writer, JoinHandle<()>)> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let thread_path = path.clone();
         let thread = std::thread::Builder::new()
             .name("db-writer".into())
             .stack_size(512 << 10)
-            .spawn(move || run(&db, &thread_path, waiting))
+            .spawn(move || run(&Target { db: &db, path: &thread_path, tables }, copy, waiting))
             .map_err(|e| Error::io("start the writer thread of", path.as_path(), e))?;
         Ok((Writer { queue, path }, thread))
     }
 
     pub(crate) async fn write(self, changes: Vec<Change>) -> Result<()> {
         let (done, outcome) = oneshot::channel();
-        self.queue.send(Waiting { changes, done: Some(done) }).await.map_err(|_| self.closed())?;
+        self.queue
+            .send(Work::Write(Waiting { changes, done: Some(done) }))
+            .await
+            .map_err(|_| self.closed())?;
         let path = self.path.clone();
         // Holding the queue open until the end would keep a closing database waiting for us.
         drop(self.queue);
@@ -106,13 +131,23 @@ impl Writer {
     }
 
     pub(crate) async fn write_soon(self, changes: Vec<Change>) -> Result<()> {
-        self.queue.send(Waiting { changes, done: None }).await.map_err(|_| self.closed())
+        self.queue.send(Work::Write(Waiting { changes, done: None })).await.map_err(|_| self.closed())
     }
 
     pub(crate) fn write_blocking(self, changes: Vec<Change>) -> Result<()> {
         let (done, outcome) = oneshot::channel();
-        self.queue.blocking_send(Waiting { changes, done: Some(done) }).map_err(|_| self.closed())?;
+        let work = Work::Write(Waiting { changes, done: Some(done) });
+        self.queue.blocking_send(work).map_err(|_| self.closed())?;
         outcome.blocking_recv().unwrap_or_else(|_| Err(self.closed()))
+    }
+
+    /// Stops all writing, after what was committed before, until the sender that is returned goes, at most until then.
+    pub(crate) async fn pause(self, until: Instant) -> Result<std::sync::mpsc::Sender<()>> {
+        let (begun, begins) = oneshot::channel();
+        let (keep, end) = std::sync::mpsc::channel();
+        self.queue.send(Work::Pause(Pause { begun, end, until })).await.map_err(|_| self.closed())?;
+        begins.await.map_err(|_| self.closed())?;
+        Ok(keep)
     }
 
     fn closed(&self) -> Error {
@@ -120,36 +155,78 @@ impl Writer {
     }
 }
 
-fn run(db: &Db, path: &Path, mut queue: mpsc::Receiver<Waiting>) {
-    while let Some(first) = queue.blocking_recv() {
-        let mut bytes: usize = first.changes.iter().map(Change::bytes).sum();
-        let full = check_space(path).err();
-        let mut merged: Vec<Waiting> = first.unless_put_into(db, full.as_ref()).into_iter().collect();
-        while bytes < MERGE_BYTES
-            && let Ok(next) = queue.try_recv()
-        {
-            bytes += next.changes.iter().map(Change::bytes).sum::<usize>();
-            merged.extend(next.unless_put_into(db, full.as_ref()));
-        }
-        if merged.is_empty() {
-            continue;
-        }
-        let outcome = write(db, path, &merged);
-        if let Err(Error::Database { source, .. }) = &outcome
-            && is_final(source)
-            && check_space(path).is_ok()
-        {
-            tracing::error!(
-                database = %path.display(),
-                error = %source,
-                "the process ends: after a failed write the database must be opened anew"
-            );
-            std::process::exit(1);
-        }
-        for waiting in merged {
-            waiting.answer(outcome.clone());
+/// What the thread writes to.
+struct Target<'t> {
+    db: &'t Db,
+    path: &'t Path,
+    tables: Vec<String>,
+}
+
+fn run(target: &Target<'_>, mut copy: Copy, mut queue: mpsc::Receiver<Work>) {
+    while let Some(work) = queue.blocking_recv() {
+        let pause = match work {
+            Work::Pause(pause) => Some(pause),
+            Work::Write(first) => write_merged(target, &mut copy, first, &mut queue),
+        };
+        if let Some(pause) = pause {
+            let patience = pause.until.saturating_duration_since(Instant::now());
+            if pause.begun.send(()).is_ok() {
+                // Nothing is ever sent: it is over, or too late.
+                let _ = pause.end.recv_timeout(patience);
+            }
         }
     }
+}
+
+/// Writes a batch with those that wait behind it, up to a pause.
+fn write_merged(
+    target: &Target<'_>,
+    copy: &mut Copy,
+    first: Waiting,
+    queue: &mut mpsc::Receiver<Work>,
+) -> Option<Pause> {
+    let Target { db, path, tables } = target;
+    let mut pause = None;
+    let mut bytes: usize = first.changes.iter().map(Change::bytes).sum();
+    let full = check_space(path).err();
+    let mut merged: Vec<Waiting> = first.unless_put_into(db, full.as_ref()).into_iter().collect();
+    while bytes < MERGE_BYTES
+        && let Ok(work) = queue.try_recv()
+    {
+        match work {
+            Work::Write(next) => {
+                bytes += next.changes.iter().map(Change::bytes).sum::<usize>();
+                merged.extend(next.unless_put_into(db, full.as_ref()));
+            }
+            Work::Pause(next) => {
+                pause = Some(next);
+                break;
+            }
+        }
+    }
+    if merged.is_empty() {
+        return pause;
+    }
+    let outcome = write(db, path, &merged);
+    if let Err(Error::Database { source, .. }) = &outcome
+        && is_final(source)
+        && check_space(path).is_ok()
+    {
+        tracing::error!(
+            database = %path.display(),
+            error = %source,
+            "the process ends: after a failed write the database must be opened anew"
+        );
+        std::process::exit(1);
+    }
+    if outcome.is_ok() {
+        let synced = merged.iter().any(|waiting| waiting.done.is_some());
+        copy.note(merged.iter().flat_map(|waiting| &waiting.changes), synced, db, tables);
+    }
+    for waiting in merged {
+        waiting.answer(outcome.clone());
+    }
+    pause
 }
 
 /// Whether RocksDB refuses every write after this one.

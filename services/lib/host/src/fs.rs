@@ -6,7 +6,7 @@ mod usage;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-pub use copy::{CopyReport, copy_attributes, copy_tree};
+pub use copy::{CopyReport, copy_attributes, copy_live_tree, copy_tree};
 pub use usage::{Usage, disk_usage};
 
 use crate::{Error, Result};

@@ -17,6 +17,7 @@ pub mod media_type;
 mod namespace;
 mod platform;
 mod reference;
+mod remedy;
 
 pub use chain::{ChainId, DiffId};
 pub use descriptor::Descriptor;
@@ -26,6 +27,7 @@ pub use labels::Labels;
 pub use namespace::Namespace;
 pub use platform::Platform;
 pub use reference::Reference;
+pub use remedy::Remedy;
 
 /// The result of parsing or validating something.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -158,7 +158,7 @@ impl World {
 
     pub fn check(&self, repair: bool) -> Vec<String> {
         let mut client = self.peers.fsck("network");
-        let request = gantry_proto::gantry::gc::v1::FsckRequest { repair };
+        let request = gantry_proto::gantry::gc::v1::FsckRequest { repair, ..Default::default() };
         let found = self.runtime.block_on(async move { client.check(request).await }).unwrap().into_inner();
         found.strays.into_iter().map(|stray| format!("{} {}", stray.kind, stray.name)).collect()
     }

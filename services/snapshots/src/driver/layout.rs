@@ -9,6 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::trash::Trash;
 use crate::{Error, Result};
 
+/// In the directory of a layer that was unpacked.
+const LAYER: &str = "layer";
+/// In the directory of a snapshot that is being filled and has no record yet.
+const HALF: &str = "half";
+/// In the trash, between a snapshot's number and the rest of the name.
+const CONDEMNED: &str = "@";
+
 /// Where a snapshotter keeps its directories. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Layout(Arc<Inner>);
@@ -66,7 +73,65 @@ impl Layout {
         let staging = Staging { path, layout: self.clone(), placed: false };
         make(&staging.fs(), 0o755)?;
         make(&staging.work(), 0o711)?;
+        mark(&staging.path.join(LAYER))?;
         Ok(staging)
+    }
+
+    /// Whether a directory that no record knows is only what a crash left of a making: a layer, which its image has
+    /// still, half a copy, or nothing at all. Anything else may be what a container wrote.
+    pub fn is_leftover(&self, id: u64) -> bool {
+        let directory = self.snapshot(id);
+        let empty = |path: &Path| match std::fs::read_dir(path) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        };
+        directory.join(LAYER).exists() || directory.join(HALF).exists() || empty(&self.fs(id))
+    }
+
+    /// Marks a snapshot's directory as one that is being filled.
+    pub fn begin(&self, id: u64) -> Result<()> {
+        mark(&self.snapshot(id).join(HALF))
+    }
+
+    /// Takes the mark away, once there is a record.
+    pub fn recorded(&self, id: u64) -> Result<()> {
+        let path = self.snapshot(id).join(HALF);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::Io { op: "remove", path: path.display().to_string(), source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves a snapshot's directory to the trash while it still has its record: only so can a start tell what was to go
+    /// from what has lost its record.
+    pub fn condemn(&self, id: u64) -> Result<Condemned> {
+        let from = self.snapshot(id);
+        let to = self.0.root.join("trash").join(format!("{id}{CONDEMNED}{}", self.fresh()));
+        match std::fs::rename(&from, &to) {
+            Ok(()) => Ok(Condemned { from, to: Some(to), layout: self.clone() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Condemned { from, to: None, layout: self.clone() })
+            }
+            Err(source) => Err(Error::Io { op: "discard", path: from.display().to_string(), source }),
+        }
+    }
+
+    /// Puts back what was condemned and kept its record; the highest number that is in the trash.
+    pub fn reprieve(&self, has_record: impl Fn(u64) -> bool) -> Result<u64> {
+        let trash = self.0.root.join("trash");
+        let mut highest = 0;
+        for name in list(&trash)? {
+            let Some(id) = name.split_once(CONDEMNED).and_then(|(id, _)| id.parse().ok()) else { continue };
+            highest = highest.max(id);
+            let home = self.snapshot(id);
+            if has_record(id) && !home.exists() {
+                let fail = |source| Error::Io { op: "put back", path: home.display().to_string(), source };
+                std::fs::rename(trash.join(name), &home).map_err(fail)?;
+            }
+        }
+        Ok(highest)
     }
 
     /// Moves a snapshot's directory out of sight, to be deleted later. It is no error if there is none.
@@ -146,6 +211,42 @@ impl Drop for Staging {
             tracing::warn!(error = %gantry_rpc::chain(&error), "a staged layer stays until the next start");
         }
     }
+}
+
+/// A snapshot's directory in the trash, whose record is about to go.
+#[derive(Debug)]
+#[must_use = "it goes, or is put back"]
+pub struct Condemned {
+    from: PathBuf,
+    to: Option<PathBuf>,
+    layout: Layout,
+}
+
+impl Condemned {
+    /// Its record has gone: it is deleted some time soon.
+    pub fn execute(mut self) {
+        if let Some(to) = self.to.take() {
+            self.layout.0.trash.delete(to);
+        }
+    }
+}
+
+impl Drop for Condemned {
+    fn drop(&mut self) {
+        if let Some(to) = self.to.take()
+            && let Err(error) = std::fs::rename(&to, &self.from)
+        {
+            tracing::warn!(path = %self.from.display(), %error, "not put back, until the next start");
+        }
+    }
+}
+
+fn mark(path: &Path) -> Result<()> {
+    std::fs::write(path, "").map_err(|source| Error::Io {
+        op: "mark",
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 /// Makes a directory and its parents; one that is there keeps its mode.

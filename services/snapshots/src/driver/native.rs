@@ -17,6 +17,7 @@ pub(super) fn make(layout: &Layout, id: u64, kind: Kind, layers: &[u64]) -> Resu
     layout::make(&layout.fs(id), 0o755)?;
     match layers.first() {
         Some(below) if std::fs::read_dir(layout.fs(id)).is_ok_and(|mut entries| entries.next().is_none()) => {
+            layout.begin(id)?;
             copy(&layout.fs(*below), &layout.fs(id))?;
             // After a power cut nobody could tell half a copy from a whole one that was changed.
             Ok(gantry_host::fs::sync_file_system(Dir::open(&layout.fs(id))?)?)

@@ -76,6 +76,7 @@ impl Store {
             driver.layout().discard(id)?;
             return Err(error);
         }
+        driver.recorded(id)?;
         Ok(self.mounts_of(&driver, &record))
     }
 
@@ -179,14 +180,15 @@ impl Store {
         if !condition(&record) {
             return Ok(None);
         }
+        let id = record.id;
+        let condemned = blocking(move || driver.layout().condemn(id)).await?;
         let mut batch = self.inner.database.batch();
         self.delete(&mut batch, scope, key, &record);
         batch.commit().await?;
+        condemned.execute();
         drop(leaving);
         self.inner.stamps.forget(scope, key);
-        let id = record.id;
         self.inner.lost.forget(id);
-        blocking(move || driver.layout().discard(id)).await?;
         Ok(Some(record))
     }
 

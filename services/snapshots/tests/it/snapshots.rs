@@ -190,6 +190,8 @@ async fn a_start_repairs_what_a_crash_left() {
             for sn in BOTH {
                 let root = base.join("state/snapshots").join(sn);
                 std::fs::create_dir_all(root.join("snapshots/77/fs/stray")).unwrap();
+                std::fs::write(root.join("snapshots/77/layer"), "").unwrap();
+                std::fs::create_dir_all(root.join("snapshots/78/fs")).unwrap();
                 std::fs::create_dir_all(root.join("staging/half/fs")).unwrap();
                 std::fs::create_dir_all(root.join("trash/old/fs")).unwrap();
             }
@@ -207,14 +209,8 @@ async fn a_start_repairs_what_a_crash_left() {
         let mounts = world.snapshots().mounts(world.ask(active)).await.unwrap().into_inner().mounts;
         world.open(&mounts).write(Path::new("y"), b"", 0o644).unwrap();
     }
-    let strays = world
-        .peers()
-        .fsck("snapshots")
-        .check(gc::FsckRequest { repair: false })
-        .await
-        .unwrap()
-        .into_inner()
-        .strays;
+    let strays =
+        world.peers().fsck("snapshots").check(gc::FsckRequest::default()).await.unwrap().into_inner().strays;
     assert!(strays.is_empty(), "{strays:?}");
     world.stop().await;
 }

@@ -63,6 +63,11 @@ impl Process {
         self.signal(Signal::KILL)
     }
 
+    /// Whether any process descends from it that has not ended.
+    pub fn has_living_descendants(self) -> bool {
+        self.descendants().iter().any(|seen| !seen.ended)
+    }
+
     fn is_alive(self) -> bool {
         look(self.pid).is_some_and(|seen| seen.process == self && !seen.ended)
     }

@@ -134,7 +134,7 @@ async fn a_bundle_without_a_shim_goes() {
 }
 
 #[tokio::test]
-async fn a_shim_without_a_bundle_is_killed_with_its_container() {
+async fn a_shim_without_a_bundle_is_killed_unless_a_container_runs_in_it() {
     let mut world = World::new().await;
     world.stop_service().await;
     std::fs::create_dir_all(world.bundle("gone")).unwrap();
@@ -142,8 +142,43 @@ async fn a_shim_without_a_bundle_is_killed_with_its_container() {
     let process = format!("/proc/{}", shim.child().await);
     std::fs::remove_dir(world.bundle("gone")).unwrap();
     world.start_service().await;
+    let pid = shim.0.id().to_string();
+    for repair in [false, true] {
+        let request = world.request(FsckRequest { repair, ..Default::default() });
+        let strays = world.peers.fsck("tasks").check(request).await.unwrap().into_inner().strays;
+        assert!(matches!(&strays[..], [stray] if stray.name == pid && !stray.repaired), "{strays:?}");
+    }
+    assert!(shim.lives() && Path::new(&process).exists());
+
+    Command::new("kill").arg(process.rsplit('/').next().unwrap()).status().unwrap();
     eventually("the shim is gone", || (!shim.lives()).then_some(())).await;
-    eventually("its container is gone", || (!Path::new(&process).exists()).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_container_runs_on_whatever_its_bundle_has_lost() {
+    let mut world = World::new().await;
+    let fake = world.running("c").await;
+    world.events(3).await;
+    world.stop_service().await;
+    let mut shim = Lookalike::start(&world, "c", &world.shims().join("c.sock"));
+    shim.child().await;
+    std::fs::remove_file(world.bundle("c").join("bootstrap.json")).unwrap();
+    world.start_service().await;
+    assert!(shim.lives(), "its shim says where it listens");
+    let get = || pb::GetRequest { container_id: "c".into(), ..Default::default() };
+    world.peers.tasks().get(world.request(get())).await.unwrap();
+
+    world.stop_service().await;
+    let (socket, kept) = (world.shims().join("c.sock"), world.shims().join("kept"));
+    std::fs::rename(&socket, &kept).unwrap();
+    world.start_service().await;
+    assert!(shim.lives() && world.bundle("c").exists());
+    std::fs::rename(&kept, &socket).unwrap();
+    let request = world.request(FsckRequest { repair: true, ..Default::default() });
+    let strays = world.peers.fsck("tasks").check(request).await.unwrap().into_inner().strays;
+    assert!(matches!(&strays[..], [stray] if stray.repaired), "{strays:?}");
+    fake.end("", 4);
+    assert_eq!(world.events(4).await[3..], ["/tasks/exit c 4"]);
 }
 
 #[tokio::test]
@@ -168,7 +203,7 @@ async fn a_shim_whose_bundle_cannot_be_read_is_left_alone() {
         // When the reason has passed, its task is there again.
         std::fs::remove_dir(&path).unwrap();
         std::fs::rename(&kept, &path).unwrap();
-        let request = world.request(FsckRequest { repair: true });
+        let request = world.request(FsckRequest { repair: true, ..Default::default() });
         let strays = world.peers.fsck("tasks").check(request).await.unwrap().into_inner().strays;
         assert!(matches!(&strays[..], [stray] if stray.repaired && stray.kind == "directory"), "{strays:?}");
         assert!(shim.lives() && group.lives(), "{unreadable}");

@@ -28,20 +28,22 @@ fn key(a: &str, b: &str) -> (String, String) {
 }
 
 fn open(dir: &Path) -> (Database, Records) {
-    let db = Database::open(dir, &["records", "others"]).unwrap();
+    let db = Database::open(dir.join("db"), &["records", "others"]).unwrap();
     let table = db.table("records");
     (db, table)
 }
 
-/// The files of a database as a power cut would leave them: whatever was synced, no orderly close.
+/// The files of a database as a kill would leave them: no orderly close.
 fn copy_as_if_crashed(from: &Path) -> tempfile::TempDir {
     let to = dir();
-    for entry in std::fs::read_dir(from).unwrap() {
+    std::fs::create_dir(to.path().join("db")).unwrap();
+    for entry in std::fs::read_dir(from.join("db")).unwrap() {
         let entry = entry.unwrap();
         if entry.file_name() != "LOCK" {
-            std::fs::copy(entry.path(), to.path().join(entry.file_name())).unwrap();
+            std::fs::copy(entry.path(), to.path().join("db").join(entry.file_name())).unwrap();
         }
     }
+    std::fs::copy(from.join("db.copy"), to.path().join("db.copy")).unwrap();
     to
 }
 
@@ -133,7 +135,7 @@ async fn a_scan_stays_within_its_prefix() {
 async fn a_second_open_is_refused() {
     let dir = dir();
     let (_db, _table) = open(dir.path());
-    assert!(matches!(Database::open(dir.path(), &["records"]), Err(Error::Database { op: "open", .. })));
+    assert!(matches!(Database::open(dir.path().join("db"), &["records"]), Err(Error::Io { op: "lock", .. })));
 }
 
 fn number_them(db: &Database, batch: &mut Batch) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -160,14 +162,17 @@ async fn migrations_run_once_and_newer_databases_are_refused() {
     drop((db, table));
 
     let broken = Schema { tables: &["records"], migrations: &[number_them, fail] };
-    assert!(matches!(Database::open_with(dir.path(), broken), Err(Error::Migration { from: 2, .. })));
+    assert!(matches!(
+        Database::open_with(dir.path().join("db"), broken),
+        Err(Error::Migration { from: 2, .. })
+    ));
     let second = Schema { tables: &["records"], migrations: &[number_them] };
     for _ in 0..2 {
-        let db = Database::open_with(dir.path(), second).unwrap();
+        let db = Database::open_with(dir.path().join("db"), second).unwrap();
         let table: Records = db.table("records");
         assert_eq!(table.get(&key("a", "1")).unwrap().unwrap().number, 101);
     }
-    let refused = Database::open(dir.path(), &["records"]);
+    let refused = Database::open(dir.path().join("db"), &["records"]);
     assert!(matches!(refused, Err(Error::NewerSchema { found: 2, known: 1, .. })));
 }
 

@@ -1,5 +1,7 @@
 //! A database on a disk that fills up. Needs root, for a small file system of its own.
 
+mod loss;
+
 use gantry_disk::{Database, Table};
 
 /// A tmpfs that is gone when the test is.

@@ -25,6 +25,15 @@ pub struct CopyReport {
 /// Blocks are shared where the file system can (reflinks). An entry that is already there is an error, except for
 /// directories, which are filled. A tree that goes deeper than a path can name is refused.
 pub fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<CopyReport> {
+    copy(from, to, false)
+}
+
+/// As [`copy_tree`], of a tree that others go on changing: what they remove meanwhile is left out.
+pub fn copy_live_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<CopyReport> {
+    copy(from, to, true)
+}
+
+fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>, live: bool) -> Result<CopyReport> {
     let from = reopen(from).map_err(|e| Error::os("open", "the directory to copy", e))?;
     let to = reopen(to).map_err(|e| Error::os("open", "the directory to copy to", e))?;
     let top = to.try_clone().map_err(|e| Error::os("duplicate", "the directory to copy to", e))?;
@@ -32,8 +41,9 @@ pub fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<CopyReport>
     let mut levels = vec![Level::open(from, to, PathBuf::new())?];
     while let Some(level) = levels.last_mut() {
         if let Some(entry) = level.left.pop() {
-            if let Some(below) = copy.entry(level, &entry.name)? {
-                levels.push(below);
+            match copy.entry(level, &entry.name) {
+                Err(error) if live && error.is_not_found() && !is_there(level, &entry.name) => {}
+                below => levels.extend(below?),
             }
         } else {
             // Last: entries that are made in a directory change its times.
@@ -42,6 +52,11 @@ pub fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<CopyReport>
         }
     }
     Ok(copy.report)
+}
+
+/// Whether an entry is still there to be copied.
+fn is_there(level: &Level, name: &OsStr) -> bool {
+    rustix::fs::statat(&level.from, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
 /// Parts of the longest path (`PATH_MAX`); each level takes two descriptors.

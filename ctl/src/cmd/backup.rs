@@ -1,0 +1,88 @@
+//! `gantry backup`: the records of all services as they were at one moment, and the way back.
+//!
+//! ```text
+//! <backup>/backup.json            what it is; written last
+//! <backup>/<service>/db/          a service's database
+//! <backup>/control/uuid
+//! <backup>/content/blobs/…        with --data, as are the others:
+//! <backup>/snapshots/<driver>/snapshots/…
+//! <backup>/engine/volumes/… <backup>/engine/containers/…
+//! ```
+//!
+//! All services stop writing before the first is copied, and go on after the last: so whatever one of them was told by
+//! another is in both copies, or in neither. The bytes come afterwards, while everything runs.
+
+mod create;
+mod restore;
+
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+pub use create::create;
+pub use restore::restore;
+
+/// The name of what says that a directory is a backup.
+const ABOUT: &str = "backup.json";
+/// The only form that there is.
+const FORM: u32 = 1;
+
+/// The services that have records.
+const SERVICES: [&str; 7] = ["control", "content", "snapshots", "images", "tasks", "network", "engine"];
+
+/// What records refer to, below the state directory, and the file that says who Gantry is.
+const DATA: [&str; 7] = [
+    "content/blobs/sha256",
+    "content/blobs/sha384",
+    "content/blobs/sha512",
+    "snapshots/overlayfs/snapshots",
+    "snapshots/native/snapshots",
+    "engine/volumes",
+    "engine/containers",
+];
+const IDENTITY: &str = "control/uuid";
+
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    form: u32,
+    /// The version that made it.
+    gantry: String,
+    /// When, as RFC 3339 has it.
+    moment: String,
+    /// Blobs, layers, volumes are in it.
+    data: bool,
+}
+
+/// Copies a tree with everything that belongs to it; what is removed meanwhile is left out.
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    let fail = || format!("copy {} to {}", from.display(), to.display());
+    std::fs::create_dir_all(to).with_context(fail)?;
+    let open = |path: &Path| {
+        rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    };
+    let (source, target) = (open(from).with_context(fail)?, open(to).with_context(fail)?);
+    gantry_host::fs::copy_live_tree(source.as_fd(), target.as_fd()).with_context(fail)?;
+    Ok(())
+}
+
+/// Moves something aside, if it is there; where it is now.
+fn set_aside(path: &Path, stamp: &str) -> Result<Option<PathBuf>> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".before-{stamp}"));
+    let aside = path.with_file_name(name);
+    match std::fs::rename(path, &aside) {
+        Ok(()) => Ok(Some(aside)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("set {} aside", path.display())),
+    }
+}
+
+/// Makes all that was written on a file system durable.
+fn sync(path: &Path) -> Result<()> {
+    let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
+    Ok(gantry_host::fs::sync_file_system(file)?)
+}

@@ -1,0 +1,150 @@
+//! Making a backup.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use futures::future::join_all;
+use gantry_proto::gantry::records::v1::{CopyRequest, PauseRequest, ResumeRequest};
+
+use super::{ABOUT, About, DATA, FORM, IDENTITY, SERVICES, copy_tree, sync};
+use crate::cmd::Session;
+use crate::output;
+
+/// How long all copies may take; who dies meanwhile holds nobody up for longer.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Writes a backup, with the bytes that records refer to if that is wanted.
+pub async fn create(session: &Session, destination: &Path, data: bool) -> Result<()> {
+    let packed = destination.extension().is_some_and(|end| end == "tar");
+    if packed && data {
+        bail!(
+            "{}: a backup with data goes into a directory: tar files do not keep all that belongs to layers",
+            destination.display()
+        );
+    }
+    if destination.exists() && (packed || std::fs::read_dir(destination)?.next().is_some()) {
+        bail!("{} is there already", destination.display());
+    }
+    // A file is packed from a directory beside it, which takes no more than the records do.
+    let folder = if packed { beside(destination) } else { destination.to_path_buf() };
+    let made = fill(session, &folder, data).await.and_then(|()| match packed {
+        true => pack(&folder, destination),
+        false => sync(&folder),
+    });
+    if packed || made.is_err() {
+        // The failure is what matters.
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+    made?;
+    output::line(destination.display())
+}
+
+fn beside(file: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(file.file_name().unwrap_or_default());
+    name.push(format!(".{}", std::process::id()));
+    file.with_file_name(name)
+}
+
+async fn fill(session: &Session, folder: &Path, data: bool) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    let moment = chrono::Utc::now().to_rfc3339();
+    let (copies, things) = copy_all(session, &moment).await?;
+    for (service, copy) in SERVICES.iter().zip(&copies) {
+        let taken = copy_tree(copy, &folder.join(service).join("db"));
+        let removed = std::fs::remove_dir_all(copy).with_context(|| format!("remove {}", copy.display()));
+        taken.and(removed)?;
+    }
+    let state = &session.roots.state;
+    std::fs::copy(state.join(IDENTITY), folder.join(IDENTITY)).context("copy this Gantry's identity")?;
+    if data {
+        for (part, name) in things {
+            let (from, to) = (state.join(part).join(&name), folder.join(part).join(&name));
+            copy(&from, &to)?;
+        }
+    }
+    let about = About { form: FORM, gantry: env!("CARGO_PKG_VERSION").to_owned(), moment, data };
+    std::fs::write(folder.join(ABOUT), serde_json::to_vec_pretty(&about)?).context("write what the backup is")
+}
+
+/// What is in a directory of [`DATA`].
+type Thing = (&'static str, OsString);
+
+/// Has all services copy their databases as they are at one moment: where the copies are, and what was there of all that
+/// their records speak of.
+async fn copy_all(session: &Session, moment: &str) -> Result<(Vec<PathBuf>, Vec<Thing>)> {
+    let limit_ms = u64::try_from(PAUSE.as_millis())?;
+    let pauses = SERVICES.map(|service| async move {
+        let request = PauseRequest { moment: moment.to_owned(), limit_ms };
+        session.peers.records(service).pause(request).await.map_err(|status| refusal(service, &status))
+    });
+    let paused: Result<Vec<_>> = join_all(pauses).await.into_iter().collect();
+    let copied = match paused {
+        Ok(_) => {
+            let copies = SERVICES.map(|service| async move {
+                let request = CopyRequest { moment: moment.to_owned() };
+                let answer = session.peers.records(service).copy(request).await;
+                let answer = answer.map_err(|status| refusal(service, &status))?;
+                Ok(PathBuf::from(answer.into_inner().directory))
+            });
+            let copies: Result<Vec<_>> = join_all(copies).await.into_iter().collect();
+            copies.and_then(|copies| Ok((copies, things(&session.roots.state)?)))
+        }
+        Err(error) => Err(error),
+    };
+    // One that does not hear of it goes on by itself.
+    join_all(SERVICES.map(|service| async move {
+        let _ = session.peers.records(service).resume(ResumeRequest { moment: moment.to_owned() }).await;
+    }))
+    .await;
+    copied
+}
+
+/// Lists what records may speak of.
+fn things(state: &Path) -> Result<Vec<Thing>> {
+    let mut found = Vec::new();
+    for part in DATA {
+        let path = state.join(part);
+        let entries = match std::fs::read_dir(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            entries => entries.with_context(|| format!("list {}", path.display()))?,
+        };
+        for entry in entries {
+            let name = entry.with_context(|| format!("list {}", path.display()))?.file_name();
+            // Those of volumes and containers that are just going.
+            if !name.as_encoded_bytes().starts_with(b".") {
+                found.push((part, name));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Copies a tree or a file, unless it has gone.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() {
+        return copy_tree(from, to);
+    }
+    let copied = std::fs::create_dir_all(to.with_file_name("")).and_then(|()| std::fs::copy(from, to));
+    match copied {
+        Err(error) if error.kind() == ErrorKind::NotFound && !from.exists() => Ok(()),
+        copied => copied.map(drop).with_context(|| format!("copy {}", from.display())),
+    }
+}
+
+fn refusal(service: &str, status: &tonic::Status) -> anyhow::Error {
+    anyhow::anyhow!("{service} does not copy its records: {}", status.message())
+}
+
+fn pack(folder: &Path, file: &Path) -> Result<()> {
+    let packed = || -> std::io::Result<()> {
+        let mut archive = tar::Builder::new(File::create_new(file)?);
+        archive.append_dir_all(".", folder)?;
+        archive.into_inner()?.sync_all()
+    };
+    packed().with_context(|| format!("write {}", file.display()))
+}

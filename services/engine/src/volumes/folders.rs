@@ -1,0 +1,222 @@
+//! The folders of volumes, and what they alone can tell of them.
+//!
+//! Whatever is in a volume somebody may have written, and no record is worth as much. A folder is removed for one reason:
+//! that it is in `.removed`, where only a removal puts it.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prost::Message;
+
+use crate::error::{Error, Result};
+use crate::names;
+use crate::record::VolumeRecord;
+use crate::root::kernel;
+
+const DATA: &str = "_data";
+const RECORD: &str = "record";
+const REMOVED: &str = ".removed";
+/// Between a volume's name, which cannot hold it, and what makes the name in `.removed` unique.
+const SEPARATOR: char = '@';
+
+/// All folders. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    root: PathBuf,
+}
+
+/// A folder that goes when its record has gone.
+#[derive(Debug)]
+#[must_use = "it goes, or is put back"]
+pub struct Condemned {
+    home: PathBuf,
+    /// Where it is; absent when there was none.
+    now: Option<PathBuf>,
+}
+
+impl Folders {
+    /// Makes the directories that all others are in.
+    pub fn open(root: PathBuf) -> Result<Folders> {
+        let removed = root.join(REMOVED);
+        std::fs::create_dir_all(&removed)
+            .map_err(|source| Error::io("create directory", &removed, source))?;
+        Ok(Folders { root })
+    }
+
+    /// A volume's folder.
+    pub fn home(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// What containers see of a volume.
+    pub fn data(&self, name: &str) -> PathBuf {
+        self.home(name).join(DATA)
+    }
+
+    /// The names of all folders that could be a volume's.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let entries = list(&self.root)?;
+        let own = |path: &PathBuf| path.is_dir();
+        let name = |path: PathBuf| path.file_name()?.to_str().map(str::to_owned);
+        Ok(entries.into_iter().filter(own).filter_map(name).filter(|name| names::is_valid(name)).collect())
+    }
+
+    /// Makes a volume's folder, durably, and describes it. One that is there keeps its data.
+    pub fn make(&self, volume: &VolumeRecord) -> Result<()> {
+        let disk = |source| Error::Database { doing: "make a volume's folder", source };
+        gantry_disk::atomic::create_dir_all(self.data(&volume.name)).map_err(disk)?;
+        self.describe(volume)
+    }
+
+    /// Writes down what is recorded of a volume. Not synced: it is for the loss of a record, not for that of power.
+    fn describe(&self, volume: &VolumeRecord) -> Result<()> {
+        let path = self.home(&volume.name).join(RECORD);
+        std::fs::write(&path, volume.encode_to_vec()).map_err(|source| Error::io("write", &path, source))
+    }
+
+    /// The same for a volume that has its folder and no description yet.
+    pub fn describe_once(&self, volume: &VolumeRecord) -> Result<()> {
+        let home = self.home(&volume.name);
+        if home.join(RECORD).exists() || !home.is_dir() { Ok(()) } else { self.describe(volume) }
+    }
+
+    /// What the folders say that are not `known`. An empty one that does not even say that is taken away.
+    pub fn unrecorded(&self, known: impl Fn(&str) -> bool) -> Result<Vec<VolumeRecord>> {
+        let mut found = Vec::new();
+        for name in self.names()?.into_iter().filter(|name| !known(name)) {
+            let home = self.home(&name);
+            // Both fail where there is anything in it.
+            let _ = std::fs::remove_dir(home.join(DATA));
+            if std::fs::remove_dir(&home).is_ok() {
+                continue;
+            }
+            let mut volume = described(&home).unwrap_or_else(|| VolumeRecord {
+                driver: super::DRIVER.to_owned(),
+                created_at: made_at(&home),
+                ..VolumeRecord::default()
+            });
+            volume.name = name;
+            self.make(&volume)?;
+            found.push(volume);
+        }
+        Ok(found)
+    }
+
+    /// Moves a volume's folder to where it may be removed, before its record goes.
+    pub fn condemn(&self, name: &str) -> Result<Condemned> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let unique = format!("{name}{SEPARATOR}{now:x}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let (home, away) = (self.home(name), self.root.join(REMOVED).join(unique));
+        match std::fs::rename(&home, &away) {
+            Ok(()) => Ok(Condemned { home, now: Some(away) }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Condemned { home, now: None }),
+            Err(source) => Err(Error::io("move away", &home, source)),
+        }
+    }
+
+    /// Removes what was to be removed when the machine stopped; what still has its record is put back.
+    pub fn reprieve(&self, known: impl Fn(&str) -> bool) -> Result<()> {
+        for path in list(&self.root.join(REMOVED))? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = name.split_once(SEPARATOR).map_or("", |(name, _)| name);
+            let home = self.home(name);
+            if known(name) && !home.exists() {
+                std::fs::rename(&path, &home).map_err(|source| Error::io("put back", &home, source))?;
+            } else {
+                gantry_host::fs::remove_tree(&path).map_err(kernel)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Condemned {
+    /// Removes it.
+    pub fn execute(mut self) -> Result<()> {
+        match self.now.take() {
+            Some(path) => gantry_host::fs::remove_tree(&path).map_err(kernel),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Condemned {
+    fn drop(&mut self) {
+        if let Some(path) = self.now.take()
+            && let Err(error) = std::fs::rename(&path, &self.home)
+        {
+            tracing::warn!(folder = %self.home.display(), %error, "not put back, until the next start");
+        }
+    }
+}
+
+fn list(directory: &Path) -> Result<Vec<PathBuf>> {
+    let fail = |source| Error::io("read directory", directory, source);
+    std::fs::read_dir(directory).map_err(fail)?.map(|entry| Ok(entry.map_err(fail)?.path())).collect()
+}
+
+/// What a folder says of itself.
+fn described(home: &Path) -> Option<VolumeRecord> {
+    let volume = VolumeRecord::decode(std::fs::read(home.join(RECORD)).ok()?.as_slice()).ok()?;
+    // An empty file decodes, too.
+    (!volume.name.is_empty()).then_some(volume)
+}
+
+fn made_at(home: &Path) -> i64 {
+    let modified = std::fs::metadata(home).and_then(|found| found.modified()).ok();
+    let since = modified.and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
+    since.and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volume(name: &str) -> VolumeRecord {
+        let labels = [("a".to_owned(), "b".to_owned())].into();
+        VolumeRecord { name: name.to_owned(), driver: "local".to_owned(), labels, ..Default::default() }
+    }
+
+    #[test]
+    fn a_folder_without_a_record_tells_what_it_was() {
+        let root = tempfile::tempdir().expect("a directory");
+        let folders = Folders::open(root.path().to_owned()).expect("opened");
+        for name in ["described", "bare"] {
+            folders.make(&volume(name)).expect("made");
+            std::fs::write(folders.data(name).join("x"), "data").expect("written");
+        }
+        std::fs::remove_file(folders.home("bare").join(RECORD)).expect("there");
+        std::fs::create_dir_all(folders.data("nothing")).expect("made");
+        let mut found = folders.unrecorded(|name| name == "known").expect("listed");
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        assert_eq!(
+            found.iter().map(|volume| volume.name.as_str()).collect::<Vec<_>>(),
+            ["bare", "described"]
+        );
+        assert_eq!(found[1], volume("described"));
+        assert_eq!(std::fs::read_to_string(folders.data("bare").join("x")).expect("kept"), "data");
+        assert!(!folders.home("nothing").exists());
+    }
+
+    #[test]
+    fn only_what_was_to_be_removed_and_has_no_record_goes() {
+        let root = tempfile::tempdir().expect("a directory");
+        let folders = Folders::open(root.path().to_owned()).expect("opened");
+        for name in ["kept", "gone", "spared"] {
+            folders.make(&volume(name)).expect("made");
+        }
+        // As if the machine had stopped in between.
+        for name in ["kept", "gone"] {
+            let mut condemned = folders.condemn(name).expect("moved");
+            condemned.now = None;
+        }
+        drop(folders.condemn("spared").expect("moved"));
+        folders.reprieve(|name| name == "kept").expect("done");
+        let mut names = folders.names().expect("listed");
+        names.sort_unstable();
+        assert_eq!(names, ["kept", "spared"]);
+        assert_eq!(list(&root.path().join(REMOVED)).expect("listed").len(), 0);
+    }
+}

@@ -1,0 +1,225 @@
+//! RocksDB's write-ahead log, looked at before RocksDB reads it.
+//!
+//! A power cut tears the end of the log: what was being written and was never acknowledged. RocksDB cannot tell that from
+//! damage: each of its recovery modes either drops acknowledged records in silence or refuses a log that is merely torn.
+//! What tells the two apart is whether anything whole follows. Where nothing does, the torn end is cut off here; where
+//! something does, the log is damaged and nobody may go on from it. RocksDB itself then accepts no flaw at all.
+//!
+//! ```text
+//! file     blocks of 32 KiB, each of records, filled up with less than a header of zeros
+//! record   checksum (4) of kind and bytes │ length (2) │ kind (1): full, first, middle, last │ bytes
+//! batch    the bytes of `full`, or of `first`…`last`: sequence number (8), count (4), changes
+//! ```
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result, crc32c};
+
+const BLOCK: usize = 32 << 10;
+const HEADER: usize = 7;
+const FULL: u8 = 1;
+const FIRST: u8 = 2;
+const LAST: u8 = 4;
+/// How far apart two sequence numbers of one log can be.
+const FAR: u64 = 1 << 40;
+
+/// What a log is.
+#[derive(Debug, PartialEq, Eq)]
+enum Condition {
+    Whole,
+    /// Whole up to this many bytes, and nothing after that.
+    Torn(usize),
+    /// Not readable here, though something follows.
+    Damaged(usize),
+}
+
+/// The logs in a database's directory, the oldest first.
+fn logs(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|e| Error::io("list", dir, e))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| Error::io("list", dir, e))?.path();
+        let number =
+            path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
+        if let (Some(number), Some("log")) = (number, path.extension().and_then(|name| name.to_str())) {
+            found.push((number, path));
+        }
+    }
+    found.sort_unstable();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Whether a database's directory holds any log with something in it.
+pub(crate) fn any(dir: &Path) -> Result<bool> {
+    Ok(logs(dir)?.iter().any(|path| path.metadata().is_ok_and(|found| found.len() > 0)))
+}
+
+/// Cuts off what a power cut has torn, and keeps it beside, as `torn`. `Some` says what is damaged beyond that.
+pub(crate) fn mend(dir: &Path, torn: &Path) -> Result<Option<String>> {
+    let mut newer = false;
+    for path in logs(dir)?.into_iter().rev() {
+        let bytes = std::fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match condition(&bytes) {
+            Condition::Damaged(at) => return Ok(Some(format!("its log {name} is damaged at byte {at}"))),
+            Condition::Torn(at) if newer => {
+                return Ok(Some(format!("its log {name} ends at byte {at}, though a newer one goes on")));
+            }
+            Condition::Torn(at) => {
+                let lost = bytes.len() - at;
+                std::fs::write(torn, &bytes[at..]).map_err(|e| Error::io("write", torn, e))?;
+                cut(&path, at)?;
+                tracing::warn!(
+                    log = %path.display(), bytes = lost, kept = %torn.display(),
+                    "the end of the log was not written whole, as after a power cut: it is cut off"
+                );
+            }
+            Condition::Whole => {}
+        }
+        newer |= !bytes.is_empty();
+    }
+    Ok(None)
+}
+
+fn cut(path: &Path, length: usize) -> Result<()> {
+    let cut = |file: File| {
+        file.set_len(length as u64)?;
+        file.sync_all()
+    };
+    OpenOptions::new().write(true).open(path).and_then(cut).map_err(|e| Error::io("cut", path, e))
+}
+
+/// One record's kind and bytes, if there is a whole one at this place.
+fn record(log: &[u8], at: usize) -> Option<(u8, &[u8])> {
+    let header = log.get(at..at + HEADER)?;
+    let checksum = u32::from_le_bytes(header[..4].try_into().ok()?);
+    let length = usize::from(u16::from_le_bytes([header[4], header[5]]));
+    let kind = header[6];
+    let end = at + HEADER + length;
+    if !(FULL..=LAST).contains(&kind) || end > (at / BLOCK + 1) * BLOCK {
+        return None;
+    }
+    let guarded = log.get(at + HEADER - 1..end)?;
+    (crc32c::masked(crc32c::of(guarded)) == checksum).then(|| (kind, &guarded[1..]))
+}
+
+fn sequence(batch: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(batch.get(..8)?.try_into().ok()?))
+}
+
+fn condition(log: &[u8]) -> Condition {
+    let (mut at, mut whole, mut last) = (0, 0, 0);
+    let mut within = false;
+    while at < log.len() {
+        let left = BLOCK - at % BLOCK;
+        if left < HEADER {
+            at += left;
+            continue;
+        }
+        let Some((kind, bytes)) = record(log, at).filter(|(kind, _)| within != matches!(*kind, FULL | FIRST))
+        else {
+            return match follows(log, at + 1, last) {
+                true => Condition::Damaged(at),
+                false => Condition::Torn(whole),
+            };
+        };
+        if !within {
+            match sequence(bytes) {
+                Some(next) if next > last => last = next,
+                // Batches are numbered upwards.
+                _ => return Condition::Damaged(at),
+            }
+        }
+        at += HEADER + bytes.len();
+        within = !matches!(kind, FULL | LAST);
+        if !within {
+            whole = at;
+        }
+    }
+    if within { Condition::Torn(whole) } else { Condition::Whole }
+}
+
+/// Whether a batch begins anywhere from here on. `last` is the sequence number of one before it.
+fn follows(log: &[u8], from: usize, last: u64) -> bool {
+    (from..log.len().saturating_sub(HEADER)).any(|at| {
+        let begins = matches!(log[at + HEADER - 1], FULL | FIRST);
+        // Cheap, and almost never true by chance; the checksum is not cheap.
+        let plausible =
+            || sequence(&log[at + HEADER..]).is_some_and(|found| found > last && found - last < FAR);
+        begins && plausible() && record(log, at).is_some()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(log: &mut Vec<u8>, sequence: u64, length: usize) {
+        let mut batch = sequence.to_le_bytes().to_vec();
+        batch.resize(12 + length, 7);
+        let mut rest = &batch[..];
+        let mut first = true;
+        while first || !rest.is_empty() {
+            let left = BLOCK - log.len() % BLOCK;
+            if left < HEADER {
+                log.resize(log.len() + left, 0);
+                continue;
+            }
+            let (piece, more) = rest.split_at(rest.len().min(left - HEADER));
+            let kind = match (first, more.is_empty()) {
+                (true, true) => FULL,
+                (true, false) => FIRST,
+                (false, true) => LAST,
+                (false, false) => 3,
+            };
+            let guarded = [&[kind], piece].concat();
+            log.extend(crc32c::masked(crc32c::of(&guarded)).to_le_bytes());
+            log.extend(u16::try_from(piece.len()).unwrap().to_le_bytes());
+            log.extend(guarded);
+            (rest, first) = (more, false);
+        }
+    }
+
+    fn log() -> (Vec<u8>, Vec<usize>) {
+        let (mut log, mut ends) = (Vec::new(), vec![0]);
+        for (number, length) in [20, 500, 40_000, 100, 70_000, 3].into_iter().enumerate() {
+            append(&mut log, 10 + number as u64, length);
+            ends.push(log.len());
+        }
+        (log, ends)
+    }
+
+    #[test]
+    fn a_log_cut_anywhere_is_torn_at_the_last_whole_batch() {
+        let (log, ends) = log();
+        assert_eq!(condition(&log), Condition::Whole);
+        for length in (0..log.len()).step_by(97).chain(log.len() - 30..log.len()) {
+            let whole = *ends.iter().rfind(|end| **end <= length).unwrap();
+            let found = condition(&log[..length]);
+            // Zeros that fill a block up may be missing or there.
+            assert!(found == Condition::Torn(whole) || found == Condition::Whole, "{length}: {found:?}");
+            let mut extended = log[..length].to_vec();
+            extended.resize(length + 5000, 0);
+            assert!(matches!(condition(&extended), Condition::Torn(_)), "{length}");
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_before_a_whole_batch_is_damage() {
+        let (log, ends) = log();
+        let last = ends[ends.len() - 2];
+        for at in (0..last).step_by(61) {
+            let mut flipped = log.clone();
+            flipped[at] ^= 0x10;
+            let found = condition(&flipped);
+            assert!(matches!(found, Condition::Damaged(_) | Condition::Whole), "{at}: {found:?}");
+        }
+        let mut holed = log.clone();
+        holed[600..5000].fill(0);
+        assert!(matches!(condition(&holed), Condition::Damaged(_)));
+    }
+}

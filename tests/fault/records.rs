@@ -1,0 +1,173 @@
+//! Records that are damaged or gone: no data is lost, nothing that runs is ended, and what to do is said.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gantry_tests::{Node, eventually};
+
+/// The services that have records.
+const KEEPERS: [&str; 7] = ["engine", "tasks", "network", "snapshots", "content", "images", "control"];
+
+#[derive(Debug, Clone, Copy)]
+enum Damage {
+    /// The whole database is removed.
+    Gone,
+    /// A part of its log's length is cut off.
+    Cut(u64),
+    /// A byte at a part of its log's length is another one.
+    Flipped(u64),
+}
+
+/// How damage is placed: in so many parts of the whole.
+const PARTS: u64 = 7;
+
+impl Damage {
+    fn inflict(self, database: &Path) {
+        let log = log(database).filter(|_| !matches!(self, Damage::Gone));
+        let Some(log) = log else { return std::fs::remove_dir_all(database).expect("there") };
+        let mut bytes = std::fs::read(&log).expect("readable");
+        let at = |part: u64| usize::try_from(bytes.len() as u64 * part / PARTS).expect("small");
+        match self {
+            Damage::Cut(part) => bytes.truncate(at(part)),
+            Damage::Flipped(part) => {
+                let at = at(part);
+                bytes[at] ^= 0x55;
+            }
+            Damage::Gone => {}
+        }
+        std::fs::write(log, bytes).expect("writable");
+    }
+}
+
+/// The log of a database, if there is anything in it.
+fn log(database: &Path) -> Option<PathBuf> {
+    let logs = std::fs::read_dir(database).expect("there").flatten().map(|entry| entry.path());
+    let logs = logs.filter(|path| path.extension().is_some_and(|end| end == "log"));
+    logs.filter(|path| path.metadata().is_ok_and(|found| found.len() > 0)).max()
+}
+
+/// A container that counts into a volume.
+fn populate(node: &Node) {
+    let script = "i=0; while :; do echo $i >> /data/count; i=$((i+1)); sleep 0.05; done";
+    node.docker(&["volume", "create", "--label", "kind=precious", "data"]).ok();
+    let run =
+        ["run", "-d", "--name", "box", "-v", "data:/data", "-p", "8080:80", "busybox", "sh", "-c", script];
+    node.docker(&run).ok();
+    node.docker(&["exec", "box", "sh", "-c", "echo precious > /data/x; echo precious > /root-x"]).ok();
+}
+
+fn data(node: &Node) -> PathBuf {
+    node.root().join("state/engine/volumes/data/_data")
+}
+
+fn counted(node: &Node) -> usize {
+    std::fs::read_to_string(data(node).join("count")).expect("the volume's data is there").lines().count()
+}
+
+/// The container runs, as the process it was, and its data is there.
+fn lives(node: &Node, pid: u32, when: &str) {
+    assert!(Path::new("/proc").join(pid.to_string()).exists(), "{when}: the container has ended");
+    assert_eq!(std::fs::read_to_string(data(node).join("x")).expect("there").trim(), "precious", "{when}");
+    let before = counted(node);
+    eventually(&format!("{when}: the container goes on"), Duration::from_secs(10), || {
+        let now = counted(node);
+        if now > before { Ok(()) } else { Err(format!("{now} lines")) }
+    });
+}
+
+/// Everything works as before.
+fn is_well(node: &Node, pid: u32, when: &str) {
+    lives(node, pid, when);
+    assert_eq!(node.container_pid("box"), pid, "{when}");
+    assert_eq!(node.docker(&["exec", "box", "cat", "/root-x"]).ok(), "precious", "{when}");
+    assert_eq!(
+        node.docker(&["volume", "ls", "-q", "--filter", "label=kind=precious"]).ok(),
+        "data",
+        "{when}"
+    );
+    assert_eq!(node.docker(&["images", "-q"]).ok().lines().count(), 1, "{when}");
+    let again = node.docker(&["run", "--rm", "-v", "data:/data", "busybox", "cat", "/data/x"]);
+    assert_eq!(again.stdout.trim(), "precious", "{when}: {again:#?}");
+    eventually(&format!("{when}: fsck is content"), Duration::from_secs(20), || {
+        let fsck = node.gantry(&["fsck"]);
+        if fsck.code == 0 { Ok(()) } else { Err(fsck.stdout + &fsck.stderr) }
+    });
+}
+
+fn refused(node: &Node, service: &str, when: &str) {
+    let up = node.gantry(&["up", "--detach"]);
+    assert_ne!(up.code, 0, "{when}: {up:#?}");
+    assert!(up.stderr.contains(&format!("{service} does not start")), "{when}: {up:#?}");
+    assert!(up.stderr.contains("gantry fsck --repair"), "{when}: {up:#?}");
+    let fsck = node.gantry(&["fsck"]);
+    assert_ne!(fsck.code, 0, "{when}: {fsck:#?}");
+    assert!(fsck.stdout.contains(&format!("state/{service}/db")), "{when}: {fsck:#?}");
+}
+
+fn survive(damages: impl Fn(usize) -> Damage) {
+    let mut node = Node::start();
+    populate(&node);
+    let pid = node.container_pid("box");
+    for (number, service) in KEEPERS.into_iter().enumerate() {
+        let damage = damages(number);
+        let when = format!("{service} {damage:?}");
+        // Something new in every log.
+        node.docker(&["run", "--rm", "busybox", "true"]).ok();
+        node.kill_everything();
+        damage.inflict(&node.root().join("state").join(service).join("db"));
+        refused(&node, service, &when);
+        lives(&node, pid, &when);
+        let repair = node.gantry(&["fsck", "--repair"]);
+        assert!(repair.stdout.contains("from their copy"), "{when}: {repair:#?}");
+        is_well(&node, pid, &when);
+    }
+    node.docker(&["rm", "-f", "box"]).ok();
+    assert_eq!(std::fs::read_to_string(data(&node).join("x")).expect("there").trim(), "precious");
+    node.docker(&["volume", "rm", "data"]).ok();
+    assert!(!data(&node).exists());
+}
+
+#[test]
+fn a_database_that_is_gone() {
+    survive(|_| Damage::Gone);
+}
+
+#[test]
+fn a_log_that_is_cut_short() {
+    survive(|number| Damage::Cut(number as u64 % PARTS));
+}
+
+#[test]
+fn a_log_with_a_wrong_byte() {
+    survive(|number| Damage::Flipped(number as u64 * 3 % PARTS));
+}
+
+#[test]
+fn all_databases_and_their_copies_are_gone() {
+    let mut node = Node::start();
+    populate(&node);
+    let pid = node.container_pid("box");
+    node.kill_everything();
+    for service in KEEPERS {
+        let state = node.root().join("state").join(service);
+        std::fs::remove_dir_all(state.join("db")).expect("there");
+        std::fs::remove_file(state.join("db.copy")).expect("there");
+    }
+    refused(&node, "engine", "at the start");
+    lives(&node, pid, "before the repair");
+    node.gantry(&["fsck", "--repair"]);
+    lives(&node, pid, "after the repair");
+    assert_eq!(node.docker(&["volume", "ls", "-q", "--filter", "label=kind=precious"]).ok(), "data");
+    node.import_busybox();
+    assert_eq!(
+        node.docker(&["run", "--rm", "-v", "data:/data", "busybox", "cat", "/data/x"]).ok(),
+        "precious"
+    );
+    // A start more, with all that is left over.
+    node.kill_everything();
+    node.up();
+    lives(&node, pid, "after another start");
+    gantry_tests::kill(pid);
+    // What is left over of it is a person's to remove; the whole root goes.
+    node.abandon();
+}
