@@ -31,6 +31,7 @@ struct Shared {
     listed: AtomicUsize,
     exit: watch::Sender<Option<i64>>,
     exec_exit: watch::Sender<Option<i32>>,
+    exec_started: AtomicBool,
     waiting: AtomicUsize,
     unpacking: Arc<AtomicUsize>,
     following: AtomicUsize,
@@ -74,6 +75,7 @@ impl Engine {
             listed: AtomicUsize::new(0),
             exit: watch::channel(None).0,
             exec_exit: watch::channel(None).0,
+            exec_started: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
             unpacking: Arc::default(),
             following: AtomicUsize::new(0),
@@ -427,6 +429,7 @@ impl pb::execs_server::Execs for Execs {
         let point = pb::AttachPoint { socket, exec_id: open.id.clone(), tty: false, stdin_once: true };
         let point = pb::ExecStartResponse { message: Some(Message::Point(point)) };
         let bad = open.id == "bad";
+        self.0.exec_started.store(!bad, Ordering::Relaxed);
         let verdict = stream::once(async move {
             let _ = asks.message().await;
             if bad {
@@ -449,7 +452,7 @@ impl pb::execs_server::Execs for Execs {
             cmd: vec!["true".into()],
             ..Default::default()
         };
-        let running = exit_code.is_none() && id != "bad";
+        let running = exit_code.is_none() && self.0.exec_started.load(Ordering::Relaxed);
         Ok(Response::new(pb::Exec { id, running, exit_code, spec: Some(spec), ..Default::default() }))
     }
 
