@@ -1,11 +1,15 @@
-//! The calling process: what it has used, and what it inherits.
+//! Processes: what the calling one has used and inherits, and others, held fast.
 
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::root::Root;
 use crate::{Error, Result};
 
 /// Processor time, user and system, that all threads of the calling process have used (getrusage(2)).
@@ -30,4 +34,68 @@ pub fn raise_open_files() -> Result<()> {
 /// Sees to it that modes given to the kernel are taken as they are. Concerns the whole process: once, at its start.
 pub fn clear_umask() {
     rustix::process::umask(rustix::fs::Mode::empty());
+}
+
+/// The path by which other processes, if they may, reach an open file of the calling one.
+pub fn path_of_own(file: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()))
+}
+
+/// Another process, held by its directory in `/proc`: what is asked through it fails once the process has ended, even if
+/// its number is another's by then.
+#[derive(Debug)]
+pub struct Pinned {
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
+impl Pinned {
+    /// Holds the process that has the number now. Whether that is the one that is meant, the caller has to find out
+    /// afterwards.
+    pub fn open(pid: u32) -> Result<Self> {
+        let path = PathBuf::from(format!("/proc/{pid}"));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory =
+            rustix::fs::open(&path, flags, Mode::empty()).map_err(|e| Error::path("open", &path, e))?;
+        Ok(Self { directory, path })
+    }
+
+    /// Its root directory, with everything that is mounted there.
+    pub fn root(&self) -> Result<Root> {
+        self.at("root", OFlags::PATH | OFlags::DIRECTORY).map(Root::from_fd)
+    }
+
+    /// One of its namespaces, by the kernel's name for the kind.
+    pub fn namespace(&self, kind: &str) -> Result<OwnedFd> {
+        self.at(&format!("ns/{kind}"), OFlags::RDONLY)
+    }
+
+    /// One of the files that tell about it.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        use std::io::Read;
+        let mut bytes = Vec::new();
+        std::fs::File::from(self.at(name, OFlags::RDONLY)?)
+            .read_to_end(&mut bytes)
+            .map_err(|e| Error::path("read", self.path.join(name), e))?;
+        Ok(bytes)
+    }
+
+    fn at(&self, name: &str, flags: OFlags) -> Result<OwnedFd> {
+        rustix::fs::openat(&self.directory, name, flags | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|e| Error::path("open", self.path.join(name), e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_ended_is_not_mistaken_for_another() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("started");
+        let pinned = Pinned::open(child.id()).expect("it runs");
+        assert!(pinned.read("stat").is_ok() && pinned.namespace("mnt").is_ok() && pinned.root().is_ok());
+        child.kill().and_then(|()| child.wait()).expect("ended");
+        assert!(pinned.read("stat").is_err() && pinned.namespace("mnt").is_err() && pinned.root().is_err());
+    }
 }

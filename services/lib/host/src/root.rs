@@ -7,6 +7,7 @@
 mod dir;
 mod entry;
 mod remove;
+mod view;
 mod xattr;
 
 use std::ffi::{OsStr, OsString};
@@ -18,9 +19,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+pub(crate) use dir::change_mode;
 pub use dir::{Dir, FileStat, Time, set_file_mode, set_file_owner, set_file_times, set_file_xattr};
 pub use entry::{Entry, EntryKind, entries};
 pub use remove::{clear_directory, remove_at};
+pub use view::{Access, Last, Spot, View, Walked};
 pub use xattr::{get_xattr_at, list_xattrs_at, set_xattr_at};
 
 use crate::{Error, Result};
@@ -54,6 +57,19 @@ impl Root {
     /// Opens a file or directory inside the root; `O_CLOEXEC` is added.
     pub fn open(&self, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
         open_in(self.as_fd(), path, flags, mode).map_err(|e| Error::path("open", path, e))
+    }
+
+    /// Opens what a relative path leads to below the root (`O_PATH`). A symlink that is absolute or leads out is refused
+    /// with `EXDEV` (`RESOLVE_BENEATH`).
+    pub fn open_beneath(&self, path: &Path) -> Result<OwnedFd> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        loop {
+            match rustix::fs::openat2(self, path, flags, Mode::empty(), resolve) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                answer => return answer.map_err(|e| Error::path("open", path, e)),
+            }
+        }
     }
 
     /// Opens a directory inside the root, following symlinks within it.
@@ -258,6 +274,18 @@ pub fn open_in(
             answer => return answer,
         }
     }
+}
+
+/// Opens a file or directory of the host by its path, for its place alone (`O_PATH`): nothing is asked of a device or FIFO.
+pub fn open_path(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|e| Error::path("open", path, e))
+}
+
+/// The kind of an open file, whatever it is opened for.
+pub fn kind_of(file: &OwnedFd) -> Result<EntryKind> {
+    let stat = rustix::fs::fstat(file).map_err(|e| Error::os("stat", "an open file", e))?;
+    Ok(FileStat::from_raw(&stat).kind)
 }
 
 /// The name that a descriptor has in `/proc`, which leads to the same file whatever happens to its path.

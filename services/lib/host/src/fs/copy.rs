@@ -170,7 +170,7 @@ impl Copy {
         let source = rustix::fs::openat(
             from,
             name,
-            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC,
             Mode::empty(),
         )?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -275,7 +275,7 @@ fn set_metadata(
         }
     }
     if !FileType::from_raw_mode(stat.st_mode).is_symlink() {
-        rustix::fs::chmodat(to, new, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())?;
+        root::change_mode(to, new, stat.st_mode & 0o7777)?;
     }
     let times = Timestamps {
         last_access: Timespec { tv_sec: stat.st_atime as _, tv_nsec: stat.st_atime_nsec as _ },

@@ -188,10 +188,9 @@ impl Dir {
             .map_err(|e| Error::path("chown", name, e))
     }
 
-    /// Changes an entry's mode. The caller knows that it is no symlink.
+    /// Changes an entry's mode; a symlink is refused.
     pub fn set_mode(&self, name: &OsStr, mode: u32) -> Result<()> {
-        rustix::fs::chmodat(&self.fd, name, Mode::from_raw_mode(mode), AtFlags::empty())
-            .map_err(|e| Error::path("chmod", name, e))
+        change_mode(self.as_fd(), name, mode).map_err(|e| Error::path("chmod", name, e))
     }
 
     /// Changes when an entry was last modified, and last read.
@@ -257,6 +256,17 @@ impl Dir {
         found.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
         Ok(found)
     }
+}
+
+/// `fchmodat(2)` that never follows: whoever may rename in the directory could put a symlink in the entry's place.
+pub(crate) fn change_mode(directory: BorrowedFd<'_>, name: &OsStr, mode: u32) -> rustix::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+    if rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode).is_symlink() {
+        return Err(Errno::LOOP);
+    }
+    // fchmod(2) does not take the descriptor; its own name in /proc leads to the very same inode.
+    rustix::fs::chmod(super::proc_path(file.as_fd()), Mode::from_raw_mode(mode))
 }
 
 /// Changes when an open file was last modified, and last read.

@@ -69,3 +69,39 @@ pub fn list_xattrs_at(parent: BorrowedFd<'_>, entry: &OsStr) -> rustix::io::Resu
         .map(|n| OsStr::from_bytes(n).to_owned())
         .collect())
 }
+
+/// All attributes of an open file, whatever it is opened for, ordered by name; none where the file system has none.
+pub fn of(file: BorrowedFd<'_>) -> rustix::io::Result<Vec<(OsString, Vec<u8>)>> {
+    // What the descriptor's name in /proc leads to is the very file, be it a symlink.
+    let path = proc_path(file);
+    let mut names = vec![0u8; 512];
+    loop {
+        match rustix::fs::listxattr(&path, &mut names[..]) {
+            Ok(length) => {
+                names.truncate(length);
+                break;
+            }
+            Err(Errno::RANGE) if names.len() < 64 * 1024 => names.resize(64 * 1024, 0),
+            Err(Errno::NOTSUP) => return Ok(Vec::new()),
+            Err(e) => return Err(e),
+        }
+    }
+    let mut found = Vec::new();
+    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0u8; 256];
+        loop {
+            match rustix::fs::getxattr(&path, name, &mut value[..]) {
+                Ok(length) => {
+                    value.truncate(length);
+                    found.push((OsStr::from_bytes(name).to_owned(), value));
+                    break;
+                }
+                Err(Errno::RANGE) if value.len() < 64 * 1024 => value.resize(64 * 1024, 0),
+                Err(Errno::NODATA | Errno::NOTSUP) => break,
+                Err(e) => return Err(e),
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
