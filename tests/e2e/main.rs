@@ -6,6 +6,7 @@ mod backup;
 mod bad_requests;
 mod confinement;
 mod containerd;
+mod copies;
 mod door;
 mod doors;
 mod errors;

@@ -76,9 +76,9 @@ async fn converse(engine: &Engine, mut stream: UnixStream) -> Result<(), Error> 
             Err(error) => refuse(stream, error).await,
         },
         Some(Action::Export(request)) => match engine.export(&request).await {
-            Ok(directory) => {
+            Ok(root) => {
                 data::accept(&mut stream, &(), &[]).await.map_err(broken)?;
-                archive::send_all(directory, stream, engine.archives.take().await).await
+                archive::send_all(root, stream, engine.archives.take().await).await
             }
             Err(error) => refuse(stream, error).await,
         },

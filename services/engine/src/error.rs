@@ -141,6 +141,9 @@ pub enum Error {
     /// A tar that cannot be taken.
     #[error("archive: {0}")]
     Archive(String),
+    /// Something at a path of a container or volume that is not what it must be.
+    #[error("{0}")]
+    Path(String),
     /// A defect of the engine itself.
     #[error("{0}")]
     Broken(String),
@@ -260,6 +263,7 @@ impl Coded for Error {
             | Error::Unstartable(_)
             | Error::ExecNotStarted
             | Error::NotKilled
+            | Error::Path(_)
             | Error::Broken(_)
             | Error::BrokenLine
             | Error::Kernel { .. }

@@ -58,6 +58,16 @@ pub enum Task {
     Absent,
 }
 
+impl Task {
+    /// The process, while there is one.
+    pub fn pid(self) -> Option<u32> {
+        match self {
+            Task::Running(pid) | Task::Paused(pid) => Some(pid),
+            Task::Created | Task::Stopped(_) | Task::Absent => None,
+        }
+    }
+}
+
 /// Where a process's output goes and its input comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stdio {

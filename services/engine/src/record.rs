@@ -3,8 +3,14 @@
 //! Numbers are never used twice; fields are only appended.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
+use gantry_host::root::{self, Root};
 use gantry_proto::gantry::engine::v1 as pb;
+
+use crate::error::{Error, Result};
+use crate::root::kernel;
 
 /// How far the making or unmaking of a container is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
@@ -128,14 +134,32 @@ pub struct MountRecord {
 }
 
 impl MountRecord {
-    /// The directory or file on the host that is mounted.
-    pub fn source(&self) -> std::path::PathBuf {
-        let base = if self.device.is_empty() { &self.point.source } else { &self.device };
+    /// The directory or file on the host that is mounted, or that `subpath` is a part of.
+    pub fn source(&self) -> PathBuf {
+        PathBuf::from(if self.device.is_empty() { &self.point.source } else { &self.device })
+    }
+
+    /// Opens what is mounted (`O_PATH`). Containers may write below the source: a part of it is found without ever
+    /// leaving it.
+    pub fn open(&self) -> Result<OwnedFd> {
+        let base = self.source();
         if self.subpath.is_empty() {
-            std::path::PathBuf::from(base)
-        } else {
-            std::path::Path::new(base).join(&self.subpath)
+            return root::open_path(&base).map_err(kernel);
         }
+        let inside = Root::open_path(&base).map_err(kernel)?.open_beneath(Path::new(&self.subpath));
+        inside.map_err(|error| match error.io() {
+            Some(refused) if refused.kind() == std::io::ErrorKind::CrossesDevices => Error::Path(format!(
+                "path concatenation escapes the base directory, base: {}, subpath: {}",
+                base.display(),
+                self.subpath
+            )),
+            Some(refused) => Error::Path(format!(
+                "cannot access path {}: {}",
+                base.join(&self.subpath).display(),
+                crate::archive::words(refused)
+            )),
+            None => kernel(error),
+        })
     }
 
     /// Whether the mount is a file system in memory.

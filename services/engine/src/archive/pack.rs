@@ -1,12 +1,11 @@
 //! Packs a part of a file system into a tar: attributes, hard links and extended attributes kept, no symlink followed.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsStr;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
 
-use gantry_host::root::{Dir, Entry, EntryKind, FileStat};
+use gantry_host::root::{Entry, EntryKind, FileStat, Root, Spot, View};
 
 use super::place::Place;
 use super::stat::Found;
@@ -15,197 +14,153 @@ use crate::root::kernel;
 
 /// What no program could open by its path is not packed either (`PATH_MAX`).
 const LONGEST_PATH: usize = 4096;
+/// What a tar header holds of a name, or of a link's target.
+const SHORT: usize = 100;
 
-/// Packs what was found at a place, under its own name.
+/// Packs what was found at a place, under its own name. Those of a root's entries begin with a slash, as Docker's do.
 pub fn pack(place: &Place, found: &Found, out: impl Write) -> Result<()> {
-    let mut packer = Packer::new(out);
-    if found.stat.kind == EntryKind::Directory {
-        let directory = place.root.dir(&place.path).map_err(kernel)?;
-        // The root's own name would make every name absolute.
-        let name = if found.name == "/" { "." } else { &found.name };
-        packer.mounts = place
-            .below
-            .iter()
-            .map(|mount| (Path::new(name).join(&mount.path), mount.source.clone()))
-            .collect();
-        packer.directory_itself(&directory, Path::new(name))?;
-        packer.directory(&directory, Path::new(name))?;
-    } else {
-        let parent = place.path.parent().unwrap_or(Path::new("/"));
-        let parent = place.root.dir(parent).map_err(kernel)?;
-        packer.entry(&parent, OsStr::new(&found.name), Path::new(&found.name))?;
+    let mut packer = Packer::new(&place.view, out);
+    let name = if found.name == "/" { "" } else { &found.name };
+    let spot = found.spot.try_clone().map_err(kernel)?;
+    if let Some(directory) = packer.entry(spot, name.as_bytes())? {
+        packer.directory(directory, name.into(), Some(b'/'))?;
     }
     packer.finish()
 }
 
-/// Packs everything in a directory, without the directory itself.
-pub fn pack_all(directory: &Dir, out: impl Write) -> Result<()> {
-    let mut packer = Packer::new(out);
-    packer.directory(directory, Path::new(""))?;
+/// Packs everything in a root, without the root itself.
+pub fn pack_all(root: Root, out: impl Write) -> Result<()> {
+    let view = View::new(root).map_err(kernel)?;
+    let mut packer = Packer::new(&view, out);
+    let root = view.find("/".as_ref(), gantry_host::root::Last::Follow).map_err(kernel)?;
+    packer.directory(root, Vec::new(), None)?;
     packer.finish()
 }
 
-struct Packer<W: Write> {
+struct Packer<'v, W: Write> {
+    view: &'v View,
     tar: tar::Builder<W>,
     /// Files with more names than one that have been packed, by device and inode.
-    linked: HashMap<(u64, u64), PathBuf>,
-    /// What is mounted, still to be met: the source by its name in the tar.
-    mounts: BTreeMap<PathBuf, PathBuf>,
+    linked: HashMap<(u64, u64), Vec<u8>>,
 }
 
-/// A directory that is being packed: what is left of its entries, itself, and its name.
-type Open = (std::vec::IntoIter<Entry>, Dir, PathBuf);
+/// A directory that is being packed: what is left of its entries, itself, and how the names of its entries begin.
+type Open = (std::vec::IntoIter<Entry>, Spot, Vec<u8>);
 
-impl<W: Write> Packer<W> {
-    fn new(out: W) -> Packer<W> {
-        let mut tar = tar::Builder::new(out);
-        tar.follow_symlinks(false);
-        Packer { tar, linked: HashMap::new(), mounts: BTreeMap::new() }
+impl<'v, W: Write> Packer<'v, W> {
+    fn new(view: &'v View, out: W) -> Self {
+        Packer { view, tar: tar::Builder::new(out), linked: HashMap::new() }
     }
 
     fn finish(mut self) -> Result<()> {
-        self.tar.finish().map_err(|error| self::write("the end", error))?;
-        let mut out = self.tar.into_inner().map_err(|error| self::write("the end", error))?;
-        out.flush().map_err(|error| self::write("the end", error))
-    }
-
-    fn directory_itself(&mut self, directory: &Dir, name: &Path) -> Result<()> {
-        let stat = directory.own_stat().map_err(kernel)?;
-        self.append(&stat, name, &[], std::io::empty())
+        self.tar.finish().map_err(|error| self::write(b"the end", error))?;
+        let mut out = self.tar.into_inner().map_err(|error| self::write(b"the end", error))?;
+        out.flush().map_err(|error| self::write(b"the end", error))
     }
 
     /// Packs everything in a directory. No recursion: how deep the directories are is the container's choice.
-    fn directory(&mut self, directory: &Dir, name: &Path) -> Result<()> {
-        let mut open = Vec::new();
-        self.enter(directory.try_clone().map_err(kernel)?, name.to_owned(), &mut open)?;
-        while let Some((rest, parent, name)) = open.last_mut() {
+    fn directory(&mut self, directory: Spot, mut name: Vec<u8>, slash: Option<u8>) -> Result<()> {
+        name.extend(slash);
+        let mut open: Vec<Open> = vec![(entries(&directory)?, directory, name)];
+        while let Some((rest, parent, before)) = open.last_mut() {
             let Some(entry) = rest.next() else {
                 open.pop();
                 continue;
             };
-            let name = name.join(&entry.name);
-            if let Some(below) = self.entry(parent, &entry.name, &name)? {
-                self.enter(below, name, &mut open)?;
+            let mut name = [before.as_slice(), entry.name.as_bytes()].concat();
+            // What vanishes meanwhile is left out.
+            let Some(spot) = self.view.child(parent, &entry.name).map_err(kernel)? else { continue };
+            if let Some(below) = self.entry(spot, &name)? {
+                name.push(b'/');
+                open.push((entries(&below)?, below, name));
             }
         }
         Ok(())
     }
 
-    /// Begins a directory. A mount for which it has no entry, because the container was never started, comes first; one
-    /// that only a symlink would lead to is not a part of it.
-    fn enter(&mut self, directory: Dir, name: PathBuf, open: &mut Vec<Open>) -> Result<()> {
-        let entries = directory.entries().map_err(kernel)?;
-        let has = |first: Component<'_>| entries.iter().any(|entry| entry.name == first.as_os_str());
-        let missing = |mount: &PathBuf| {
-            let mut rest = mount.strip_prefix(&name).ok()?.components();
-            let outermost = !self.mounts.keys().any(|other| other != mount && mount.starts_with(other));
-            rest.next().is_some_and(|first| outermost && !has(first)).then(|| mount.clone())
-        };
-        let missing: Vec<PathBuf> = self.mounts.keys().filter_map(missing).collect();
-        open.push((entries.into_iter(), directory, name));
-        for name in missing {
-            if let Some(source) = self.mounts.remove(&name)
-                && let Some(below) = self.mounted(&source, &name)?
-            {
-                self.enter(below, name, open)?;
-            }
+    /// Packs one thing; a directory is what remains to be packed.
+    fn entry(&mut self, spot: Spot, name: &[u8]) -> Result<Option<Spot>> {
+        if name.len() > LONGEST_PATH {
+            return Err(Error::Archive(format!("pack: the path of {} is too long", spot.path.display())));
         }
-        Ok(())
-    }
-
-    /// Packs what is mounted somewhere; a source that has gone is left out.
-    fn mounted(&mut self, source: &Path, name: &Path) -> Result<Option<Dir>> {
-        let Ok(source) = source.canonicalize() else { return Ok(None) };
-        if source.is_dir() {
-            let directory = Dir::open(&source).map_err(kernel)?;
-            self.directory_itself(&directory, name)?;
-            return Ok(Some(directory));
-        }
-        match (source.parent(), source.file_name()) {
-            (Some(parent), Some(own)) => self.entry(&Dir::open(parent).map_err(kernel)?, own, name),
-            _ => Ok(None),
-        }
-    }
-
-    /// Packs an entry; a directory is what remains to be packed. What vanishes meanwhile is left out.
-    fn entry(&mut self, parent: &Dir, own: &OsStr, name: &Path) -> Result<Option<Dir>> {
-        if name.as_os_str().len() > LONGEST_PATH {
-            return Err(Error::Archive(format!("pack: the path of {own:?} is too long")));
-        }
-        if let Some(source) = self.mounts.remove(name) {
-            return self.mounted(&source, name);
-        }
-        let Some(stat) = parent.stat(own).map_err(kernel)? else { return Ok(None) };
-        let attributes = parent.xattrs(own).unwrap_or_default();
+        let stat = &spot.stat;
+        let attributes = spot.xattrs().unwrap_or_default();
         if stat.kind != EntryKind::Directory && stat.links > 1 {
             if let Some(first) = self.linked.get(&(stat.device, stat.inode)) {
+                let mut header = header(stat);
+                header.set_entry_type(tar::EntryType::Link);
+                header.set_size(0);
                 let first = first.clone();
-                self.append_link(&stat, name, tar::EntryType::Link, &first)?;
+                self.append(header, name, Some(&first), std::io::empty())?;
                 return Ok(None);
             }
             self.linked.insert((stat.device, stat.inode), name.to_owned());
         }
         match stat.kind {
             EntryKind::File => {
-                let Ok(file) = parent.open_file(own) else { return Ok(None) };
+                let Ok(file) = spot.open_file() else { return Ok(None) };
+                self.extended(name, &attributes)?;
                 // A file that shrinks while it is packed is filled up, one that grows is cut: the header is out already.
                 let content = file.take(stat.size).chain(std::io::repeat(0)).take(stat.size);
-                self.append(&stat, name, &attributes, content)?;
+                self.append(header(stat), name, None, content)?;
             }
             EntryKind::Directory => {
-                self.append(&stat, name, &attributes, std::io::empty())?;
-                return match parent.open_dir(own) {
-                    Err(error) if error.is_not_found() => Ok(None),
-                    below => below.map_err(kernel),
-                };
+                self.extended(name, &attributes)?;
+                self.append(header(stat), &[name, b"/"].concat(), None, std::io::empty())?;
+                return Ok(Some(spot));
             }
             EntryKind::Symlink => {
-                let Ok(target) = parent.read_link(own) else { return Ok(None) };
-                self.append_link(&stat, name, tar::EntryType::Symlink, Path::new(&target))?;
+                let target = spot.read_link().map_err(kernel)?;
+                self.extended(name, &attributes)?;
+                self.append(header(stat), name, Some(target.as_bytes()), std::io::empty())?;
             }
-            // A socket means nothing to anybody but the process that made it.
+            // A tar has no sockets.
             EntryKind::Socket => {}
             EntryKind::Fifo | EntryKind::CharDevice | EntryKind::BlockDevice => {
-                self.append(&stat, name, &attributes, std::io::empty())?;
+                self.extended(name, &attributes)?;
+                self.append(header(stat), name, None, std::io::empty())?;
             }
         }
         Ok(None)
     }
 
+    /// Appends an entry with its name exactly as it is given: Docker's may begin with a slash, which the library refuses.
     fn append(
         &mut self,
-        stat: &FileStat,
-        name: &Path,
-        attributes: &[(std::ffi::OsString, Vec<u8>)],
+        mut header: tar::Header,
+        name: &[u8],
+        target: Option<&[u8]>,
         content: impl Read,
     ) -> Result<()> {
-        self.extended(name, attributes)?;
-        let mut header = header(stat);
-        let result = if stat.kind == EntryKind::Directory {
-            let mut text = name.as_os_str().to_owned();
-            text.push("/");
-            self.tar.append_data(&mut header, Path::new(&text), content)
-        } else {
-            self.tar.append_data(&mut header, name, content)
-        };
-        result.map_err(|error| write(name.display(), error))
+        for (kind, text) in [(tar::EntryType::GNULongName, Some(name)), (tar::EntryType::GNULongLink, target)]
+        {
+            if let Some(text) = text.filter(|text| text.len() > SHORT) {
+                self.long(kind, text).map_err(|error| write(name, error))?;
+            }
+        }
+        let fields = header.as_old_mut();
+        put(&mut fields.name, name);
+        put(&mut fields.linkname, target.unwrap_or_default());
+        header.set_cksum();
+        self.tar.append(&header, content).map_err(|error| write(name, error))
     }
 
-    fn append_link(
-        &mut self,
-        stat: &FileStat,
-        name: &Path,
-        kind: tar::EntryType,
-        target: &Path,
-    ) -> Result<()> {
-        let mut header = header(stat);
+    /// What is too long for a header goes before it, as GNU has it.
+    fn long(&mut self, kind: tar::EntryType, text: &[u8]) -> std::io::Result<()> {
+        let mut header = tar::Header::new_gnu();
+        put(&mut header.as_old_mut().name, b"././@LongLink");
         header.set_entry_type(kind);
-        header.set_size(0);
-        self.tar.append_link(&mut header, name, target).map_err(|error| write(name.display(), error))
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(text.len() as u64 + 1);
+        header.set_cksum();
+        self.tar.append(&header, text.chain([0].as_slice()))
     }
 
     /// Extended attributes go before their entry, as records of a PAX header.
-    fn extended(&mut self, name: &Path, attributes: &[(std::ffi::OsString, Vec<u8>)]) -> Result<()> {
+    fn extended(&mut self, name: &[u8], attributes: &[(OsString, Vec<u8>)]) -> Result<()> {
         let mut records = Vec::new();
         for (key, value) in attributes {
             // Overlay's own marks are not part of what a container sees.
@@ -225,8 +180,19 @@ impl<W: Write> Packer<W> {
         header.set_cksum();
         self.tar
             .append_data(&mut header, "PaxHeaders.0/attributes", records.as_slice())
-            .map_err(|error| write(name.display(), error))
+            .map_err(|error| write(name, error))
     }
+}
+
+fn entries(directory: &Spot) -> Result<std::vec::IntoIter<Entry>> {
+    let entries = directory.dir().and_then(|directory| directory.entries());
+    entries.map(Vec::into_iter).map_err(kernel)
+}
+
+/// Fills a field of a header; what does not fit is cut.
+fn put(field: &mut [u8; SHORT], text: &[u8]) {
+    let length = text.len().min(SHORT);
+    field[..length].copy_from_slice(&text[..length]);
 }
 
 /// `length key=value\n`, where the length counts its own digits.
@@ -267,13 +233,26 @@ fn header(stat: &FileStat) -> tar::Header {
     header
 }
 
-fn write(name: impl std::fmt::Display, error: std::io::Error) -> Error {
-    Error::Archive(format!("pack {name}: {error}"))
+fn write(name: &[u8], error: std::io::Error) -> Error {
+    Error::Archive(format!("pack {}: {error}", OsStr::from_bytes(name).display()))
 }
 
 #[cfg(test)]
 mod tests {
+    use gantry_host::root::{Access, Dir, Last};
+
     use super::*;
+
+    fn names(out: &[u8]) -> Vec<(String, tar::EntryType)> {
+        tar::Archive::new(out)
+            .entries()
+            .expect("a tar")
+            .map(|entry| {
+                let entry = entry.expect("whole");
+                (String::from_utf8_lossy(&entry.path_bytes()).into_owned(), entry.header().entry_type())
+            })
+            .collect()
+    }
 
     #[test]
     fn pax_lengths_count_themselves() {
@@ -294,74 +273,59 @@ mod tests {
             directory.make_dir(&name, 0o700).expect("made");
             directory = directory.open_dir(&name).expect("opened").expect("a directory");
         }
-        assert!(pack_all(&Dir::open(dir.path()).expect("opened"), std::io::sink()).is_err());
+        assert!(pack_all(Root::open_path(dir.path()).expect("opened"), std::io::sink()).is_err());
     }
 
     #[test]
-    fn what_is_mounted_below_is_packed_in_its_place() {
+    fn what_is_mounted_is_packed_in_its_place_and_under_its_own_name() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let source = |name: &str| {
-            let source = dir.path().join("volumes").join(name);
-            std::fs::create_dir_all(&source).expect("made");
-            std::fs::write(source.join(name), name).expect("written");
-            source
-        };
-        let data = dir.path().join("data");
-        std::fs::create_dir_all(data.join("covered/hidden")).expect("made");
-        std::os::unix::fs::symlink("/etc", data.join("link")).expect("linked");
-        let mut packer = Packer::new(Vec::new());
-        for (at, name) in
-            [("covered", "one"), ("never/made", "two"), ("never/made/deep", "three"), ("link/x", "four")]
-        {
-            packer.mounts.insert(Path::new("data").join(at), source(name));
+        for folder in ["root/data/vol/hidden", "root/after", "volume/sub"] {
+            std::fs::create_dir_all(dir.path().join(folder)).expect("made");
         }
-        packer.directory(&Dir::open(&data).expect("opened"), Path::new("data")).expect("packed");
-        packer.tar.finish().expect("finished");
-        let out = packer.tar.into_inner().expect("finished");
-        let mut seen: Vec<String> = tar::Archive::new(out.as_slice())
-            .entries()
-            .expect("a tar")
-            .map(|entry| entry.expect("whole").path().expect("a name").display().to_string())
-            .collect();
-        seen.sort();
-        let whole = [
-            "data/covered/",
-            "data/covered/one",
-            "data/link",
-            "data/never/made/",
-            "data/never/made/deep/",
-            "data/never/made/deep/three",
-            "data/never/made/two",
-        ];
-        assert_eq!(seen, whole);
+        std::fs::write(dir.path().join("volume/sub/x"), "x").expect("written");
+        let mut view = View::new(Root::open_path(&dir.path().join("root")).expect("opened")).expect("a view");
+        let volume = gantry_host::root::open_path(&dir.path().join("volume")).expect("opened");
+        assert!(view.mount("/data/vol".as_ref(), volume, Access::Read).expect("put"));
+        let mut place =
+            Place { view, path: "/".into(), read_only_root: false, covered: Vec::new(), _turn: None };
+        for (path, name, seen) in [
+            ("/", "/", vec!["/", "/after/", "/data/", "/data/vol/", "/data/vol/sub/", "/data/vol/sub/x"]),
+            ("/data/vol", "vol", vec!["vol/", "vol/sub/", "vol/sub/x"]),
+            ("/data/.", ".", vec!["./", "./vol/", "./vol/sub/", "./vol/sub/x"]),
+        ] {
+            place.path = path.into();
+            let spot = place.view.find(path.as_ref(), Last::Keep).expect("found");
+            let mut out = Vec::new();
+            pack(&place, &Found { spot, name: name.to_owned() }, &mut out).expect("packed");
+            let names: Vec<String> = names(&out).into_iter().map(|(name, _)| name).collect();
+            assert_eq!(names, seen, "{path}");
+        }
     }
 
     #[test]
     fn a_tree_is_packed_with_its_links() {
         let dir = tempfile::tempdir().expect("a temporary directory");
+        let long = "long".repeat(40);
         std::fs::create_dir(dir.path().join("sub")).expect("made");
         std::fs::write(dir.path().join("sub/file"), "hello").expect("written");
         std::fs::hard_link(dir.path().join("sub/file"), dir.path().join("sub/twin")).expect("linked");
-        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).expect("linked");
+        std::os::unix::fs::symlink(&long, dir.path().join("link")).expect("linked");
+        std::fs::write(dir.path().join(&long), "a long name").expect("written");
+        let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("sub/socket")).expect("bound");
         let mut out = Vec::new();
-        pack_all(&Dir::open(dir.path()).expect("opened"), &mut out).expect("packed");
-        let mut archive = tar::Archive::new(out.as_slice());
-        let seen: Vec<(String, tar::EntryType)> = archive
-            .entries()
-            .expect("a tar")
-            .map(|entry| {
-                let entry = entry.expect("whole");
-                (entry.path().expect("a name").display().to_string(), entry.header().entry_type())
-            })
-            .collect();
+        pack_all(Root::open_path(dir.path()).expect("opened"), &mut out).expect("packed");
         assert_eq!(
-            seen,
+            names(&out),
             [
                 ("link".to_owned(), tar::EntryType::Symlink),
+                (long.clone(), tar::EntryType::Regular),
                 ("sub/".to_owned(), tar::EntryType::Directory),
                 ("sub/file".to_owned(), tar::EntryType::Regular),
                 ("sub/twin".to_owned(), tar::EntryType::Link),
             ]
         );
+        let mut archive = tar::Archive::new(out.as_slice());
+        let link = archive.entries().expect("a tar").next().expect("one").expect("whole");
+        assert_eq!(link.link_name_bytes().expect("a target"), long.as_bytes());
     }
 }

@@ -1,40 +1,37 @@
-//! Where a path of a container leads: a root and a path within it.
+//! Where a path of a container leads: its file system, and the path in it.
+//!
+//! The file system is put together here, of descriptors: the container's root, its volumes and binds, and the engine's
+//! files over `/etc`. Memory file systems and the kernel's own (`/proc`, `/sys`, `/dev`) are no part of it.
 
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use gantry_host::root::Root;
+use gantry_host::process::Pinned;
+use gantry_host::root::{Access, Last, Root, View};
 use gantry_proto::containerd::types::Mount;
 
 use crate::container::create::blocking;
 use crate::container::{Container, Turn};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::record::{MountRecord, Record};
+use crate::record::Record;
 use crate::root::{kernel, open_detached};
 
-/// A path and the root it is resolved in.
+/// What a runtime mounts whatever the user says.
+const SYSTEM: [&str; 3] = ["/dev", "/proc", "/sys"];
+
+/// A path and the file system that it is in.
 pub struct Place {
     /// Nothing outside of it can be reached.
-    pub root: Root,
-    /// From the root, absolute; `.` at its end is kept.
+    pub view: View,
+    /// From the root; a slash or `/.` at its end is kept.
     pub path: PathBuf,
-    /// Nothing may be written there.
-    pub read_only: bool,
-    /// What is mounted below the path; empty where the root itself shows it.
-    pub below: Vec<Below>,
-    /// Keeps others from mounting the root for writing, and the container from starting; given back after the root.
+    /// The root is read-only for the container, and so for those who copy into it.
+    pub read_only_root: bool,
+    /// Where the container has something mounted that is no part of the view.
+    pub covered: Vec<PathBuf>,
+    /// Keeps others from mounting the root for writing, and the container from starting; given back after the view.
     pub(super) _turn: Option<Turn>,
-}
-
-/// A mount below a place.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Below {
-    /// From the place.
-    pub path: PathBuf,
-    /// The directory or file on the host that is mounted.
-    pub source: PathBuf,
-    /// Nothing may be written there.
-    pub read_only: bool,
 }
 
 /// What a place is opened for.
@@ -47,39 +44,62 @@ pub enum Purpose {
 }
 
 impl Engine {
-    /// Opens the root in which a container's path is to be resolved.
+    /// Opens the file system in which a container's path is to be resolved.
     ///
-    /// At rest the root is a mount of our own, and of a root that is written to there may be one at a time: who writes
-    /// has the container's turn until the place is dropped.
+    /// What is read is a mount of our own. A root that is written to may be mounted once only: that of a running
+    /// container is reached through its init, that of one at rest is mounted here, and who writes to it has the
+    /// container's turn until the place is dropped.
     pub(crate) async fn place(&self, container: &Container, path: &str, purpose: Purpose) -> Result<Place> {
         let path = absolute(path);
-        let turn = match purpose {
-            Purpose::Write if container.running_pid().is_err() => Some(container.operate_owned().await),
-            _ => None,
+        let (init, turn) = match purpose {
+            Purpose::Read => (None, None),
+            Purpose::Write => self.for_writing(container).await?,
         };
-        // Who waited for its turn may find it started, or gone.
         if container.live().removed {
             return Err(Error::NoSuchContainer(container.id().to_owned()));
         }
-        if let Ok(pid) = container.running_pid() {
-            let root = PathBuf::from(format!("/proc/{pid}/root"));
-            return blocking(move || {
-                let root = Root::open_path(&root).map_err(kernel)?;
-                // The kernel knows better than we do what can be written there.
-                Ok(Place { root, path, read_only: false, below: Vec::new(), _turn: None })
-            })
-            .await;
-        }
         let record = container.record();
-        let mut mounts = self.peers.mounts(&record.snapshotter, container.id()).await?;
+        let mut mounts = match &init {
+            Some(_) => Vec::new(),
+            None => self.peers.mounts(&record.snapshotter, container.id()).await?,
+        };
         if purpose == Purpose::Read {
             read_only(&mut mounts);
         }
+        let over = self.over(&record);
         blocking(move || {
-            let root = open_detached(&mounts)?;
-            Ok(Place { _turn: turn, ..at_rest(&record, root, path)? })
+            let root = match init {
+                Some(init) => init.root().map_err(kernel)?,
+                None => open_detached(&mounts)?,
+            };
+            let mut view = View::new(root).map_err(kernel)?;
+            for (place, source, access) in over {
+                view.mount(&place, source, access).map_err(kernel)?;
+            }
+            Ok(Place {
+                view,
+                path,
+                read_only_root: record.host.readonly_rootfs,
+                covered: covered(&record),
+                _turn: turn,
+            })
         })
         .await
+    }
+
+    /// The init of a container that runs, or the turn of one at rest.
+    async fn for_writing(&self, container: &Container) -> Result<(Option<Pinned>, Option<Turn>)> {
+        match self.init_of(container).await {
+            Ok(init) => return Ok((Some(init), None)),
+            Err(Error::NotRunning(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let turn = container.operate_owned().await;
+        // Who waited for its turn may find it started.
+        if container.running_pid().is_ok() {
+            return Ok((Some(self.init_of(container).await?), None));
+        }
+        Ok((None, Some(turn)))
     }
 
     /// The root of a container alone, without what is mounted over it.
@@ -89,6 +109,51 @@ impl Engine {
         read_only(&mut mounts);
         blocking(move || open_detached(&mounts)).await
     }
+
+    /// The container's init, held fast: whoever gets its number after it has ended is not taken for it.
+    pub(crate) async fn init_of(&self, container: &Container) -> Result<Pinned> {
+        let pid = container.running_pid()?;
+        let init = Pinned::open(pid).map_err(kernel)?;
+        // It had the number when it was opened if it has the number now.
+        match self.peers.task(container.id(), "").await?.pid() {
+            Some(now) if now == pid => Ok(init),
+            _ => Err(Error::NotRunning(container.id().to_owned())),
+        }
+    }
+
+    /// What is over a container's root and keeps its content: where, what, and whether it may be written; the outer
+    /// before the inner. A source that has gone is left out.
+    fn over(&self, record: &Record) -> Vec<(PathBuf, OwnedFd, Access)> {
+        let mut over = Vec::new();
+        // Those of a container whose network it shared may have gone with that one.
+        let files = self.files_of(record).into_iter();
+        let files = files.flat_map(|files| {
+            [
+                ("/etc/hostname", files.hostname),
+                ("/etc/hosts", files.hosts),
+                ("/etc/resolv.conf", files.resolv_conf),
+            ]
+        });
+        for (place, source) in files {
+            let taken = record.mounts.iter().any(|mount| mount.point.destination == place);
+            if !taken && let Ok(source) = gantry_host::root::open_path(&source) {
+                over.push((PathBuf::from(place), source, Access::Write));
+            }
+        }
+        for mount in record.mounts.iter().filter(|mount| !mount.is_tmpfs()) {
+            let access = if mount.point.rw { Access::Write } else { Access::Read };
+            if let Ok(source) = mount.open() {
+                over.push((PathBuf::from(&mount.point.destination), source, access));
+            }
+        }
+        over.sort_by_key(|(place, ..)| place.components().count());
+        over
+    }
+}
+
+fn covered(record: &Record) -> Vec<PathBuf> {
+    let tmpfs = record.mounts.iter().filter(|mount| mount.is_tmpfs()).map(|mount| &*mount.point.destination);
+    tmpfs.chain(SYSTEM).map(PathBuf::from).collect()
 }
 
 /// The same root for reading only.
@@ -112,70 +177,17 @@ fn read_only_overlay(options: &mut Vec<String>) {
     }
 }
 
-fn at_rest(record: &Record, root: Root, path: PathBuf) -> Result<Place> {
-    // Symlinks of the root may lead into a mount; what does not exist yet is taken as it is written.
-    let resolved = match root.resolve(&path) {
-        Ok(resolved) if !path.to_string_lossy().ends_with("/.") => keep_name(&root, &path, resolved),
-        Ok(resolved) => resolved.join("."),
-        Err(_) => path.clone(),
-    };
-    let covering = record
-        .mounts
-        .iter()
-        .filter(|mount| !mount.is_tmpfs() && resolved.starts_with(&mount.point.destination))
-        .max_by_key(|mount| mount.point.destination.len());
-    let below = below(record, &resolved);
-    match covering {
-        Some(mount) => Ok(Place { below, ..within_mount(mount, &resolved)? }),
-        None => Ok(Place { root, path, read_only: record.host.readonly_rootfs, below, _turn: None }),
+impl Place {
+    /// Whether the path means what a symlink at its end leads to.
+    pub fn last(&self) -> Last {
+        match self.path.as_os_str().as_encoded_bytes() {
+            [.., b'/'] | [.., b'/', b'.'] => Last::Follow,
+            _ => Last::Keep,
+        }
     }
 }
 
-/// What is mounted below a path, as far as it keeps anything while the container is at rest.
-fn below(record: &Record, path: &Path) -> Vec<Below> {
-    let mounts = record.mounts.iter().filter(|mount| !mount.is_tmpfs());
-    mounts
-        .filter_map(|mount| {
-            let rest = Path::new(&mount.point.destination).strip_prefix(path).ok()?;
-            (!rest.as_os_str().is_empty()).then(|| Below {
-                path: rest.to_owned(),
-                source: mount.source(),
-                read_only: !mount.point.rw,
-            })
-        })
-        .collect()
-}
-
-/// A symlink at the end of a path is meant itself.
-fn keep_name(root: &Root, path: &Path, resolved: PathBuf) -> PathBuf {
-    match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => match root.resolve(parent) {
-            Ok(parent) => parent.join(name),
-            Err(_) => resolved,
-        },
-        _ => resolved,
-    }
-}
-
-fn within_mount(mount: &MountRecord, path: &Path) -> Result<Place> {
-    let source = mount.source();
-    let rest = path.strip_prefix(&mount.point.destination).unwrap_or(Path::new(""));
-    let read_only = !mount.point.rw;
-    let metadata = std::fs::metadata(&source).map_err(|error| Error::io("stat", &source, error))?;
-    if metadata.is_dir() {
-        let root = Root::open_path(&source).map_err(kernel)?;
-        let path = Path::new("/").join(rest);
-        return Ok(Place { root, path, read_only, below: Vec::new(), _turn: None });
-    }
-    let (Some(parent), Some(name)) = (source.parent(), source.file_name()) else {
-        return Err(Error::Archive(format!("{} is neither file nor directory", source.display())));
-    };
-    let root = Root::open_path(parent).map_err(kernel)?;
-    let path = Path::new("/").join(name);
-    Ok(Place { root, path, read_only, below: Vec::new(), _turn: None })
-}
-
-/// A path from the root; `..` cannot leave it, and a `.` or slash at the end stays as `.`.
+/// A path from the root; `..` cannot leave it, and a slash or `/.` at its end stays.
 pub fn absolute(text: &str) -> PathBuf {
     let mut path = PathBuf::from("/");
     for part in Path::new(text).components() {
@@ -187,8 +199,10 @@ pub fn absolute(text: &str) -> PathBuf {
             _ => {}
         }
     }
-    if text.len() > 1 && (text.ends_with("/.") || text.ends_with('/')) {
+    if text == "." || text.ends_with("/.") {
         path.push(".");
+    } else if text.ends_with('/') && path.parent().is_some() {
+        path.push("");
     }
     path
 }
@@ -199,26 +213,19 @@ mod tests {
 
     #[test]
     fn paths_begin_at_the_root_and_keep_their_end() {
-        assert_eq!(absolute("etc/../../x"), Path::new("/x"));
-        assert_eq!(absolute("/etc/.").as_os_str(), "/etc/.");
-        assert_eq!(absolute("/etc/").as_os_str(), "/etc/.");
-        assert_eq!(absolute("/").as_os_str(), "/");
-    }
-
-    #[test]
-    fn what_is_mounted_below_a_path_is_known() {
-        let mut record = Record::default();
-        for destination in ["/data/vol", "/data", "/database"] {
-            let mut mount = MountRecord::default();
-            mount.point.r#type = "volume".to_owned();
-            mount.point.destination = destination.to_owned();
-            mount.point.source = format!("/volumes{destination}");
-            record.mounts.push(mount);
+        for (text, path) in [
+            ("etc/../../x", "/x"),
+            ("/etc/.", "/etc/."),
+            ("/etc/", "/etc/"),
+            ("/", "/"),
+            ("//", "/"),
+            ("/.", "/."),
+            (".", "/."),
+            ("/a/..", "/"),
+            ("/a/../", "/"),
+        ] {
+            assert_eq!(absolute(text).as_os_str(), path, "{text}");
         }
-        let vol = Below { path: "vol".into(), source: "/volumes/data/vol".into(), read_only: true };
-        assert_eq!(below(&record, Path::new("/data/.")), [vol]);
-        assert_eq!(below(&record, Path::new("/")).len(), 3);
-        assert!(below(&record, Path::new("/data/vol")).is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 
-use gantry_host::root::Dir;
+use gantry_host::root::{Last, Root};
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_rpc::paced::{Paced, Queue, Slot};
 use pb::data_request::{ArchiveGet, ArchivePut, ArchiveStat, Export};
@@ -13,13 +13,12 @@ use tokio::net::UnixStream;
 
 use super::place::{Place, Purpose};
 use super::stat::Found;
-use super::unpack::Manner;
-use super::{pack, stat, unpack};
+use super::unpack::{Manner, Target};
+use super::{pack, stat};
 use crate::container::Container;
 use crate::container::create::blocking;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::root::kernel;
 
 /// A part of a container that is about to be sent.
 pub struct Getting {
@@ -27,10 +26,9 @@ pub struct Getting {
     found: Found,
 }
 
-/// A place that is about to be filled.
+/// A directory that is about to be filled.
 pub struct Putting {
-    place: Place,
-    manner: Manner,
+    target: Target,
     /// Those who wait for the turn that the place has.
     turn: Queue,
 }
@@ -39,20 +37,20 @@ impl Engine {
     /// What a path is.
     pub async fn archive_stat(&self, request: &ArchiveStat) -> Result<pb::PathStat> {
         let (_, place, found) = self.look(&request.container, &request.path).await?;
-        Ok(found.view(&place.root, &place.path))
+        Ok(found.view(&place.view))
     }
 
     /// What a path is, and the means to send it.
     pub async fn archive_get(&self, request: &ArchiveGet) -> Result<(pb::PathStat, Getting)> {
         let (container, place, found) = self.look(&request.container, &request.path).await?;
         self.publish_container(&container, "archive-path", BTreeMap::new());
-        Ok((found.view(&place.root, &place.path), Getting { place, found }))
+        Ok((found.view(&place.view), Getting { place, found }))
     }
 
     async fn look(&self, name: &str, path: &str) -> Result<(Arc<Container>, Place, Found)> {
         let container = self.index.find(name)?;
         if path.is_empty() {
-            return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
+            return Err(Error::Invalid("bad parameter: pathcannot be empty".to_owned()));
         }
         let place = self.place(&container, path, Purpose::Read).await?;
         let (name, path) = (name.to_owned(), path.to_owned());
@@ -68,7 +66,7 @@ impl Engine {
     pub async fn archive_put(&self, request: &ArchivePut) -> Result<(Putting, Slot)> {
         let container = self.index.find(&request.container)?;
         if request.path.is_empty() {
-            return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
+            return Err(Error::Invalid("bad parameter: pathcannot be empty".to_owned()));
         }
         // Who waits for a slot holds up nobody.
         let slot = self.archives.take().await;
@@ -77,9 +75,10 @@ impl Engine {
         let (name, path) = (request.container.clone(), request.path.clone());
         let (keep_kinds, as_user) = (request.no_overwrite_dir_non_dir, request.copy_uid_gid);
         let putting = blocking(move || {
-            unpack::check(&place, &name, &path)?;
+            let directory = stat::locate(&place, Last::Follow, &name, &path)?;
             let owner = if as_user { owner_of(&place, &user)? } else { None };
-            Ok(Putting { place, manner: Manner { keep_kinds, owner }, turn })
+            let manner = Manner { keep_kinds, owner, container: name, path };
+            Ok(Putting { target: Target::new(place, directory, manner)?, turn })
         })
         .await?;
         self.publish_container(&container, "extract-to-dir", BTreeMap::new());
@@ -87,11 +86,11 @@ impl Engine {
     }
 
     /// The whole root of a container.
-    pub async fn export(&self, request: &Export) -> Result<Dir> {
+    pub async fn export(&self, request: &Export) -> Result<Root> {
         let container = self.index.find(&request.container)?;
         let root = self.bare_root(&container).await?;
         self.publish_container(&container, "export", BTreeMap::new());
-        blocking(move || root.dir(Path::new("/")).map_err(kernel)).await
+        Ok(root)
     }
 }
 
@@ -104,20 +103,20 @@ pub async fn send(getting: Getting, stream: UnixStream, slot: Slot) -> Result<()
     .await
 }
 
-/// Sends a tar of everything in a directory.
-pub async fn send_all(directory: Dir, stream: UnixStream, slot: Slot) -> Result<()> {
+/// Sends a tar of everything in a root.
+pub async fn send_all(root: Root, stream: UnixStream, slot: Slot) -> Result<()> {
     let stream = Paced::new(stream, slot).map_err(broken)?;
-    at_its_pace(move || pack::pack_all(&directory, BufWriter::with_capacity(256 * 1024, &stream))).await
+    at_its_pace(move || pack::pack_all(root, BufWriter::with_capacity(256 * 1024, &stream))).await
 }
 
 /// Takes a tar; the stream comes back for the answer.
 pub async fn receive(putting: Putting, stream: UnixStream, slot: Slot) -> Result<(UnixStream, Result<()>)> {
-    let Putting { place, manner, turn } = putting;
+    let Putting { target, turn } = putting;
     let stream = Paced::new(stream, slot).map_err(broken)?.holding(turn);
     let (stream, result) = at_its_pace(move || {
-        let result = unpack::unpack(&place, &stream, manner);
+        let result = target.unpack(&stream);
         // Who waits for the container goes on before the client has its answer.
-        drop(place);
+        drop(target);
         Ok((stream, result))
     })
     .await?;
@@ -146,7 +145,7 @@ fn owner_of(place: &Place, user: &str) -> Result<Option<(u32, u32)>> {
     }
     let (name, group) = user.split_once(':').unwrap_or((user, ""));
     let lines = |file: &str| {
-        let bytes = place.root.read(Path::new(file)).unwrap_or_default();
+        let bytes = place.view.read(Path::new(file)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let passwd = lines("/etc/passwd");

@@ -1,61 +1,73 @@
 //! What a path is, in the form in which Docker tells it before a copy.
 
-use std::path::Path;
+use std::path::PathBuf;
 
-use gantry_host::root::{EntryKind, FileStat, Root};
+use gantry_host::root::{EntryKind, FileStat, Last, Spot, View, Walked};
 use gantry_proto::gantry::engine::v1 as pb;
 
 use super::place::Place;
+use super::words;
 use crate::error::{Error, Result};
 use crate::root::kernel;
 
 /// A found path.
 pub struct Found {
-    /// Its attributes; a symlink's own unless the path ended in `/.`.
-    pub stat: FileStat,
+    /// What it leads to; a symlink itself unless the path ended in a slash or `/.`.
+    pub spot: Spot,
     /// The last part of its name as Docker calls it: `.` for `dir/.`, `/` for the root.
     pub name: String,
 }
 
 /// Looks at a path; `container` and `path` are only for the error.
 pub fn find(place: &Place, container: &str, path: &str) -> Result<Found> {
-    let missing = |error: gantry_host::Error| {
-        let not_there = error.io().is_some_and(|error| {
-            matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
-        });
-        if not_there {
-            Error::NoSuchFile { container: container.to_owned(), path: path.to_owned() }
-        } else {
-            kernel(error)
-        }
+    let spot = locate(place, place.last(), container, path)?;
+    let text = place.path.to_string_lossy();
+    let name = match text.trim_end_matches('/') {
+        "" => "/",
+        rest => rest.rsplit('/').next().unwrap_or_default(),
     };
-    let text = place.path.as_os_str().to_string_lossy().into_owned();
-    let directory = text.ends_with("/.") || text == "/";
-    let stat = if directory { place.root.stat_followed(&place.path) } else { place.root.stat(&place.path) };
-    let stat = FileStat::from_raw(&stat.map_err(missing)?);
-    let name =
-        if text == "/" { "/".to_owned() } else { text.rsplit('/').next().unwrap_or_default().to_owned() };
-    Ok(Found { stat, name })
+    Ok(Found { spot, name: name.to_owned() })
+}
+
+/// Finds what is at a place, or says in Docker's words why there is nothing.
+pub fn locate(place: &Place, last: Last, container: &str, path: &str) -> Result<Spot> {
+    match place.view.walk(&place.path, last) {
+        Ok(Walked::Found(spot)) => Ok(spot),
+        Ok(Walked::Missing(_)) => {
+            Err(Error::NoSuchFile { container: container.to_owned(), path: path.to_owned() })
+        }
+        Err(error) => match error.io() {
+            Some(source) => Err(Error::Path(format!("lstat {}: {}", place.path.display(), words(source)))),
+            None => Err(kernel(error)),
+        },
+    }
 }
 
 impl Found {
     /// Docker's form.
-    pub fn view(&self, root: &Root, path: &Path) -> pb::PathStat {
-        let link_target = if self.stat.kind == EntryKind::Symlink {
-            root.resolve(path).or_else(|_| root.read_link(path)).unwrap_or_default().display().to_string()
-        } else {
-            String::new()
-        };
+    pub fn view(&self, view: &View) -> pb::PathStat {
+        let stat = &self.spot.stat;
+        let link_target =
+            if stat.kind == EntryKind::Symlink { target(view, &self.spot) } else { PathBuf::new() };
         pb::PathStat {
             name: self.name.clone(),
-            size: i64::try_from(self.stat.size).unwrap_or(i64::MAX),
-            mode: go_mode(&self.stat),
+            size: i64::try_from(stat.size).unwrap_or(i64::MAX),
+            mode: go_mode(stat),
             mtime: Some(prost_types::Timestamp {
-                seconds: self.stat.modified.seconds,
-                nanos: i32::try_from(self.stat.modified.nanos).unwrap_or(0),
+                seconds: stat.modified.seconds,
+                nanos: i32::try_from(stat.modified.nanos).unwrap_or(0),
             }),
-            link_target,
+            link_target: link_target.display().to_string(),
         }
+    }
+}
+
+/// Where a symlink leads in the end; what is not there, and where it goes in circles, as it is written.
+fn target(view: &View, link: &Spot) -> PathBuf {
+    match view.walk(&link.path, Last::Follow) {
+        Ok(Walked::Found(spot)) => spot.path,
+        Ok(Walked::Missing(path)) => path,
+        Err(_) => link.read_link().unwrap_or_default().into(),
     }
 }
 
