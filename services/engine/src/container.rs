@@ -27,6 +27,7 @@ pub mod pause;
 pub mod prune;
 pub mod remove;
 pub mod rename;
+pub mod scaffold;
 pub mod start;
 pub mod stats;
 pub mod top;

@@ -192,8 +192,8 @@ impl Volumes {
 
     /// Fills the volumes among a container's mounts that are empty and wanted filled with what the image has there.
     /// One at a time, in its turn: several mounts, and containers that are made at once, may have the same volume.
-    pub async fn fill(&self, rootfs: &[Mount], mounts: &[MountRecord]) -> Result<()> {
-        for mount in mounts.iter().filter(|mount| copy_up::is_fillable(mount)) {
+    pub async fn fill(&self, rootfs: &[Mount], mounts: impl Iterator<Item = &MountRecord>) -> Result<()> {
+        for mount in mounts.filter(|mount| copy_up::is_fillable(mount)) {
             let _turn = self.turns.lock(mount.point.name.clone()).await;
             let (rootfs, mount) = (rootfs.to_vec(), mount.clone());
             blocking(move || copy_up::fill(&rootfs, &mount)).await?;

@@ -2,7 +2,7 @@
 //!
 //! 1. the intent is written (phase `Creating`) under a reserved name;
 //! 2. tasks gets the container record, and the root that it keeps is prepared;
-//! 3. volumes are made and filled;
+//! 3. the root gets what every root has, volumes are made and filled;
 //! 4. the record becomes `Ready`, and the id is answered.
 //!
 //! A failure, or recovery after a crash, unmakes a container that did not become `Ready` with the code that removes one.
@@ -46,8 +46,6 @@ impl Engine {
         let id = names::new_id();
         let mut warnings = super::validate::check(&asked, &host)?;
         super::validate::cgroup_parent(&host, &self.facts)?;
-        // An image has its own; the user's is made here, so that `docker cp` finds it.
-        let own_directory = !asked.working_dir.is_empty();
         let config = image_config.merge(asked);
         let mut config = self.with_hostname(config, &host, &id);
         config.working_dir = cleaned(&config.working_dir);
@@ -87,7 +85,7 @@ impl Engine {
                 return Err(error);
             }
         };
-        match self.make(record, &spec, &request.platform, own_directory).await {
+        match self.make(record, &spec, &request.platform).await {
             Ok(container) => {
                 self.publish_container(&container, "create", BTreeMap::new());
                 Ok(pb::CreateResponse { id, warnings })
@@ -101,7 +99,6 @@ impl Engine {
         record: Record,
         spec: &Spec,
         platform: &str,
-        own_directory: bool,
     ) -> Result<Arc<Container>> {
         let container = Arc::new(Container::new(record.clone(), State::default(), self.index.watched()));
         if let Err(error) = self.store.put(&record, &State::default()).await {
@@ -111,7 +108,7 @@ impl Engine {
         // It can be found from here on (its volumes are in use), but whoever wants to change it waits for its turn.
         let turn = container.operate().await;
         self.index.insert(Arc::clone(&container));
-        let made = match self.make_steps(&container, spec, platform, own_directory).await {
+        let made = match self.make_steps(&container, spec, platform).await {
             Ok(mounts) => {
                 let ready = Record { phase: Phase::Ready.into(), mounts, ..record };
                 let written = self.store.put(&ready, &State::default()).await;
@@ -135,7 +132,6 @@ impl Engine {
         container: &Container,
         spec: &Spec,
         platform: &str,
-        own_directory: bool,
     ) -> Result<Vec<MountRecord>> {
         let record = &container.record();
         let labels = containerd_labels(record);
@@ -149,13 +145,13 @@ impl Engine {
         );
         made?;
         let rootfs = rootfs?;
-        if own_directory {
-            let (rootfs, directory) = (rootfs.clone(), record.config.working_dir.clone());
-            blocking(move || make_working_directory(&rootfs, &directory)).await?;
-        }
+        let (mounts, of) = (rootfs.clone(), container.record());
+        let places = blocking(move || super::scaffold::prepare(&mounts, &of)).await?;
         let made = |volume: &VolumeRecord| self.publish_volume(&volume.name, "create");
         let mounts = self.volumes.provide(&record.mounts, made).await?;
-        self.volumes.fill(&rootfs, &mounts).await?;
+        // Where the image has nothing, there is nothing to take over.
+        let filled = mounts.iter().filter(|mount| !places.contains(&mount.point.destination));
+        self.volumes.fill(&rootfs, filled).await?;
         // Who looked at the container meanwhile may have asked already.
         let _ = container.mounts.set(rootfs);
         Ok(mounts)
@@ -320,18 +316,6 @@ fn not_the_image(error: Error) -> Error {
         Error::NoSuchContainer(name) => Error::Invalid(Error::NoSuchContainer(name).to_string()),
         other => other,
     }
-}
-
-/// Makes the directory in which the program is to start, as the image's owner of files: root.
-fn make_working_directory(rootfs: &[Mount], directory: &str) -> Result<()> {
-    let root = crate::root::open_detached(rootfs)?;
-    let path = Path::new(directory);
-    if root.open_dir(path).is_ok() {
-        return Ok(());
-    }
-    root.create_dir_all(path, 0o755)
-        .map(drop)
-        .map_err(|_| Error::Invalid(format!("Cannot mkdir: {directory} is not a directory")))
 }
 
 /// The network that a container is on when it says nothing.
