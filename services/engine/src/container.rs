@@ -19,6 +19,7 @@ pub mod departed;
 pub mod exit;
 pub mod files;
 pub mod health;
+pub mod join;
 pub mod kill;
 pub mod list;
 pub mod log;

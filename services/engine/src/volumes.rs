@@ -16,6 +16,7 @@ pub mod copy_up;
 pub mod folders;
 pub mod options;
 pub mod plan;
+pub mod propagation;
 pub mod serve;
 
 use std::collections::{BTreeMap, HashMap};

@@ -8,7 +8,6 @@
 //! A failure, or recovery after a crash, unmakes a container that did not become `Ready` with the code that removes one.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 
 use gantry_proto::containerd::types::Mount;

@@ -1,7 +1,6 @@
 //! A container's networks: what it asks of the network service, and connecting it while it runs.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantry_proto::gantry::engine::v1 as pb;
@@ -156,19 +155,12 @@ impl Engine {
         }
     }
 
-    /// The network namespace of a container that is about to start.
-    pub(crate) fn netns_of(&self, record: &Record) -> Result<Netns> {
-        if record.host.network_mode == "host" {
-            return Ok(Netns::Host);
+    /// The network namespace of a container that is about to start, unless it joins another's.
+    pub(crate) fn netns_of(&self, record: &Record) -> Netns {
+        match record.host.network_mode.as_str() {
+            "host" => Netns::Host,
+            _ => Netns::Path(self.peers.netns_path(&record.id)),
         }
-        let Some(other) = spec::of_container(&record.host.network_mode) else {
-            return Ok(Netns::Path(self.peers.netns_path(&record.id)));
-        };
-        let other = self.index.find(other)?;
-        let pid = other.running_pid().map_err(|_| {
-            Error::Conflict(format!("cannot join network of a non running container: {}", other.id()))
-        })?;
-        Ok(Netns::Path(PathBuf::from(format!("/proc/{pid}/ns/net"))))
     }
 }
 

@@ -2,7 +2,6 @@
 //! to be attached are connected, and the process runs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,15 +67,17 @@ impl Engine {
 
     async fn try_start(&self, container: &Arc<Container>, by: By) -> Result<()> {
         let record = container.record();
-        self.check_binds(&record)?;
+        self.check_sources(&record)?;
         // Nobody waited for it to be on the disk when it was made: a power cut may have taken it.
         let directory = self.paths.container(&record.id);
         std::fs::create_dir_all(&directory)
             .map_err(|source| Error::io("create directory", &directory, source))?;
+        // Kept until the process is made, which joins them.
+        let joined = self.join_others(&record).await?;
         let around = spec::Surroundings {
             host: &self.facts,
-            netns: self.netns_of(&record)?,
-            shared: self.shared_namespaces(&record)?,
+            netns: joined.path("net").map_or_else(|| self.netns_of(&record), spec::Netns::Path),
+            shared: spec::Shared { pid: joined.path("pid"), ipc: joined.path("ipc") },
             files: Some(self.files_of(&record)?),
             init: &self.init,
         };
@@ -100,6 +101,7 @@ impl Engine {
             }
             made => drop(made?),
         }
+        drop(joined);
         container.change(|live| {
             live.attachable = true;
             live.run += 1;
@@ -203,39 +205,26 @@ impl Engine {
         }
     }
 
-    fn shared_namespaces(&self, record: &Record) -> Result<spec::Shared> {
-        let path = |mode: &str, kind: &str| -> Result<Option<PathBuf>> {
-            let Some(other) = spec::of_container(mode) else { return Ok(None) };
-            let other = self.index.find(other)?;
-            let pid = other.running_pid().map_err(|_| {
-                Error::Conflict(format!(
-                    "cannot join {kind} namespace of a non running container: {}",
-                    other.id()
-                ))
-            })?;
-            Ok(Some(PathBuf::from(format!("/proc/{pid}/ns/{kind}"))))
-        };
-        Ok(spec::Shared {
-            pid: path(&record.host.pid_mode, "pid")?,
-            ipc: path(&record.host.ipc_mode, "ipc")?,
-        })
-    }
-
     /// Sources may have gone since the container was made; those of `-v` are made again.
-    fn check_binds(&self, record: &Record) -> Result<()> {
-        for mount in record.mounts.iter().filter(|mount| mount.point.r#type == "bind") {
-            let source = mount.source();
-            if source.exists() {
+    fn check_sources(&self, record: &Record) -> Result<()> {
+        for mount in record.mounts.iter().filter(|mount| !mount.is_tmpfs()) {
+            if mount.point.r#type != "bind" {
+                // A part of a volume is where its containers have put it.
+                mount.open()?;
                 continue;
             }
-            if !mount.make_source {
-                return Err(Error::Invalid(format!(
-                    "invalid mount config for type \"bind\": bind source path does not exist: {}",
-                    source.display()
-                )));
+            let source = mount.source();
+            if !source.exists() {
+                if !mount.make_source {
+                    return Err(Error::Invalid(format!(
+                        "invalid mount config for type \"bind\": bind source path does not exist: {}",
+                        source.display()
+                    )));
+                }
+                std::fs::create_dir_all(&source)
+                    .map_err(|error| Error::io("create mount source", &source, error))?;
             }
-            std::fs::create_dir_all(&source)
-                .map_err(|error| Error::io("create mount source", &source, error))?;
+            crate::volumes::propagation::check(&source, &mount.point.propagation)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use pb::stats_response::{Blkio, Interface, Sample};
 use super::Container;
 use super::create::blocking;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::root::kernel;
 use crate::{spec, time};
 
@@ -19,7 +19,11 @@ const TICKS: u64 = 100;
 impl Engine {
     /// One sample; `None` for a container that does not run.
     pub(crate) async fn sample(&self, container: &Container) -> Result<Option<Sample>> {
-        let Ok(pid) = container.running_pid() else { return Ok(None) };
+        let init = match self.init_of(container).await {
+            Ok(init) => init,
+            Err(Error::NotRunning(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let cgroup = spec::cgroups_path(&container.record(), &self.facts).display().to_string();
         let cgroup_v2 = self.facts.cgroup_v2;
         blocking(move || {
@@ -30,7 +34,8 @@ impl Engine {
                 sample.io_serviced.clear();
                 sample.memory_max_usage = 0;
             }
-            sample.interfaces = interfaces(&read(&format!("/proc/{pid}/net/dev")));
+            sample.interfaces =
+                interfaces(&String::from_utf8_lossy(&init.read("net/dev").unwrap_or_default()));
             let (system, cpus) = system_cpu(&read("/proc/stat"));
             sample.system_cpu = system;
             sample.online_cpus = cpus;

@@ -21,16 +21,19 @@ impl Engine {
         let container = self.index.find(name)?;
         container.running_pid()?;
         let columns = columns(arguments)?;
-        let pids: BTreeSet<u32> = self.peers.pids(container.id()).await?.into_iter().collect();
+        let pids = self.peers.pids(container.id()).await?;
+        let mut found: Vec<Process> =
+            blocking(move || Ok(pids.into_iter().filter_map(Process::read).collect())).await?;
+        // A number whose process has ended meanwhile may have been another's when it was read.
+        let still: BTreeSet<u32> = self.peers.pids(container.id()).await?.into_iter().collect();
+        found.retain(|process| still.contains(&process.pid));
+        found.sort_by_key(|process| process.pid);
         let answer = blocking(move || {
             let system = System::read();
-            let processes = pids
-                .iter()
-                .filter_map(|pid| Process::read(*pid))
-                .map(|process| pb::StringList {
-                    values: columns.iter().map(|column| process.column(&column.key, &system)).collect(),
-                })
-                .collect();
+            let row = |process: &Process| pb::StringList {
+                values: columns.iter().map(|column| process.column(&column.key, &system)).collect(),
+            };
+            let processes = found.iter().map(row).collect();
             let titles = columns.into_iter().map(|column| column.title).collect();
             Ok(pb::TopResponse { titles, processes })
         })

@@ -10,6 +10,8 @@ use crate::record::{MountRecord, Record};
 
 /// `/dev/shm` unless the user says how large.
 pub const DEFAULT_SHM: i64 = 64 * 1024 * 1024;
+/// Tells the shim that a part of the source is meant, which containers may change: only who mounts it can find it.
+const SUBPATH_OPTION: &str = "x-gantry.subpath=";
 /// Mounts that stay writable when the root is read-only.
 const ALWAYS_WRITABLE: [&str; 5] = ["/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"];
 
@@ -28,7 +30,14 @@ pub struct RuntimeFiles {
 pub fn all(record: &Record, around: &Surroundings<'_>, security: &Security) -> Vec<Mount> {
     let mut mounts = system(record, security);
     let user: Vec<Mount> = user_mounts(record);
-    mounts.retain(|mount| !user.iter().any(|own| own.destination() == mount.destination()));
+    let dev = Path::new("/dev");
+    let own_dev = user.iter().any(|own| own.destination() == dev);
+    mounts.retain(|mount| {
+        let place = mount.destination();
+        // Who brings a /dev brings everything in it.
+        let covered = user.iter().any(|own| own.destination() == place);
+        !(covered || own_dev && place.starts_with(dev))
+    });
     let writable = if record.host.readonly_rootfs { "ro" } else { "rw" };
     let mut over: Vec<Mount> = Vec::new();
     if let Some(files) = &around.files {
@@ -135,6 +144,10 @@ fn user_mount(own: &MountRecord, recursive_read_only: bool) -> Mount {
     }
     let propagation = if point.propagation.is_empty() { "rprivate" } else { &point.propagation };
     options.push(propagation);
+    let part = format!("{SUBPATH_OPTION}{}", own.subpath);
+    if !own.subpath.is_empty() {
+        options.push(&part);
+    }
     mount("bind", &own.source(), &point.destination, &options)
 }
 

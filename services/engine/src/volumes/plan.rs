@@ -232,10 +232,7 @@ fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
             mount.no_copy = options.no_copy;
             mount.volume_options = options.driver_options.into_iter().collect();
             mount.volume_labels = options.labels.into_iter().collect();
-            let within = Path::new(&options.subpath)
-                .components()
-                .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-            if !within {
+            if !is_local(Path::new(&options.subpath)) {
                 return Err(config("subpath must be a relative path within the volume".to_owned()));
             }
             mount.subpath = options.subpath;
@@ -370,6 +367,20 @@ fn check_bind(mount: &MountRecord) -> Result<()> {
     })
 }
 
+/// Whether a path cannot lead out of where it begins, symlinks aside.
+fn is_local(path: &Path) -> bool {
+    let mut depth = 0;
+    path.components().all(|part| {
+        depth += match part {
+            Component::Normal(_) => 1,
+            Component::CurDir => 0,
+            Component::ParentDir => -1,
+            Component::RootDir | Component::Prefix(_) => return false,
+        };
+        depth >= 0
+    })
+}
+
 fn checked_destination(text: &str) -> Result<String> {
     if !text.starts_with('/') {
         return Err(Error::Invalid(format!("invalid mount path: '{text}' mount path must be absolute")));
@@ -459,13 +470,20 @@ mod tests {
 
     #[test]
     fn mount_subpaths_stay_inside() {
-        let asked = pb::Mount {
-            r#type: "volume".to_owned(),
-            source: "v".to_owned(),
-            target: "/x".to_owned(),
-            volume_options: Some(pb::VolumeOptions { subpath: "../out".to_owned(), ..Default::default() }),
-            ..Default::default()
+        let parse = |subpath: &str| {
+            parse_mount(&pb::Mount {
+                r#type: "volume".to_owned(),
+                source: "v".to_owned(),
+                target: "/x".to_owned(),
+                volume_options: Some(pb::VolumeOptions { subpath: subpath.to_owned(), ..Default::default() }),
+                ..Default::default()
+            })
         };
-        assert!(parse_mount(&asked).is_err());
+        for outside in ["../out", "/out", "a/../../out"] {
+            assert!(parse(outside).is_err(), "{outside}");
+        }
+        for inside in ["", "a", "./a", "a/..", "a/../b"] {
+            assert!(parse(inside).is_ok(), "{inside}");
+        }
     }
 }
