@@ -6,7 +6,7 @@
 //! made a slave in this namespace first. Every other mount keeps its propagation,
 //! so that `rshared` volumes work.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use gantry_proto::containerd::types::Mount;
@@ -69,20 +69,31 @@ pub fn mount_root(mounts: &[Mount], root: &Path) -> Result<()> {
     std::fs::create_dir_all(root).map_err(Error::io("create", root))?;
     for (done, mount) in mounts.iter().enumerate() {
         let target = match mount.target.trim_start_matches('/') {
-            "" => root.to_path_buf(),
-            below => root.join(below),
+            "" => Ok((root.to_path_buf(), None)),
+            below => inside(root, below),
         };
-        if let Err(reason) = mount_one(mount, &target) {
+        let mounted = target.and_then(|(target, _held)| mount_one(mount, &target));
+        if let Err(reason) = mounted {
             if done > 0 {
                 unmount_root(root);
             }
             return Err(Error::Mount {
-                what: format!("{} {} on {}", mount.r#type, mount.source, target.display()),
+                what: format!("{} {} on {}/{}", mount.r#type, mount.source, root.display(), mount.target),
                 reason,
             });
         }
     }
     Ok(())
+}
+
+/// A name for what is at a place of the image that is mounted at `root`, never outside of it, while the descriptor is
+/// kept.
+fn inside(root: &Path, below: &str) -> Result<(PathBuf, Option<OwnedFd>), String> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let found = rustix::fs::open(root, flags | OFlags::DIRECTORY, Mode::empty())
+        .and_then(|root| crate::runtime::user::open_inside(&root, below, flags))
+        .map_err(|errno| errno.to_string())?;
+    Ok((PathBuf::from(format!("/proc/self/fd/{}", found.as_raw_fd())), Some(found)))
 }
 
 /// Takes everything off `root`; nothing to do is no error.

@@ -15,11 +15,15 @@ use serde::{Deserialize, Serialize};
 use crate::control::{self, Created, Order, Reply};
 use crate::error::{Error, Result as Done};
 
+pub mod after;
 pub mod binary;
 pub mod diagnosis;
 pub mod enter;
+pub mod guard;
+pub mod init;
 pub mod launch;
 pub mod libcontainer;
+pub mod parts;
 pub mod placement;
 pub mod seccomp;
 pub mod spec;

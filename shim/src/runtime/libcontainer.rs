@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use ::libcontainer::container::Container;
 use ::libcontainer::container::builder::ContainerBuilder;
 use ::libcontainer::syscall::syscall::SyscallType;
-use nix::sys::signal::Signal;
-use nix::unistd::Pid;
 use oci_spec::runtime::LinuxResources;
 use serde_json::{Value, json};
 
+use super::after::After;
 use super::diagnosis::Diagnosis;
+use super::init::Init;
 use super::launch::{self, Confinement, Launch};
 use super::placement::Placement;
 use super::seccomp::Filter;
@@ -31,10 +31,10 @@ pub struct Builtin {
 }
 
 /// What is done beside libcontainer, and not in the spec that it sees.
-#[derive(Default)]
 struct Reduced {
     confinement: Confinement,
     placement: Option<Placement>,
+    after: After,
     /// Open until libcontainer has joined it.
     _user_namespace: Option<OwnedFd>,
 }
@@ -46,8 +46,8 @@ impl Builtin {
     }
 
     /// Takes capabilities, limits, seccomp and cgroups out of the spec that libcontainer sees: it compiles the
-    /// filter each time anew, gets masked comparisons wrong, joins cgroups the slow way, and would itself have to
-    /// do with the program's limits. Where
+    /// filter each time anew, gets masked comparisons wrong, joins cgroups the slow way, would itself have to
+    /// do with the program's limits, and does to mounts what it must not. Where
     /// its bundle is then, and what is to be done instead.
     fn confine(&self, spec: &Prepared) -> Result<(PathBuf, Reduced), Failure> {
         let profile = spec.spec.pointer("/linux/seccomp").filter(|profile| !profile.is_null());
@@ -56,15 +56,18 @@ impl Builtin {
             Some(profile) => match Filter::of(profile, &self.subject.bundle)? {
                 Some(filter) => Some(filter),
                 // libcontainer must serve a listener itself, and needs the filter for it.
-                None => return Ok((self.subject.bundle.clone(), Reduced::default())),
+                None => {
+                    let mut spec = spec.spec.clone();
+                    let (confinement, after) = (Confinement::default(), After::begin(&mut spec)?);
+                    let reduced = Reduced { confinement, placement: None, after, _user_namespace: None };
+                    return Ok((self.leave(&mut spec)?, reduced));
+                }
             },
         };
         if let Some(filter) = &filter {
             filter.leave(&self.subject.bundle)?;
         }
         let mut reduced = spec.spec.clone();
-        let root = text(&reduced, "/root/path").unwrap_or("rootfs").to_string();
-        reduced["root"]["path"] = json!(self.subject.bundle.join(root));
         if let Some(linux) = reduced.get_mut("linux").and_then(Value::as_object_mut) {
             linux.remove("seccomp");
         }
@@ -75,6 +78,7 @@ impl Builtin {
         let capabilities = parsed("capabilities", capabilities)?;
         let limits = parsed("rlimits", limits)?.unwrap_or_default();
         let user_namespace = user_namespace::prepare(&mut reduced)?;
+        let after = After::begin(&mut reduced)?;
         let placement = Placement::begin(&mut reduced)?;
         if cgroup::is_unified()
             && let Some(linux) = reduced.get_mut("linux").and_then(Value::as_object_mut)
@@ -83,14 +87,22 @@ impl Builtin {
             linux.remove("resources");
         }
         let no_new_privileges = spec.spec.pointer("/process/noNewPrivileges") == Some(&json!(true));
+        let bundle = self.leave(&mut reduced)?;
+        let confinement = Confinement { limits, capabilities, no_new_privileges, filter };
+        Ok((bundle, Reduced { confinement, placement, after, _user_namespace: user_namespace }))
+    }
+
+    /// Writes a spec where libcontainer finds it, and says where that is.
+    fn leave(&self, spec: &mut Value) -> Result<PathBuf, Failure> {
+        let root = text(spec, "/root/path").unwrap_or("rootfs").to_string();
+        spec["root"]["path"] = json!(self.subject.bundle.join(root));
         let directory = own_state(&self.subject.bundle).join(".spec");
         let path = directory.join("config.json");
         std::fs::create_dir_all(&directory)
             .and_then(|()| crate::exit::private(&path))
-            .and_then(|mut file| file.write_all(reduced.to_string().as_bytes()))
+            .and_then(|mut file| file.write_all(spec.to_string().as_bytes()))
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        let confinement = Confinement { limits, capabilities, no_new_privileges, filter };
-        Ok((directory, Reduced { confinement, placement, _user_namespace: user_namespace }))
+        Ok(directory)
     }
 
     fn build(&self, spec: &Prepared, status: OwnedFd) -> Result<(Container, Option<OwnedFd>), Failure> {
@@ -100,7 +112,7 @@ impl Builtin {
         let path = text(&spec.spec, "/linux/cgroupsPath").unwrap_or_default();
         // What is forked from here on is born in the scope.
         let visit = Scope::of_path(path).map(|scope| scope.enter(&self.subject.id)).transpose()?;
-        let (bundle, Reduced { confinement, placement, _user_namespace }) = self.confine(spec)?;
+        let (bundle, Reduced { confinement, placement, after, _user_namespace }) = self.confine(spec)?;
         let console = if spec.terminal { Some(Console::listen(&self.subject.bundle)?) } else { None };
         let container = ContainerBuilder::new(self.subject.id.clone(), SyscallType::default())
             .with_executor(Launch::new(status, confinement))
@@ -118,16 +130,14 @@ impl Builtin {
             })
             .map_err(|error| chain(&error))?;
         let master = console.map(Console::receive).transpose()?;
-        let pid = container.pid().ok_or("the container has no process")?.as_raw();
+        let init = Init::open(container.pid().ok_or("the container has no process")?.as_raw())?;
         let left = visit.map_or(Ok(()), Visit::leave);
         let limited = left.and_then(|()| match placement {
-            Some(placement) => placement.finish(pid),
+            Some(placement) => placement.finish(&init),
             None => limit(path, &resources),
         });
-        limited.inspect_err(|_| {
-            // Whoever waits for what becomes of it waits for its end.
-            let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
-        })?;
+        // Whoever waits for what becomes of it waits for its end.
+        limited.and_then(|()| after.finish(&init)).inspect_err(|_| init.kill())?;
         Ok((container, master))
     }
 }

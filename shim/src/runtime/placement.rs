@@ -24,9 +24,10 @@ use rustix::mount::{
 };
 use serde_json::Value;
 
-use super::Failure;
+use super::init::Init;
 use super::launch::words;
 use super::spec::text;
+use super::{Failure, guard};
 use crate::cgroup::v1::{Group, Membership};
 use crate::cgroup::{self, ROOT, limits};
 
@@ -51,7 +52,8 @@ struct View {
 
 impl Placement {
     /// Joins the container's cgroup and takes what is done here out of the spec that libcontainer is given. None
-    /// where libcontainer must do it: on v2, or where something is to be mounted below the container's view.
+    /// where libcontainer must do it: on v2, where something is to be mounted below the container's view, or where the
+    /// container is to see the host's hierarchies, which are hidden here.
     pub fn begin(spec: &mut Value) -> Result<Option<Self>, Failure> {
         if cgroup::is_unified() || !is_tmpfs(ROOT) {
             return Ok(None);
@@ -66,7 +68,7 @@ impl Placement {
                 .zip(below)
                 .is_some_and(|(view, below)| below != view && below.starts_with(view))
         };
-        if mounts.iter().any(covers) {
+        if mounts.iter().any(|mount| covers(mount) || shows(mount)) {
             return Ok(None);
         }
         let resources = spec.pointer("/linux/resources").filter(|all| !all.is_null()).cloned();
@@ -93,12 +95,12 @@ impl Placement {
         Ok(Some(Self { group, home, resources, view }))
     }
 
-    /// Leaves the cgroup to the container whose init is `pid`, with its limits and its view.
-    pub fn finish(self, pid: i32) -> Result<(), Failure> {
+    /// Leaves the cgroup to the container of an init, with its limits and its view.
+    pub fn finish(self, init: &Init) -> Result<(), Failure> {
         self.home.join().map_err(|error| format!("leave the container's cgroup: {error}"))?;
         limits::apply(&self.group, &self.resources)?;
         limits::apply_devices(&self.group, self.resources.devices().as_deref().unwrap_or_default())?;
-        self.view.map_or(Ok(()), |view| view.mount(pid))
+        self.view.map_or(Ok(()), |view| view.mount(init))
     }
 }
 
@@ -118,11 +120,11 @@ impl View {
         Ok(Self { destination, read_only, trees })
     }
 
-    /// Mounts it in the namespace of `pid`, whose program does not run yet.
-    fn mount(self, pid: i32) -> Result<(), Failure> {
-        let failed = |error: std::io::Error| format!("mount namespace of {pid}: {error}");
+    /// Mounts it in the namespace of an init whose program does not run yet.
+    fn mount(self, init: &Init) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| format!("mount namespace of the container: {error}");
         let own = File::open("/proc/self/ns/mnt").map_err(failed)?;
-        let theirs = File::open(format!("/proc/{pid}/ns/mnt")).map_err(failed)?;
+        let theirs = init.mount_namespace().map_err(failed)?;
         let back = std::env::current_dir().map_err(failed)?;
         setns(&theirs, CloneFlags::CLONE_NEWNS).map_err(|errno| failed(errno.into()))?;
         let mounted = self.mount_here();
@@ -177,6 +179,13 @@ impl View {
             None::<&str>,
         )
     }
+}
+
+/// Whether a bind shows the host's hierarchies: by itself, or with what is mounted below its source.
+fn shows(mount: &Value) -> bool {
+    let root = Path::new(ROOT);
+    let source = text(mount, "/source").map(Path::new);
+    guard::is_bind(mount) && source.is_some_and(|source| root.starts_with(source) || source.starts_with(root))
 }
 
 /// Takes the hierarchies out of sight, in a mount namespace of the calling process's own.

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use serde_json::{Map, Value, json};
 
 use super::user::{Accounts, User, open_inside};
-use super::{Exec, Failure, Subject};
+use super::{Exec, Failure, Subject, guard, parts};
 use crate::cgroup::scope::Scope;
 
 /// The annotation that names the user, `name|uid[:group|gid]`.
@@ -44,6 +44,8 @@ pub fn prepare(subject: &Subject) -> Result<Prepared, Failure> {
     let before = spec.clone();
 
     let root = subject.bundle.join(text(&spec, "/root/path").unwrap_or("rootfs"));
+    guard::check(&spec, &root)?;
+    parts::pin(&mut spec, &subject.bundle)?;
     let annotation = |name| spec.get("annotations").and_then(|all| all.get(name)?.as_str());
     let wanted =
         annotation(USER_ANNOTATION).or_else(|| text(&spec, "/process/user/username")).map(str::to_string);
@@ -96,7 +98,7 @@ pub fn prepare_exec(exec: &mut Exec) -> Result<(), Failure> {
     if named.is_none() && has_home && exec.groups.is_none() {
         return Ok(());
     }
-    let accounts = Accounts::read(Path::new(&format!("/proc/{}/root", exec.init)))?;
+    let accounts = Accounts::of_process(exec.init, exec.init_start)?;
     if let Some(named) = named {
         let found = accounts.resolve(&named)?;
         let mut user = exec.process.user().clone();
@@ -177,7 +179,7 @@ fn settle_process(
 }
 
 /// Makes the working directory, where it will be visible: in the root, or in the
-/// bind mount that covers it. Failures show when the program is started.
+/// bind mount that covers it unless that is read-only. Failures show when the program is started.
 fn make_directory(root: &Path, mounts: &Value, cwd: &Path) {
     let covering = mounts
         .as_array()
@@ -185,12 +187,13 @@ fn make_directory(root: &Path, mounts: &Value, cwd: &Path) {
         .flatten()
         .filter_map(|mount| {
             let below = cwd.strip_prefix(text(mount, "/destination")?).ok()?;
-            Some((below.to_path_buf(), text(mount, "/type"), text(mount, "/source")?))
+            Some((below.to_path_buf(), mount))
         })
-        .min_by_key(|(below, ..)| below.components().count());
+        .min_by_key(|(below, _)| below.components().count());
     let (base, below) = match covering {
-        Some((below, Some("bind"), source)) => (PathBuf::from(source), below),
-        Some((below, None | Some(""), source)) => (PathBuf::from(source), below),
+        Some((below, mount)) if guard::is_bind(mount) && !is_read_only(mount) => {
+            (PathBuf::from(text(mount, "/source").unwrap_or_default()), below)
+        }
         Some(_) => return,
         None => (root.to_path_buf(), cwd.strip_prefix("/").unwrap_or(cwd).to_path_buf()),
     };
@@ -204,7 +207,7 @@ fn make_directory(root: &Path, mounts: &Value, cwd: &Path) {
             continue;
         };
         let Some(name) = name.to_str() else { return };
-        let Ok(parent) = open_inside(&base, &reached, flags) else {
+        let Ok(parent) = open_inside(&base, reached.as_str(), flags) else {
             return;
         };
         match make_one(&parent, name) {
@@ -212,6 +215,12 @@ fn make_directory(root: &Path, mounts: &Value, cwd: &Path) {
             Err(_) => return,
         }
     }
+}
+
+fn is_read_only(mount: &Value) -> bool {
+    let options = mount.get("options").and_then(Value::as_array).into_iter().flatten();
+    let last = options.filter_map(Value::as_str).rfind(|word| matches!(*word, "ro" | "rw" | "rro"));
+    last.is_some_and(|word| word != "rw")
 }
 
 fn make_one(parent: &OwnedFd, name: &str) -> rustix::io::Result<()> {
@@ -278,6 +287,11 @@ mod tests {
         }
         make_directory(&root, &json!([]), Path::new("/a/b/../c"));
         assert!(root.join("a/b/c").is_dir());
+        let bound = |options: &[&str]| json!([{"destination": "/data", "type": "bind", "source": root.join("a"), "options": options}]);
+        make_directory(&root, &bound(&["rbind", "ro"]), Path::new("/data/never"));
+        assert!(!root.join("a/never").exists() && !root.join("data").exists());
+        make_directory(&root, &bound(&["rbind", "rw"]), Path::new("/data/made"));
+        assert!(root.join("a/made").is_dir());
         fs::remove_dir_all(&root).expect("removed");
     }
 

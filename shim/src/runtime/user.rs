@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::io::Errno;
 
 use super::Failure;
 
@@ -33,7 +34,24 @@ impl Accounts {
         let opened =
             rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
                 .map_err(|errno| format!("open {}: {errno}", root.display()))?;
-        Ok(Self { passwd: read_inside(&opened, "etc/passwd"), group: read_inside(&opened, "etc/group") })
+        Ok(Self::inside(&opened))
+    }
+
+    /// Reads those that a process sees, which was started at `start`: whoever else has its number by now is refused.
+    pub fn of_process(pid: i32, start: u64) -> Result<Self, Failure> {
+        let ended = |_| format!("the container's init {pid} has ended");
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let process = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).map_err(ended)?;
+        // The descriptor first: what it refers to cannot change any more while it is compared.
+        if crate::exit::start_time(pid) != Some(start) {
+            return Err(ended(Errno::SRCH));
+        }
+        let root = rustix::fs::openat(&process, "root", flags, Mode::empty()).map_err(ended)?;
+        Ok(Self::inside(&root))
+    }
+
+    fn inside(root: &OwnedFd) -> Self {
+        Self { passwd: read_inside(root, "etc/passwd"), group: read_inside(root, "etc/group") }
     }
 
     /// Resolves a group, by name or number.
@@ -124,7 +142,11 @@ fn number(text: &str) -> Result<u32, Failure> {
 }
 
 /// Opens `path` as it is seen by a process whose root is `root`.
-pub fn open_inside(root: &OwnedFd, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+pub fn open_inside(
+    root: &OwnedFd,
+    path: impl rustix::path::Arg,
+    flags: OFlags,
+) -> rustix::io::Result<OwnedFd> {
     openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
 }
 

@@ -1,0 +1,208 @@
+//! What libcontainer leaves to be done about mounts, in the container's namespace while its program waits for its start:
+//! a directory of the host as `/dev`, in which nothing may be made, and mounts that take no part in the host's.
+
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::mount::MsFlags;
+use nix::sched::{CloneFlags, setns};
+use rustix::fs::{CWD, FileType, OFlags, fstat, major, minor};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use serde_json::{Value, json};
+
+use super::init::Init;
+use super::launch::words;
+use super::spec::text;
+use super::user::open_inside;
+use super::{Failure, guard};
+
+const DEV: &str = "/dev";
+
+/// What is to be done after the container was created.
+pub struct After {
+    dev: Option<Dev>,
+    /// Where host and container are to see nothing of what the other mounts, and whether below, too.
+    private: Vec<(PathBuf, MsFlags)>,
+    /// The spec, where it is to be found out what was mounted on /proc.
+    nested: Option<Value>,
+}
+
+/// A directory of the host that is to be `/dev`.
+struct Dev {
+    tree: OwnedFd,
+    read_only: bool,
+    /// What else is mounted below.
+    inner: Vec<PathBuf>,
+}
+
+impl After {
+    /// Takes out of the spec what libcontainer must not do.
+    pub fn begin(spec: &mut Value) -> Result<Self, Failure> {
+        let nested = guard::is_nested(spec).then(|| spec.clone());
+        let private = guard::mounts(spec)
+            .filter(|mount| guard::is_bind(mount))
+            .filter_map(|mount| Some((PathBuf::from(text(mount, "/destination")?), privacy(mount)?)))
+            .collect();
+        settle_root(spec);
+        Ok(Self { dev: Dev::take(spec)?, private, nested })
+    }
+
+    /// Does it, in the namespace of the container's init.
+    pub fn finish(self, init: &Init) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| format!("mount namespace of the container: {error}");
+        if let Some(spec) = &self.nested {
+            guard::verify(spec, &init.read("mountinfo").map_err(failed)?)?;
+        }
+        let own = File::open("/proc/self/ns/mnt").map_err(failed)?;
+        let theirs = init.mount_namespace().map_err(failed)?;
+        let back = std::env::current_dir().map_err(failed)?;
+        // From here to the way back, every path is one of the container's root.
+        setns(&theirs, CloneFlags::CLONE_NEWNS).map_err(|errno| failed(errno.into()))?;
+        let done = self.finish_here();
+        setns(&own, CloneFlags::CLONE_NEWNS).map_err(|errno| failed(errno.into()))?;
+        std::env::set_current_dir(back).map_err(failed)?;
+        done
+    }
+
+    fn finish_here(&self) -> Result<(), Failure> {
+        if let Some(dev) = &self.dev {
+            dev.mount().map_err(|error| format!("mount on {DEV}: {error}"))?;
+        }
+        for (place, flags) in &self.private {
+            match nix::mount::mount(None::<&str>, place, None::<&str>, *flags, None::<&str>) {
+                // Covered by another mount, or a symlink that has led elsewhere: no mount to be seen there.
+                Ok(()) | Err(nix::Error::EINVAL | nix::Error::ENOENT) => {}
+                Err(errno) => return Err(format!("make {} private: {errno}", place.display())),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far a bind is to be private; none where it is to be shared or to follow the host.
+fn privacy(mount: &Value) -> Option<MsFlags> {
+    let mut flags = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
+    for option in mount.get("options").and_then(Value::as_array).into_iter().flatten() {
+        match option.as_str() {
+            Some("private") => flags = MsFlags::MS_PRIVATE,
+            Some("shared" | "rshared" | "slave" | "rslave" | "unbindable" | "runbindable") => return None,
+            _ => {}
+        }
+    }
+    Some(flags)
+}
+
+/// libcontainer knows only the words without the `r`, and means them with it.
+fn settle_root(spec: &mut Value) {
+    let Some(propagation) = spec.pointer_mut("/linux/rootfsPropagation") else { return };
+    if let Some(plain) = propagation.as_str().and_then(|word| word.strip_prefix('r')) {
+        *propagation = json!(plain);
+    }
+}
+
+impl Dev {
+    /// Replaces a bind on `/dev` by a memory file system: libcontainer fills what it finds there with devices.
+    fn take(spec: &mut Value) -> Result<Option<Self>, Failure> {
+        let bound = |mount: &Value| text(mount, "/destination") == Some(DEV) && guard::is_bind(mount);
+        let Some(mount) = guard::mounts(spec).find(|mount| bound(mount)).cloned() else { return Ok(None) };
+        let source = text(&mount, "/source").unwrap_or_default().to_string();
+        let has = |word: &str| {
+            mount
+                .get("options")
+                .and_then(Value::as_array)
+                .is_some_and(|all| all.iter().any(|one| one == word))
+        };
+        let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        if has("rbind") {
+            flags |= OpenTreeFlags::AT_RECURSIVE;
+        }
+        let tree = open_tree(CWD, source.as_str(), flags)
+            .map_err(|errno| format!("mount {source} on {DEV}: {}", words(errno)))?;
+        check_null(&tree).map_err(|reason| format!("mount {source} on {DEV}: {reason}"))?;
+        let inner = guard::mounts(spec)
+            .filter_map(|mount| text(mount, "/destination").map(PathBuf::from))
+            .filter(|place| place.starts_with(DEV) && place != Path::new(DEV))
+            .collect();
+        let terminals = Path::new(&source).join("pts");
+        let terminal = spec.pointer("/process/terminal") == Some(&Value::Bool(true)) && terminals.is_dir();
+        if let Some(mounts) = spec.get_mut("mounts").and_then(Value::as_array_mut) {
+            for mount in mounts.iter_mut().filter(|mount| bound(mount)) {
+                *mount = json!({"destination": DEV, "type": "tmpfs", "source": "tmpfs",
+                    "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]});
+            }
+            if terminal {
+                // The container's terminal is one of those that it will see.
+                mounts.push(json!({"destination": "/dev/pts", "type": "bind", "source": terminals,
+                    "options": ["rbind"]}));
+            }
+        }
+        Ok(Some(Self { tree, read_only: has("ro"), inner }))
+    }
+
+    /// Covers `/dev`, and mounts again what the user has below.
+    fn mount(&self) -> std::io::Result<()> {
+        let to_place = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+        let copy =
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+        let inner: Vec<(&PathBuf, OwnedFd)> = self
+            .inner
+            .iter()
+            .map(|place| open_tree(CWD, place, copy).map(|tree| (place, tree)))
+            .collect::<Result<_, _>>()?;
+        move_mount(&self.tree, "", CWD, DEV, to_place)?;
+        for (place, tree) in inner {
+            if !place.exists() {
+                match FileType::from_raw_mode(fstat(&tree)?.st_mode) {
+                    FileType::Directory => fs::create_dir_all(place)?,
+                    _ => drop(File::create(place)?),
+                }
+            }
+            move_mount(&tree, "", CWD, place, to_place)?;
+        }
+        if self.read_only {
+            let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+            nix::mount::mount(None::<&str>, DEV, None::<&str>, flags, None::<&str>)?;
+        }
+        Ok(())
+    }
+}
+
+/// Without a null device a container's paths cannot be masked, nor its programs do without input.
+fn check_null(dev: &OwnedFd) -> Result<(), Failure> {
+    let stat = open_inside(dev, "null", OFlags::PATH | OFlags::NOFOLLOW).and_then(fstat);
+    let stat = stat.map_err(|errno| format!("open /dev/null: {}", words(errno)))?;
+    let is_null = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3);
+    if is_null { Ok(()) } else { Err("its null is not the null device".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binds_are_private_unless_they_say_otherwise() {
+        let flags = |options: &[&str]| privacy(&json!({ "options": options }));
+        assert_eq!(flags(&["rbind", "ro"]), Some(MsFlags::MS_PRIVATE | MsFlags::MS_REC));
+        assert_eq!(flags(&["rbind", "rprivate"]), Some(MsFlags::MS_PRIVATE | MsFlags::MS_REC));
+        assert_eq!(flags(&["bind", "private"]), Some(MsFlags::MS_PRIVATE));
+        assert_eq!(flags(&["rbind", "rslave"]), None);
+        assert_eq!(flags(&["rshared"]), None);
+    }
+
+    #[test]
+    fn the_roots_propagation_is_said_in_libcontainers_words() {
+        for (given, known) in [("rslave", "slave"), ("shared", "shared"), ("rprivate", "private")] {
+            let mut spec = json!({"linux": {"rootfsPropagation": given}});
+            settle_root(&mut spec);
+            assert_eq!(spec["linux"]["rootfsPropagation"], known);
+        }
+    }
+
+    #[test]
+    fn a_directory_without_a_null_device_is_no_dev() {
+        let mut spec = json!({"mounts": [{"destination": "/dev", "type": "bind", "source": "/proc"}]});
+        assert!(Dev::take(&mut spec).is_err());
+    }
+}

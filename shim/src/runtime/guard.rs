@@ -1,0 +1,250 @@
+//! What of an image, or of a volume, would make a mount land where it must not: refused before anything is mounted, as
+//! runc refuses it, and looked for again when everything is.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, fstat, readlinkat};
+use serde_json::Value;
+
+use super::Failure;
+use super::spec::text;
+use super::user::open_inside;
+
+/// `statfs(2)` of a procfs.
+const PROC_MAGIC: u64 = 0x9fa0;
+/// Symlinks that a path may lead through, as in the kernel.
+const MOST_LINKS: usize = 40;
+/// What lxcfs and others emulate below /proc; runc allows no more.
+const ALLOWED: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+/// Looks at the bare root and at the mounts that are to come.
+pub fn check(spec: &Value, root: &Path) -> Result<(), Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(root, flags, Mode::empty())
+        .map_err(|errno| format!("open {}: {errno}", root.display()))?;
+    // Devices and symlinks are made in /dev by name, whatever is mounted there.
+    ordinary(&root, "dev", "/dev")?;
+    for mount in mounts(spec) {
+        let Some(destination) = text(mount, "/destination") else { continue };
+        let kind = text(mount, "/type").unwrap_or_default();
+        if let ("proc" | "sysfs", Some(name)) = (kind, destination.strip_prefix('/')) {
+            ordinary(&root, name, kind)?;
+        }
+        let place = resolve(&root, destination);
+        let refused = |why: &str| {
+            let source = text(mount, "/source").unwrap_or_default();
+            Err(format!(
+                "unable to start container process: error mounting {source:?} to rootfs at {destination:?}: {} \
+                 cannot be mounted because it is {why}",
+                place.display()
+            ))
+        };
+        if place == Path::new("/proc") {
+            if kind != "proc" && !is_proc(mount) {
+                return refused("not of type proc");
+            }
+        } else if place.starts_with("/proc") && !ALLOWED.iter().any(|allowed| place == Path::new(allowed)) {
+            return refused("inside /proc");
+        }
+    }
+    Ok(())
+}
+
+/// Whether a mount goes into what another one has brought along: where it lands is then not only the root's affair.
+pub fn is_nested(spec: &Value) -> bool {
+    let all: Vec<(&Path, bool)> = mounts(spec)
+        .filter_map(|mount| Some((Path::new(text(mount, "/destination")?), is_bind(mount))))
+        .collect();
+    all.iter().any(|(outer, bound)| {
+        *bound && all.iter().any(|(inner, _)| inner != outer && inner.starts_with(outer))
+    })
+}
+
+/// Looks at the mount table of a container in which nothing runs yet: symlinks of a volume may have been changed by
+/// another container after [`check`].
+pub fn verify(spec: &Value, table: &[u8]) -> Result<(), Failure> {
+    if mounts(spec).any(|mount| text(mount, "/destination") == Some("/proc") && is_bind(mount)) {
+        return Ok(());
+    }
+    let list = |pointer| spec.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let sealed: Vec<&str> = list("/linux/maskedPaths")
+        .chain(list("/linux/readonlyPaths"))
+        .filter_map(Value::as_str)
+        .chain(ALLOWED)
+        .collect();
+    for line in table.split(|byte| *byte == b'\n') {
+        let Some(place) = line.split(|byte| *byte == b' ').nth(4) else { continue };
+        if place.starts_with(b"/proc/") && !sealed.iter().any(|sealed| sealed.as_bytes() == place) {
+            let place = String::from_utf8_lossy(place);
+            return Err(format!("{place} cannot be mounted because it is inside /proc"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a mount is of a directory or file of the host.
+pub fn is_bind(mount: &Value) -> bool {
+    let options = mount.get("options").and_then(Value::as_array);
+    text(mount, "/type") == Some("bind")
+        || options.is_some_and(|all| all.iter().any(|one| one == "bind" || one == "rbind"))
+}
+
+/// The mounts of a spec.
+pub fn mounts(spec: &Value) -> impl Iterator<Item = &Value> {
+    spec.get("mounts").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn is_proc(mount: &Value) -> bool {
+    is_bind(mount)
+        && text(mount, "/source")
+            .and_then(|source| rustix::fs::statfs(source).ok())
+            .is_some_and(|stat| stat.f_type as u64 == PROC_MAGIC)
+}
+
+/// Refuses what is there and no directory, a symlink first of all.
+fn ordinary(root: &OwnedFd, name: &str, what: &str) -> Result<(), Failure> {
+    let Ok(found) = open_inside(root, name, OFlags::PATH | OFlags::NOFOLLOW) else { return Ok(()) };
+    match fstat(&found).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+        Ok(FileType::Directory) => Ok(()),
+        _ => Err(format!(
+            "unable to start container process: filesystem {what:?} must be mounted on ordinary directory"
+        )),
+    }
+}
+
+/// Where a path leads inside `root`; what is not there yet is taken as it is written.
+fn resolve(root: &OwnedFd, path: &str) -> PathBuf {
+    let mut reached = PathBuf::from("/");
+    let mut ahead: Vec<OsString> = Vec::new();
+    let push = |ahead: &mut Vec<OsString>, path: &OsStr| {
+        let parts = path.as_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+        let parts: Vec<OsString> = parts.map(|part| OsStr::from_bytes(part).to_owned()).collect();
+        ahead.extend(parts.into_iter().rev());
+    };
+    push(&mut ahead, OsStr::new(path));
+    let mut links = 0;
+    while let Some(part) = ahead.pop() {
+        if part == ".." {
+            reached.pop();
+        }
+        if part == ".." || part == "." {
+            continue;
+        }
+        let next = reached.join(part);
+        let target = open_inside(root, &next, OFlags::PATH | OFlags::NOFOLLOW)
+            .and_then(|link| readlinkat(link, c"", Vec::new()));
+        match target {
+            Ok(target) if links < MOST_LINKS => {
+                links += 1;
+                if target.as_bytes().starts_with(b"/") {
+                    reached = PathBuf::from("/");
+                }
+                push(&mut ahead, &OsString::from_vec(target.into_bytes()));
+            }
+            _ => reached = next,
+        }
+    }
+    reached
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn checked(root: &Path, mounts: Value) -> Result<(), Failure> {
+        check(&json!({ "mounts": mounts }), root)
+    }
+
+    fn root(name: &str) -> PathBuf {
+        let root = std::env::temp_dir().join(format!("gantry-guard-{name}-{}", std::process::id()));
+        fs::create_dir_all(root.join("proc")).expect("a temporary root");
+        root
+    }
+
+    #[test]
+    fn the_kernels_file_systems_go_on_ordinary_directories() {
+        let root = root("ordinary");
+        let proc = || json!([{"destination": "/proc", "type": "proc", "source": "proc"}]);
+        let sys = || json!([{"destination": "/sys", "type": "sysfs", "source": "sysfs"}]);
+        assert_eq!(checked(&root, proc()), Ok(()));
+        symlink("/etc", root.join("sys")).expect("linked");
+        assert!(checked(&root, sys()).is_err() && checked(&root, proc()).is_ok());
+        for dev in ["/etc", "/nowhere", "proc"] {
+            symlink(dev, root.join("dev")).expect("linked");
+            let refused = checked(&root, json!([])).expect_err(dev);
+            assert!(refused.contains("must be mounted on ordinary directory"), "{refused}");
+            fs::remove_file(root.join("dev")).expect("removed");
+        }
+        fs::write(root.join("dev"), "").expect("written");
+        assert!(checked(&root, json!([])).is_err());
+        fs::remove_dir_all(&root).expect("removed");
+    }
+
+    #[test]
+    fn nothing_is_mounted_over_proc_or_in_it() {
+        let root = root("proc");
+        symlink("/proc", root.join("link")).expect("linked");
+        symlink("../../proc/sys", root.join("deep")).expect("linked");
+        let bind = |destination: &str, source: &str| {
+            checked(&root, json!([{"destination": destination, "type": "bind", "source": source}]))
+        };
+        for refused in
+            ["/proc", "/proc/sys", "/proc/self", "/link", "/link/sys/kernel", "/deep", "/x/../proc/1"]
+        {
+            assert!(bind(refused, "/tmp").is_err(), "{refused}");
+        }
+        assert!(
+            checked(&root, json!([{"destination": "/proc/x", "type": "tmpfs", "source": "tmpfs"}])).is_err()
+        );
+        for (allowed, source) in
+            [("/proc", "/proc"), ("/proc/cpuinfo", "/tmp"), ("/sys", "/tmp"), ("/process", "/")]
+        {
+            assert_eq!(bind(allowed, source), Ok(()), "{allowed}");
+        }
+        fs::remove_dir_all(&root).expect("removed");
+    }
+
+    #[test]
+    fn what_was_mounted_in_proc_is_found_out() {
+        let spec =
+            json!({"linux": {"maskedPaths": ["/proc/kcore"], "readonlyPaths": ["/proc/sys"]}, "mounts": []});
+        let line = |place: &str| {
+            format!("36 35 0:5 / /proc rw - proc proc rw\n37 36 0:6 / {place} rw - tmpfs x rw\n")
+        };
+        for fine in ["/proc/kcore", "/proc/sys", "/proc/cpuinfo", "/data", "/process"] {
+            assert_eq!(verify(&spec, line(fine).as_bytes()), Ok(()), "{fine}");
+        }
+        assert!(verify(&spec, line("/proc/sys/kernel").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn mounts_in_mounts_are_known() {
+        let nested = |outer: &str, inner: &str| {
+            is_nested(&json!({"mounts": [
+                {"destination": outer, "type": "bind", "source": "/"},
+                {"destination": inner, "type": "tmpfs", "source": "tmpfs"},
+            ]}))
+        };
+        assert!(nested("/data", "/data/x"));
+        assert!(!nested("/data", "/database") && !nested("/data/x", "/data"));
+    }
+}

@@ -1,0 +1,72 @@
+//! Mounts of a part of a directory: containers may write there, so the part is found without leaving the directory, and
+//! mounted by what was found, never by its name.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use serde_json::{Value, json};
+
+use super::Failure;
+use super::launch::words;
+
+/// The mount option that names the part, from the mount's source.
+const OPTION: &str = "x-gantry.subpath=";
+
+/// Gives every mount of a part a source of its own inside the bundle, where the part is mounted from here on.
+pub fn pin(spec: &mut Value, bundle: &Path) -> Result<(), Failure> {
+    let mounts = spec.get_mut("mounts").and_then(Value::as_array_mut).into_iter().flatten();
+    for (number, mount) in mounts.enumerate() {
+        let Some(part) = take(mount) else { continue };
+        let source = mount.get("source").and_then(Value::as_str).unwrap_or_default();
+        let place = bundle.join("parts").join(number.to_string());
+        mount_part(Path::new(source), &part, &place)
+            .map_err(|reason| format!("cannot access path {source}/{part}: {reason}"))?;
+        mount["source"] = json!(place);
+    }
+    Ok(())
+}
+
+/// Takes the option out of a mount.
+fn take(mount: &mut Value) -> Option<String> {
+    let options = mount.get_mut("options")?.as_array_mut()?;
+    let at =
+        options.iter().position(|option| option.as_str().is_some_and(|text| text.starts_with(OPTION)))?;
+    options.remove(at).as_str().map(|text| text[OPTION.len()..].to_string())
+}
+
+fn mount_part(source: &Path, part: &str, place: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| error.to_string().to_lowercase();
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let base = rustix::fs::open(source, flags | OFlags::DIRECTORY, Mode::empty()).map_err(words)?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let inside = openat2(&base, part, flags, Mode::empty(), resolve).map_err(words)?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    let tree = open_tree(&inside, "", flags).map_err(words)?;
+    let kind = fstat(&inside).map(|stat| FileType::from_raw_mode(stat.st_mode)).map_err(words)?;
+    if let Some(parent) = place.parent() {
+        fs::create_dir_all(parent).map_err(failed)?;
+    }
+    match kind {
+        FileType::Directory => fs::create_dir_all(place).map_err(failed)?,
+        _ => drop(fs::File::create(place).map_err(failed)?),
+    }
+    move_mount(&tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_option_is_taken_out() {
+        let mut mount = json!({"source": "/v", "options": ["rbind", "x-gantry.subpath=a/b=c,d", "ro"]});
+        assert_eq!(take(&mut mount), Some("a/b=c,d".into()));
+        assert_eq!(mount["options"], json!(["rbind", "ro"]));
+        assert_eq!(take(&mut mount), None);
+    }
+}
