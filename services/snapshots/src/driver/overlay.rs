@@ -21,14 +21,12 @@ pub(super) fn make(layout: &Layout, id: u64, kind: Kind, layers: &[u64]) -> Resu
         layout::make(&layout.work(id), 0o711)?;
     }
     if let Some(below) = layers.first() {
-        // The upper directory's own attributes are those of the whole file system's root.
+        // The upper directory is the whole file system's root: it belongs to whom the image says, and is open to all,
+        // whatever the image says.
         let below = Dir::open(&layout.fs(*below))?.own_stat()?;
         let own = Dir::open(&layout.fs(id))?;
         if (below.uid, below.gid) != (0, 0) {
             own.set_own_owner(below.uid, below.gid)?;
-        }
-        if below.mode != 0o755 {
-            own.set_own_mode(below.mode)?;
         }
     }
     Ok(())
