@@ -24,6 +24,7 @@ mod lying;
 mod network;
 mod options;
 mod output;
+mod paths;
 mod pull;
 mod python;
 mod requests;

@@ -145,7 +145,7 @@ impl Engine {
         if who::needs_files(&request.user)? {
             let place = self.place(&container, "/", Purpose::Read).await?;
             let user = request.user.clone();
-            blocking(move || who::check(&user, &place.root)).await?;
+            blocking(move || who::check(&user, &place.view)).await?;
         }
         let exec = self.make_exec(&container, request, Kept::Durable).await?;
         Ok(exec.id.clone())

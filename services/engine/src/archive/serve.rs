@@ -50,7 +50,7 @@ impl Engine {
     async fn look(&self, name: &str, path: &str) -> Result<(Arc<Container>, Place, Found)> {
         let container = self.index.find(name)?;
         if path.is_empty() {
-            return Err(Error::Invalid("bad parameter: pathcannot be empty".to_owned()));
+            return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
         }
         let place = self.place(&container, path, Purpose::Read).await?;
         let (name, path) = (name.to_owned(), path.to_owned());
@@ -66,7 +66,7 @@ impl Engine {
     pub async fn archive_put(&self, request: &ArchivePut) -> Result<(Putting, Slot)> {
         let container = self.index.find(&request.container)?;
         if request.path.is_empty() {
-            return Err(Error::Invalid("bad parameter: pathcannot be empty".to_owned()));
+            return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
         }
         // Who waits for a slot holds up nobody.
         let slot = self.archives.take().await;

@@ -102,8 +102,8 @@ impl Layers {
                     continue;
                 }
                 let is_directory = stat.kind == EntryKind::Directory;
-                let is_mount_point = (is_directory || stat.size == 0)
-                    && MOUNT_POINTS.iter().any(|point| path == Path::new(point));
+                let is_made = is_directory || stat.size == 0 || stat.kind == EntryKind::Symlink;
+                let is_mount_point = is_made && MOUNT_POINTS.iter().any(|point| path == Path::new(point));
                 holds_mount_points |= is_mount_point;
                 if is_directory {
                     ahead.push(path.clone());

@@ -93,12 +93,7 @@ impl Engine {
         }
     }
 
-    async fn make(
-        &self,
-        record: Record,
-        spec: &Spec,
-        platform: &str,
-    ) -> Result<Arc<Container>> {
+    async fn make(&self, record: Record, spec: &Spec, platform: &str) -> Result<Arc<Container>> {
         let container = Arc::new(Container::new(record.clone(), State::default(), self.index.watched()));
         if let Err(error) = self.store.put(&record, &State::default()).await {
             self.index.release(&record.name, &record.id);

@@ -1,11 +1,11 @@
 //! Whether a container knows the user that an exec is to run as. The shim resolves it when the exec starts; asked
 //! here, while there is still somebody to be told.
 //!
-//! The container's account files are its own, and so whatever it likes: see [`Root::read`].
+//! The container's account files are its own, and so whatever it likes: see [`View::read`].
 
 use std::path::Path;
 
-use gantry_host::root::Root;
+use gantry_host::root::View;
 
 use crate::error::{Error, Result};
 
@@ -22,7 +22,7 @@ pub fn needs_files(wanted: &str) -> Result<bool> {
 }
 
 /// Refuses a `user[:group]` whose names the root's files do not have.
-pub fn check(wanted: &str, root: &Root) -> Result<()> {
+pub fn check(wanted: &str, root: &View) -> Result<()> {
     let [user, group] = parts(wanted);
     if let Some(user) = user.filter(|user| !known(root, "/etc/passwd", 4, user)) {
         return Err(Error::Invalid(format!(
@@ -58,7 +58,7 @@ fn number(part: &str) -> Result<Option<u32>> {
 }
 
 /// Whether a line of a file, of that many fields at least, has the name; or it is a number.
-fn known(root: &Root, path: &str, fields: usize, name: &str) -> bool {
+fn known(root: &View, path: &str, fields: usize, name: &str) -> bool {
     matches!(number(name), Ok(Some(_)))
         // What cannot be read is empty.
         || String::from_utf8_lossy(&root.read(Path::new(path)).unwrap_or_default()).lines().any(|line| {
@@ -78,7 +78,7 @@ mod tests {
         std::fs::write(folder.path().join("etc/passwd"), "web:x:7:8::/srv:/bin/sh\ntorn:x\n")
             .expect("a file");
         std::fs::write(folder.path().join("etc/group"), "log:x:9:web\n").expect("a file");
-        let root = Root::open_path(folder.path()).expect("a root");
+        let root = gantry_host::root::Root::open_path(folder.path()).and_then(View::new).expect("a root");
         let of = |wanted: &str| match needs_files(wanted) {
             Ok(true) => check(wanted, &root).map_err(|error| error.to_string()),
             Ok(false) => Ok(()),
