@@ -1,8 +1,9 @@
 //! Copies of all records of one moment, while clients come and go.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use gantry_tests::Node;
+use gantry_tests::{Node, eventually};
 
 /// Makes and removes containers and volumes until told to stop.
 fn churn(node: &Node, number: usize, stop: &AtomicBool) {
@@ -10,7 +11,11 @@ fn churn(node: &Node, number: usize, stop: &AtomicBool) {
         let (name, volume) = (format!("churn-{number}"), format!("churn-{number}:/data"));
         let script = "echo x > /data/x; echo x > /x";
         node.docker(&["run", "--rm", "--name", &name, "-v", &volume, "busybox", "sh", "-c", script]).ok();
-        node.docker(&["volume", "rm", &name]).ok();
+        // Its container may just be going.
+        eventually("the volume is removed", Duration::from_secs(20), || {
+            let removed = node.docker(&["volume", "rm", &name]);
+            if removed.code == 0 { Ok(()) } else { Err(removed.stderr) }
+        });
     }
 }
 
@@ -44,7 +49,10 @@ fn restored(from: &Node, backup: &str, data: bool) -> Node {
     assert_eq!(node.docker(&["network", "ls", "-q", "--filter", "name=mine"]).ok().lines().count(), 1);
     node.docker(&["start", "box"]).ok();
     assert_eq!(node.docker(&["exec", "box", "cat", "/root-x"]).ok(), "precious");
-    node.docker(&["rm", "-f", "box"]).ok();
+    // Beside it those that came and went at that moment.
+    for container in node.docker(&["ps", "-aq"]).ok().lines() {
+        node.docker(&["rm", "-f", container]).ok();
+    }
     for volume in node.docker(&["volume", "ls", "-q"]).ok().lines() {
         node.docker(&["volume", "rm", volume]).ok();
     }

@@ -120,6 +120,9 @@ fn survive(damages: impl Fn(usize) -> Damage) {
         let repair = node.gantry(&["fsck", "--repair"]);
         assert!(repair.stdout.contains("from their copy"), "{when}: {repair:#?}");
         is_well(&node, pid, &when);
+        // Watched over by this test again.
+        node.down(&[]);
+        node.up();
     }
     node.docker(&["rm", "-f", "box"]).ok();
     assert_eq!(std::fs::read_to_string(data(&node).join("x")).expect("there").trim(), "precious");
@@ -164,7 +167,7 @@ fn all_databases_and_their_copies_are_gone() {
         "precious"
     );
     // A start more, with all that is left over.
-    node.kill_everything();
+    node.down(&[]);
     node.up();
     lives(&node, pid, "after another start");
     gantry_tests::kill(pid);
