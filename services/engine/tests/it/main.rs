@@ -327,7 +327,7 @@ async fn what_has_lost_its_record_is_left_alone_at_start() {
         id: stray.clone(),
         ..Default::default()
     };
-    stage.world.things().records.insert(stray, record);
+    stage.world.things().records.insert(stray.clone(), record);
     let log = stage.directory.path().join("state/engine/containers").join(&stray).join("log");
     std::fs::create_dir_all(log.parent().expect("a directory")).expect("made");
     std::fs::write(&log, "words").expect("written");

@@ -159,6 +159,10 @@ impl ImageStore for World {
         Err(unused())
     }
 
+    async fn registries(&self, _: Request<images::RegistriesRequest>) -> Reply<images::RegistriesResponse> {
+        Err(unused())
+    }
+
     async fn push(&self, _: Request<images::PushRequest>) -> Reply<Self::PushStream> {
         Err(unused())
     }
