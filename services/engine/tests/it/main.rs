@@ -261,7 +261,7 @@ async fn a_program_that_is_not_there_ends_with_127() {
     let refused = stage.start(&id).await.expect_err("refused");
     assert_eq!(refused.code(), Code::InvalidArgument);
     let state = stage.get(&id).await.expect("it stays").state.unwrap_or_default();
-    assert_eq!((state.status(), state.exit_code), (pb::Status::Exited, 127));
+    assert_eq!((state.status(), state.exit_code), (pb::Status::Created, 127));
     assert!(stage.world.things().processes.is_empty() && stage.world.things().sandboxes.is_empty());
 }
 

@@ -156,7 +156,7 @@ async fn errors_have_dockers_statuses_and_words() {
         ("POST", "/build", None, 501, "not supported"),
         ("POST", "/commit?container=x", None, 501, "not supported"),
         ("POST", "/session", None, 501, "not supported"),
-        ("GET", "/containers/x/attach/ws", None, 501, "not supported"),
+        ("GET", "/containers/x/attach/ws", None, 400, "not websocket protocol"),
         ("GET", "/swarm", None, 503, "This node is not a swarm manager"),
         ("GET", "/services", None, 503, "This node is not a swarm manager"),
         ("GET", "/plugins/x/json", None, 404, "plugin \"x\" not found"),

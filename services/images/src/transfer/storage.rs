@@ -189,7 +189,10 @@ mod tests {
         );
         // And with --digests.
         let by_digest = format!("foo/bar@{digest}");
-        assert_eq!(names_in_archive(&prefix("foo/bar", &["digest"]), &whole), [by_digest.clone()]);
+        assert_eq!(
+            names_in_archive(&prefix("foo/bar", &["digest"]), &whole),
+            std::slice::from_ref(&by_digest)
+        );
         assert_eq!(
             names_in_archive(&prefix("foo/bar", &["digest"]), &tag),
             ["foo/bar:latest".to_owned(), by_digest]

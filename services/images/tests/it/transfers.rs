@@ -204,7 +204,7 @@ async fn credentials_are_asked_for_when_a_registry_wants_some() {
     let (registry, _, _) = published(Guard::Password, ada).await;
     let name = format!("{}/team/app:1", registry.domain());
     for (id, password, code) in
-        [("right", "lovelace", None), ("wrong", "byron", Some(Code::Unauthenticated)), ("none", "", None)]
+        [("right", "lovelace", None), ("wrong", "byron", Some(Code::NotFound)), ("none", "", None)]
     {
         let mut stream = Stream::open(&world, id).await.expect("opened");
         let answering = async {

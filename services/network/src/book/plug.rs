@@ -125,11 +125,12 @@ impl Book {
         let mut taken = Vec::new();
         let v4 = way_out(Family::V4).is_some();
         for wish in wishes {
-            if let Some(IpAddr::V6(host)) = wish.host
-                && (host.is_loopback() && (v4 || v6) || v4 && !v6)
-            {
-                self.give_ports(&taken);
-                return Err(Error::HostV6 { host, port: wish.container_port });
+            if let Some(IpAddr::V6(host)) = wish.host {
+                let unreachable = if host.is_loopback() { v4 || v6 } else { v4 && !v6 };
+                if unreachable {
+                    self.give_ports(&taken);
+                    return Err(Error::HostV6 { host, port: wish.container_port });
+                }
             }
             let hosts: Vec<IpAddr> = match (wish.host, binding) {
                 (Some(host), _) | (None, Some(host)) => vec![host],

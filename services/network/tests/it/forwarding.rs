@@ -87,8 +87,9 @@ fn the_host_routes_for_its_containers_alone() {
     // The rules alone tell, too, where the records are lost.
     world.stop();
     std::fs::remove_dir_all(world.roots().state.join("network/db")).unwrap();
+    std::fs::remove_file(world.roots().state.join("network/db.copy")).unwrap();
     world.start();
-    assert_eq!(routed(&world)[0], false);
+    assert!(!routed(&world)[0]);
     world.withdraw().unwrap();
     assert_eq!(forwarding_of(&world.host)[0], "0");
 }
@@ -128,7 +129,7 @@ fn the_last_of_several_gantrys_switches_off() {
     assert_eq!(forwarding_of(&world.host)[0], "1");
     assert!(seen(&world.outside, HOST, 8080).is_some());
     behind(&world);
-    assert_eq!(routed(&world)[0], false);
+    assert!(!routed(&world)[0]);
     other.detach(&web.id);
     other.withdraw().unwrap();
     assert_eq!(forwarding_of(&world.host)[0], "0");
