@@ -81,14 +81,16 @@ pub fn verify(spec: &Value, table: &[u8]) -> Result<(), Failure> {
         return Ok(());
     }
     let list = |pointer| spec.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
-    let sealed: Vec<&str> = list("/linux/maskedPaths")
-        .chain(list("/linux/readonlyPaths"))
-        .filter_map(Value::as_str)
-        .chain(ALLOWED)
-        .collect();
+    let open: Vec<&str> = list("/linux/maskedPaths").filter_map(Value::as_str).chain(ALLOWED).collect();
+    let read_only: Vec<&str> = list("/linux/readonlyPaths").filter_map(Value::as_str).collect();
     for line in table.split(|byte| *byte == b'\n') {
-        let Some(place) = line.split(|byte| *byte == b' ').nth(4) else { continue };
-        if place.starts_with(b"/proc/") && !sealed.iter().any(|sealed| sealed.as_bytes() == place) {
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+        let Some(place) = fields.get(4) else { continue };
+        let is_of = |paths: &[&str]| paths.iter().any(|path| path.as_bytes() == *place);
+        // What is read-only is procfs, bound onto itself; anything else in its place has come from elsewhere.
+        let kind = fields.iter().position(|field| *field == b"-").and_then(|dash| fields.get(dash + 1));
+        let sealed = is_of(&read_only) && kind.is_some_and(|kind| *kind == b"proc");
+        if place.starts_with(b"/proc/") && !sealed && !is_of(&open) {
             let place = String::from_utf8_lossy(place);
             return Err(format!("{place} cannot be mounted because it is inside /proc"));
         }
@@ -227,13 +229,16 @@ mod tests {
     fn what_was_mounted_in_proc_is_found_out() {
         let spec =
             json!({"linux": {"maskedPaths": ["/proc/kcore"], "readonlyPaths": ["/proc/sys"]}, "mounts": []});
-        let line = |place: &str| {
-            format!("36 35 0:5 / /proc rw - proc proc rw\n37 36 0:6 / {place} rw - tmpfs x rw\n")
+        let line = |place: &str, kind: &str| {
+            format!("36 35 0:5 / /proc rw - proc proc rw\n37 36 0:6 / {place} rw shared:3 - {kind} x rw\n")
         };
-        for fine in ["/proc/kcore", "/proc/sys", "/proc/cpuinfo", "/data", "/process"] {
-            assert_eq!(verify(&spec, line(fine).as_bytes()), Ok(()), "{fine}");
+        for fine in ["/proc/kcore", "/proc/cpuinfo", "/data", "/process"] {
+            assert_eq!(verify(&spec, line(fine, "tmpfs").as_bytes()), Ok(()), "{fine}");
         }
-        assert!(verify(&spec, line("/proc/sys/kernel").as_bytes()).is_err());
+        assert_eq!(verify(&spec, line("/proc/sys", "proc").as_bytes()), Ok(()));
+        for place in ["/proc/sys", "/proc/sys/kernel"] {
+            assert!(verify(&spec, line(place, "ext4").as_bytes()).is_err(), "{place}");
+        }
     }
 
     #[test]

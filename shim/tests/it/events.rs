@@ -95,6 +95,12 @@ async fn want_of_memory_is_told_when_it_comes() {
     let mut client = place.run(&place.json_log()).await;
     let event = events.recv().await.expect("an event");
     assert_eq!(event.topic, "/tasks/oom");
+    for _ in 0..1000 {
+        if !place.logged("stdout").is_empty() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
     place.kill(&mut client, 9).await.expect("killed");
     place.wait(&mut client, "").await;
     place.finish(&mut client).await;
