@@ -52,6 +52,9 @@ pub enum Error {
     /// No network of that name.
     #[error("network {0} not found")]
     NoSuchNetwork(String),
+    /// No endpoint of that name.
+    #[error("endpoint {0} not found")]
+    NoSuchEndpoint(String),
     /// A file that is not in a container.
     #[error("Could not find the file {path} in container {container}")]
     NoSuchFile {
@@ -66,6 +69,19 @@ pub enum Error {
     /// A request that does not go together with the state of its object.
     #[error("{0}")]
     Conflict(String),
+    /// A request that Docker answers as a failure of its own.
+    #[error("{0}")]
+    Refused(String),
+    /// A container that is linked to another one, which must run before it.
+    #[error("Cannot link to a non running container: /{child} AS /{parent}/{alias}")]
+    ChildNotRunning {
+        /// The other one's name.
+        child: String,
+        /// The container's name.
+        parent: String,
+        /// What it calls the other one.
+        alias: String,
+    },
     /// The container has to run for that.
     #[error("container {0} is not running")]
     NotRunning(String),
@@ -228,6 +244,7 @@ impl Coded for Error {
             | Error::NoSuchExec(_)
             | Error::NoSuchVolume(_)
             | Error::NoSuchNetwork(_)
+            | Error::NoSuchEndpoint(_)
             | Error::NoSuchFile { .. } => Code::NotFound,
             Error::AmbiguousPrefix(_)
             | Error::InvalidName(_)
@@ -248,6 +265,8 @@ impl Coded for Error {
             Error::Peer { status, .. } => peer_code(status.code()),
             Error::NotPaused(_)
             | Error::Unstartable(_)
+            | Error::Refused(_)
+            | Error::ChildNotRunning { .. }
             | Error::Broken(_)
             | Error::BrokenLine
             | Error::Kernel { .. }

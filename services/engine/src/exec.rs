@@ -209,7 +209,8 @@ impl Engine {
         if !fresh {
             return Err(Error::Conflict(format!("Error: Exec command {id} is already running")));
         }
-        let process = spec::exec_process(&container.record(), &exec.spec)?;
+        let record = container.record();
+        let process = spec::exec_process(&record, &self.link_variables(&record), &exec.spec)?;
         match self.peers.add_exec(container.id(), id, &process, &exec.stdio()).await {
             Ok(()) => Ok((container, exec)),
             Err(error) => Err(self.exec_failed(&container, &exec, error).await),

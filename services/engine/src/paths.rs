@@ -6,6 +6,7 @@
 //!   containers/<id>/
 //!     <id>-json.log[.N]          output
 //!     hosts hostname resolv.conf mounted over those of the image
+//!     shm/                       its /dev/shm, while it runs and others may join it
 //!   volumes/<name>/_data/        a volume's content
 //! ```
 
@@ -58,6 +59,11 @@ impl Paths {
             hostname: directory.join("hostname"),
             resolv_conf: directory.join("resolv.conf"),
         }
+    }
+
+    /// Where a container's `/dev/shm` is, if others may join it.
+    pub fn shm(&self, id: &str) -> PathBuf {
+        self.container(id).join("shm")
     }
 
     /// All volumes.

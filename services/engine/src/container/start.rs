@@ -79,6 +79,8 @@ impl Engine {
             shared: self.shared_namespaces(&record)?,
             files: Some(self.files_of(&record)?),
             init: &self.init,
+            shm: self.shm_of(&record).await?,
+            variables: self.linked(&record)?.iter().flat_map(super::links::variables).collect(),
         };
         let spec = spec::build(&record, &around)?;
         let (sandbox, rootfs, ()) = tokio::try_join!(
@@ -128,6 +130,7 @@ impl Engine {
             live.health = super::health::check_of(&record).map(|_| Health::starting(live.health.take()));
         });
         let state = container.live().state.clone();
+        self.tell_parents(container).await;
         self.monitor(container, run);
         if let Err(error) = self.store.put_state(&record.id, &state).await {
             // The start is undone: the end of this run is nothing that its monitor has to take in.
@@ -148,6 +151,7 @@ impl Engine {
         for failed in [task, network].into_iter().filter_map(Result::err) {
             tracing::warn!(container = %id, error = %gantry_rpc::chain(&failed), "undoing a failed start");
         }
+        self.release_shm(container).await;
         let exit_code = match error {
             Error::StartFailed { exit_code, .. } => Some(*exit_code),
             _ => None,
@@ -205,13 +209,11 @@ impl Engine {
     fn shared_namespaces(&self, record: &Record) -> Result<spec::Shared> {
         let path = |mode: &str, kind: &str| -> Result<Option<PathBuf>> {
             let Some(other) = spec::of_container(mode) else { return Ok(None) };
-            let other = self.index.find(other)?;
-            let pid = other.running_pid().map_err(|_| {
-                Error::Conflict(format!(
-                    "cannot join {kind} namespace of a non running container: {}",
-                    other.id()
-                ))
-            })?;
+            let failed = |error: Error| {
+                Error::Conflict(format!("failed to join {} namespace: {error}", kind.to_uppercase()))
+            };
+            let other = self.index.find(other).map_err(failed)?;
+            let pid = other.running_pid().map_err(failed)?;
             Ok(Some(PathBuf::from(format!("/proc/{pid}/ns/{kind}"))))
         };
         Ok(spec::Shared {

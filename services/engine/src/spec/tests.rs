@@ -46,6 +46,8 @@ fn made(record: &Record) -> Spec {
             resolv_conf: "/c/resolv.conf".into(),
         }),
         init: Path::new("/usr/bin/shim"),
+        shm: None,
+        variables: Vec::new(),
     };
     build(record, &around).expect("a valid record")
 }
