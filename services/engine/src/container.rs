@@ -14,6 +14,7 @@
 
 pub mod attach;
 pub mod changes;
+pub mod commit;
 pub mod create;
 pub mod departed;
 pub mod exit;

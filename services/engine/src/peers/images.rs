@@ -21,6 +21,16 @@ impl Peers {
         })
     }
 
+    /// Makes an image of a container's root; the answer is its id. May take minutes.
+    pub async fn commit_image(&self, request: images::CommitRequest) -> Result<String> {
+        let answer = call(LONG_DEADLINE, self.peers.images().commit(self.request(request))).await;
+        answer.map(|answer| answer.id).map_err(|status| match status.code() {
+            // The reference, and the changes, are the client's.
+            tonic::Code::InvalidArgument => Error::Invalid(status.message().to_owned()),
+            _ => Error::peer("make an image", status),
+        })
+    }
+
     /// Makes sure that an image's layers are unpacked. May take minutes.
     pub async fn ensure_unpacked(&self, reference: &str, platform: &str, snapshotter: &str) -> Result<()> {
         let request = images::EnsureUnpackedRequest {

@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
 use crate::catalog::{Catalog, Details, Found, Unpacked};
+use crate::commit::{Committer, Order};
 use crate::document;
 use crate::error::Error;
 use crate::filters::{Filters, Subject};
@@ -337,6 +338,21 @@ impl image_store_server::ImageStore for ImageStore {
         let namespace = context::namespace(&request)?;
         let image = self.tag_one(&namespace, request.get_ref()).await.map_err(status)?;
         Ok(Response::new(pb::TagResponse { image: Some(image) }))
+    }
+
+    async fn commit(
+        &self,
+        request: Request<pb::CommitRequest>,
+    ) -> Result<Response<pb::CommitResponse>, Status> {
+        let namespace = context::namespace(&request)?;
+        let order = Order::parse(request.into_inner()).map_err(status)?;
+        let committer = Committer {
+            names: self.names.clone(),
+            catalog: self.catalog.clone(),
+            leases: self.leases.clone(),
+        };
+        let id = committer.commit(&namespace, &order).await.map_err(status)?;
+        Ok(Response::new(pb::CommitResponse { id: id.to_string() }))
     }
 
     async fn remove(
