@@ -17,7 +17,11 @@ use crate::root::{kernel, open_detached};
 
 /// Prepares a root that is mounted nowhere yet. The places of mounts that were missing, and were made, are answered.
 pub fn prepare(mounts: &[Mount], record: &Record) -> Result<BTreeSet<String>> {
-    let root = open_detached(mounts)?;
+    let root = match open_detached(mounts) {
+        // An old kernel cannot mount that many layers aside: what is missing is made by the start, as far as it can.
+        Err(Error::Kernel { source }) if source.is_too_long() => return Ok(BTreeSet::new()),
+        root => root?,
+    };
     let top = root.dir(Path::new("/")).map_err(kernel)?;
     lay(&top).map_err(kernel)?;
     if !record.config.working_dir.is_empty() {

@@ -76,6 +76,11 @@ impl Error {
         self.io().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
     }
 
+    /// Whether the kernel has no room for what it was told.
+    pub fn is_too_long(&self) -> bool {
+        self.raw_os_error() == Some(libc::ENAMETOOLONG)
+    }
+
     /// Whether the file system or a quota is full.
     pub fn is_out_of_space(&self) -> bool {
         matches!(self.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))

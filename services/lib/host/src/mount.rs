@@ -158,6 +158,9 @@ impl Mount {
         if options.remount {
             return self.remount(place, &options);
         }
+        if options.bind.is_none() && self.fs_type == "overlay" && legacy::is_kernels() {
+            return legacy::mount(self, &options, place);
+        }
         let tree = match self.tree_with(&options) {
             Err(error) if options.bind.is_none() && legacy::is_wanted(&error) => {
                 return legacy::mount(self, &options, place);
@@ -205,8 +208,16 @@ impl Mount {
         for flag in options.super_flags() {
             rustix::mount::fsconfig_set_flag(&context, flag).map_err(fail)?;
         }
+        let mut held = Vec::new();
         for (key, value) in &options.data {
             match value {
+                Some(value)
+                    if self.fs_type == "overlay"
+                        && legacy::is_kernels()
+                        && matches!(key.as_str(), "lowerdir" | "upperdir" | "workdir") =>
+                {
+                    held.extend(legacy::configure(context.as_fd(), key, value)?);
+                }
                 None => rustix::mount::fsconfig_set_flag(&context, key.as_str()).map_err(fail)?,
                 Some(value) if self.fs_type == "overlay" => {
                     configure_overlay(context.as_fd(), key, value).map_err(fail)?;
@@ -218,6 +229,7 @@ impl Mount {
             }
         }
         rustix::mount::fsconfig_create(&context).map_err(fail)?;
+        drop(held);
         rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, options.attributes.for_fsmount())
             .map_err(fail)
     }

@@ -1,17 +1,57 @@
 //! Overlay on kernels before 6.5, which do not know `lowerdir+`: mount(2) with one string of options.
 //!
 //! The string may not be longer than a page, so directories go by the names that their descriptors have in
-//! `/proc/self/fd`: 17 bytes a layer, whatever their real names are.
+//! `/proc/self/fd`: 17 bytes a layer, whatever their real names are. A detached mount is made by `fsconfig(2)` there too,
+//! whose strings end after 255 bytes: fifteen layers or so.
 
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::LazyLock;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
 use super::{Mount, Options, options};
 use crate::{Error, Result};
+
+/// The first kernel whose overlay takes its layers one by one.
+const LAYERS_ONE_BY_ONE: (u32, u32) = (6, 5);
+
+/// Whether the running kernel's overlay wants all layers in one string.
+pub(super) fn is_kernels() -> bool {
+    static KNOWN: LazyLock<bool> = LazyLock::new(|| {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        version(&release).is_some_and(|version| version < LAYERS_ONE_BY_ONE)
+    });
+    *KNOWN
+}
+
+/// Major and minor number of a release, as in `6.1.0-38-amd64`.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|other: char| !other.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// Hands overlay's directories over to a context. The descriptors have to be kept until the file system is made.
+///
+/// # Errors
+///
+/// ENAMETOOLONG when there are more layers than a string has room for.
+pub(super) fn configure(context: BorrowedFd<'_>, key: &str, value: &str) -> Result<Vec<OwnedFd>> {
+    let mut directories = Vec::new();
+    let layers =
+        if key == "lowerdir" { options::split_layers(value) } else { vec![options::unescape(value)] };
+    let names: Result<Vec<String>> = layers.iter().map(|layer| name(layer, &mut directories)).collect();
+    let text = names?.join(":");
+    let fail = |errno| Error::os("mount", format!("overlay of {} layers at once", layers.len()), errno);
+    if text.len() >= super::LONGEST_STRING {
+        return Err(fail(Errno::NAMETOOLONG));
+    }
+    rustix::mount::fsconfig_set_string(context, key, text).map_err(fail)?;
+    Ok(directories)
+}
 
 /// Whether the new mount API refused what mount(2) may still take.
 pub(super) fn is_wanted(error: &Error) -> bool {
@@ -63,4 +103,17 @@ fn name(path: &str, directories: &mut Vec<OwnedFd>) -> Result<String> {
     let name = format!("/proc/self/fd/{}", directory.as_raw_fd());
     directories.push(directory);
     Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        assert_eq!(version("6.1.0-38-cloud-amd64\n"), Some((6, 1)));
+        assert_eq!(version("6.18.44-fc"), Some((6, 18)));
+        assert_eq!(version("7.0-rc1"), Some((7, 0)));
+        assert_eq!(version("odd"), None);
+    }
 }
