@@ -45,6 +45,10 @@ const DATA: [&str; 7] = [
     "engine/containers",
 ];
 const IDENTITY: &str = "control/uuid";
+/// What those of [`DATA`] end with that hold snapshots, and the mark in a snapshot's directory that goes without a record:
+/// as the snapshots service has it.
+const SNAPSHOTS: &str = "/snapshots";
+const HALF: &str = "half";
 
 #[derive(Debug, Serialize, Deserialize)]
 struct About {

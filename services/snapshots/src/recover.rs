@@ -60,7 +60,8 @@ fn reprieve(store: &Store) -> Result<()> {
         let ids: HashSet<u64> = own.map(|(_, _, record)| record.id).collect();
         // Nothing new has the number of what may still be in the trash at the next start.
         store.reserve_numbers(driver.layout().reprieve(|id| ids.contains(&id))?);
-        ids.into_iter().try_for_each(|id| driver.recorded(id))?;
+        // Of any snapshotter: the directories of a backup may be marked too.
+        ids.into_iter().try_for_each(|id| driver.layout().recorded(id))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use futures::future::join_all;
 use gantry_proto::gantry::records::v1::{CopyRequest, PauseRequest, ResumeRequest};
 
-use super::{ABOUT, About, DATA, FORM, IDENTITY, SERVICES, copy_tree, sync};
+use super::{ABOUT, About, DATA, FORM, HALF, IDENTITY, SERVICES, SNAPSHOTS, copy_tree, sync};
 use crate::cmd::Session;
 use crate::output;
 
@@ -62,9 +62,13 @@ async fn fill(session: &Session, folder: &Path, data: bool) -> Result<()> {
     let state = &session.roots.state;
     std::fs::copy(state.join(IDENTITY), folder.join(IDENTITY)).context("copy this Gantry's identity")?;
     if data {
-        for (part, name) in things {
-            let (from, to) = (state.join(part).join(&name), folder.join(part).join(&name));
+        for thing in things {
+            let (from, to) =
+                (state.join(thing.part).join(&thing.name), folder.join(thing.part).join(&thing.name));
             copy(&from, &to)?;
+            if thing.is_bare && to.is_dir() {
+                std::fs::write(to.join(HALF), "").with_context(|| format!("mark {}", to.display()))?;
+            }
         }
     }
     let about = About { form: FORM, gantry: env!("CARGO_PKG_VERSION").to_owned(), moment, data };
@@ -72,7 +76,13 @@ async fn fill(session: &Session, folder: &Path, data: bool) -> Result<()> {
 }
 
 /// What is in a directory of [`DATA`].
-type Thing = (&'static str, OsString);
+struct Thing {
+    part: &'static str,
+    name: OsString,
+    /// A snapshot's directory without anything of its own at that moment. It may not have had a record: what a container
+    /// has written by the time it is copied must not pass for the files of a snapshot that lost its record.
+    is_bare: bool,
+}
 
 /// Has all services copy their databases as they are at one moment: where the copies are, and what was there of all that
 /// their records speak of.
@@ -117,11 +127,18 @@ fn things(state: &Path) -> Result<Vec<Thing>> {
             let name = entry.with_context(|| format!("list {}", path.display()))?.file_name();
             // Those of volumes and containers that are just going.
             if !name.as_encoded_bytes().starts_with(b".") {
-                found.push((part, name));
+                let is_bare = part.ends_with(SNAPSHOTS) && is_bare(&path.join(&name));
+                found.push(Thing { part, name, is_bare });
             }
         }
     }
     Ok(found)
+}
+
+/// Whether a snapshot's directory holds nothing that a record must speak of.
+fn is_bare(snapshot: &Path) -> bool {
+    let empty = std::fs::read_dir(snapshot.join("fs")).is_ok_and(|mut entries| entries.next().is_none());
+    empty || snapshot.join(HALF).exists()
 }
 
 /// Copies a tree or a file, unless it has gone.

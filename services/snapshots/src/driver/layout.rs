@@ -11,7 +11,7 @@ use crate::{Error, Result};
 
 /// In the directory of a layer that was unpacked.
 const LAYER: &str = "layer";
-/// In the directory of a snapshot that is being filled and has no record yet.
+/// In the directory of a snapshot that is being filled and has no record yet; `gantry backup` leaves it too.
 const HALF: &str = "half";
 /// In the trash, between a snapshot's number and the rest of the name.
 const CONDEMNED: &str = "@";
