@@ -19,7 +19,10 @@ use rustix::mount::{
     fsconfig_set_fd, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 
+use self::idmap::IdMap;
 use crate::error::{Error, Result};
+
+mod idmap;
 
 /// The longest string `fsconfig(2)` takes; `strndup_user(…, 256)` in fs/fsopen.c.
 const FSCONFIG_STRING: usize = 255;
@@ -106,6 +109,9 @@ pub fn unmount_root(root: &Path) {
 struct Options<'a> {
     flags: u64,
     recursive: bool,
+    /// Ids that the files are to be shown with.
+    uids: Option<&'a str>,
+    gids: Option<&'a str>,
     data: Vec<(&'a str, Option<&'a str>)>,
 }
 
@@ -128,16 +134,24 @@ impl<'a> Options<'a> {
                     MsFlags::empty()
                 }
                 other => {
-                    parsed.data.push(match other.split_once('=') {
-                        Some((key, value)) => (key, Some(value)),
-                        None => (other, None),
-                    });
+                    match other.split_once('=') {
+                        Some(("uidmap", ranges)) => parsed.uids = Some(ranges),
+                        Some(("gidmap", ranges)) => parsed.gids = Some(ranges),
+                        Some((key, value)) => parsed.data.push((key, Some(value))),
+                        None => parsed.data.push((other, None)),
+                    }
                     MsFlags::empty()
                 }
             };
             parsed.flags |= flag.bits();
         }
         parsed
+    }
+
+    /// The same with another value of an option of the file system.
+    fn with<'b>(&'b self, key: &str, value: &'b str) -> Options<'b> {
+        let data = self.data.iter().map(|(name, old)| (*name, if *name == key { Some(value) } else { *old }));
+        Options { data: data.collect(), ..*self }
     }
 
     fn flags(&self) -> MsFlags {
@@ -168,17 +182,26 @@ fn mount_one(mount: &Mount, target: &Path) -> Result<(), String> {
     let options = Options::parse(&mount.options);
     let is_bind =
         mount.r#type == "bind" || mount.options.iter().any(|option| option == "bind" || option == "rbind");
-    if is_bind {
-        return mount_bind(mount, &options, target).map_err(|errno| errno.to_string());
+    match (IdMap::of(&options)?, mount.r#type.as_str()) {
+        (None, _) if is_bind => mount_bind(mount, &options, target).map_err(|errno| errno.to_string()),
+        (None, _) => mount_file_system(mount, &options, target),
+        (Some(map), _) if is_bind => map.bind(&mount.source, &options, target),
+        (Some(map), "overlay") => {
+            map.overlay(&options, target, |options, place| mount_file_system(mount, options, place))
+        }
+        (Some(_), other) => Err(format!("{other} is not shown with mapped ids: overlay and bind are")),
     }
+}
+
+fn mount_file_system(mount: &Mount, options: &Options<'_>, target: &Path) -> Result<(), String> {
     // What the kernel does not know it tells the operator of, each time.
     if mount.r#type == "overlay" && !appends_layers(&rustix::system::uname().release().to_string_lossy()) {
-        return mount_classic(mount, &options, target);
+        return mount_classic(mount, options, target);
     }
-    match mount_new(mount, &options, target) {
+    match mount_new(mount, options, target) {
         Ok(()) => Ok(()),
         // Kernels before 5.2 do not know `fsopen`.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => mount_classic(mount, &options, target),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => mount_classic(mount, options, target),
         Err(errno) => Err(errno.to_string()),
     }
 }

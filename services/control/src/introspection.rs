@@ -12,6 +12,7 @@ use gantry_types::filter::{Fields, FilterSet};
 use crate::error::Error;
 
 const SNAPSHOTTERS: [&str; 2] = ["native", "overlayfs"];
+const REMAPS: [&str; 2] = ["remap-ids", "only-remap-ids"];
 const GRPC: [&str; 14] = [
     "containers",
     "content",
@@ -89,6 +90,10 @@ impl Plugins {
             let mut snapshotter = on_this_platform(plugin("io.containerd.snapshotter.v1", id));
             let root = state.join("snapshots").join(id).display().to_string();
             export(&mut snapshotter, "root", root);
+            if id == "overlayfs" {
+                // Its mounts say with which ids; the shim shows the layers so, without a copy.
+                snapshotter.capabilities = REMAPS.map(str::to_owned).to_vec();
+            }
             plugins.push(snapshotter);
         }
         plugins.push(on_this_platform(plugin(RUNTIME.0, RUNTIME.1)));

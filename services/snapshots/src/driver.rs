@@ -13,6 +13,7 @@
 //!   trash/<id>@<n>          the same, unless the snapshot still has its record when the service starts
 //! ```
 
+mod idmap;
 mod layout;
 mod native;
 mod overlay;
@@ -20,6 +21,7 @@ mod overlay;
 use gantry_host::fs::{Usage, disk_usage};
 use gantry_host::mount::Mount;
 
+pub use idmap::IdMap;
 pub use layout::{Layout, Staging};
 
 use crate::Result;
@@ -72,6 +74,15 @@ impl Driver {
         }
     }
 
+    /// Hands the root of a new snapshot to the ids that its labels map. Can be repeated.
+    pub fn map_root(&self, id: u64, layers: &[u64], map: &IdMap) -> Result<()> {
+        match self.method {
+            Method::Overlay => overlay::map_root(&self.layout, id, layers, map),
+            // Its files are the snapshot's own, and belong to whom they belonged below.
+            Method::Native => Ok(()),
+        }
+    }
+
     /// Notes that a snapshot has its record.
     pub fn recorded(&self, id: u64) -> Result<()> {
         match self.method {
@@ -87,6 +98,17 @@ impl Driver {
             Method::Overlay => overlay::mounts(&self.layout, id, kind, layers),
             Method::Native => native::mounts(&self.layout, id, kind, layers),
         }
+    }
+
+    /// The mounts that show a snapshot to a container with mapped ids.
+    pub fn mapped_mounts(&self, id: u64, kind: Kind, layers: &[u64], map: &IdMap) -> Vec<Mount> {
+        let mut mounts = self.mounts(id, kind, layers);
+        if self.method == Method::Overlay {
+            for mount in &mut mounts {
+                mount.options.splice(..0, map.options());
+            }
+        }
+        mounts
     }
 
     /// Whether a snapshot has directories of its own.

@@ -16,8 +16,9 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::Result;
+use crate::driver::IdMap;
 use crate::record::{Kind, Record, Scope};
-use crate::store::{Store, blocking};
+use crate::store::{Store, blocking, make};
 
 /// Something that records and disk do not agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +143,8 @@ fn look(store: &Store, repair: Repair) -> Result<(Vec<Finding>, Vec<Row>)> {
             // One on top of what is lost has to wait for that.
             let repaired = repair == Repair::Yes && !store.is_lost_below(record);
             if repaired {
-                driver.make(record.id, kind, &record.layers)?;
+                let map = IdMap::of(&record.labels)?;
+                make(driver, record.id, kind, &record.layers, map.as_ref())?;
             }
             findings.push(Finding {
                 kind: "record",

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use gantry_disk::{Batch, Database, KeyedLocks, Schema, Table};
 use gantry_host::mount::Mount;
 
-use crate::driver::Driver;
+use crate::driver::{Driver, IdMap};
 use crate::record::{Kind, Present, Record, Scope};
 use crate::trash::Trash;
 use crate::{Error, Result};
@@ -176,8 +176,21 @@ impl Store {
         }
     }
 
-    fn mounts_of(&self, driver: &Driver, record: &Record) -> Vec<Mount> {
-        driver.mounts(record.id, record.kind(), &record.layers)
+    fn mounts_of(&self, driver: &Driver, record: &Record) -> Result<Vec<Mount>> {
+        let (id, kind, layers) = (record.id, record.kind(), &record.layers);
+        Ok(match IdMap::of(&record.labels)? {
+            Some(map) => driver.mapped_mounts(id, kind, layers, &map),
+            None => driver.mounts(id, kind, layers),
+        })
+    }
+}
+
+/// Makes a snapshot's directories, for the ids that its labels map. Can be repeated.
+pub(crate) fn make(driver: &Driver, id: u64, kind: Kind, layers: &[u64], map: Option<&IdMap>) -> Result<()> {
+    driver.make(id, kind, layers)?;
+    match map {
+        Some(map) if driver.has_directory(kind, layers) => driver.map_root(id, layers, map),
+        _ => Ok(()),
     }
 }
 

@@ -46,11 +46,12 @@ fn lines(mappings: Option<Value>) -> Result<String, Failure> {
     Ok(lines)
 }
 
-/// A new namespace with these maps: a process makes it and waits until it has been opened.
-fn make(uids: &str, gids: &str) -> Result<OwnedFd, Failure> {
+/// A new namespace with these maps, in the lines of user_namespaces(7): a process makes it and waits until it has been
+/// opened.
+pub fn make(uids: &str, gids: &str) -> Result<OwnedFd, Failure> {
     let failed = |what: &str, error: &dyn std::fmt::Display| format!("user namespace: {what}: {error}");
     let (ready, tell) = pipe_with(PipeFlags::CLOEXEC).map_err(|errno| failed("pipe", &errno))?;
-    // SAFETY: the helper has one thread, so the child finds every lock free; it makes system calls only.
+    // SAFETY: the child makes system calls only, whatever other threads may have locked.
     let maker = match unsafe { fork() }.map_err(|errno| failed("fork", &errno))? {
         ForkResult::Child => {
             drop(ready);

@@ -7,6 +7,7 @@ mod attaching;
 mod events;
 mod execs;
 mod failures;
+mod idmaps;
 mod lifecycle;
 mod logs;
 mod protocol;

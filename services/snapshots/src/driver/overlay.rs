@@ -5,6 +5,7 @@ use std::path::Path;
 use gantry_host::mount::Mount;
 use gantry_host::root::Dir;
 
+use super::idmap::IdMap;
 use super::layout::{self, Layout};
 use crate::Result;
 use crate::record::Kind;
@@ -30,6 +31,15 @@ pub(super) fn make(layout: &Layout, id: u64, kind: Kind, layers: &[u64]) -> Resu
         }
     }
     Ok(())
+}
+
+/// The layers are shown as if they belonged to the mapped ids; the upper directory is not, so it has to belong to them.
+pub(super) fn map_root(layout: &Layout, id: u64, layers: &[u64], map: &IdMap) -> Result<()> {
+    // Without a layer the directory is all there is, and is shown itself.
+    let Some(below) = layers.first() else { return Ok(()) };
+    let below = Dir::open(&layout.fs(*below))?.own_stat()?;
+    let (uid, gid) = map.outside(below.uid, below.gid)?;
+    Ok(Dir::open(&layout.fs(id))?.set_own_owner(uid, gid)?)
 }
 
 pub(super) fn mounts(layout: &Layout, id: u64, kind: Kind, layers: &[u64]) -> Vec<Mount> {

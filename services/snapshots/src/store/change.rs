@@ -5,7 +5,8 @@ use gantry_disk::KeyedGuard;
 use gantry_host::mount::Mount;
 use gantry_types::Labels;
 
-use super::{Store, blocking, is};
+use super::{Store, blocking, is, make};
+use crate::driver::IdMap;
 use crate::record::{Kind, Record, Scope};
 use crate::{Error, Result};
 
@@ -18,7 +19,7 @@ impl Store {
     /// # Errors
     ///
     /// `AlreadyExists` for a key that is taken, and when the label `containerd.io/snapshot.ref` names a snapshot that
-    /// is committed on the same parent; `ParentNotFound`, `ParentNotCommitted`.
+    /// is committed on the same parent; `ParentNotFound`, `ParentNotCommitted`; `Invalid` for labels that map no ids.
     pub async fn prepare(
         &self,
         scope: &Scope,
@@ -32,6 +33,7 @@ impl Store {
             return Err(Error::Invalid("snapshot key is empty".into()));
         }
         labels.validate()?;
+        let map = IdMap::of(&labels)?;
         let _serial = self.lock(scope, key).await;
         if self.get(scope, key)?.is_some() {
             self.inner.stamps.touch(scope, key);
@@ -51,7 +53,7 @@ impl Store {
         let id = number.id();
         let made = blocking({
             let (driver, layers) = (driver.clone(), layers.clone());
-            move || driver.make(id, kind, &layers)
+            move || make(&driver, id, kind, &layers, map.as_ref())
         });
         let record = Record {
             id,
@@ -77,7 +79,7 @@ impl Store {
             return Err(error);
         }
         driver.recorded(id)?;
-        Ok(self.mounts_of(&driver, &record))
+        self.mounts_of(&driver, &record)
     }
 
     /// The committed snapshot that an unpacker's label names, if it is there on the same parent.

@@ -1,5 +1,6 @@
 //! containerd's contract, for both drivers.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use gantry_proto::containerd::services::snapshots::v1::*;
@@ -262,5 +263,35 @@ async fn a_sweep_spares_what_is_used_and_what_others_stand_on() {
         .unwrap()
         .into_inner();
     assert!(swept.removed.is_empty(), "a mark of before the start sweeps nothing");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_of_mapped_ids_are_options_of_the_mounts() {
+    let world = World::start().await;
+    let mapped = async |key: &str, labels: &[(&str, &str)]| {
+        let labels =
+            labels.iter().map(|(name, value)| (format!("containerd.io/snapshot/{name}"), value.to_string()));
+        let request = PrepareSnapshotRequest {
+            snapshotter: "overlayfs".into(),
+            key: key.into(),
+            parent: "base".into(),
+            labels: labels.collect(),
+        };
+        world.snapshots().prepare(world.ask(request)).await.map(|answer| answer.into_inner().mounts)
+    };
+    world.prepare("overlayfs", "a", "").await.unwrap();
+    world.commit("overlayfs", "base", "a").await.unwrap();
+    let (uids, gids) = (("uidmapping", "0:1000:1,1:2000:9"), ("gidmapping", "0:3000:10"));
+    let mounts = mapped("box", &[uids, gids]).await.unwrap();
+    let options = &mounts[0].options;
+    assert_eq!(options[..2], ["uidmap=0:1000:1,1:2000:9", "gidmap=0:3000:10"]);
+    let upper = options.iter().find_map(|option| option.strip_prefix("upperdir=")).unwrap();
+    let stat = std::fs::metadata(upper).unwrap();
+    assert_eq!((stat.uid(), stat.gid()), (1000, 3000));
+    for labels in [&[uids][..], &[uids, ("gidmapping", "0:1")], &[("uidmapping", "5:1:1"), gids]] {
+        assert_eq!(mapped("none", labels).await.unwrap_err().code(), Code::InvalidArgument, "{labels:?}");
+    }
+    assert_eq!(world.directories("overlayfs", "snapshots").len(), 2);
     world.stop().await;
 }

@@ -83,6 +83,10 @@ impl Options {
             }
             "silent" | "loud" | "iversion" | "noiversion" => {}
             "loop" => return Err(Error::UnsupportedOption(word.to_owned())),
+            // Only who makes a container shows files with other ids.
+            _ if word.starts_with("uidmap=") || word.starts_with("gidmap=") => {
+                return Err(Error::UnsupportedOption(word.to_owned()));
+            }
             _ if self.take_propagation(word) || self.take_attribute(word) => {}
             _ => match word.split_once('=') {
                 Some((key, value)) => self.data.push((key.to_owned(), Some(value.to_owned()))),
