@@ -26,6 +26,9 @@ pub mod v1;
 /// Where the hierarchies are mounted.
 pub const ROOT: &str = "/sys/fs/cgroup";
 
+/// The attribute of a cgroup that names its container's bundle.
+const BUNDLE: &str = "trusted.gantry.bundle";
+
 /// The directories of one container.
 #[derive(Debug, Clone)]
 pub struct Cgroup {
@@ -56,6 +59,16 @@ impl Cgroup {
     fn without(mut self, other: &Self) -> Self {
         self.directories.retain(|directory| !other.directories.contains(directory));
         self
+    }
+
+    /// Says on its directories whose they are, for whoever finds them when the bundle is gone. Only helps: where it cannot
+    /// be said, nothing else is different.
+    pub fn mark(&self, bundle: &Path) {
+        use std::os::unix::ffi::OsStrExt;
+        for directory in &self.directories {
+            let value = bundle.as_os_str().as_bytes();
+            let _ = rustix::fs::setxattr(directory, BUNDLE, value, rustix::fs::XattrFlags::empty());
+        }
     }
 
     /// What a spec's `cgroupsPath` stands for, as far as it exists.

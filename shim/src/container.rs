@@ -166,6 +166,7 @@ impl Container {
         };
         let console_size = created.console_size;
         let cgroup = Cgroup::from_directories(created.cgroups.clone());
+        cgroup.mark(&self.bundle);
         let kills = Kills::watch(&cgroup);
         let _ = self.made.set(Made { created, cgroup, kills, init_start: record.start_time });
         exit::write(&self.bundle.join("init.json"), &record)?;

@@ -1,10 +1,11 @@
 //! What belongs to no task: shim processes whose bundle is gone, with the container that they
-//! may still run; bundles without a task; sockets on which no shim listens.
+//! may still run; bundles without a task; cgroups of bundles that are gone; sockets on which no shim listens.
 //!
 //! Invariants: a shim whose bundle is there is no stray, whether its task could be taken over or not. Nor is one
 //! that has no container any more and waits for clients who still read what that said: it ends with them. A container that
 //! runs is never ended because something is missing: its shim is told of, and is a person's to end.
 
+mod cgroups;
 mod family;
 
 use std::collections::BTreeSet;
@@ -243,6 +244,23 @@ pub async fn check(tasks: &Arc<Tasks>, repair: bool) -> Result<Vec<Stray>, Error
         }
         strays.push(Stray { kind: "process".into(), name: shim.process.pid.to_string(), detail, repaired });
     }
+    let bundles = tasks.places().bundles.clone();
+    let lost = tokio::task::spawn_blocking(move || cgroups::lost(&bundles)).await.unwrap_or_default();
+    for group in lost {
+        let Some(_lock) = key_in(tasks, &group.bundle).and_then(|key| tasks.try_lock(&key)) else { continue };
+        // Made anew, or set aside, since it was found.
+        if group.bundle.exists() || !group.directories.iter().any(|directory| directory.exists()) {
+            continue;
+        }
+        let in_use = group.is_in_use();
+        let repaired = repair && !in_use && group.remove().is_ok();
+        let mut detail = format!("a cgroup without the bundle {}", group.bundle.display());
+        if in_use {
+            detail.push_str(": processes are in it, and stay");
+        }
+        let name = group.directories.first().map(|directory| directory.display().to_string());
+        strays.push(Stray { kind: "cgroup".into(), name: name.unwrap_or_default(), detail, repaired });
+    }
     for socket in stray_sockets(tasks).await {
         let repaired = repair && fs::remove_file(&socket).is_ok();
         let detail = "a shim's socket on which nobody listens".to_owned();
@@ -273,7 +291,12 @@ async fn stray_sockets(tasks: &Tasks) -> Vec<PathBuf> {
 
 /// The name of the task that a shim was started for.
 fn key_of(tasks: &Tasks, shim: &Shim) -> Option<Key> {
-    let inside = shim.folder.strip_prefix(&tasks.places().bundles).ok()?;
+    key_in(tasks, &shim.folder)
+}
+
+/// The name of the task that has, or had, a bundle.
+fn key_in(tasks: &Tasks, folder: &Path) -> Option<Key> {
+    let inside = folder.strip_prefix(&tasks.places().bundles).ok()?;
     let mut parts = inside.iter().map(|part| part.to_string_lossy().into_owned());
     let (namespace, folder) = (parts.next()?, parts.next()?);
     let id = match folder.strip_prefix('.') {
