@@ -1,5 +1,6 @@
 //! Every option and every field, on Gantry and on the reference: the tables say what both do.
 
+mod commit;
 mod filters;
 mod health;
 mod inside;

@@ -14,6 +14,7 @@
 
 pub mod attach;
 pub mod changes;
+pub mod commit;
 pub mod create;
 pub mod departed;
 pub mod exit;
@@ -113,6 +114,8 @@ pub struct Live {
     pub stopping: bool,
     /// It is being stopped because Gantry goes down: the restart policy waits for the next boot.
     pub halted: bool,
+    /// The run that is paused for an image to be made of it, and recorded as running.
+    pub frozen: Option<u64>,
     /// It is being removed, or was.
     pub removing: bool,
     /// It is no more.
@@ -120,6 +123,15 @@ pub struct Live {
 }
 
 impl Live {
+    /// The state as it is written down.
+    pub fn recorded(&self) -> State {
+        let mut state = self.state.clone();
+        if self.frozen == Some(self.run) && state.status() == Status::Paused {
+            state.set_status(Status::Running);
+        }
+        state
+    }
+
     /// The id of a network that the container is on by `name`: as it was asked for, else as its last run found it.
     pub fn network_id<'a>(&'a self, name: &str, asked: &'a EndpointSettings) -> &'a str {
         match asked.network_id.as_str() {

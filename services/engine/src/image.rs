@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 
 use gantry_proto::gantry::engine::v1 as pb;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::spec;
 
 /// The part of an OCI image configuration (with Docker's extensions) that containers inherit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ImageConfig {
     user: Option<String>,
@@ -26,7 +26,7 @@ pub struct ImageConfig {
     on_build: Option<Vec<String>>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct ImageHealth {
     test: Vec<String>,
@@ -44,6 +44,46 @@ struct Document {
 }
 
 impl ImageConfig {
+    /// What an image says that is to run as a container does.
+    pub fn of(config: &pb::ContainerConfig) -> ImageConfig {
+        let text = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let list = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
+        let words = |words: &Option<pb::StringList>| words.as_ref().and_then(|words| list(&words.values));
+        let keys = |keys: &[String]| {
+            let map = keys.iter().map(|key| (key.clone(), serde_json::json!({}))).collect();
+            (!keys.is_empty()).then_some(map)
+        };
+        ImageConfig {
+            user: text(&config.user),
+            exposed_ports: keys(&config.exposed_ports),
+            env: list(&config.env),
+            entrypoint: words(&config.entrypoint),
+            cmd: words(&config.cmd),
+            volumes: keys(&config.volumes),
+            working_dir: text(&config.working_dir),
+            labels: (!config.labels.is_empty()).then(|| config.labels.clone()),
+            stop_signal: text(&config.stop_signal),
+            healthcheck: config.healthcheck.as_ref().map(|health| ImageHealth {
+                test: health.test.clone(),
+                interval: health.interval,
+                timeout: health.timeout,
+                start_period: health.start_period,
+                start_interval: health.start_interval,
+                retries: health.retries,
+            }),
+            shell: list(&config.shell),
+            on_build: list(&config.on_build),
+        }
+    }
+
+    /// As it stands in an image's configuration; what it says nothing about is left out.
+    pub fn to_json(&self) -> Vec<u8> {
+        let whole = serde_json::to_value(self).expect("texts and numbers serialise");
+        let said = whole.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        let said: serde_json::Map<_, _> = said.map(|(key, value)| (key.clone(), value.clone())).collect();
+        serde_json::to_vec(&said).expect("values serialise")
+    }
+
     /// Reads an image's configuration.
     pub fn parse(json: &[u8]) -> Result<ImageConfig> {
         let document: Document = serde_json::from_slice(json)

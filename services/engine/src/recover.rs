@@ -124,6 +124,11 @@ impl Engine {
         }
         match self.peers.task(container.id(), "").await? {
             Task::Running(pid) => self.adopt(container, &record, pid, Status::Running).await,
+            // It was frozen for an image to be made of it.
+            Task::Paused(pid) if container.status() == Status::Running => {
+                self.peers.resume_task(container.id()).await?;
+                self.adopt(container, &record, pid, Status::Running).await
+            }
             Task::Paused(pid) => self.adopt(container, &record, pid, Status::Paused).await,
             Task::Stopped(exit) => self.take_in(container, exit).await,
             // A start that was cut short: nobody was told that it runs.

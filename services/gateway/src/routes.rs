@@ -1,5 +1,6 @@
 //! The routes: every path of the Engine API, and what is answered to those that are not built.
 
+mod commit;
 mod containers;
 mod exec;
 mod images;
@@ -97,9 +98,7 @@ pub async fn dispatch(call: Call, path: &str) -> Result<Reply, Error> {
         ("POST", ["build" | "session" | "grpc"] | ["build", "cancel"]) => Err(Error::not_implemented(
             "building images is not supported: build elsewhere and pull or load the image",
         )),
-        ("POST", ["commit"]) => {
-            Err(Error::not_implemented("committing a container to an image is not supported"))
-        }
+        ("POST", ["commit"]) => commit::commit(call).await,
 
         ("GET", ["plugins"]) => reply::ok(&[(); 0]),
         ("GET", ["plugins", name @ .., "json"]) => {

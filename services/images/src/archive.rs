@@ -4,7 +4,7 @@
 //! connection has a thread of its own, and calls its peers from there. Those of the pool are few, and everybody's.
 
 mod adopt;
-mod changes;
+pub mod changes;
 mod import;
 mod input;
 mod load;

@@ -94,8 +94,8 @@ pub enum Error {
     /// A blob that an image needs is not in the store.
     #[error("blob {digest} of {image} is not here: pull the image again")]
     Missing { digest: Digest, image: String },
-    /// A `changes` instruction of an import that is not understood.
-    #[error("instruction {0:?} is not valid in a change")]
+    /// An instruction of an import or a commit that is not understood, in Docker's words.
+    #[error("{0}")]
     Change(String),
     /// A filter that does not exist.
     #[error("invalid filter '{0}'")]

@@ -30,7 +30,7 @@ pub fn created(text: Option<&str>) -> Option<SystemTime> {
 }
 
 /// Go's durations: `1h30m`, `2.5s`, `100ms`.
-fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
     if rest.is_empty() {

@@ -198,13 +198,16 @@ impl Engine {
     /// Keeps the restart policy from starting it again.
     async fn mark_stopped(&self, container: &Container) -> Result<()> {
         container.change(|live| live.state.stopped_by_hand = true);
-        let state = container.live().state.clone();
+        let state = container.live().recorded();
         self.store.put_state(container.id(), &state).await
     }
 
     async fn thaw(&self, container: &Container) -> Result<()> {
         self.peers.resume_task(container.id()).await?;
-        container.change(|live| live.state.set_status(pb::Status::Running));
+        container.change(|live| {
+            live.state.set_status(pb::Status::Running);
+            live.frozen = None;
+        });
         Ok(())
     }
 

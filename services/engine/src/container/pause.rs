@@ -46,7 +46,10 @@ impl Engine {
             return Err(Error::NotPaused(container.id().to_owned()));
         }
         self.peers.resume_task(container.id()).await?;
-        container.change(|live| live.state.set_status(Status::Running));
+        container.change(|live| {
+            live.state.set_status(Status::Running);
+            live.frozen = None;
+        });
         let state = container.live().state.clone();
         self.store.put_state(container.id(), &state).await?;
         self.publish_container(&container, "unpause", BTreeMap::new());

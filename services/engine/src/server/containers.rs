@@ -80,6 +80,12 @@ impl Containers for Server {
         Ok(Response::new(DONE))
     }
 
+    async fn commit(&self, request: Request<pb::CommitRequest>) -> Reply<pb::CommitResponse> {
+        let (engine, request) = (self.engine.clone(), request.into_inner());
+        let id = whole(async move { engine.commit(request).await }).await?;
+        Ok(Response::new(pb::CommitResponse { id }))
+    }
+
     async fn wait(&self, request: Request<pb::WaitRequest>) -> Reply<Self::WaitStream> {
         use pb::wait_response::Event;
         let request = request.get_ref();

@@ -197,6 +197,10 @@ impl ImageStore for World {
         Err(unused())
     }
 
+    async fn commit(&self, _: Request<images::CommitRequest>) -> Reply<images::CommitResponse> {
+        Err(unused())
+    }
+
     async fn distribution(
         &self,
         _: Request<images::DistributionRequest>,

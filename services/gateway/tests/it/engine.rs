@@ -362,6 +362,9 @@ impl pb::containers_server::Containers for Containers {
     async fn pause(&self, _: Request<pb::ContainerRequest>) -> Answer<pb::ContainerResponse> {
         not_here()
     }
+    async fn commit(&self, _: Request<pb::CommitRequest>) -> Answer<pb::CommitResponse> {
+        not_here()
+    }
     async fn unpause(&self, _: Request<pb::ContainerRequest>) -> Answer<pb::ContainerResponse> {
         not_here()
     }

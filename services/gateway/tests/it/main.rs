@@ -154,7 +154,7 @@ async fn errors_have_dockers_statuses_and_words() {
         ("POST", "/images/create?fromImage=UPPER", None, 400, "invalid reference format"),
         ("GET", "/images/search?term=x", None, 501, "not supported"),
         ("POST", "/build", None, 501, "not supported"),
-        ("POST", "/commit?container=x", None, 501, "not supported"),
+        ("POST", "/commit?container=x&repo=UPPER", None, 400, "invalid reference format"),
         ("POST", "/session", None, 501, "not supported"),
         ("GET", "/containers/x/attach/ws", None, 400, "not websocket protocol"),
         ("GET", "/swarm", None, 503, "This node is not a swarm manager"),

@@ -1,87 +1,111 @@
-//! The Dockerfile instructions that an import may carry (`docker import -c`).
+//! The Dockerfile instructions that an import or a commit may carry (`-c`).
+
+mod health;
+mod ports;
+mod words;
 
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 
+const SIGNALS: [&str; 33] = [
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS", "IOT", "POLL",
+];
+
 /// Applies instructions to an image's run configuration (`config` of the OCI image config).
 pub fn apply(config: &mut Map<String, Value>, changes: &[String]) -> Result<(), Error> {
+    // An entrypoint drops a command that was there before, not one that is stated beside it.
+    let mut states_command = false;
     for change in changes {
         let text = change.trim();
-        if text.is_empty() {
+        if text.is_empty() || text.starts_with('#') {
             continue;
         }
         let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-        one(config, &word.to_ascii_uppercase(), rest.trim()).ok_or_else(|| Error::Change(change.clone()))?;
+        let word = word.to_ascii_uppercase();
+        one(config, &word, rest.trim()).map_err(Error::Change)?;
+        states_command |= word == "CMD";
+        if word == "ENTRYPOINT" && !states_command {
+            config.remove("Cmd");
+        }
     }
     Ok(())
 }
 
-fn one(config: &mut Map<String, Value>, instruction: &str, rest: &str) -> Option<()> {
-    if rest.is_empty() {
-        return None;
-    }
-    match instruction {
-        "CMD" => {
-            config.insert("Cmd".into(), command(rest)?);
-        }
-        "ENTRYPOINT" => {
-            config.insert("Entrypoint".into(), command(rest)?);
-        }
-        "ENV" => {
-            for (key, value) in pairs(rest)? {
+fn one(config: &mut Map<String, Value>, instruction: &str, rest: &str) -> Result<(), String> {
+    let requires = |what: &str| Err(format!("{instruction} requires {what}"));
+    let env = config.get("Env").and_then(Value::as_array).into_iter().flatten();
+    let env: Vec<String> = env.filter_map(Value::as_str).map(str::to_owned).collect();
+    match (instruction, rest) {
+        ("ENV" | "LABEL" | "EXPOSE" | "VOLUME" | "ONBUILD", "") => return requires("at least one argument"),
+        ("USER" | "WORKDIR" | "STOPSIGNAL", "") => return requires("exactly one argument"),
+        ("CMD", rest) => set_command(config, "Cmd", rest),
+        ("ENTRYPOINT", rest) => set_command(config, "Entrypoint", rest),
+        ("ENV", rest) => {
+            for (key, value) in pairs(instruction, rest, &env)? {
                 set_env(config, &key, &value);
             }
         }
-        "LABEL" => {
-            let labels = object(config, "Labels");
-            for (key, value) in pairs(rest)? {
-                labels.insert(key, Value::String(value));
+        ("LABEL", rest) => {
+            for (key, value) in pairs(instruction, rest, &env)? {
+                object(config, "Labels").insert(key, Value::String(value));
             }
         }
-        "EXPOSE" => {
-            for port in words(rest)? {
-                let (number, protocol) = port.split_once('/').unwrap_or((&port, "tcp"));
-                let number: u16 = number.parse().ok()?;
-                if !matches!(protocol, "tcp" | "udp" | "sctp") {
-                    return None;
+        ("EXPOSE", rest) => {
+            for word in rest.split_whitespace() {
+                for port in words::expand(word, &env)?.split_whitespace() {
+                    for port in ports::parse(port)? {
+                        object(config, "ExposedPorts").insert(port, json!({}));
+                    }
                 }
-                object(config, "ExposedPorts").insert(format!("{number}/{protocol}"), json!({}));
             }
         }
-        "VOLUME" => {
-            let paths = match array(rest) {
-                Some(paths) => paths,
-                None => words(rest)?,
-            };
+        ("VOLUME", rest) => {
+            let paths = array(rest).unwrap_or_else(|| rest.split_whitespace().map(str::to_owned).collect());
+            if paths.is_empty() {
+                return requires("at least one argument");
+            }
             for path in paths {
+                let path = words::expand(&path, &env)?;
                 if path.trim().is_empty() {
-                    return None;
+                    return Err("VOLUME specified can not be an empty string".to_owned());
                 }
                 object(config, "Volumes").insert(path, json!({}));
             }
         }
-        "USER" => {
-            config.insert("User".into(), words(rest)?.into_iter().next()?.into());
-        }
-        "WORKDIR" => {
+        ("USER", rest) => drop(config.insert("User".into(), words::expand(rest, &env)?.into())),
+        ("WORKDIR", rest) => {
+            let path = words::expand(rest, &env)?;
             let known = config.get("WorkingDir").and_then(Value::as_str).unwrap_or("/");
-            let path = match rest.starts_with('/') {
-                true => rest.to_owned(),
-                false => format!("{}/{rest}", known.trim_end_matches('/')),
+            let path = match path.starts_with('/') {
+                true => path,
+                false => format!("{}/{path}", known.trim_end_matches('/')),
             };
             config.insert("WorkingDir".into(), path.into());
         }
-        "STOPSIGNAL" => {
-            config.insert("StopSignal".into(), rest.into());
+        ("STOPSIGNAL", rest) => {
+            let signal = words::expand(rest, &env)?;
+            if !is_signal(&signal) {
+                return Err(format!("invalid signal: {signal}"));
+            }
+            config.insert("StopSignal".into(), signal.into());
         }
-        "ONBUILD" => {
-            let list = config.entry("OnBuild").or_insert_with(|| json!([]));
-            list.as_array_mut()?.push(rest.into());
+        ("HEALTHCHECK", rest) => drop(config.insert("Healthcheck".into(), health::parse(rest)?)),
+        ("ONBUILD", rest) => {
+            let trigger = rest.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+            match trigger.as_str() {
+                "ONBUILD" => return Err("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed".to_owned()),
+                "MAINTAINER" | "FROM" => {
+                    return Err(format!("{trigger} isn't allowed as an ONBUILD trigger"));
+                }
+                _ => list(config, "OnBuild").push(rest.into()),
+            }
         }
-        _ => return None,
+        (other, _) => return Err(format!("{other} is not a valid change command")),
     }
-    Some(())
+    Ok(())
 }
 
 fn object<'a>(config: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
@@ -92,9 +116,16 @@ fn object<'a>(config: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<Stri
     entry.as_object_mut().expect("just made an object")
 }
 
+fn list<'a>(config: &'a mut Map<String, Value>, key: &str) -> &'a mut Vec<Value> {
+    let entry = config.entry(key).or_insert_with(|| json!([]));
+    if !entry.is_array() {
+        *entry = json!([]);
+    }
+    entry.as_array_mut().expect("just made an array")
+}
+
 fn set_env(config: &mut Map<String, Value>, key: &str, value: &str) {
-    let list = config.entry("Env").or_insert_with(|| json!([]));
-    let Some(list) = list.as_array_mut() else { return };
+    let list = list(config, "Env");
     let wanted = Value::String(format!("{key}={value}"));
     let prefix = format!("{key}=");
     match list.iter_mut().find(|entry| entry.as_str().is_some_and(|entry| entry.starts_with(&prefix))) {
@@ -108,48 +139,61 @@ fn array(text: &str) -> Option<Vec<String>> {
     text.starts_with('[').then(|| serde_json::from_str(text).ok()).flatten()
 }
 
+fn command(first: &str, words: Vec<String>) -> Value {
+    json!([&[first.to_owned()], &words[..]].concat())
+}
+
 /// The exec form as it is, the shell form under a shell.
-fn command(text: &str) -> Option<Value> {
-    match array(text) {
-        Some(words) => Some(json!(words)),
-        None if text.starts_with('[') && text.ends_with(']') => None,
-        None => Some(json!(["/bin/sh", "-c", text])),
+fn set_command(config: &mut Map<String, Value>, key: &str, text: &str) {
+    let words = match array(text) {
+        Some(words) => words,
+        None if text.is_empty() && key == "Entrypoint" => Vec::new(),
+        None => {
+            let shell = ["/bin/sh", "-c"].map(str::to_owned).into_iter();
+            shell.chain((!text.is_empty()).then(|| text.to_owned())).collect()
+        }
+    };
+    match words.is_empty() {
+        true => drop(config.remove(key)),
+        false => drop(config.insert(key.to_owned(), json!(words))),
     }
 }
 
 /// `a=b c="d e"`, or the old `a b c` that sets one key.
-fn pairs(text: &str) -> Option<Vec<(String, String)>> {
-    let words = words(text)?;
-    if !words.first()?.contains('=') {
-        let (key, value) = text.split_once(char::is_whitespace)?;
-        return Some(vec![(key.to_owned(), value.trim().to_owned())]);
+fn pairs(instruction: &str, text: &str, env: &[String]) -> Result<Vec<(String, String)>, String> {
+    let expanded = |(name, value): (&str, &str)| {
+        let name = words::expand(name, env)?;
+        match name.is_empty() {
+            true => Err(format!("{instruction} names can not be blank")),
+            false => Ok((name, words::expand(value, env)?)),
+        }
+    };
+    let words = words::split(text);
+    if words.first().is_some_and(|first| !first.contains('=')) {
+        let pair = text.split_once(char::is_whitespace);
+        let (name, value) = pair.ok_or_else(|| format!("{instruction} must have two arguments"))?;
+        return Ok(vec![expanded((name, value.trim()))?]);
     }
-    words
-        .into_iter()
-        .map(|word| word.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
-        .collect()
+    let pair = |word: &String| match word.split_once('=') {
+        Some(pair) => expanded(pair),
+        None => Err(format!("Syntax error - can't find = in {word:?}. Must be of the form: name=value")),
+    };
+    words.iter().map(pair).collect()
 }
 
-/// Splits at blanks outside of quotes, and takes quotes and backslashes away.
-fn words(text: &str) -> Option<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match (quote, character) {
-            (Some('"') | None, '\\') => word.get_or_insert_default().push(characters.next()?),
-            (Some(open), close) if open == close => quote = None,
-            (None, '"' | '\'') => {
-                quote = Some(character);
-                word.get_or_insert_default();
-            }
-            (None, blank) if blank.is_whitespace() => words.extend(word.take()),
-            (_, other) => word.get_or_insert_default().push(other),
-        }
+fn is_signal(text: &str) -> bool {
+    if let Ok(number) = text.parse::<u32>() {
+        return (1..=64).contains(&number);
     }
-    words.extend(word);
-    quote.is_none().then_some(words)
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let near = |end: &str, sign: char, most: u8| {
+        name.strip_prefix(end).is_some_and(|offset| {
+            let number = offset.strip_prefix(sign).and_then(|digits| digits.parse::<u8>().ok());
+            offset.is_empty() || number.is_some_and(|number| (1..=most).contains(&number))
+        })
+    };
+    SIGNALS.contains(&name) || near("RTMIN", '+', 15) || near("RTMAX", '-', 14)
 }
 
 #[cfg(test)]
@@ -190,12 +234,39 @@ mod tests {
             json!({"Cmd": ["x"], "Entrypoint": ["/bin/sh", "-c", "run this"]}),
             "a command that was stated stays"
         );
+        let mut config = Map::from_iter([("Cmd".to_owned(), json!(["inherited"]))]);
+        apply(&mut config, &["ENTRYPOINT [\"run\"]".to_owned()]).expect("valid");
+        assert_eq!(Value::Object(config), json!({"Entrypoint": ["run"]}), "one that was inherited goes");
+        assert_eq!(
+            applied(&["ENV A=1", "ENV B=$A C=\"${A}x\"", "EXPOSE 8$A", "# nothing"]).expect("valid"),
+            json!({"Env": ["A=1", "B=1", "C=1x"], "ExposedPorts": {"81/tcp": {}}})
+        );
+        assert_eq!(
+            applied(&["HEALTHCHECK --interval=5s --retries=2 CMD curl x", "HEALTHCHECK CMD [\"a\"]"])
+                .expect("valid"),
+            json!({"Healthcheck": {"Test": ["CMD", "a"]}}),
+            "the last one counts"
+        );
     }
 
     #[test]
     fn others_are_refused() {
-        for change in ["FROM x", "RUN x", "CMD", "EXPOSE many", "ENV X=\"open", "LABEL justkey", "CMD [a]"] {
-            assert!(matches!(applied(&[change]), Err(Error::Change(_))), "{change}");
+        for (change, words) in [
+            ("FROM x", "FROM is not a valid change command"),
+            ("RUN x", "RUN is not a valid change command"),
+            ("EXPOSE many", "Invalid containerPort: many"),
+            ("ENV X=\"open", "unexpected end of statement while looking for matching double-quote"),
+            ("LABEL justkey", "LABEL must have two arguments"),
+            ("LABEL =x", "LABEL names can not be blank"),
+            ("ENV A=1 B", "can't find = in \"B\""),
+            ("WORKDIR", "WORKDIR requires exactly one argument"),
+            ("VOLUME []", "VOLUME requires at least one argument"),
+            ("STOPSIGNAL 9 8", "invalid signal: 9 8"),
+            ("HEALTHCHECK --interval=5 CMD x", "time: missing unit in duration \"5\""),
+            ("ONBUILD ONBUILD x", "Chaining ONBUILD"),
+        ] {
+            let error = applied(&[change]).expect_err(change).to_string();
+            assert!(error.contains(words), "{change}: {error}");
         }
     }
 }

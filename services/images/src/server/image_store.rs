@@ -9,12 +9,13 @@ use gantry_proto::gantry::images::v1 as pb;
 use gantry_proto::gantry::images::v1::image_store_server;
 use gantry_rpc::{context, status};
 use gantry_types::{Namespace, Reference, media_type};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
 use crate::catalog::{Catalog, Details, Found, Unpacked};
+use crate::commit::{Committer, Order};
 use crate::document;
 use crate::error::Error;
 use crate::filters::{Filters, Subject};
@@ -337,6 +338,26 @@ impl image_store_server::ImageStore for ImageStore {
         let namespace = context::namespace(&request)?;
         let image = self.tag_one(&namespace, request.get_ref()).await.map_err(status)?;
         Ok(Response::new(pb::TagResponse { image: Some(image) }))
+    }
+
+    async fn commit(
+        &self,
+        request: Request<pb::CommitRequest>,
+    ) -> Result<Response<pb::CommitResponse>, Status> {
+        let namespace = context::namespace(&request)?;
+        let order = Order::parse(request.into_inner()).map_err(status)?;
+        let committer = Committer {
+            names: self.names.clone(),
+            catalog: self.catalog.clone(),
+            leases: self.leases.clone(),
+        };
+        // It is cleared away after, also when this future is dropped because the caller is gone.
+        let (caller, gone) = oneshot::channel::<()>();
+        let work = async move { committer.commit(&namespace, &order, async { drop(gone.await) }).await };
+        let made = tokio::spawn(work.in_current_span()).await;
+        drop(caller);
+        let id = made.unwrap_or(Err(Error::Cancelled)).map_err(status)?;
+        Ok(Response::new(pb::CommitResponse { id: id.to_string() }))
     }
 
     async fn remove(

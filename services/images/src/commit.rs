@@ -1,0 +1,247 @@
+//! `docker commit`: what a container has changed becomes a layer on top of those of its image.
+//!
+//! Snapshots makes the layer, the documents are made here, all under one lease; the name points at them last.
+
+use std::collections::HashMap;
+
+use chrono::{SecondsFormat, Utc};
+use gantry_api::ingest::Owner;
+use gantry_proto::containerd::services::diff::v1::DiffRequest;
+use gantry_proto::containerd::services::snapshots::v1 as snapshots;
+use gantry_proto::containerd::types::Mount;
+use gantry_proto::gantry::images::v1 as pb;
+use gantry_rpc::{chain, context};
+use gantry_types::{ChainId, Descriptor, DiffId, Digest, Namespace, Reference, media_type};
+use rand::Rng;
+use serde_json::{Map, Value, json};
+
+use crate::archive::changes;
+use crate::catalog::{Catalog, Details};
+use crate::document::Manifest;
+use crate::error::Error;
+use crate::lease::{Leases, Purpose};
+use crate::names::Names;
+use crate::record::{self, Record};
+use crate::unpack;
+
+/// The label that names the uncompressed layer of a compressed one.
+const UNCOMPRESSED: &str = "containerd.io/uncompressed";
+/// The digest of a tar without entries: two blocks of zeros.
+const NOTHING: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+
+/// What is asked for, checked.
+pub struct Order {
+    reference: Option<Reference>,
+    parent: String,
+    manifest: Descriptor,
+    snapshotter: String,
+    snapshot: String,
+    config: Map<String, Value>,
+    author: String,
+    comment: String,
+    created_by: String,
+}
+
+impl Order {
+    /// Checks a request.
+    pub fn parse(request: pb::CommitRequest) -> Result<Self, Error> {
+        let reference = match request.reference.as_str() {
+            "" => None,
+            text => Some(Reference::parse_normalized(text)?.with_default_tag()),
+        };
+        if reference.as_ref().is_some_and(|reference| reference.digest().is_some()) {
+            return Err(Error::Request("cannot import digest reference".into()));
+        }
+        let mut config = serde_json::from_slice(&request.config_json)
+            .map_err(|error| Error::Request(format!("run configuration: {error}")))?;
+        changes::apply(&mut config, &request.changes)?;
+        Ok(Self {
+            reference,
+            parent: request.parent,
+            manifest: record::read_descriptor(request.manifest.unwrap_or_default())?,
+            snapshotter: request.snapshotter,
+            snapshot: request.snapshot,
+            config,
+            author: request.author,
+            comment: request.comment,
+            created_by: request.created_by,
+        })
+    }
+}
+
+/// Makes images of containers.
+pub struct Committer {
+    /// Names.
+    pub names: Names,
+    /// Look-ups.
+    pub catalog: Catalog,
+    /// What keeps the parts until a name does.
+    pub leases: Leases,
+}
+
+impl Committer {
+    /// Makes an image, unless its caller is gone; the answer is its id.
+    pub async fn commit(
+        &self,
+        namespace: &Namespace,
+        order: &Order,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Digest, Error> {
+        self.catalog.find(namespace, &order.parent)?;
+        let parent = self.catalog.details(namespace, &order.manifest, None).await?;
+        let purpose = format!("commit {}", order.snapshot);
+        let lease = self.leases.begin(namespace, Purpose::Once(&purpose)).await?;
+        let made = tokio::select! {
+            made = self.make(lease.owner(), &parent, order) => made,
+            // Nobody keeps the root still any more.
+            () = gone => Err(Error::Cancelled),
+        };
+        let finished = match lease.finish().await {
+            Ok(()) if made.is_err() => self.names.collect(namespace).await.map(drop),
+            finished => finished,
+        };
+        if let Err(error) = finished {
+            tracing::warn!(purpose, error = %chain(&error), "what a commit left stays until its lease expires");
+        }
+        made
+    }
+
+    async fn make(&self, owner: &Owner, parent: &Details, order: &Order) -> Result<Digest, Error> {
+        let (layer, diff_id) = self.take_layer(owner, parent, order).await?;
+        let changed = diff_id.to_string() != NOTHING;
+        let mut layers = parent.document.layers.clone();
+        let mut diff_ids = parent.config.rootfs.diff_ids.clone();
+        if changed {
+            layers.push(layer);
+            diff_ids.push(diff_id);
+        }
+        let bytes = config_of(parent, order, &diff_ids, changed)?;
+        let digest = Digest::sha256(&bytes);
+        let config = Descriptor::new(media_type::OCI_CONFIG, digest.clone(), bytes.len() as u64);
+        let content = self.catalog.content();
+        content.write(owner, &format!("config-{digest}"), &digest, bytes.into(), HashMap::new()).await?;
+
+        let mut labels: HashMap<String, String> = layers
+            .iter()
+            .enumerate()
+            .map(|(at, layer)| (format!("containerd.io/gc.ref.content.l.{at}"), layer.digest.to_string()))
+            .collect();
+        labels.insert("containerd.io/gc.ref.content.config".to_owned(), config.digest.to_string());
+        let manifest =
+            Manifest { schema_version: 2, media_type: Some(media_type::OCI_MANIFEST.into()), config, layers };
+        let bytes = serde_json::to_vec(&manifest).expect("a manifest of our own serialises");
+        let digest = Digest::sha256(&bytes);
+        let target = Descriptor::new(media_type::OCI_MANIFEST, digest.clone(), bytes.len() as u64);
+        content.write(owner, &format!("manifest-{digest}"), &digest, bytes.into(), labels).await?;
+
+        let snapshotter = &order.snapshotter;
+        unpack::unpack(content.peers(), owner, snapshotter, &manifest.layers, &diff_ids, None).await?;
+        let details = self.catalog.details(&owner.namespace, &target, None).await?;
+        unpack::keep(content, owner, snapshotter, &details.document, &details.config).await?;
+        match &order.reference {
+            Some(reference) => {
+                self.names.point(&owner.namespace, Record::new(reference.to_string(), target)).await?;
+            }
+            None => self.names.keep_dangling(&owner.namespace, &target).await?,
+        }
+        tracing::info!(%digest, snapshot = order.snapshot, "made an image of a container");
+        Ok(digest)
+    }
+
+    /// Has what differs between the container's root and its image packed.
+    async fn take_layer(
+        &self,
+        owner: &Owner,
+        parent: &Details,
+        order: &Order,
+    ) -> Result<(Descriptor, DiffId), Error> {
+        let right = self.mounts(owner, order).await?;
+        let view = format!("commit-{:032x}", rand::rng().random::<u128>());
+        let (left, viewed) = match ChainId::fold(&parent.config.rootfs.diff_ids) {
+            Some(chain_id) => (self.view(owner, order, &view, &chain_id).await?, true),
+            None => (Vec::new(), false),
+        };
+        let request = DiffRequest { left, right, ..Default::default() };
+        let request = context::with_lease(request, &owner.namespace, owner.lease.as_deref());
+        let peers = self.catalog.content().peers();
+        let packed = peers.diff().diff(request).await;
+        if viewed {
+            let request =
+                snapshots::RemoveSnapshotRequest { snapshotter: order.snapshotter.clone(), key: view };
+            let removed = peers.snapshots().remove(context::with_namespace(request, &owner.namespace)).await;
+            // Without the lease nothing keeps it.
+            if let Err(status) = removed {
+                tracing::debug!(error = status.message(), "a view of an image is left to the collection");
+            }
+        }
+        let packed = packed.map_err(Error::peer("snapshots", "pack what the container changed"))?;
+        // A root that goes meanwhile goes file by file, after its record: what was packed is all of it while that is there.
+        self.mounts(owner, order).await?;
+        let layer = packed.into_inner().diff.unwrap_or_default();
+        let layer = record::read_descriptor(layer)?;
+        let info = self.catalog.content().info(&owner.namespace, &layer.digest).await?.unwrap_or_default();
+        let diff_id = info.labels.get(UNCOMPRESSED).and_then(|digest| digest.parse().ok());
+        let diff_id = diff_id
+            .ok_or_else(|| Error::Missing { digest: layer.digest.clone(), image: order.parent.clone() })?;
+        Ok((layer, diff_id))
+    }
+
+    async fn mounts(&self, owner: &Owner, order: &Order) -> Result<Vec<Mount>, Error> {
+        let request =
+            snapshots::MountsRequest { snapshotter: order.snapshotter.clone(), key: order.snapshot.clone() };
+        let request = context::with_namespace(request, &owner.namespace);
+        let answer = self.catalog.content().peers().snapshots().mounts(request).await;
+        Ok(answer.map_err(Error::peer("snapshots", "find the container's root"))?.into_inner().mounts)
+    }
+
+    async fn view(
+        &self,
+        owner: &Owner,
+        order: &Order,
+        key: &str,
+        chain_id: &ChainId,
+    ) -> Result<Vec<Mount>, Error> {
+        let request = snapshots::ViewSnapshotRequest {
+            snapshotter: order.snapshotter.clone(),
+            key: key.to_owned(),
+            parent: chain_id.to_string(),
+            ..Default::default()
+        };
+        let request = context::with_lease(request, &owner.namespace, owner.lease.as_deref());
+        let answer = self.catalog.content().peers().snapshots().view(request).await;
+        Ok(answer.map_err(Error::peer("snapshots", "look at the image"))?.into_inner().mounts)
+    }
+}
+
+/// The parent's config with the new layer, its line of history, and how the new image runs.
+fn config_of(parent: &Details, order: &Order, diff_ids: &[DiffId], changed: bool) -> Result<Vec<u8>, Error> {
+    let digest = &parent.document.config.digest;
+    let mut config: Map<String, Value> = serde_json::from_slice(&parent.config_json).map_err(|error| {
+        Error::Document { what: "config", digest: digest.clone(), cause: error.to_string() }
+    })?;
+    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Nanos, true);
+    let mut line = json!({ "created": now, "created_by": order.created_by });
+    for (key, value) in [("author", &order.author), ("comment", &order.comment)] {
+        if !value.is_empty() {
+            line[key] = value.as_str().into();
+        }
+    }
+    if !changed {
+        line["empty_layer"] = true.into();
+    }
+    let history = config.entry("history").or_insert_with(|| json!([]));
+    if !history.is_array() {
+        *history = json!([]);
+    }
+    if let Some(history) = history.as_array_mut() {
+        history.push(line);
+    }
+    match order.author.as_str() {
+        "" => drop(config.remove("author")),
+        author => drop(config.insert("author".to_owned(), author.into())),
+    }
+    config.insert("created".to_owned(), now.into());
+    config.insert("config".to_owned(), Value::Object(order.config.clone()));
+    config.insert("rootfs".to_owned(), json!({ "type": "layers", "diff_ids": diff_ids }));
+    Ok(serde_json::to_vec(&config).expect("a value of our own serialises"))
+}
