@@ -17,19 +17,24 @@ pub mod changes;
 pub mod commit;
 pub mod create;
 pub mod departed;
+pub mod endpoint;
 pub mod exit;
 pub mod files;
 pub mod health;
+pub mod hosts;
 pub mod join;
 pub mod kill;
+pub mod links;
 pub mod list;
 pub mod log;
 pub mod network;
 pub mod pause;
+pub mod ports;
 pub mod prune;
 pub mod remove;
 pub mod rename;
 pub mod scaffold;
+pub mod shm;
 pub mod start;
 pub mod stats;
 pub mod top;
@@ -51,6 +56,7 @@ use gantry_rpc::paced::Queue;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use self::links::FurtherName;
 use crate::error::{Error, Result};
 use crate::exec::Exec;
 use crate::health::Health;
@@ -69,6 +75,8 @@ pub struct Container {
     watched: Arc<notice::Sender>,
     /// What lists show, encoded, as it was after so many changes.
     listed: Mutex<Option<(u64, Bytes)>>,
+    /// Names that others have for it, by which it is found too.
+    further_names: RwLock<Vec<FurtherName>>,
     /// Held for the length of an operation that changes what the container is or does.
     operation: Arc<tokio::sync::Mutex<()>>,
     /// Those who wait for it.
@@ -157,6 +165,7 @@ impl Container {
             changes: AtomicU64::new(0),
             watched: Arc::clone(watched),
             listed: Mutex::new(None),
+            further_names: RwLock::default(),
             operation: Arc::default(),
             queue: Queue::default(),
             attaching: watch::channel(0).0,
@@ -174,6 +183,20 @@ impl Container {
     /// Its name now.
     pub fn name(&self) -> String {
         self.record.read().name.clone()
+    }
+
+    /// The names that others have for it now.
+    pub fn further_names(&self) -> Vec<FurtherName> {
+        self.further_names.read().clone()
+    }
+
+    /// Replaces the names that others have for it.
+    pub(crate) fn set_further_names(&self, names: Vec<FurtherName>) {
+        let mut place = self.further_names.write();
+        if *place != names {
+            *place = names;
+            self.changed();
+        }
     }
 
     /// Its record now.

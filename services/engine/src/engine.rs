@@ -40,6 +40,8 @@ pub struct Shared {
     pub(crate) init: PathBuf,
     pub(crate) snapshotter: String,
     pub(crate) identity: String,
+    /// Held while lines of hosts files are looked up and written that are about other containers.
+    pub(crate) hosts: tokio::sync::Mutex<()>,
     /// How many containers may be started at once by the engine itself.
     pub(crate) starts: tokio::sync::Semaphore,
     /// Archives that are sent or taken at once.
@@ -77,6 +79,7 @@ impl Engine {
             facts: HostFacts::detect(),
             init: shim_binary(),
             snapshotter,
+            hosts: tokio::sync::Mutex::default(),
             starts: tokio::sync::Semaphore::new(8),
             archives: Slots::new(256),
         })))

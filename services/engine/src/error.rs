@@ -61,6 +61,9 @@ pub enum Error {
     /// No network of that name.
     #[error("network {0} not found")]
     NoSuchNetwork(String),
+    /// No endpoint of that name.
+    #[error("endpoint {0} not found")]
+    NoSuchEndpoint(String),
     /// A file that is not in a container.
     #[error("Could not find the file {path} in container {container}")]
     NoSuchFile {
@@ -75,6 +78,19 @@ pub enum Error {
     /// A request that does not go together with the state of its object.
     #[error("{0}")]
     Conflict(String),
+    /// A request that Docker answers as a failure of its own.
+    #[error("{0}")]
+    Refused(String),
+    /// A container that is linked to another one, which must run before it.
+    #[error("Cannot link to a non running container: /{child} AS /{parent}/{alias}")]
+    ChildNotRunning {
+        /// The other one's name.
+        child: String,
+        /// The container's name.
+        parent: String,
+        /// What it calls the other one.
+        alias: String,
+    },
     /// The container has to run for that.
     #[error("container {0} is not running")]
     NotRunning(String),
@@ -241,6 +257,7 @@ impl Coded for Error {
             | Error::ExecGone(_)
             | Error::NoSuchVolume(_)
             | Error::NoSuchNetwork(_)
+            | Error::NoSuchEndpoint(_)
             | Error::NoSuchFile { .. } => Code::NotFound,
             Error::AmbiguousPrefix(_)
             | Error::InvalidName(_)
@@ -264,6 +281,8 @@ impl Coded for Error {
             | Error::ExecNotStarted
             | Error::NotKilled
             | Error::Path(_)
+            | Error::Refused(_)
+            | Error::ChildNotRunning { .. }
             | Error::Broken(_)
             | Error::BrokenLine
             | Error::Kernel { .. }

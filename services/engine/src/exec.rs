@@ -223,7 +223,9 @@ impl Engine {
             }
             _ => return Err(Error::Conflict(format!("exec command {id} has already run"))),
         }
-        let process = spec::exec_process(&container.record(), &self.facts, &exec.spec)?;
+        let record = container.record();
+        let variables = self.link_variables(&record);
+        let process = spec::exec_process(&record, &self.facts, &variables, &exec.spec)?;
         match self.peers.add_exec(container.id(), id, &process, &exec.stdio()).await {
             Ok(()) => Ok((container, exec)),
             Err(error) => Err(self.exec_failed(&container, &exec, error).await),

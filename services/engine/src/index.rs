@@ -86,8 +86,11 @@ impl Index {
         }
     }
 
-    /// Finds by full id, exact name, or unique id prefix, in this order.
+    /// Finds by full id, exact name (also `parent/alias` of a link), or unique id prefix, in this order.
     pub fn find(&self, text: &str) -> Result<Arc<Container>> {
+        if text.is_empty() {
+            return Err(Error::Invalid("invalid name or ID supplied: \"\"".to_owned()));
+        }
         let maps = self.maps.read();
         let missing = || Error::NoSuchContainer(text.to_owned());
         if let Some(container) = maps.by_id.get(text) {
@@ -96,6 +99,12 @@ impl Index {
         let name = text.strip_prefix('/').unwrap_or(text);
         if let Some(id) = maps.by_name.get(name) {
             return maps.by_id.get(id).cloned().ok_or_else(missing);
+        }
+        if let Some((parent, alias)) = name.split_once('/') {
+            let parent = maps.by_name.get(parent).and_then(|id| maps.by_id.get(id)).ok_or_else(missing)?;
+            let record = parent.record();
+            let link = record.links.iter().find(|link| link.alias == alias).ok_or_else(missing)?;
+            return maps.by_id.get(&link.child).cloned().ok_or_else(missing);
         }
         let prefix = text.strip_prefix("sha256:").unwrap_or(text);
         if !names::is_id_prefix(prefix) {

@@ -6,6 +6,7 @@
 //!   containers/<id>/
 //!     <id>-json.log[.N]          output
 //!     hosts hostname resolv.conf mounted over those of the image
+//!     shm/                       its /dev/shm, while it runs and others may join it
 //!   containers/.removed-<id>/    the same, of a container that is just going
 //!   volumes/<name>/_data/        a volume's content
 //! ```
@@ -71,6 +72,11 @@ impl Paths {
             hostname: directory.join("hostname"),
             resolv_conf: directory.join("resolv.conf"),
         }
+    }
+
+    /// Where a container's `/dev/shm` is, if others may join it.
+    pub fn shm(&self, id: &str) -> PathBuf {
+        self.container(id).join("shm")
     }
 
     /// All volumes.

@@ -84,6 +84,23 @@ pub struct Record {
     /// While it is being removed: volumes without a name stay.
     #[prost(bool, tag = "19")]
     pub keep_volumes: bool,
+    /// Whom it knows on the default network.
+    #[prost(message, repeated, tag = "24")]
+    pub links: Vec<LinkRecord>,
+}
+
+/// A link to another container.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct LinkRecord {
+    /// The other one's id.
+    #[prost(string, tag = "1")]
+    pub child: String,
+    /// Its name when the link was made.
+    #[prost(string, tag = "2")]
+    pub name: String,
+    /// What it is called here.
+    #[prost(string, tag = "3")]
+    pub alias: String,
 }
 
 /// A mount over the root.

@@ -31,6 +31,8 @@ use crate::time;
 
 /// Between attempts to reach a peer.
 const RETRY: Duration = Duration::from_millis(250);
+/// How long a container waits for those it is linked to, which start at the same time.
+const LINKED: Duration = Duration::from_secs(30);
 
 impl Engine {
     /// Fills the index and begins to reconcile; returns when every name is known.
@@ -49,6 +51,9 @@ impl Engine {
             });
             self.index.insert(Arc::clone(&container));
             containers.push(container);
+        }
+        for container in &containers {
+            self.rename_children(&container.record().links);
         }
         let mut orphans = Vec::new();
         for exec in self.store.execs()? {
@@ -200,6 +205,7 @@ impl Engine {
     }
 
     async fn at_rest(&self, container: &Arc<Container>, record: &Record) -> Result<()> {
+        self.release_shm(container).await;
         let tried = {
             let state = &container.live().state;
             state.started_at != 0 || !state.error.is_empty()
@@ -235,7 +241,7 @@ impl Engine {
         }
         let (engine, container) = (self.clone(), Arc::clone(container));
         self.spawn("start a container by its policy", async move {
-            let mut run = 0;
+            let (mut run, begun) = (0, tokio::time::Instant::now());
             loop {
                 let Ok(_permit) = engine.starts.acquire().await else { return };
                 let turn = container.operate().await;
@@ -250,6 +256,7 @@ impl Engine {
                     Ok(()) => return,
                     // It may have got as far as a run.
                     Err(error) if error.is_passing() => run = container.live().run,
+                    Err(Error::ChildNotRunning { .. }) if begun.elapsed() < LINKED => {}
                     Err(error) => {
                         tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not started at boot");
                         return;

@@ -23,7 +23,7 @@ use oci_spec::runtime::{
 };
 
 pub use capabilities::normalise as normalise_capability;
-pub use mounts::RuntimeFiles;
+pub use mounts::{RuntimeFiles, shm_size};
 pub use process::{environment, exec_process, merge_environment};
 pub use resources::{linux_resources, rlimit_name};
 pub use security::Security;
@@ -100,6 +100,10 @@ pub struct Surroundings<'a> {
     pub files: Option<RuntimeFiles>,
     /// The program that `--init` puts before the user's.
     pub init: &'a Path,
+    /// What is bound at `/dev/shm`; `None` for a file system of its own.
+    pub shm: Option<PathBuf>,
+    /// Variables that the user's own go over.
+    pub variables: Vec<String>,
 }
 
 /// Makes the specification.
@@ -134,7 +138,7 @@ pub fn build(record: &Record, around: &Surroundings<'_>) -> Result<Spec, Error> 
         .version("1.0.2")
         .root(root)
         .mounts(mounts::all(record, around, &security))
-        .process(process::init_process(record, around.host, &capabilities, &security)?)
+        .process(process::init_process(record, around, &capabilities, &security)?)
         .linux(linux)
         .annotations(annotations(record))
         .build()

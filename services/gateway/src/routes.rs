@@ -22,6 +22,10 @@ pub async fn dispatch(call: Call, path: &str) -> Result<Reply, Error> {
     if parts.len() > 1 && parts.last() == Some(&"") {
         parts.pop();
     }
+    let linked = linked_name(&call, &parts);
+    if let Some((name, verb)) = &linked {
+        parts = ["containers", name].into_iter().chain(*verb).collect();
+    }
     // One table for all; `name @ ..` because an image's name has slashes.
     match (call.method().as_str(), parts.as_slice()) {
         ("OPTIONS", _) => Ok(reply::empty(StatusCode::OK)),
@@ -113,6 +117,20 @@ pub async fn dispatch(call: Call, path: &str) -> Result<Reply, Error> {
             ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..],
         ) => Err(not_a_manager()),
         _ => Err(Error::page_not_found()),
+    }
+}
+
+/// A container's name in a path is one part, but its name as somebody's link (`parent/alias`) may be written as several.
+/// The name, and what is to be done with it.
+fn linked_name<'a>(call: &Call, parts: &[&'a str]) -> Option<(String, Option<&'a str>)> {
+    let ["containers", name @ .., last] = parts else { return None };
+    if name.is_empty() || name.contains(&"checkpoints") || *last == "ws" {
+        return None;
+    }
+    match *call.method() {
+        Method::DELETE => Some((format!("{}/{last}", name.join("/")), None)),
+        _ if name.len() > 1 => Some((name.join("/"), Some(*last))),
+        _ => None,
     }
 }
 

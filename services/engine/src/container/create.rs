@@ -37,7 +37,7 @@ impl Engine {
         default_network(&asked, &mut host);
         let (image, networks) = tokio::join!(
             self.peers.resolve_image(&asked.image, &request.platform),
-            self.networks(&host, request.networks),
+            self.networks(&asked, &host, request.networks),
         );
         // A missing image is told before anything else: the client then pulls it and asks again.
         let image = image?;
@@ -45,9 +45,12 @@ impl Engine {
         let id = names::new_id();
         let mut warnings = super::validate::check(&asked, &host)?;
         super::validate::cgroup_parent(&host, &self.facts)?;
+        let links = self.take_links(&mut host)?;
+        warnings.extend(ignored(&asked, &host, api_at_least(&request.api_version, 44)));
         let config = image_config.merge(asked);
         let mut config = self.with_hostname(config, &host, &id);
         config.working_dir = cleaned(&config.working_dir);
+        config.exposed_ports = super::ports::expand(&config.exposed_ports);
         self.fill_defaults(&mut host, &mut warnings).map_err(not_the_image)?;
         let networks = networks.map_err(not_the_image)?;
         let command = command_of(&config)?;
@@ -73,6 +76,7 @@ impl Engine {
             chain_id: image.chain_id.clone(),
             recursive_read_only: api_at_least(&request.api_version, 44),
             keep_volumes: false,
+            links,
             config,
             host,
         };
@@ -102,6 +106,7 @@ impl Engine {
         // It can be found from here on (its volumes are in use), but whoever wants to change it waits for its turn.
         let turn = container.operate().await;
         self.index.insert(Arc::clone(&container));
+        self.rename_children(&record.links);
         let made = match self.make_steps(&container, spec, platform).await {
             Ok(mounts) => {
                 let ready = Record { phase: Phase::Ready.into(), mounts, ..record };
@@ -275,9 +280,6 @@ impl Engine {
         if !self.facts.apparmor && host.security_opt.iter().any(|option| option.starts_with("apparmor")) {
             warnings.push("This machine has no AppArmor: the profile is not applied.".to_owned());
         }
-        if spec::of_container(&host.ipc_mode).is_some() {
-            warnings.push("The other container's IPC namespace is shared, its /dev/shm is not.".to_owned());
-        }
         Ok(())
     }
 
@@ -288,6 +290,8 @@ impl Engine {
             shared: spec::Shared::default(),
             files: None,
             init: &self.init,
+            shm: None,
+            variables: Vec::new(),
         };
         spec::build(record, &around)
     }
@@ -310,6 +314,18 @@ fn not_the_image(error: Error) -> Error {
         Error::NoSuchContainer(name) => Error::Invalid(Error::NoSuchContainer(name).to_string()),
         other => other,
     }
+}
+
+/// What Docker takes from old clients with a warning.
+fn ignored(config: &pb::ContainerConfig, host: &pb::HostConfig, is_new: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if is_new && !config.mac_address.is_empty() {
+        warnings.push("The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.".to_owned());
+    }
+    if spec::is_host(&host.network_mode) && !host.port_bindings.is_empty() {
+        warnings.push("Published ports are discarded when using host network mode".to_owned());
+    }
+    warnings
 }
 
 /// The network that a container is on when it says nothing.

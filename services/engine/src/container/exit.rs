@@ -104,6 +104,7 @@ impl Engine {
         ]);
         self.publish_container(container, "die", more);
         self.forget_execs(container).await;
+        self.release_shm(container).await;
 
         if record.host.auto_remove && !kept {
             // The removal writes down that it goes on, and takes everything else down itself.

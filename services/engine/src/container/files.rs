@@ -1,14 +1,17 @@
 //! The three files that are mounted over `/etc`: hosts, hostname, resolv.conf.
 //!
-//! They are rewritten in place, because a container holds them by their inodes; each start writes them anew.
+//! They are rewritten in place, because a container holds them by their inodes. Each start writes them anew; while the
+//! container runs, what it changed in them itself stays.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use gantry_proto::gantry::network::v1::Sandbox;
 
-use super::Container;
 use super::create::blocking;
+use super::hosts::{self, Line};
+use super::links;
+use super::network::DEFAULT;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
@@ -25,9 +28,13 @@ impl Engine {
     /// Writes the files of a container that is about to start. `sandbox` is `None` on the host's network.
     pub(crate) async fn write_files(&self, record: &Record, sandbox: Option<&Sandbox>) -> Result<()> {
         let files = self.paths.files(&record.id);
-        let hosts = hosts(record, sandbox);
+        let gateways = self.host_gateways(record).await?;
         let resolv = resolv_conf(record, sandbox, &host_resolv());
         let hostname = format!("{}\n", record.config.hostname);
+        // Whose children may move meanwhile is told of it after this.
+        let _turn = if record.links.is_empty() { None } else { Some(self.hosts.lock().await) };
+        let linked: Vec<Line> = self.linked(record)?.iter().map(links::line).collect();
+        let hosts = hosts_of(record, sandbox, &gateways, linked);
         blocking(move || {
             put(&files.hosts, &hosts)?;
             put(&files.resolv_conf, &resolv)?;
@@ -36,22 +43,69 @@ impl Engine {
         .await
     }
 
-    /// Brings the files of a running container up to date with its networks.
-    pub(crate) async fn refresh_files(&self, container: &Container, sandbox: &Sandbox) -> Result<()> {
-        self.write_files(&container.record(), Some(sandbox)).await
+    /// Brings the files of a running container from its former networks to its present ones; what the container itself
+    /// changed stays.
+    pub(crate) async fn refresh_files(
+        &self,
+        record: &Record,
+        before: Option<&Sandbox>,
+        after: &Sandbox,
+    ) -> Result<()> {
+        let files = self.paths.files(&record.id);
+        let own = |sandbox: &Sandbox| hosts::own(record, sandbox);
+        let (old, new) = (before.map(own).unwrap_or_default(), own(after));
+        let gone: Vec<Line> = old.iter().filter(|line| !new.contains(line)).cloned().collect();
+        let new: Vec<Line> = new.into_iter().filter(|line| !old.contains(line)).collect();
+        let host = host_resolv();
+        let resolv = [resolv_conf(record, before, &host), resolv_conf(record, Some(after), &host)];
+        let _turn = self.hosts.lock().await;
+        links::edit(files.hosts, move |text| hosts::changed(text, &gone, &new)).await?;
+        let [old, new] = resolv;
+        links::edit(files.resolv_conf, move |text| if text == old { new } else { text.to_owned() }).await
     }
 
-    /// The files that a container gets: another's when it shares that one's network.
-    pub(crate) fn files_of(&self, record: &Record) -> Result<RuntimeFiles> {
-        match crate::spec::of_container(&record.host.network_mode) {
-            Some(other) => Ok(self.paths.files(self.index.find(other)?.id())),
-            None => Ok(self.paths.files(&record.id)),
+    /// The addresses of the default network's gateways, if the container asks for what stands for them.
+    async fn host_gateways(&self, record: &Record) -> Result<Vec<String>> {
+        if !record.host.extra_hosts.iter().any(|entry| entry.ends_with(hosts::HOST_GATEWAY)) {
+            return Ok(Vec::new());
         }
+        let network = self.peers.network(DEFAULT).await?;
+        let configs = network.ipam.unwrap_or_default().config;
+        let gateways: Vec<String> =
+            configs.into_iter().map(|one| one.gateway).filter(|one| !one.is_empty()).collect();
+        if gateways.is_empty() {
+            return Err(Error::Invalid("unable to derive the IP value for host-gateway".to_owned()));
+        }
+        Ok(gateways)
+    }
+
+    /// The files that a container gets: those of the one whose network it shares, maybe through others.
+    pub(crate) fn files_of(&self, record: &Record) -> Result<RuntimeFiles> {
+        let Some(other) = crate::spec::of_container(&record.host.network_mode) else {
+            return Ok(self.paths.files(&record.id));
+        };
+        let mut owner = self.index.find(other)?.record();
+        while let Some(other) = crate::spec::of_container(&owner.host.network_mode) {
+            owner = self.index.find(other)?.record();
+        }
+        Ok(self.paths.files(&owner.id))
     }
 }
 
+/// The hosts file of a container that is about to start.
+fn hosts_of(record: &Record, sandbox: Option<&Sandbox>, gateways: &[String], linked: Vec<Line>) -> String {
+    if sandbox.is_none() && record.host.extra_hosts.is_empty() {
+        // On the host's network the host's own names hold.
+        if let Ok(own) = std::fs::read_to_string("/etc/hosts") {
+            return own;
+        }
+    }
+    let own = sandbox.map(|sandbox| hosts::own(record, sandbox)).unwrap_or_default();
+    hosts::whole(&[hosts::added(record, gateways), linked, own].concat())
+}
+
 /// In place: a container that runs sees the new content.
-fn put(path: &Path, content: &str) -> Result<()> {
+pub(super) fn put(path: &Path, content: &str) -> Result<()> {
     std::fs::write(path, content).map_err(|source| Error::io("write", path, source))
 }
 
@@ -81,49 +135,6 @@ fn words(resolv: &str, keyword: &str) -> Vec<Vec<String>> {
             (words.next() == Some(keyword)).then(|| words.map(str::to_owned).collect())
         })
         .collect()
-}
-
-fn hosts(record: &Record, sandbox: Option<&Sandbox>) -> String {
-    if sandbox.is_none() && record.host.extra_hosts.is_empty() {
-        // On the host's network the host's own names hold.
-        if let Ok(own) = std::fs::read_to_string("/etc/hosts") {
-            return own;
-        }
-    }
-    let mut text = String::from("127.0.0.1\tlocalhost\n");
-    text.push_str("::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n");
-    let gateway = sandbox
-        .and_then(|sandbox| sandbox.endpoints.first())
-        .map(|endpoint| endpoint.ipv4_gateway.clone())
-        .filter(|gateway| !gateway.is_empty());
-    for entry in &record.host.extra_hosts {
-        if let Some((name, address)) = entry.split_once([':', '=']) {
-            let address = address.trim_start_matches('[').trim_end_matches(']');
-            let address = match address {
-                "host-gateway" => gateway.as_deref().unwrap_or("127.0.0.1"),
-                given => given,
-            };
-            let _ = writeln!(text, "{address}\t{name}");
-        }
-    }
-    let names = own_names(&record.config.hostname, &record.config.domainname);
-    for endpoint in sandbox.iter().flat_map(|sandbox| &sandbox.endpoints) {
-        for address in [&endpoint.ipv4_address, &endpoint.ipv6_address] {
-            if !address.is_empty() {
-                let _ = writeln!(text, "{address}\t{names}");
-            }
-        }
-    }
-    text
-}
-
-/// The full name and, where that has several parts, the first of them.
-fn own_names(hostname: &str, domain: &str) -> String {
-    let full = if domain.is_empty() { hostname.to_owned() } else { format!("{hostname}.{domain}") };
-    match full.split_once('.') {
-        Some((short, _)) => format!("{full} {short}"),
-        None => full,
-    }
 }
 
 fn resolv_conf(record: &Record, sandbox: Option<&Sandbox>, host: &str) -> String {
@@ -205,13 +216,5 @@ mod tests {
     #[test]
     fn the_hosts_network_has_the_hosts_file() {
         assert_eq!(resolv_conf(&record(), None, "nameserver 127.0.0.53\n"), "nameserver 127.0.0.53\n");
-    }
-
-    #[test]
-    fn hosts_names_the_container_and_what_was_added() {
-        let mut record = record();
-        record.host.extra_hosts = vec!["db:10.0.0.1".to_owned(), "gw:host-gateway".to_owned()];
-        let text = hosts(&record, Some(&sandbox(false)));
-        assert!(text.contains("10.0.0.1\tdb\n172.17.0.1\tgw\n172.17.0.2\tweb\n"), "{text}");
     }
 }

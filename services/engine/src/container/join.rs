@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use gantry_host::process::path_of_own;
 
+use super::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
@@ -31,21 +32,36 @@ impl Engine {
     /// Holds the namespaces that a container's modes name.
     pub(crate) async fn join_others(&self, record: &Record) -> Result<Joined> {
         let mut joined = Joined::default();
-        for (kind, mode, what) in [
-            ("net", &record.host.network_mode, "network"),
-            ("pid", &record.host.pid_mode, "pid namespace"),
-            ("ipc", &record.host.ipc_mode, "ipc namespace"),
+        for (kind, mode) in [
+            ("net", &record.host.network_mode),
+            ("pid", &record.host.pid_mode),
+            ("ipc", &record.host.ipc_mode),
         ] {
             let Some(other) = spec::of_container(mode) else { continue };
-            let other = self.index.find(other)?;
-            let init = self.init_of(&other).await.map_err(|error| match error {
-                Error::NotRunning(_) => {
-                    Error::Conflict(format!("cannot join {what} of a non running container: {}", other.id()))
-                }
-                other => other,
-            })?;
+            let init = match self.index.find(other) {
+                Ok(other) => self.init_of(&other).await.map_err(|error| not_joined(kind, &other, error))?,
+                Err(error) if kind == "net" => return Err(error),
+                Err(error) => return Err(not_joined_at_all(kind, &error)),
+            };
             joined.held.push((kind, init.namespace(kind).map_err(kernel)?));
         }
         Ok(joined)
     }
+}
+
+/// Docker's words for a namespace whose container does not run.
+fn not_joined(kind: &str, other: &Container, error: Error) -> Error {
+    match error {
+        Error::NotRunning(_) if kind == "net" => Error::Conflict(format!(
+            "cannot join network namespace of a non running container: container {} is {}",
+            other.name(),
+            super::remove::status_word(other.status())
+        )),
+        Error::NotRunning(_) => not_joined_at_all(kind, &error),
+        other => other,
+    }
+}
+
+fn not_joined_at_all(kind: &str, error: &Error) -> Error {
+    Error::Conflict(format!("failed to join {} namespace: {error}", kind.to_uppercase()))
 }

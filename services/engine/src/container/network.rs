@@ -14,17 +14,27 @@ use crate::record::Record;
 use crate::spec::{self, Netns};
 
 /// The network that containers are on unless they say otherwise.
-const DEFAULT: &str = "bridge";
+pub(super) const DEFAULT: &str = "bridge";
 
 impl Engine {
     /// The networks that a container is to be on, by their names. Each must exist.
     pub(crate) async fn networks(
         &self,
+        config: &pb::ContainerConfig,
         host: &pb::HostConfig,
         asked: HashMap<String, pb::EndpointSettings>,
     ) -> Result<BTreeMap<String, pb::EndpointSettings>> {
         let mode = host.network_mode.as_str();
         if mode == "host" || spec::of_container(mode).is_some() {
+            if let Some((name, _)) = asked.iter().find(|(name, _)| !is_own_mode(name, mode)) {
+                return Err(Error::Invalid(format!(
+                    "container sharing network namespace with another container or host cannot be connected to network {name}"
+                )));
+            }
+            if let Some(settings) = asked.get("host") {
+                let host = self.peers.network("host").await?;
+                super::endpoint::check(&host, settings).map_err(in_network("host"))?;
+            }
             return Ok(match mode {
                 "host" => BTreeMap::from([("host".to_owned(), pb::EndpointSettings::default())]),
                 _ => BTreeMap::new(),
@@ -34,14 +44,17 @@ impl Engine {
         for (name, settings) in asked {
             let name = if name == "default" { DEFAULT.to_owned() } else { name };
             let found = self.peers.network(&name).await.map_err(missing_network(&name))?;
-            check_addresses(&found, &settings)?;
+            super::endpoint::check(&found, &settings).map_err(in_network(&found.name))?;
             networks.insert(found.name, pb::EndpointSettings { network_id: found.id, ..settings });
         }
         let main = match mode {
             "none" => "none".to_owned(),
             name => self.peers.network(name).await.map_err(missing_network(name))?.name,
         };
-        networks.entry(main).or_default();
+        if !config.mac_address.is_empty() && !networks.is_empty() && !networks.contains_key(&main) {
+            return Err(Error::Invalid("unable to migrate container-wide MAC address to a specific network: HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks".to_owned()));
+        }
+        super::endpoint::one_mac(config, &main, networks.entry(main.clone()).or_default())?;
         Ok(networks)
     }
 
@@ -51,33 +64,34 @@ impl Engine {
         let _turn = container.operate().await;
         container.refuse_if_removing()?;
         let record = container.record();
-        refuse_foreign_namespace(&record)?;
         let found = self.peers.network(&request.network).await.map_err(missing_network(&request.network))?;
-        if is_without_endpoints(&found.name) {
-            return Err(Error::Invalid(format!("container cannot be connected to network {}", found.name)));
-        }
+        refuse_connection(&record, &found.name)?;
         let settings =
             pb::EndpointSettings { network_id: found.id.clone(), ..request.settings.unwrap_or_default() };
-        check_addresses(&found, &settings)?;
-        if record.networks.contains_key(&found.name) && container.live().state.has_process() {
-            return Err(Error::Forbidden(format!(
-                "endpoint with name {} already exists in network {}",
-                record.name, found.name
-            )));
+        super::endpoint::check(&found, &settings)?;
+        for link in &settings.links {
+            super::links::parse(link)?;
+        }
+        if record.networks.contains_key(&found.name) {
+            if container.live().state.has_process() {
+                return Err(Error::Forbidden(format!(
+                    "endpoint with name {} already exists in network {}",
+                    record.name, found.name
+                )));
+            }
+            // What was asked for first stays.
+            return Ok(());
         }
         let mut changed = Record::clone(&record);
-        changed.networks.remove("none");
         changed.networks.insert(found.name.clone(), settings.clone());
-        if changed.host.network_mode == "none" {
-            changed.host.network_mode.clone_from(&found.name);
-        }
-        if container.live().state.has_process() {
+        if container.live().state.has_process() && !is_without_endpoints(&found.name) {
             let request = network::ConnectRequest {
                 sandbox: container.id().to_owned(),
                 endpoint: Some(endpoint(&found.name, &settings, &record)),
             };
             let sandbox = self.peers.connect(request).await?;
-            self.refresh_files(&container, &sandbox).await?;
+            let before = container.live().sandbox.clone();
+            self.refresh_files(&record, before.as_deref(), &sandbox).await?;
             container.change(|live| live.sandbox = Some(Arc::new(sandbox)));
         }
         self.write_record(&container, changed).await?;
@@ -90,29 +104,32 @@ impl Engine {
         let found = self.peers.network(&request.network).await.map_err(missing_network(&request.network))?;
         let container = match self.index.find(&request.container) {
             Ok(container) => container,
-            // The container is gone already: its endpoint cannot be left.
-            Err(Error::NoSuchContainer(_)) if request.force => return Ok(()),
+            Err(Error::NoSuchContainer(name)) if request.force => return Err(Error::NoSuchEndpoint(name)),
             Err(error) => return Err(error),
         };
         let _turn = container.operate().await;
         let record = container.record();
-        refuse_foreign_namespace(&record)?;
+        if record.host.network_mode == "host" && found.name == "host" {
+            return Err(Error::Invalid(
+                "cannot disconnect container from host network - container was created in host network mode"
+                    .to_owned(),
+            ));
+        }
+        let runs = container.live().state.has_process();
         if !record.networks.contains_key(&found.name) {
-            return Err(Error::Forbidden(format!(
-                "container {} is not connected to network {}",
+            let the = if runs { "" } else { "the " };
+            return Err(Error::Refused(format!(
+                "container {} is not connected to {the}network {}",
                 container.id(),
                 found.name
             )));
         }
         let mut changed = Record::clone(&record);
         changed.networks.remove(&found.name);
-        if changed.host.network_mode == found.name || changed.host.network_mode == found.id {
-            changed.host.network_mode =
-                changed.networks.keys().next().cloned().unwrap_or_else(|| "none".to_owned());
-        }
-        if container.live().state.has_process() {
+        if runs && !is_without_endpoints(&found.name) {
             let sandbox = self.peers.disconnect(container.id(), &found.id).await?;
-            self.refresh_files(&container, &sandbox).await?;
+            let before = container.live().sandbox.clone();
+            self.refresh_files(&record, before.as_deref(), &sandbox).await?;
             container.change(|live| live.sandbox = Some(Arc::new(sandbox)));
         }
         self.write_record(&container, changed).await?;
@@ -164,6 +181,11 @@ impl Engine {
     }
 }
 
+/// Whether a network is one of those that are always there.
+pub(super) fn is_predefined(name: &str) -> bool {
+    name == DEFAULT || is_without_endpoints(name)
+}
+
 /// Whether being on a network needs nothing of the network service.
 fn is_without_endpoints(name: &str) -> bool {
     matches!(name, "host" | "none")
@@ -198,18 +220,13 @@ fn endpoint(name: &str, settings: &pb::EndpointSettings, record: &Record) -> net
     if main {
         links.extend(record.host.links.iter().cloned());
     }
-    let mac = if settings.mac_address.is_empty() && main {
-        record.config.mac_address.clone()
-    } else {
-        settings.mac_address.clone()
-    };
     network::EndpointSpec {
         network: if settings.network_id.is_empty() { name.to_owned() } else { settings.network_id.clone() },
         aliases: settings.aliases.clone(),
         links,
         ipv4_address: settings.ipam_ipv4_address.clone(),
         ipv6_address: settings.ipam_ipv6_address.clone(),
-        mac_address: mac,
+        mac_address: settings.mac_address.clone(),
         driver_options: settings.driver_opts.clone(),
         gateway_priority: settings.gw_priority,
     }
@@ -249,34 +266,41 @@ fn ports(record: &Record) -> Result<Vec<network::PortMapping>> {
     Ok(ports)
 }
 
-/// Addresses may only be asked for where the user chose the subnet.
-fn check_addresses(network: &network::Network, settings: &pb::EndpointSettings) -> Result<()> {
-    for address in [&settings.ipam_ipv4_address, &settings.ipam_ipv6_address] {
-        if !address.is_empty() && address.parse::<std::net::IpAddr>().is_err() {
-            return Err(Error::Invalid(format!("invalid endpoint settings: invalid IP address: {address}")));
-        }
+/// Refuses networks that do not go together with those that a container is on.
+fn refuse_connection(record: &Record, network: &str) -> Result<()> {
+    let mode = record.host.network_mode.as_str();
+    let invalid = |why: &str| Err(Error::Invalid(why.to_owned()));
+    if mode == "host" || spec::of_container(mode).is_some() {
+        return invalid(
+            "container sharing network namespace with another container or host cannot be connected to any other network",
+        );
     }
-    let asked = !settings.ipam_ipv4_address.is_empty() || !settings.ipam_ipv6_address.is_empty();
-    if asked && network.name == DEFAULT {
-        return Err(Error::Invalid(
-            "invalid config for network bridge: user specified IP address is supported on user defined networks only".to_owned(),
-        ));
+    if network == "host" {
+        return invalid(
+            "cannot connect container to host network - container must be created in host network mode",
+        );
+    }
+    let private = |name: &str| name == "none";
+    if record.networks.keys().any(|name| name != network && (private(name) || private(network))) {
+        return invalid(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+        );
     }
     Ok(())
 }
 
-fn refuse_foreign_namespace(record: &Record) -> Result<()> {
-    let mode = record.host.network_mode.as_str();
-    if mode == "host" {
-        return Err(Error::Invalid(
-            "container sharing network namespace with host cannot be connected to any other network"
-                .to_owned(),
-        ));
+/// Whether a network is named only because clients name the mode there too.
+fn is_own_mode(name: &str, mode: &str) -> bool {
+    name == mode
+        || name == "default"
+        || spec::of_container(mode).is_some() && spec::of_container(name).is_some()
+}
+
+pub(super) fn in_network(name: &str) -> impl Fn(Error) -> Error + '_ {
+    move |error| match error {
+        Error::Invalid(why) => Error::Invalid(format!("invalid config for network {name}: {why}")),
+        error => error,
     }
-    if spec::of_container(mode).is_some() {
-        return Err(Error::Invalid("container sharing network namespace with another container or host cannot be connected to any other network".to_owned()));
-    }
-    Ok(())
 }
 
 fn missing_network(name: &str) -> impl FnOnce(Error) -> Error + '_ {

@@ -27,9 +27,7 @@ impl Engine {
     /// Removes a container at a user's request.
     pub async fn remove(&self, request: &pb::RemoveRequest) -> Result<()> {
         if request.link {
-            return Err(Error::NotBuilt(
-                "removing a link is not supported: links are part of their container".to_owned(),
-            ));
+            return self.remove_link(&request.container).await;
         }
         let container = self.index.find(&request.container)?;
         let volumes = if request.volumes { Volumes::Anonymous } else { Volumes::Keep };
@@ -148,6 +146,7 @@ impl Engine {
             },
             self.peers.detach(id),
         )?;
+        self.release_shm(container).await;
         if volumes == Volumes::Anonymous {
             // Nobody would find them any more once the record is gone.
             self.remove_anonymous_volumes(&record).await;
@@ -160,6 +159,7 @@ impl Engine {
             self.departed.remember(id, container.live().state.exit_code);
         }
         self.index.remove(id);
+        self.rename_children(&record.links);
         container.change(|live| {
             live.removing = true;
             live.removed = true;

@@ -33,6 +33,7 @@ impl Engine {
             return Err(error);
         }
         self.index.release(&record.name, container.id());
+        self.rename_children(&record.links);
         if container.live().sandbox.is_some() {
             // Names on networks follow; a network service that is away learns of it at the next start.
             if let Err(error) = self.peers.rename(container.id(), &new).await {

@@ -80,6 +80,8 @@ impl Engine {
             shared: spec::Shared { pid: joined.path("pid"), ipc: joined.path("ipc") },
             files: Some(self.files_of(&record)?),
             init: &self.init,
+            shm: self.shm_of(&record).await?,
+            variables: self.linked(&record)?.iter().flat_map(super::links::variables).collect(),
         };
         let spec = spec::build(&record, &around)?;
         let (sandbox, rootfs, ()) = tokio::try_join!(
@@ -131,6 +133,7 @@ impl Engine {
             live.health = super::health::check_of(&record).map(|_| Health::starting(live.health.take()));
         });
         let state = container.live().state.clone();
+        self.tell_parents(container).await;
         self.monitor(container, run);
         if let Err(error) = self.store.put_state(&record.id, &state).await {
             // The start is undone: the end of this run is nothing that its monitor has to take in.
@@ -151,6 +154,7 @@ impl Engine {
         for failed in [task, network].into_iter().filter_map(Result::err) {
             tracing::warn!(container = %id, error = %gantry_rpc::chain(&failed), "undoing a failed start");
         }
+        self.release_shm(container).await;
         let exit_code = match error {
             Error::StartFailed { exit_code, .. } => Some(*exit_code),
             _ => None,

@@ -87,8 +87,8 @@ fn process(config: &pb::ContainerConfig) -> Result<()> {
     if !config.stop_signal.is_empty() {
         super::kill::signal_number(&config.stop_signal)?;
     }
-    for port in &config.exposed_ports {
-        port_of(port)?;
+    for port in super::ports::expand(&config.exposed_ports) {
+        port_of(&port)?;
     }
     Ok(())
 }
@@ -208,28 +208,31 @@ fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()>
             host.isolation
         )));
     }
+    if spec::is_host(&host.network_mode) && !host.links.is_empty() {
+        return Err(super::links::conflict("host"));
+    }
     if spec::of_container(&host.network_mode).is_some() {
-        let clash = |what: &str| Err(invalid(format!("conflicting options: {what} and the network mode")));
+        let clash = |what: &str| Err(invalid(format!("conflicting options: {what}")));
         if !config.hostname.is_empty() {
-            return clash("hostname");
+            return clash("hostname and the network mode");
         }
         if !host.links.is_empty() {
-            return clash("container type network can't be used with links");
+            return Err(super::links::conflict("container"));
         }
         if !host.dns.is_empty() {
-            return clash("dns");
+            return clash("dns and the network mode");
         }
         if !host.extra_hosts.is_empty() {
-            return clash("custom host-to-IP mapping");
+            return clash("custom host-to-IP mapping and the network mode");
         }
         if !host.port_bindings.is_empty() || host.publish_all_ports {
-            return clash("port publishing");
+            return clash("port publishing and the container type network mode");
         }
         if !config.exposed_ports.is_empty() {
-            return clash("port exposing");
+            return clash("port exposing and the container type network mode");
         }
         if !config.mac_address.is_empty() {
-            return clash("mac-address");
+            return clash("mac-address and the network mode");
         }
     }
     for (port, bindings) in &host.port_bindings {
@@ -247,12 +250,12 @@ fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()>
         }
     }
     for entry in &host.extra_hosts {
-        let valid = entry.split_once([':', '=']).is_some_and(|(name, address)| {
-            let address = address.trim_start_matches('[').trim_end_matches(']');
-            !name.is_empty() && (address == "host-gateway" || address.parse::<std::net::IpAddr>().is_ok())
-        });
-        if !valid {
+        let Some((_, address)) = entry.split_once([':', '=']).filter(|(name, _)| !name.is_empty()) else {
             return Err(invalid(format!("bad format for add-host: {entry:?}")));
+        };
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        if address != "host-gateway" && address.parse::<std::net::IpAddr>().is_err() {
+            return Err(invalid(format!("invalid IP address in add-host: {address:?}")));
         }
     }
     Ok(())

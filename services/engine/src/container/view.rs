@@ -6,6 +6,7 @@ use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1::{Endpoint, Sandbox};
 
+use super::network::is_predefined;
 use super::{Container, Live};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -78,6 +79,12 @@ impl Engine {
         profile.unwrap_or_default()
     }
 
+    /// What the user asked for, with the links as they are now.
+    fn shown_host(&self, record: &Record) -> pb::HostConfig {
+        let name = |id: &str| self.index.find(id).ok().map(|child| child.name());
+        pb::HostConfig { links: super::links::shown(record, name), ..record.host.clone() }
+    }
+
     /// A container without what has to be asked of others.
     pub(crate) fn view(&self, container: &Container) -> pb::Container {
         let record = container.record();
@@ -95,7 +102,7 @@ impl Engine {
             created_at: timestamp(record.created_at),
             state: Some(pb::State { health, ..state(&live.state) }),
             config: Some(record.config.clone()),
-            host_config: Some(record.host.clone()),
+            host_config: Some(self.shown_host(&record)),
             networks: networks(&record, &live).collect(),
             mounts: mounts(&record),
             image_id: record.image_id.clone(),
@@ -156,6 +163,11 @@ pub(crate) fn summary(container: &Container) -> pb::ContainerSummary {
         mounts: mounts(&record),
         ports: ports(live.sandbox.as_deref()),
         exposed_ports: record.config.exposed_ports.clone(),
+        further_names: container
+            .further_names()
+            .iter()
+            .map(|name| format!("{}/{}", name.parent, name.alias))
+            .collect(),
         size_rw: None,
         size_root_fs: None,
     }
@@ -211,9 +223,25 @@ fn networks(record: &Record, live: &Live) -> impl Iterator<Item = (String, pb::E
             sandbox.and_then(|sandbox| sandbox.endpoints.iter().find(|one| one.network_name == *name));
         if let Some(endpoint) = endpoint {
             take_endpoint(&mut settings, endpoint);
+        } else if live.state.started_at != 0 && !is_predefined(name) {
+            settings.dns_names = dns_names(record, asked);
         }
         (name.clone(), settings)
     })
+}
+
+/// The names that the name service answers for a container on a network of the user's while it runs.
+fn dns_names(record: &Record, asked: &pb::EndpointSettings) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let all = std::iter::once(record.name.as_str())
+        .chain(asked.aliases.iter().map(String::as_str))
+        .chain([crate::names::short(&record.id), &record.config.hostname]);
+    for name in all {
+        if !name.is_empty() && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }
 
 fn take_endpoint(settings: &mut pb::EndpointSettings, endpoint: &Endpoint) {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use gantry_proto::gantry::engine::v1 as pb;
 use oci_spec::runtime::{Mount, MountBuilder};
 
 use super::process::{INIT, uses_init};
@@ -28,7 +29,7 @@ pub struct RuntimeFiles {
 
 /// Every mount over the root, in order.
 pub fn all(record: &Record, around: &Surroundings<'_>, security: &Security) -> Vec<Mount> {
-    let mut mounts = system(record, security);
+    let mut mounts = system(record, around, security);
     let user: Vec<Mount> = user_mounts(record);
     let dev = Path::new("/dev");
     let own_dev = user.iter().any(|own| own.destination() == dev);
@@ -61,7 +62,7 @@ pub fn all(record: &Record, around: &Surroundings<'_>, security: &Security) -> V
     mounts
 }
 
-fn system(record: &Record, security: &Security) -> Vec<Mount> {
+fn system(record: &Record, around: &Surroundings<'_>, security: &Security) -> Vec<Mount> {
     let host = &record.host;
     let sys = if host.privileged { "rw" } else { "ro" };
     let cgroup = if security.writable_cgroups { "rw" } else { "ro" };
@@ -77,31 +78,14 @@ fn system(record: &Record, security: &Security) -> Vec<Mount> {
         mount("sysfs", Path::new("sysfs"), "/sys", &["nosuid", "noexec", "nodev", sys]),
         mount("cgroup", Path::new("cgroup"), "/sys/fs/cgroup", &[cgroup, "nosuid", "noexec", "nodev"]),
     ];
-    if is_host(&host.ipc_mode) {
-        mounts.push(mount(
-            "bind",
-            Path::new("/dev/mqueue"),
-            "/dev/mqueue",
-            &["rbind", "nosuid", "noexec", "nodev"],
-        ));
-        mounts.push(mount(
-            "bind",
-            Path::new("/dev/shm"),
-            "/dev/shm",
-            &["rbind", "nosuid", "noexec", "nodev"],
-        ));
-    } else {
-        mounts.push(mount("mqueue", Path::new("mqueue"), "/dev/mqueue", &["nosuid", "noexec", "nodev"]));
-        if host.ipc_mode != "none" {
-            let size = if host.shm_size > 0 { host.shm_size } else { DEFAULT_SHM };
-            let size = format!("size={size}");
-            mounts.push(mount(
-                "tmpfs",
-                Path::new("shm"),
-                "/dev/shm",
-                &["nosuid", "noexec", "nodev", "mode=1777", &size],
-            ));
-        }
+    // Of the container's IPC namespace, whosever that is.
+    mounts.push(mount("mqueue", Path::new("mqueue"), "/dev/mqueue", &["nosuid", "noexec", "nodev"]));
+    if let Some(shared) = &around.shm {
+        mounts.push(mount("bind", shared, "/dev/shm", &["rbind", "nosuid", "noexec", "nodev"]));
+    } else if host.ipc_mode != "none" {
+        let size = format!("size={}", shm_size(host));
+        let options = ["nosuid", "noexec", "nodev", "mode=1777", &size];
+        mounts.push(mount("tmpfs", Path::new("shm"), "/dev/shm", &options));
     }
     if is_host(&host.pid_mode) {
         // The host's /proc belongs to the host's pid namespace: it is bound, not mounted anew.
@@ -119,6 +103,11 @@ fn system(record: &Record, security: &Security) -> Vec<Mount> {
         }
     }
     mounts
+}
+
+/// How large `/dev/shm` is, bytes.
+pub fn shm_size(host: &pb::HostConfig) -> i64 {
+    if host.shm_size > 0 { host.shm_size } else { DEFAULT_SHM }
 }
 
 fn user_mounts(record: &Record) -> Vec<Mount> {

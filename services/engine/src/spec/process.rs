@@ -8,7 +8,7 @@ use oci_spec::runtime::{
 };
 
 use super::resources::rlimit_name;
-use super::{Error, HostFacts, Security, capabilities};
+use super::{Error, HostFacts, Security, Surroundings, capabilities};
 use crate::record::Record;
 
 /// Where programs are looked for unless the image or the user says otherwise.
@@ -19,7 +19,7 @@ pub const INIT: &str = "/sbin/docker-init";
 /// The container's first process.
 pub fn init_process(
     record: &Record,
-    facts: &HostFacts,
+    around: &Surroundings<'_>,
     capabilities: &BTreeSet<String>,
     security: &Security,
 ) -> Result<Process, Error> {
@@ -30,7 +30,7 @@ pub fn init_process(
     }
     let mut process = base(
         args,
-        environment(&config.env, &config.hostname, config.tty),
+        environment(&around.variables, &config.env, &config.hostname, config.tty),
         &config.working_dir,
         config.tty,
         (host.console_width, host.console_height),
@@ -41,7 +41,7 @@ pub fn init_process(
     if host.oom_score_adj != 0 {
         process.set_oom_score_adj(i32::try_from(host.oom_score_adj).ok());
     }
-    process.set_apparmor_profile(super::apparmor_profile(host, facts)?);
+    process.set_apparmor_profile(super::apparmor_profile(host, around.host)?);
     Ok(process)
 }
 
@@ -51,13 +51,14 @@ pub fn init_process(
 pub fn exec_process(
     record: &Record,
     facts: &HostFacts,
+    variables: &[String],
     exec: &pb::ExecCreateRequest,
 ) -> Result<Process, Error> {
     let (config, host) = (&record.config, &record.host);
     let security = Security::parse(&host.security_opt, host.privileged)?;
     let capabilities =
         capabilities::resolve(&host.cap_add, &host.cap_drop, host.privileged || exec.privileged)?;
-    let env = environment(&config.env, &config.hostname, exec.tty);
+    let env = environment(variables, &config.env, &config.hostname, exec.tty);
     let working_dir = if exec.working_dir.is_empty() { &config.working_dir } else { &exec.working_dir };
     let mut process = base(
         exec.cmd.clone(),
@@ -131,8 +132,8 @@ fn limit(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
 }
 
-/// Docker's variables with the container's own over them.
-pub fn environment(own: &[String], hostname: &str, tty: bool) -> Vec<String> {
+/// Docker's variables and those of links, with the container's own over them.
+pub fn environment(links: &[String], own: &[String], hostname: &str, tty: bool) -> Vec<String> {
     let mut env = vec![PATH.to_owned()];
     if !hostname.is_empty() {
         env.push(format!("HOSTNAME={hostname}"));
@@ -140,6 +141,7 @@ pub fn environment(own: &[String], hostname: &str, tty: bool) -> Vec<String> {
     if tty {
         env.push("TERM=xterm".to_owned());
     }
+    env.extend_from_slice(links);
     merge_environment(env, own)
 }
 
@@ -172,8 +174,8 @@ mod tests {
 
     #[test]
     fn own_variables_win_where_they_stand() {
-        let env = environment(&list(&["A=1", "PATH=/bin"]), "web", true);
-        assert_eq!(env, ["PATH=/bin", "HOSTNAME=web", "TERM=xterm", "A=1"]);
+        let env = environment(&list(&["DB_PORT=1"]), &list(&["A=1", "PATH=/bin"]), "web", true);
+        assert_eq!(env, ["PATH=/bin", "HOSTNAME=web", "TERM=xterm", "DB_PORT=1", "A=1"]);
     }
 
     #[test]

@@ -47,6 +47,8 @@ fn made(record: &Record) -> Spec {
             resolv_conf: "/c/resolv.conf".into(),
         }),
         init: Path::new("/usr/bin/shim"),
+        shm: None,
+        variables: Vec::new(),
     };
     build(record, &around).expect("a valid record")
 }
@@ -208,7 +210,7 @@ fn a_profile_is_the_default_unless_something_is_said() {
         assert_eq!(apparmor_profile(&host, &facts()).expect("valid"), None, "where there is none");
         let mut record = record();
         record.host = host;
-        let exec = exec_process(&record, &supported, &pb::ExecCreateRequest::default()).expect("valid");
+        let exec = exec_process(&record, &supported, &[], &pb::ExecCreateRequest::default()).expect("valid");
         assert_eq!(exec.apparmor_profile().as_deref(), Some(profile), "an exec's");
     }
 }

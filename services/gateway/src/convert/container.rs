@@ -20,16 +20,18 @@ use crate::wire::network::EndpointSettings;
 pub fn summary(of: engine::ContainerSummary, version: ApiVersion, now: &Timestamp) -> Summary {
     let state = of.state.unwrap_or_default();
     let descriptor = || descriptor(&of.manifest_media_type, &of.manifest_digest, of.manifest_size);
+    let reachable = of.networks.iter().filter_map(|one| one.settings.as_ref()).any(has_way_out);
+    let ports = if reachable { ports(state.status(), of.ports, &of.exposed_ports) } else { Vec::new() };
     let networks = of.networks.into_iter().map(|one| (one.network, one.settings.unwrap_or_default()));
     let annotations =
         if version.at_least(46) { of.annotations.into_iter().collect() } else { BTreeMap::new() };
     Summary {
-        names: vec![format!("/{}", of.name)],
+        names: std::iter::once(&of.name).chain(&of.further_names).map(|name| format!("/{name}")).collect(),
         image_manifest_descriptor: version.at_least(48).then(descriptor).flatten(),
         image: of.image,
         command: command(&of.path, &of.args),
         created: moment::unix_seconds(of.created_at.as_ref()),
-        ports: ports(state.status(), of.ports, &of.exposed_ports),
+        ports,
         size_rw: of.size_rw.unwrap_or_default(),
         size_root_fs: of.size_root_fs.unwrap_or_default(),
         labels: of.labels.into_iter().collect(),
@@ -263,9 +265,17 @@ fn ports(status: engine::Status, published: Vec<engine::PublishedPort>, exposed:
     ports.into_iter().collect()
 }
 
+/// Ports only count where the container could be reached by them: not on internal networks.
+fn has_way_out(settings: &engine::EndpointSettings) -> bool {
+    !settings.gateway.is_empty() || !settings.ipv6_gateway.is_empty()
+}
+
 fn port_map(of: &engine::Container, status: engine::Status) -> PortMap {
     let mut map = PortMap::new();
     if !matches!(status, engine::Status::Running | engine::Status::Paused | engine::Status::Restarting) {
+        return map;
+    }
+    if !of.networks.values().any(has_way_out) {
         return map;
     }
     for exposed in of.config.iter().flat_map(|config| &config.exposed_ports) {
@@ -308,6 +318,7 @@ pub fn listed(of: engine::Container) -> engine::ContainerSummary {
         mounts: of.mounts,
         ports: of.ports,
         exposed_ports: config.exposed_ports,
+        further_names: Vec::new(),
         size_rw: of.size_rw,
         size_root_fs: of.size_root_fs,
     }
@@ -386,8 +397,24 @@ mod tests {
             }],
             path: "sh".into(),
             args: vec!["-c".into(), "echo a b".into()],
+            networks: [("bridge".to_owned(), with_way_out())].into(),
             ..engine::Container::default()
         }
+    }
+
+    fn with_way_out() -> engine::EndpointSettings {
+        engine::EndpointSettings { gateway: "172.17.0.1".into(), ..Default::default() }
+    }
+
+    #[test]
+    fn ports_on_an_internal_network_do_not_count() {
+        let internal = [("back".to_owned(), engine::EndpointSettings::default())].into();
+        let web = engine::Container { networks: internal, ..web() };
+        let row =
+            serde_json::to_value(summary(listed(web.clone()), ApiVersion::CURRENT, &Timestamp::default()));
+        assert_eq!(row.expect("json")["Ports"], serde_json::json!([]));
+        let whole = serde_json::to_value(inspect(web, ApiVersion::CURRENT)).expect("json");
+        assert_eq!(whole["NetworkSettings"]["Ports"], serde_json::json!({}));
     }
 
     #[test]

@@ -84,7 +84,11 @@ fn busy() -> engine::Container {
             .into(),
             ..Default::default()
         }),
-        networks: [("bridge".to_owned(), engine::EndpointSettings::default())].into(),
+        networks: [(
+            "bridge".to_owned(),
+            engine::EndpointSettings { gateway: "172.17.0.1".into(), ..Default::default() },
+        )]
+        .into(),
         mounts: vec![engine::MountPoint {
             r#type: "volume".into(),
             name: "v".into(),

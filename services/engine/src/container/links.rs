@@ -1,0 +1,367 @@
+//! Links of the default network: a container (the parent) knows another one (the child) by an alias.
+//!
+//! The network itself has no name service, so the parent is told of the child in other ways: by a line in its hosts file,
+//! which follows the child when that starts with another address, and by variables for whatever it runs. The child has
+//! `parent/alias` as a further name, as long as the parent is there. On other networks aliases are answered by the
+//! name service.
+//!
+//! The parent's record has its links; the children's further names are only in memory. A child that is removed leaves a
+//! link behind with which its parent cannot start any more.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use gantry_proto::gantry::engine::v1 as pb;
+
+use super::Container;
+use super::create::blocking;
+use super::files::put;
+use super::hosts::{self, Line};
+use super::network::DEFAULT;
+use super::validate::port_of;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::record::{LinkRecord, Record};
+use crate::spec;
+
+/// No file that is looked at here is longer; containers can write what they like.
+const LONGEST: u64 = 1 << 20;
+
+/// A name of a child.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FurtherName {
+    /// The parent's name.
+    pub parent: String,
+    /// What the parent calls it.
+    pub alias: String,
+    /// The parent's id.
+    pub parent_id: String,
+}
+
+/// A child as its parent finds it at a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Linked {
+    parent: String,
+    alias: String,
+    name: String,
+    hostname: String,
+    address: String,
+    /// In the order of their variables.
+    ports: Vec<(String, u32)>,
+    env: Vec<String>,
+}
+
+/// Reads `name`, `name:alias`, or `/name:/parent/alias`, as an inspection shows it.
+pub fn parse(text: &str) -> Result<(&str, &str)> {
+    if text.is_empty() {
+        return Err(Error::Refused("empty string specified for links".to_owned()));
+    }
+    let bad = || Error::Refused(format!("bad format for links: {text}"));
+    let (name, alias) = match text.split_once(':') {
+        None => (text, text),
+        Some((_, alias)) if alias.contains(':') => return Err(bad()),
+        Some((name, alias)) if name.starts_with('/') => (name, alias.rsplit('/').next().unwrap_or(alias)),
+        Some(pair) => pair,
+    };
+    let name = name.trim_start_matches('/');
+    if alias.is_empty() || alias.contains(char::is_whitespace) || alias.contains('=') {
+        return Err(bad());
+    }
+    Ok((name, alias.trim_start_matches('/')))
+}
+
+impl Engine {
+    /// Takes the links of the default network out of a request, and finds whom they name.
+    pub(crate) fn take_links(&self, host: &mut pb::HostConfig) -> Result<Vec<LinkRecord>> {
+        let mut links: Vec<LinkRecord> = Vec::new();
+        if !matches!(host.network_mode.as_str(), "bridge" | "none") {
+            for link in &host.links {
+                parse(link)?;
+            }
+            return Ok(links);
+        }
+        for text in std::mem::take(&mut host.links) {
+            let (name, alias) = parse(&text)?;
+            let missing =
+                |error: Error| Error::Invalid(format!("could not get container for {name}: {error}"));
+            let child = self.index.find(name).map_err(missing)?;
+            let record = child.record();
+            if spec::is_host(&record.host.network_mode) {
+                return Err(conflict("host"));
+            }
+            let link =
+                LinkRecord { child: record.id.clone(), name: record.name.clone(), alias: alias.to_owned() };
+            match links.iter().find(|known| known.alias == alias) {
+                Some(known) if known.child == link.child => {}
+                Some(_) => {
+                    return Err(Error::Invalid(format!("link alias {alias} is given to two containers")));
+                }
+                None => links.push(link),
+            }
+        }
+        Ok(links)
+    }
+
+    /// The children of a container that is about to start. All must run on the default network.
+    pub(crate) fn linked(&self, record: &Record) -> Result<Vec<Linked>> {
+        if !record.networks.contains_key(DEFAULT) {
+            return Ok(Vec::new());
+        }
+        record.links.iter().map(|link| self.linked_one(record, link)).collect()
+    }
+
+    fn linked_one(&self, parent: &Record, link: &LinkRecord) -> Result<Linked> {
+        let not_running = |name: &str| Error::ChildNotRunning {
+            child: name.to_owned(),
+            parent: parent.name.clone(),
+            alias: link.alias.clone(),
+        };
+        let child = self.index.find(&link.child).map_err(|_| not_running(&link.name))?;
+        let record = child.record();
+        let live = child.live();
+        let sandbox = live.sandbox.as_ref().filter(|_| live.state.has_process());
+        let sandbox = sandbox.ok_or_else(|| not_running(&record.name))?;
+        let endpoint = sandbox.endpoints.iter().find(|endpoint| endpoint.network_name == DEFAULT);
+        let endpoint = endpoint.ok_or_else(|| {
+            Error::Refused(format!("container {} not attached to default bridge network", record.id))
+        })?;
+        let mut ports: Vec<(String, u32)> = record
+            .config
+            .exposed_ports
+            .iter()
+            .filter_map(|port| port_of(port).ok().map(|(port, protocol)| (protocol, port)))
+            .collect();
+        ports.sort_by_key(|(protocol, port)| (protocol != "tcp", protocol.clone(), *port));
+        Ok(Linked {
+            parent: parent.name.clone(),
+            alias: link.alias.clone(),
+            name: record.name.clone(),
+            hostname: record.config.hostname.clone(),
+            address: endpoint.ipv4_address.clone(),
+            ports,
+            env: record.config.env.clone(),
+        })
+    }
+
+    /// The variables for what is run in a container beside its own program: of the children that run.
+    pub(crate) fn link_variables(&self, record: &Record) -> Vec<String> {
+        if !record.networks.contains_key(DEFAULT) {
+            return Vec::new();
+        }
+        let linked = record.links.iter().filter_map(|link| self.linked_one(record, link).ok());
+        linked.flat_map(|one| variables(&one)).collect()
+    }
+
+    /// Tells those who have a container for a child where it is now. Lines are looked up and written by one at a time, so
+    /// that a parent that starts meanwhile has the new address in any case.
+    pub(crate) async fn tell_parents(&self, child: &Container) {
+        let names = child.further_names();
+        let address = child.live().sandbox.as_ref().and_then(|sandbox| {
+            let on =
+                |endpoint: &&gantry_proto::gantry::network::v1::Endpoint| endpoint.network_name == DEFAULT;
+            sandbox.endpoints.iter().find(on).map(|endpoint| endpoint.ipv4_address.clone())
+        });
+        let Some(address) = address.filter(|_| !names.is_empty()) else { return };
+        let _turn = self.hosts.lock().await;
+        for name in names {
+            let path = self.paths.files(&name.parent_id).hosts;
+            let address = address.clone();
+            let told = edit(path, move |text| hosts::moved(text, &name.alias, &address)).await;
+            if let Err(error) = told {
+                tracing::warn!(container = %child.id(), error = %gantry_rpc::chain(&error), "new address not told to who is linked to it");
+            }
+        }
+    }
+
+    /// Finds the further names of containers anew, after their parents have come, gone or changed.
+    pub(crate) fn rename_children(&self, links: &[LinkRecord]) {
+        if links.is_empty() {
+            return;
+        }
+        let parents: Vec<_> =
+            self.index.all().iter().map(|one| one.record()).filter(|one| !one.links.is_empty()).collect();
+        for link in links {
+            let Ok(child) = self.index.find(&link.child) else { continue };
+            let mut names: Vec<FurtherName> = parents
+                .iter()
+                .flat_map(|parent| parent.links.iter().map(move |link| (parent, link)))
+                .filter(|(_, one)| one.child == link.child)
+                .map(|(parent, link)| FurtherName {
+                    parent: parent.name.clone(),
+                    alias: link.alias.clone(),
+                    parent_id: parent.id.clone(),
+                })
+                .collect();
+            names.sort();
+            child.set_further_names(names);
+        }
+    }
+
+    /// Takes the link of this name, `parent/alias`, away.
+    pub(crate) async fn remove_link(&self, name: &str) -> Result<()> {
+        self.index.find(name)?;
+        let Some((parent, alias)) = name.trim_start_matches('/').split_once('/') else {
+            return Err(Error::Refused(
+                "Conflict, cannot remove the default link name of the container".to_owned(),
+            ));
+        };
+        let parent = self.index.find(parent)?;
+        let _turn = parent.operate().await;
+        parent.refuse_if_removing()?;
+        let record = parent.record();
+        let mut changed = Record::clone(&record);
+        changed.links.retain(|link| link.alias != alias);
+        if changed.links.len() == record.links.len() {
+            return Err(Error::NoSuchContainer(name.to_owned()));
+        }
+        self.write_record(&parent, changed).await?;
+        self.rename_children(&record.links);
+        if parent.live().state.has_process() {
+            let _turn = self.hosts.lock().await;
+            let path = self.paths.files(parent.id()).hosts;
+            let alias = alias.to_owned();
+            edit(path, move |text| hosts::without(text, &alias)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Rewrites a file of a container in place, where that changes it; the caller has the turn for all of them. What the
+/// container has made of it that is no such file any more, or a very long one, is left alone.
+pub(crate) async fn edit(path: PathBuf, change: impl FnOnce(&str) -> String + Send + 'static) -> Result<()> {
+    blocking(move || {
+        let file = match std::fs::File::open(&path) {
+            Ok(file) => file,
+            // Never started.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::io("open", path, error)),
+        };
+        let mut bytes = Vec::new();
+        file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| Error::io("read", &path, error))?;
+        let Some(text) = String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= LONGEST) else {
+            return Ok(());
+        };
+        let changed = change(&text);
+        if changed == text { Ok(()) } else { put(&path, &changed) }
+    })
+    .await
+}
+
+/// As an inspection of the parent shows its links; `names` tells what the children are called now.
+pub(crate) fn shown(record: &Record, names: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let one = |link: &LinkRecord| {
+        let name = names(&link.child).unwrap_or_else(|| link.name.clone());
+        format!("/{name}:/{}/{}", record.name, link.alias)
+    };
+    record.links.iter().map(one).collect()
+}
+
+/// A child's line in its parent's hosts file.
+pub(crate) fn line(linked: &Linked) -> Line {
+    let mut names = format!("{} {}", linked.alias, linked.hostname);
+    if linked.name != linked.alias {
+        names = format!("{names} {}", linked.name);
+    }
+    Line { address: linked.address.clone(), names }
+}
+
+/// A child's variables for its parent.
+pub(crate) fn variables(linked: &Linked) -> Vec<String> {
+    let last = linked.alias.rsplit('/').next().unwrap_or(&linked.alias);
+    let prefix = last.to_uppercase().replace('-', "_");
+    let address = &linked.address;
+    let url = |protocol: &str, port: u32| format!("{protocol}://{address}:{port}");
+    let mut variables = Vec::new();
+    if let Some((protocol, port)) = linked.ports.first() {
+        variables.push(format!("{prefix}_PORT={}", url(protocol, *port)));
+    }
+    for (protocol, port) in &linked.ports {
+        let name = format!("{prefix}_PORT_{port}_{}", protocol.to_uppercase());
+        variables.push(format!("{name}={}", url(protocol, *port)));
+        variables.push(format!("{name}_ADDR={address}"));
+        variables.push(format!("{name}_PORT={port}"));
+        variables.push(format!("{name}_PROTO={protocol}"));
+    }
+    let runs = linked.ports.chunk_by(|one, next| one.0 == next.0 && one.1 + 1 == next.1);
+    for run in runs.filter(|run| run.len() > 1) {
+        let ((protocol, first), (_, last)) = (&run[0], &run[run.len() - 1]);
+        let name = format!("{prefix}_PORT_{first}_{}", protocol.to_uppercase());
+        variables.push(format!("{name}_START={}", url(protocol, *first)));
+        variables.push(format!("{name}_PORT_START={first}"));
+        variables.push(format!("{name}_END={}", url(protocol, *last)));
+        variables.push(format!("{name}_PORT_END={last}"));
+    }
+    variables.push(format!("{prefix}_NAME=/{}/{}", linked.parent, linked.alias));
+    let own = linked.env.iter().filter_map(|one| one.split_once('='));
+    // What every image sets says nothing about this one.
+    let own = own.filter(|(name, _)| !matches!(*name, "HOME" | "PATH"));
+    variables.extend(own.map(|(name, value)| format!("{prefix}_ENV_{name}={value}")));
+    variables
+}
+
+/// Links cannot be had in a network mode.
+pub(crate) fn conflict(kind: &str) -> Error {
+    let what = if kind == "host" { "host type networking" } else { "container type network" };
+    Error::Invalid(format!(
+        "conflicting options: {what} can't be used with links. This would result in undefined behavior"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_read_in_all_their_forms() {
+        for (text, read) in [
+            ("db", Some(("db", "db"))),
+            ("db:store", Some(("db", "store"))),
+            ("/db:/web/store", Some(("db", "store"))),
+            ("db:a/b", Some(("db", "a/b"))),
+            (":a", Some(("", "a"))),
+            ("", None),
+            ("db:", None),
+            ("a:b:c", None),
+            ("db:x y", None),
+        ] {
+            assert_eq!(parse(text).ok(), read, "{text}");
+        }
+    }
+
+    #[test]
+    fn variables_tell_ports_runs_of_ports_and_the_environment() {
+        let linked = Linked {
+            parent: "web".to_owned(),
+            alias: "my-db".to_owned(),
+            name: "db".to_owned(),
+            hostname: "0123".to_owned(),
+            address: "172.17.0.3".to_owned(),
+            ports: vec![("tcp".to_owned(), 80), ("tcp".to_owned(), 81), ("udp".to_owned(), 82)],
+            env: ["PATH=/bin", "A=1=2"].map(str::to_owned).to_vec(),
+        };
+        assert_eq!(
+            line(&linked),
+            Line { address: "172.17.0.3".to_owned(), names: "my-db 0123 db".to_owned() }
+        );
+        let expected = "MY_DB_PORT=tcp://172.17.0.3:80
+MY_DB_PORT_80_TCP=tcp://172.17.0.3:80
+MY_DB_PORT_80_TCP_ADDR=172.17.0.3
+MY_DB_PORT_80_TCP_PORT=80
+MY_DB_PORT_80_TCP_PROTO=tcp
+MY_DB_PORT_81_TCP=tcp://172.17.0.3:81
+MY_DB_PORT_81_TCP_ADDR=172.17.0.3
+MY_DB_PORT_81_TCP_PORT=81
+MY_DB_PORT_81_TCP_PROTO=tcp
+MY_DB_PORT_82_UDP=udp://172.17.0.3:82
+MY_DB_PORT_82_UDP_ADDR=172.17.0.3
+MY_DB_PORT_82_UDP_PORT=82
+MY_DB_PORT_82_UDP_PROTO=udp
+MY_DB_PORT_80_TCP_START=tcp://172.17.0.3:80
+MY_DB_PORT_80_TCP_PORT_START=80
+MY_DB_PORT_80_TCP_END=tcp://172.17.0.3:81
+MY_DB_PORT_80_TCP_PORT_END=81
+MY_DB_NAME=/web/my-db
+MY_DB_ENV_A=1=2";
+        assert_eq!(variables(&linked).join("\n"), expected);
+    }
+}

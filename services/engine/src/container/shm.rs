@@ -1,0 +1,89 @@
+//! `/dev/shm`, where it is shared with other containers.
+//!
+//! Everybody has a file system in memory of their own there, which goes with their mounts. One that others may join
+//! (`--ipc shareable`) has it mounted in its directory on the host while it runs, for others to bind.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gantry_host::mount::{self, Mount};
+use gantry_proto::gantry::engine::v1 as pb;
+
+use super::Container;
+use super::create::blocking;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::record::Record;
+use crate::spec;
+
+/// The mode in which others may join.
+const SHAREABLE: &str = "shareable";
+/// The host's own.
+const HOST: &str = "/dev/shm";
+
+impl Engine {
+    /// What is bound at `/dev/shm` of a container that is about to start; `None` for one of its own.
+    pub(crate) async fn shm_of(&self, record: &Record) -> Result<Option<PathBuf>> {
+        match record.host.ipc_mode.as_str() {
+            SHAREABLE => self.provide_shm(record).await.map(Some),
+            "host" => Ok(Some(PathBuf::from(HOST))),
+            mode => match spec::of_container(mode) {
+                Some(other) => self.shared_shm(&self.index.find(other)?.record()).map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// The one of a container that others join, which may have joined another one itself.
+    fn shared_shm(&self, donor: &Record) -> Result<PathBuf> {
+        let mut owner = Arc::new(donor.clone());
+        loop {
+            match owner.host.ipc_mode.as_str() {
+                SHAREABLE => return Ok(self.paths.shm(&owner.id)),
+                "host" => return Ok(PathBuf::from(HOST)),
+                mode => match spec::of_container(mode) {
+                    Some(other) => owner = self.index.find(other)?.record(),
+                    None => {
+                        return Err(Error::Invalid(format!(
+                            "failed to join IPC namespace: container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+                            donor.id
+                        )));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Mounts a fresh one, in place of what an earlier run has left.
+    async fn provide_shm(&self, record: &Record) -> Result<PathBuf> {
+        let place = self.paths.shm(&record.id);
+        let size = format!("size={}", spec::shm_size(&record.host));
+        let options = ["nosuid", "nodev", "noexec", "mode=1777", &size].map(str::to_owned).to_vec();
+        let shm =
+            Mount { fs_type: "tmpfs".to_owned(), source: "shm".to_owned(), options, ..Mount::bind("", true) };
+        let at = place.clone();
+        blocking(move || {
+            mount::detach_all(&at).map_err(crate::root::kernel)?;
+            std::fs::create_dir_all(&at).map_err(|source| Error::io("create directory", &at, source))?;
+            shm.mount(&at).map_err(crate::root::kernel)
+        })
+        .await?;
+        Ok(place)
+    }
+
+    /// Takes it away after a run. Who has joined keeps it until its own end.
+    pub(crate) async fn release_shm(&self, container: &Container) {
+        if !is_shareable(&container.record().host) {
+            return;
+        }
+        let place = self.paths.shm(container.id());
+        let released = blocking(move || mount::detach_all(&place).map_err(crate::root::kernel));
+        if let Err(error) = released.await {
+            tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "shared memory stays mounted");
+        }
+    }
+}
+
+fn is_shareable(host: &pb::HostConfig) -> bool {
+    host.ipc_mode == SHAREABLE
+}
