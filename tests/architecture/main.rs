@@ -11,7 +11,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-proto", &[]),
     ("gantry-host", &[]),
     ("gantry-netlink", &[]),
-    ("gantry-gzip", &[]),
+    ("gantry-compression", &[]),
     ("gantry-systemd", &[]),
     ("gantry-disk", &["gantry-types"]),
     ("gantry-rpc", &["gantry-types"]),

@@ -1,6 +1,7 @@
 //! A whole Gantry, driven by the docker CLI, docker-py and ctr.
 
 mod apparmor;
+mod archives;
 mod attach;
 mod backup;
 mod bad_requests;

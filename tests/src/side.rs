@@ -5,6 +5,7 @@
 //! it, as the reference is shared and outlives the test.
 
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -67,6 +68,22 @@ impl Side {
     /// Where it listens.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// Runs `work` in the network that its daemon is in; what is bound there stays there.
+    pub fn in_network<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let stream = UnixStream::connect(&self.socket).expect("it listens");
+        let daemon = rustix::net::sockopt::socket_peercred(&stream).expect("a peer").pid;
+        let network =
+            std::fs::File::open(format!("/proc/{}/ns/net", daemon.as_raw_nonzero())).expect("it runs");
+        std::thread::scope(|scope| {
+            let there = scope.spawn(|| {
+                let network = network.as_fd();
+                rustix::thread::move_into_link_name_space(network, None).expect("joined");
+                work()
+            });
+            there.join().expect("no panic")
+        })
     }
 
     /// A docker client, pointed here.

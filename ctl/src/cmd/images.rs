@@ -88,6 +88,7 @@ pub async fn import(session: &Session, file: &Path, reference: String, changes: 
         message: format!("imported from {}", file.display()),
         changes,
         platform: String::new(),
+        source: String::new(),
     };
     let request = DataRequest {
         namespace: session.namespace().to_string(),

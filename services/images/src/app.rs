@@ -62,7 +62,7 @@ impl gantry_daemon::Service for Service {
         let leases = Leases::new(peers);
         context.spawn("end the leases that were left", Recovery::new(&store, leases.clone())?.run());
 
-        let archives = Archives::new(names.clone(), catalog.clone(), leases.clone());
+        let archives = Archives::new(names.clone(), catalog.clone(), leases.clone(), remote.clone());
         context.spawn("serve archives", archives.clone().serve(context.data_listener()?));
 
         let records = Records::new(names.clone(), catalog.clone());

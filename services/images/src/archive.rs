@@ -7,6 +7,7 @@ mod adopt;
 pub mod changes;
 mod import;
 mod input;
+mod legacy;
 mod load;
 mod save;
 
@@ -29,6 +30,7 @@ use crate::document::Index;
 use crate::error::Error;
 use crate::lease::{Leases, Purpose};
 use crate::names::Names;
+use crate::remote::Remote;
 
 /// Archives that are worked on at once; others wait, and a client that stands still gives way to them.
 const AT_ONCE: usize = 256;
@@ -40,6 +42,7 @@ pub struct Archives {
     catalog: Catalog,
     content: Content,
     leases: Leases,
+    remote: Remote,
     slots: Slots,
 }
 
@@ -53,9 +56,9 @@ struct Desk {
 
 impl Archives {
     /// Archives of, and into, what these know.
-    pub fn new(names: Names, catalog: Catalog, leases: Leases) -> Self {
+    pub fn new(names: Names, catalog: Catalog, leases: Leases, remote: Remote) -> Self {
         let content = catalog.content().clone();
-        Self { names, catalog, content, leases, slots: Slots::new(AT_ONCE) }
+        Self { names, catalog, content, leases, remote, slots: Slots::new(AT_ONCE) }
     }
 
     /// Reads an archive off `stream` into the store, under the owner's lease; tells what it says is in it, each image
@@ -127,16 +130,24 @@ impl Archives {
                     .await
             }
             pb::data_request::Action::Import(import) => {
-                let parsed = import::Order::parse(&import);
-                let order = match parsed {
-                    Ok(order) => order,
-                    Err(error) => {
+                // Whether there is anything to import is known before the answer, as far as it can be.
+                let opened = async {
+                    let order = import::Order::parse(&import)?;
+                    let source = match import.source.as_str() {
+                        "" => None,
+                        source => Some(self.remote.fetch(source).await?),
+                    };
+                    Ok((order, source))
+                };
+                let (order, source) = match opened.await {
+                    Ok(opened) => opened,
+                    Err::<_, Error>(error) => {
                         return data::reject(&mut stream, &status(error)).await.map_err(broke("answered"));
                     }
                 };
                 data::accept(&mut stream, &(), &[]).await.map_err(broke("answered"))?;
                 self.desk(namespace, stream, slot)?
-                    .run(move |desk| desk.report(import::import(desk, &order)))
+                    .run(move |desk| desk.report(import::import(desk, &order, source)))
                     .await
             }
         }

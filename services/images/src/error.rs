@@ -66,6 +66,12 @@ pub enum Error {
     /// Any other failure at a registry.
     #[error("cannot {0}")]
     Registry(#[source] Box<Failure>),
+    /// Nobody answers there, or breaks off.
+    #[error("Get {address:?}: {cause}")]
+    Get { address: String, cause: String },
+    /// What is there is no file for us, in Docker's words.
+    #[error("failed to GET {address} with status {}: {words}", crate::remote::told(*.status))]
+    Answered { address: String, status: reqwest::StatusCode, words: String },
     /// Bytes that are not what their name says.
     #[error("{what} is corrupt: expected {expected}, got {found}")]
     WrongDigest { what: String, expected: Digest, found: Digest },
@@ -230,6 +236,14 @@ impl Coded for Error {
             // Whether it is there is not told to who may not see it. A client that hears of credentials asks its user for them.
             Self::AccessDenied { .. } => Code::NotFound,
             Self::Registry(failure) => code_of(&failure.reason),
+            Self::Answered { status, .. } => match status.as_u16() {
+                400 => Code::InvalidArgument,
+                401 => Code::Unauthenticated,
+                403 => Code::PermissionDenied,
+                404 => Code::NotFound,
+                _ => Code::Internal,
+            },
+            Self::Get { .. } => Code::Internal,
             Self::Peer { status, .. } => Code::from(status.code()),
             Self::Cancelled => Code::Cancelled,
             Self::Stream { .. } => Code::Aborted,

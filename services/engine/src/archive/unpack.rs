@@ -5,10 +5,11 @@
 //! and others keep their kind; what the container has mounted somewhere is never replaced, nor is what holds it.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use gantry_compression::Form;
 use gantry_host::root::{self, Access, Dir, EntryKind, Spot, Time};
 
 use super::place::Place;
@@ -54,20 +55,8 @@ impl Target {
 
     /// Unpacks, whatever the tar is compressed with.
     pub fn unpack(&self, input: impl Read) -> Result<()> {
-        let mut input = BufReader::with_capacity(128 * 1024, input);
-        let head = input.fill_buf().map_err(reading)?;
-        if head.starts_with(&[0x1f, 0x8b]) {
-            return self.unpack_plain(gantry_gzip::Members::new(input));
-        }
-        if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-            return self.unpack_plain(zstd::Decoder::with_buffer(input).map_err(reading)?);
-        }
-        if head.starts_with(b"BZh") || head.starts_with(&[0xfd, b'7', b'z', b'X', b'Z']) {
-            return Err(Error::NotBuilt(
-                "archives compressed with bzip2 or xz are not supported: use gzip or zstd".to_owned(),
-            ));
-        }
-        self.unpack_plain(input)
+        let input = BufReader::with_capacity(128 * 1024, input);
+        self.unpack_plain(Form::decoded(input).map_err(reading)?)
     }
 
     fn unpack_plain(&self, mut input: impl Read) -> Result<()> {

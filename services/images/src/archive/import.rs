@@ -2,24 +2,30 @@
 
 use std::io::{self, BufReader, Read};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, Utc};
 use gantry_api::ingest::Owner;
+use gantry_compression::Form;
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{Algorithm, Descriptor, DiffId, Digest, Platform, Reference, media_type};
 use serde_json::{Map, Value, json};
 
 use super::adopt::{Adopted, adopt};
-use super::input::{self, Form};
+use super::input;
+use super::load::compose;
 use super::{Desk, changes};
-use crate::document::Manifest;
 use crate::error::Error;
+use crate::remote::Download;
 use crate::wire;
+
+/// How often a client hears how far a download is.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// What is asked for, checked.
 pub struct Order {
     reference: Option<Reference>,
-    message: String,
+    comment: String,
     config: Map<String, Value>,
     platform: Platform,
 }
@@ -37,27 +43,40 @@ impl Order {
         let mut config = Map::new();
         changes::apply(&mut config, &request.changes)?;
         let platform = wire::platform(&request.platform)?.unwrap_or_else(Platform::host);
-        Ok(Self { reference, message: request.message.clone(), config, platform })
+        let comment = match (request.message.as_str(), request.source.as_str()) {
+            ("", "") => "Imported from -".to_owned(),
+            ("", source) => format!("Imported from {source}"),
+            (message, _) => message.to_owned(),
+        };
+        Ok(Self { reference, comment, config, platform })
     }
 }
 
-/// Reads the tar off the socket, stores it as it comes, and makes the image.
-pub fn import(desk: &Desk, order: &Order) -> Result<(), Error> {
+/// Reads the tar off its source or the socket, stores it as it comes, and makes the image.
+pub fn import(desk: &Desk, order: &Order, source: Option<Download>) -> Result<(), Error> {
     let purpose = format!("import {}", order.reference.as_ref().map(ToString::to_string).unwrap_or_default());
-    desk.leased(&purpose, |owner| make(desk, owner, order))
+    desk.leased(&purpose, |owner| {
+        let (layer, diff_id) = match source {
+            None => receive(desk, owner, &desk.stream)?,
+            Some(download) => {
+                let address = download.address.clone();
+                desk.tell(pb::archive_progress::Event::Source(pb::archive_progress::Source { address }))?;
+                receive(desk, owner, Told::new(desk, download))?
+            }
+        };
+        make(desk, owner, order, layer, diff_id)
+    })
 }
 
-fn make(desk: &Desk, owner: &Owner, order: &Order) -> Result<(), Error> {
-    let (layer, diff_id) = receive(desk, owner)?;
+fn make(desk: &Desk, owner: &Owner, order: &Order, layer: Descriptor, diff_id: DiffId) -> Result<(), Error> {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Nanos, true);
-    let comment = if order.message.is_empty() { "Imported from -" } else { &order.message };
     let mut config = json!({
         "created": now,
         "architecture": order.platform.architecture(),
         "os": order.platform.os(),
         "config": order.config,
         "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-        "history": [{"created": now, "comment": comment}],
+        "history": [{"created": now, "comment": order.comment}],
     });
     if let Some(variant) = order.platform.variant() {
         config["variant"] = variant.into();
@@ -68,19 +87,8 @@ fn make(desk: &Desk, owner: &Owner, order: &Order) -> Result<(), Error> {
     let content = &desk.archives.content;
     let reference = format!("config-{digest}");
     desk.wait(content.write(owner, &reference, &digest, bytes.into(), Default::default()))?;
-
-    let manifest = Manifest {
-        schema_version: 2,
-        media_type: Some(media_type::OCI_MANIFEST.into()),
-        config,
-        layers: vec![layer],
-    };
-    let bytes = serde_json::to_vec(&manifest).expect("a manifest of our own serialises");
-    let digest = Digest::sha256(&bytes);
-    let target = Descriptor::new(media_type::OCI_MANIFEST, digest.clone(), bytes.len() as u64);
-    let reference = format!("manifest-{digest}");
-    desk.wait(content.write(owner, &reference, &digest, bytes.into(), Default::default()))?;
-
+    let target = compose(desk, owner, config, vec![layer])?;
+    let digest = target.digest.clone();
     let adopted = Adopted { target, name: order.reference.as_ref().map(ToString::to_string) };
     adopt(desk, owner, &adopted, None)?;
     desk.tell(match &order.reference {
@@ -95,17 +103,25 @@ fn make(desk: &Desk, owner: &Owner, order: &Order) -> Result<(), Error> {
 }
 
 /// Stores the layer as it is sent, and computes beside it what it is uncompressed.
-fn receive(desk: &Desk, owner: &Owner) -> Result<(Descriptor, DiffId), Error> {
-    let mut reader = input::buffered(&desk.stream);
+fn receive(desk: &Desk, owner: &Owner, source: impl Read) -> Result<(Descriptor, DiffId), Error> {
+    let mut reader = input::buffered(source);
     let start = io::BufRead::fill_buf(&mut reader).map_err(|source| Error::Stream { op: "read", source })?;
     if start.is_empty() {
         return Err(Error::Archive("it is empty".into()));
     }
-    let form = Form::of(start)?;
+    let form = Form::of(start);
     let reference = format!("import-{}", owner.lease.as_deref().unwrap_or_default());
     let (stored, diff_id) = match form {
         Form::Plain => {
             let stored = desk.store(owner, &reference, 0, None, &mut reader)?;
+            let diff_id = DiffId::new(stored.digest.clone());
+            (stored, diff_id)
+        }
+        // No media type has a word for these.
+        Form::Bzip2 | Form::Xz => {
+            let decoder = form.decoder(reader);
+            let mut plain = decoder.map_err(|source| Error::Stream { op: "read", source })?;
+            let stored = desk.store(owner, &reference, 0, None, &mut plain)?;
             let diff_id = DiffId::new(stored.digest.clone());
             (stored, diff_id)
         }
@@ -120,7 +136,7 @@ fn receive(desk: &Desk, owner: &Owner) -> Result<(Descriptor, DiffId), Error> {
         })?,
     };
     let media_type = match form {
-        Form::Plain => media_type::OCI_LAYER,
+        Form::Plain | Form::Bzip2 | Form::Xz => media_type::OCI_LAYER,
         Form::Gzip => media_type::OCI_LAYER_GZIP,
         Form::Zstd => media_type::OCI_LAYER_ZSTD,
     };
@@ -128,7 +144,8 @@ fn receive(desk: &Desk, owner: &Owner) -> Result<(Descriptor, DiffId), Error> {
 }
 
 fn diff_id_of(form: Form, chunks: Chunks) -> Result<DiffId, Error> {
-    let mut decoder = input::decoder(form, BufReader::with_capacity(256 << 10, chunks))?;
+    let decoder = form.decoder(BufReader::with_capacity(256 << 10, chunks));
+    let mut decoder = decoder.map_err(|source| Error::Stream { op: "read", source })?;
     let mut hasher = Algorithm::Sha256.hasher();
     let mut buffer = vec![0; 256 << 10];
     loop {
@@ -138,6 +155,39 @@ fn diff_id_of(form: Form, chunks: Chunks) -> Result<DiffId, Error> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Error::Archive(format!("it does not decompress: {error}"))),
         }
+    }
+}
+
+/// Tells the client how much of a download has come.
+struct Told<'a> {
+    desk: &'a Desk,
+    download: Download,
+    current: u64,
+    told: Option<Instant>,
+}
+
+impl<'a> Told<'a> {
+    fn new(desk: &'a Desk, download: Download) -> Self {
+        Self { desk, download, current: 0, told: None }
+    }
+}
+
+impl Read for Told<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.download.read(buffer)?;
+        self.current += length as u64;
+        // Also how it is found out that the client has gone.
+        if length == 0 || self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            self.told = Some(Instant::now());
+            let (current, total) = (self.current, self.download.length.unwrap_or(0));
+            let importing = pb::archive_progress::Importing {
+                current: i64::try_from(current).unwrap_or(i64::MAX),
+                total: i64::try_from(total).unwrap_or(i64::MAX),
+            };
+            let told = self.desk.tell(pb::archive_progress::Event::Importing(importing));
+            told.map_err(|error| io::Error::other(error.to_string()))?;
+        }
+        Ok(length)
     }
 }
 

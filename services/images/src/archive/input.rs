@@ -5,37 +5,13 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 
 use gantry_api::ingest::{Owner, Writer};
+use gantry_compression::Form;
 use gantry_types::{Algorithm, Digest};
 use tonic::Code;
 
 use super::Desk;
 use crate::content::local;
 use crate::error::{Error, is_full};
-
-/// How a stream of bytes is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    Plain,
-    Gzip,
-    Zstd,
-}
-
-impl Form {
-    /// Tells it from the first bytes.
-    pub fn of(start: &[u8]) -> Result<Self, Error> {
-        match start {
-            [0x1f, 0x8b, ..] => Ok(Self::Gzip),
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Self::Zstd),
-            [b'B', b'Z', b'h', ..] => {
-                Err(Error::Archive("bzip2 is not supported; use gzip, zstd or none".into()))
-            }
-            [0xfd, b'7', b'z', b'X', b'Z', ..] => {
-                Err(Error::Archive("xz is not supported; use gzip, zstd or none".into()))
-            }
-            _ => Ok(Self::Plain),
-        }
-    }
-}
 
 const PORTION: usize = 1 << 20;
 
@@ -45,22 +21,8 @@ pub fn buffered<R: Read>(reader: R) -> BufReader<R> {
 }
 
 /// The bytes behind the compression that their beginning shows.
-pub fn decompressed<'a, R: BufRead + 'a>(mut reader: R) -> Result<Box<dyn Read + 'a>, Error> {
-    let start = reader.fill_buf().map_err(|source| Error::Stream { op: "read", source })?;
-    let form = Form::of(start)?;
-    decoder(form, reader)
-}
-
-/// The decoder for a compression.
-pub fn decoder<'a, R: BufRead + 'a>(form: Form, reader: R) -> Result<Box<dyn Read + 'a>, Error> {
-    Ok(match form {
-        Form::Plain => Box::new(reader),
-        Form::Gzip => Box::new(gantry_gzip::Members::new(reader)),
-        Form::Zstd => Box::new(
-            zstd::stream::read::Decoder::with_buffer(reader)
-                .map_err(|source| Error::Stream { op: "read", source })?,
-        ),
-    })
+pub fn decompressed<'a, R: BufRead + 'a>(reader: R) -> Result<Box<dyn Read + 'a>, Error> {
+    Form::decoded(reader).map_err(|source| Error::Stream { op: "read", source })
 }
 
 /// What became of bytes that were stored.

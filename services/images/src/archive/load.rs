@@ -1,4 +1,4 @@
-//! `docker load`: archives of Docker's old form and OCI layouts, and those that are both.
+//! `docker load`: archives of Docker's forms and OCI layouts, and those that are both.
 //!
 //! Files of the archive go into content one after the other as they are read, each named by its digest; what they
 //! mean is decided when the archive has ended. No path of an archive is ever used as a path: it is a key of a map.
@@ -8,13 +8,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
 use gantry_api::ingest::Owner;
+use gantry_compression::Form;
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{Descriptor, Digest, Platform, Reference, media_type};
 use serde::Deserialize;
 
 use super::Desk;
 use super::adopt::{Adopted, adopt};
-use super::input::{self, Form, Stored};
+use super::input::{self, Stored};
+use super::legacy::Legacy;
 use crate::document::{self, Entry, Index, MAX_LAYERS, Manifest};
 use crate::error::Error;
 use crate::wire;
@@ -30,13 +32,15 @@ const MAX_NAMES: usize = 16 << 20;
 
 /// What an archive held.
 #[derive(Default)]
-struct Contents {
+pub(super) struct Contents {
     /// Files that are in the store, by their name in the archive.
     files: HashMap<String, Stored>,
     /// Names that stand for other names.
     links: HashMap<String, String>,
     index: Option<Vec<u8>>,
     manifest: Option<Vec<u8>>,
+    /// What an archive of the first form says, for one that has neither of the two.
+    legacy: Legacy,
 }
 
 /// One image in `manifest.json`.
@@ -166,9 +170,9 @@ impl Contents {
         let document = match name.as_str() {
             "index.json" => Some(&mut self.index),
             "manifest.json" => Some(&mut self.manifest),
-            // Old forms of what manifest.json says, and of no use beside it.
-            "repositories" | "oci-layout" => return Ok(()),
-            _ if name.ends_with("/VERSION") || name.ends_with("/json") => return Ok(()),
+            "oci-layout" => return Ok(()),
+            _ if name.ends_with("/VERSION") => return Ok(()),
+            _ if Legacy::is_document(&name) => return self.legacy.take(name, size, entry),
             _ => None,
         };
         if let Some(document) = document {
@@ -194,7 +198,7 @@ impl Contents {
     }
 
     /// Follows links to a file that is in the store.
-    fn file(&self, name: &str) -> Result<&Stored, Error> {
+    pub(super) fn file(&self, name: &str) -> Result<&Stored, Error> {
         let mut name = clean(name.as_bytes());
         for _ in 0..8 {
             if let Some(stored) = self.files.get(&name) {
@@ -208,10 +212,13 @@ impl Contents {
         Err(Error::Archive(format!("{name:?} is named in it, but not there")))
     }
 
-    /// The images, by the newer of the two forms that the archive has.
+    /// The images, by the newest of the forms that the archive has.
     fn images(&self, desk: &Desk, owner: &Owner) -> Result<Vec<Adopted>, Error> {
         let docker = self.docker_manifests()?;
         let Some(bytes) = &self.index else {
+            if self.manifest.is_none() {
+                return self.legacy.images(desk, owner, self);
+            }
             let mut images = Vec::new();
             for manifest in &docker {
                 images.extend(self.convert(desk, owner, manifest)?);
@@ -237,19 +244,17 @@ impl Contents {
         Ok(images)
     }
 
-    /// What the archive says is in it: its own index, or one made of Docker's old form.
+    /// What the archive says is in it: its own index, or one made of Docker's forms.
     fn index(&self, desk: &Desk, owner: &Owner) -> Result<Index, Error> {
         if let Some(bytes) = &self.index {
             return serde_json::from_slice(bytes)
                 .map_err(|error| Error::Archive(format!("index.json: {error}")));
         }
-        let mut manifests = Vec::new();
-        for docker in self.docker_manifests()? {
-            for Adopted { mut target, name } in self.convert(desk, owner, &docker)? {
-                target.annotations.extend(name.map(|name| ("io.containerd.image.name".to_owned(), name)));
-                manifests.push(Entry { descriptor: target, platform: None });
-            }
-        }
+        let entry = |Adopted { mut target, name }: Adopted| {
+            target.annotations.extend(name.map(|name| ("io.containerd.image.name".to_owned(), name)));
+            Entry { descriptor: target, platform: None }
+        };
+        let manifests = self.images(desk, owner)?.into_iter().map(entry).collect();
         Ok(Index { schema_version: 2, media_type: Some(media_type::OCI_INDEX.to_owned()), manifests })
     }
 
@@ -282,7 +287,7 @@ impl Contents {
         same.flat_map(|manifest| manifest.repo_tags.iter().flatten()).map(|tag| canonical(tag)).collect()
     }
 
-    /// Makes an OCI manifest of an image in Docker's old form.
+    /// Makes an OCI manifest of an image in Docker's form.
     fn convert(&self, desk: &Desk, owner: &Owner, docker: &DockerManifest) -> Result<Vec<Adopted>, Error> {
         if docker.layers.len() > MAX_LAYERS {
             return Err(Error::Archive(format!(
@@ -293,21 +298,10 @@ impl Contents {
         let config = self.file(&docker.config)?;
         let mut layers = Vec::new();
         for name in &docker.layers {
-            let layer = self.file(name)?;
-            layers.push(Descriptor::new(layer_type(desk, layer)?, layer.digest.clone(), layer.size));
+            layers.push(layer(desk, owner, self.file(name)?)?);
         }
-        let manifest = Manifest {
-            schema_version: 2,
-            media_type: Some(media_type::OCI_MANIFEST.to_owned()),
-            config: Descriptor::new(media_type::OCI_CONFIG, config.digest.clone(), config.size),
-            layers,
-        };
-        let bytes = serde_json::to_vec(&manifest).expect("a manifest of our own serialises");
-        let digest = Digest::sha256(&bytes);
-        let target = Descriptor::new(media_type::OCI_MANIFEST, digest.clone(), bytes.len() as u64);
-        let content = &desk.archives.content;
-        let reference = format!("manifest-{digest}");
-        desk.wait(content.write(owner, &reference, &digest, bytes.into(), Default::default()))?;
+        let config = Descriptor::new(media_type::OCI_CONFIG, config.digest.clone(), config.size);
+        let target = compose(desk, owner, config, layers)?;
         let names =
             docker.repo_tags.iter().flatten().map(|tag| canonical(tag)).collect::<Result<Vec<_>, _>>()?;
         if names.is_empty() {
@@ -317,23 +311,61 @@ impl Contents {
     }
 }
 
-/// The media type of a layer by its first bytes: the store's own, as it may not have been read this time.
-fn layer_type(desk: &Desk, layer: &Stored) -> Result<&'static str, Error> {
-    let opened = desk.wait(desk.archives.content.open(&desk.namespace, &layer.digest))?;
-    let missing = || Error::Missing { digest: layer.digest.clone(), image: "the archive".into() };
-    let (mut file, _) = opened.ok_or_else(missing)?;
-    let mut start = [0; 6];
-    let length =
-        file.read(&mut start).map_err(|source| crate::content::local("read", &layer.digest, source))?;
-    Ok(match Form::of(&start[..length])? {
-        Form::Plain => media_type::OCI_LAYER,
-        Form::Gzip => media_type::OCI_LAYER_GZIP,
-        Form::Zstd => media_type::OCI_LAYER_ZSTD,
+/// Writes the manifest of a config and its layers.
+pub(super) fn compose(
+    desk: &Desk,
+    owner: &Owner,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+) -> Result<Descriptor, Error> {
+    let media_type = Some(media_type::OCI_MANIFEST.to_owned());
+    let manifest = Manifest { schema_version: 2, media_type, config, layers };
+    let bytes = serde_json::to_vec(&manifest).expect("a manifest of our own serialises");
+    let digest = Digest::sha256(&bytes);
+    let target = Descriptor::new(media_type::OCI_MANIFEST, digest.clone(), bytes.len() as u64);
+    let content = &desk.archives.content;
+    let reference = format!("manifest-{digest}");
+    desk.wait(content.write(owner, &reference, &digest, bytes.into(), Default::default()))?;
+    Ok(target)
+}
+
+/// A layer by its first bytes: the store's own, as it may not have been read this time. What no media type has a word for
+/// is stored once more, as it is uncompressed.
+fn layer(desk: &Desk, owner: &Owner, stored: &Stored) -> Result<Descriptor, Error> {
+    let descriptor =
+        |media_type: &str, stored: &Stored| Descriptor::new(media_type, stored.digest.clone(), stored.size);
+    Ok(match form(desk, stored)?.0 {
+        Form::Plain => descriptor(media_type::OCI_LAYER, stored),
+        Form::Gzip => descriptor(media_type::OCI_LAYER_GZIP, stored),
+        Form::Zstd => descriptor(media_type::OCI_LAYER_ZSTD, stored),
+        Form::Bzip2 | Form::Xz => descriptor(media_type::OCI_LAYER, &uncompressed(desk, owner, stored)?),
     })
 }
 
+/// A stored file as it is uncompressed, in the store as well.
+pub(super) fn uncompressed(desk: &Desk, owner: &Owner, stored: &Stored) -> Result<Stored, Error> {
+    let (form, file) = form(desk, stored)?;
+    if form == Form::Plain {
+        return Ok(stored.clone());
+    }
+    let mut plain =
+        form.decoder(input::buffered(file)).map_err(|source| Error::Stream { op: "read", source })?;
+    let lease = owner.lease.as_deref().unwrap_or_default();
+    desk.store(owner, &format!("plain-{lease}-{}", stored.digest), 0, None, &mut plain)
+}
+
+fn form(desk: &Desk, stored: &Stored) -> Result<(Form, std::fs::File), Error> {
+    let opened = desk.wait(desk.archives.content.open(&desk.namespace, &stored.digest))?;
+    let missing = || Error::Missing { digest: stored.digest.clone(), image: "the archive".into() };
+    let (file, _) = opened.ok_or_else(missing)?;
+    let broke = |source| crate::content::local("read", &stored.digest, source);
+    let mut start = [0; Form::MAGIC];
+    let length = std::os::unix::fs::FileExt::read_at(&file, &mut start, 0).map_err(broke)?;
+    Ok((Form::of(&start[..length]), file))
+}
+
 /// A name as it is stored; one that is no reference is an error of the archive.
-fn canonical(name: &str) -> Result<String, Error> {
+pub(super) fn canonical(name: &str) -> Result<String, Error> {
     let reference = Reference::parse_normalized(name).map_err(|error| Error::Archive(error.to_string()))?;
     Ok(reference.with_default_tag().to_string())
 }

@@ -95,19 +95,28 @@ pub(super) fn client(
         true => settings.connect_timeout.min(std::time::Duration::from_secs(3)),
         false => settings.connect_timeout,
     };
-    let mut builder = reqwest::Client::builder()
+    let builder = builder(trust, authority, connect_timeout)?.redirect(Policy::limited(10));
+    builder.build().map_err(|source| Error::HttpClient { host: authority.to_owned(), source })
+}
+
+/// What all clients have in common.
+pub(super) fn builder(
+    trust: &Trust,
+    authority: &str,
+    connect_timeout: std::time::Duration,
+) -> Result<reqwest::ClientBuilder, Error> {
+    let builder = reqwest::Client::builder()
         .user_agent(concat!("gantry/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(connect_timeout)
-        .redirect(Policy::limited(10))
         .referer(false)
         // One connection per layer moves more than one multiplexed connection for all.
         .http1_only()
         .pool_max_idle_per_host(8)
         .tls_backend_preconfigured(configuration(trust)?);
-    if is_loopback(authority) {
-        builder = builder.no_proxy();
-    }
-    builder.build().map_err(|source| Error::HttpClient { host: authority.to_owned(), source })
+    Ok(match is_loopback(authority) {
+        true => builder.no_proxy(),
+        false => builder,
+    })
 }
 
 fn configuration(trust: &Trust) -> Result<rustls::ClientConfig, Error> {

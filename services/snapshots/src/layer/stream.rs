@@ -49,7 +49,7 @@ fn feed(
 ) -> io::Result<()> {
     let (magic, source) = peek(BufReader::with_capacity(INPUT, source))?;
     let mut decoder: Box<dyn Read> = match magic {
-        Magic::Gzip => Box::new(gantry_gzip::Members::new(source)),
+        Magic::Gzip => Box::new(gantry_compression::gzip(source)),
         Magic::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
             decoder.window_log_max(ZSTD_WINDOW)?;

@@ -52,7 +52,7 @@ pub async fn load(call: Call) -> Result<Reply, Error> {
                     vec![Line::stream(format!("Loaded image ID: {id}\n"))]
                 }
                 Ok(Event::Layer(layer)) if !quiet => vec![layer_line(&layer)],
-                Ok(Event::Layer(_)) => Vec::new(),
+                Ok(Event::Layer(_) | Event::Source(_) | Event::Importing(_)) => Vec::new(),
                 Ok(Event::Failed(failed)) => vec![Line::failed(failed.message)],
                 Err(error) => vec![Line::failed(error.to_string())],
             }
@@ -63,15 +63,11 @@ pub async fn load(call: Call) -> Result<Reply, Error> {
 
 /// `POST /images/create` with `fromSrc`
 pub async fn import(call: Call, platform: String) -> Result<Reply, Error> {
-    match call.query.text("fromSrc") {
-        "-" => {}
+    let source = match call.query.text("fromSrc") {
+        "-" => String::new(),
         "" => return Err(Error::bad("either fromImage or fromSrc is needed")),
-        _ => {
-            return Err(Error::not_implemented(
-                "importing from a URL is not supported: fetch it and send it as the body",
-            ));
-        }
-    }
+        source => source.to_owned(),
+    };
     let (repository, tag) = (call.query.text("repo"), call.query.text("tag"));
     let reference = match repository {
         "" => String::new(),
@@ -92,6 +88,7 @@ pub async fn import(call: Call, platform: String) -> Result<Reply, Error> {
         message: call.query.text("message").to_owned(),
         changes: call.query.all("changes"),
         platform,
+        source,
     };
     let peers = call.peers().clone();
     let store = peers.images_data(Action::Import(request)).await?;
@@ -114,6 +111,12 @@ pub async fn import(call: Call, platform: String) -> Result<Reply, Error> {
                     vec![Line::status(id)]
                 }
                 Ok(Event::Layer(_)) => Vec::new(),
+                Ok(Event::Source(source)) => {
+                    vec![Line::status(format!("Downloading from {}", source.address))]
+                }
+                Ok(Event::Importing(so_far)) => {
+                    vec![Line { id: None, ..Line::measured("", "Importing", so_far.current, so_far.total) }]
+                }
                 Ok(Event::Failed(failed)) => vec![Line::failed(failed.message)],
                 Err(error) => vec![Line::failed(error.to_string())],
             }
