@@ -1,6 +1,9 @@
 //! Binds, volumes and what is copied into them.
 
-use gantry_tests::Node;
+use std::process::Command;
+use std::time::Duration;
+
+use gantry_tests::{Node, eventually};
 
 #[test]
 fn volumes_outlive_containers() {
@@ -77,4 +80,44 @@ fn anonymous_volumes_go_with_the_container() {
     assert_eq!(node.docker(&["volume", "ls", "-q"]).ok(), "");
     node.docker(&["run", "--rm", "-v", "/scratch", "busybox", "true"]).ok();
     assert_eq!(node.docker(&["volume", "ls", "-q"]).ok(), "");
+}
+
+#[test]
+fn a_mounted_volume_outlives_the_engine_and_goes_with_its_last_user() {
+    let node = Node::start();
+    let options = ["--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=1m"];
+    node.docker(&[&["volume", "create", "memory"][..], &options].concat()).ok();
+    let data = node.docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", "memory"]).ok();
+    let mounted = || {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
+        mounts.lines().filter(|line| line.split(' ').nth(1) == Some(&data)).count()
+    };
+    assert_eq!(mounted(), 0);
+    node.docker(&["run", "-d", "--name", "box", "-v", "memory:/m", "busybox", "sleep", "1000"]).ok();
+    node.docker(&["exec", "box", "sh", "-c", "echo kept > /m/f"]).ok();
+    assert_eq!(mounted(), 1);
+    node.kill_service("engine");
+    let again = node.docker(&["run", "--rm", "-v", "memory:/m", "busybox", "cat", "/m/f"]).ok();
+    assert_eq!((again.as_str(), mounted()), ("kept", 1));
+    node.kill_service("engine");
+    node.docker(&["rm", "-f", "box"]).ok();
+    eventually("it is unmounted with its last user", Duration::from_secs(10), || match mounted() {
+        0 => Ok(()),
+        count => Err(format!("{count} mounts")),
+    });
+
+    // What somebody else has mounted there is not removed with the volume.
+    let device = node.root().join("device");
+    std::fs::create_dir(&device).expect("made");
+    std::fs::write(device.join("f"), "precious").expect("written");
+    let option = format!("device={}", device.display());
+    node.docker(&["volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", &option, "bound"])
+        .ok();
+    let place = node.docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", "bound"]).ok();
+    let mount = Command::new("mount").args(["--bind"]).arg(&device).arg(&place).status().expect("mount(8)");
+    assert!(mount.success());
+    let told = node.gantry(&["fsck"]).stdout;
+    assert!(told.contains("mounted for a volume that nobody uses"), "{told}");
+    node.docker(&["volume", "rm", "bound"]).ok();
+    assert_eq!(std::fs::read_to_string(device.join("f")).expect("still there"), "precious");
 }

@@ -1,6 +1,7 @@
 //! Every option and every field, on Gantry and on the reference: the tables say what both do.
 
 mod commit;
+mod drivers;
 mod filters;
 mod health;
 mod inside;

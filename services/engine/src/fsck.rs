@@ -87,6 +87,11 @@ impl Engine {
                 ));
             }
         }
+        for name in self.volumes.left_mounted().await {
+            let repaired = repair && self.volumes.unmount_left(&name).await.unwrap_or(false);
+            let place = self.volumes.data(&name).display().to_string();
+            told.push(tell("mount", &place, "mounted for a volume that nobody uses", repaired));
+        }
         for volume in self.volumes.all() {
             if !self.volumes.folders().data(&volume.name).is_dir() && self.volumes.get(&volume.name).is_ok() {
                 let repaired = repair && self.volumes.make_folder(&volume.name).await.is_ok();

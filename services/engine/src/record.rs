@@ -148,6 +148,9 @@ pub struct MountRecord {
     /// The bind's source is made where it is missing.
     #[prost(bool, tag = "14")]
     pub make_source: bool,
+    /// A volume whose content is mounted at its place while somebody has it.
+    #[prost(bool, tag = "20")]
+    pub elsewhere: bool,
 }
 
 impl MountRecord {

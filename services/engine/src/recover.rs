@@ -43,6 +43,9 @@ impl Engine {
                 tracing::error!(container = %record.id, %error, "two containers have one name");
             }
             let half_made = record.phase() != Phase::Ready;
+            if state.has_process() {
+                self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id);
+            }
             let probed = state.started_at != 0 && crate::container::health::check_of(&record).is_some();
             let container = Arc::new(Container::new(record, state, self.index.watched()));
             container.change(|live| {
@@ -163,6 +166,7 @@ impl Engine {
     ) -> Result<()> {
         let sandbox = self.peers.sandbox(container.id()).await?;
         self.adopt_execs(container).await?;
+        self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id);
         let before = container.live().state.clone();
         container.change(|live| {
             live.run += 1;
@@ -220,6 +224,7 @@ impl Engine {
         if container.live().state.has_process() {
             return Err(Error::Conflict(format!("container {} is recorded as running", container.id())));
         }
+        self.release_volumes(container).await;
         self.at_boot(container).await;
         Ok(())
     }

@@ -8,12 +8,15 @@
 //! state/engine/volumes/.removed/         folders of volumes whose removal was under way
 //! ```
 //!
+//! A volume whose options name a file system has that one mounted at `_data` while somebody uses it ([`held`]).
+//!
 //! The record is written before a volume is acknowledged, after its folder exists; before it is deleted, the folder is
 //! moved away. So a folder that is in its place and has no record has lost it: it becomes a volume again ([`folders`]). A volume is in use while a container's record names it. Making and removing the same volume take
 //! turns by its name.
 
 pub mod copy_up;
 pub mod folders;
+pub mod held;
 pub mod options;
 pub mod plan;
 pub mod propagation;
@@ -45,6 +48,7 @@ pub struct Volumes {
     /// What is recorded, for readers; changed after the store is.
     known: RwLock<BTreeMap<String, VolumeRecord>>,
     turns: KeyedLocks<String>,
+    users: held::Users,
 }
 
 /// What a volume is asked to be.
@@ -78,7 +82,13 @@ impl Volumes {
             known.insert(volume.name.clone(), volume);
         }
         known.values().try_for_each(|volume| folders.describe_once(volume))?;
-        Ok(Volumes { folders, store, known: RwLock::new(known), turns: KeyedLocks::new() })
+        Ok(Volumes {
+            folders,
+            store,
+            known: RwLock::new(known),
+            turns: KeyedLocks::new(),
+            users: held::Users::default(),
+        })
     }
 
     /// Makes a volume of a folder that has lost its record.
@@ -183,6 +193,8 @@ impl Volumes {
         if !users.is_empty() {
             return Err(Error::VolumeInUse { name: name.to_owned(), users: users.join(", ") });
         }
+        // What is mounted there is not the volume's to remove.
+        self.unmount(name).await?;
         let (folders, owned) = (self.folders.clone(), name.to_owned());
         let condemned = blocking(move || folders.condemn(&owned)).await?;
         self.store.delete_volume(name).await?;
@@ -225,13 +237,9 @@ impl Volumes {
                 }
                 mount.point.source = self.data(&volume.name).display().to_string();
                 mount.point.driver = volume.driver;
-                match options::Source::parse(&volume.options.into_iter().collect())? {
-                    options::Source::Directory => {}
-                    options::Source::Bind(device) => mount.device = device,
-                    options::Source::Tmpfs(options) => {
-                        mount.options = options;
-                        mount.tmpfs_volume = true;
-                    }
+                if let Some(elsewhere) = options::Elsewhere::parse(&volume.options) {
+                    mount.elsewhere = true;
+                    mount.no_copy |= elsewhere.is_memory();
                 }
             }
             provided.push(mount);

@@ -286,8 +286,14 @@ mod tests {
         let mut view = View::new(Root::open_path(&dir.path().join("root")).expect("opened")).expect("a view");
         let volume = gantry_host::root::open_path(&dir.path().join("volume")).expect("opened");
         assert!(view.mount("/data/vol".as_ref(), volume, Access::Read).expect("put"));
-        let mut place =
-            Place { view, path: "/".into(), read_only_root: false, covered: Vec::new(), _turn: None };
+        let mut place = Place {
+            view,
+            path: "/".into(),
+            read_only_root: false,
+            covered: Vec::new(),
+            _turn: None,
+            _held: None,
+        };
         for (path, name, seen) in [
             ("/", "/", vec!["/", "/after/", "/data/", "/data/vol/", "/data/vol/sub/", "/data/vol/sub/x"]),
             ("/data/vol", "vol", vec!["vol/", "vol/sub/", "vol/sub/x"]),

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
 use crate::root::{kernel, open_detached};
+use crate::volumes::held::Held;
 
 /// What a runtime mounts whatever the user says.
 const SYSTEM: [&str; 3] = ["/dev", "/proc", "/sys"];
@@ -32,6 +33,8 @@ pub struct Place {
     pub covered: Vec<PathBuf>,
     /// Keeps others from mounting the root for writing, and the container from starting; given back after the view.
     pub(super) _turn: Option<Turn>,
+    /// Keeps volumes mounted whose content is elsewhere.
+    pub(super) _held: Option<Held>,
 }
 
 /// What a place is opened for.
@@ -66,6 +69,7 @@ impl Engine {
         if purpose == Purpose::Read {
             read_only(&mut mounts);
         }
+        let held = self.hold_for_now(&record.mounts).await?;
         let over = self.over(&record);
         blocking(move || {
             let root = match init {
@@ -82,6 +86,7 @@ impl Engine {
                 read_only_root: record.host.readonly_rootfs,
                 covered: covered(&record),
                 _turn: turn,
+                _held: Some(held),
             })
         })
         .await

@@ -374,7 +374,7 @@ mod tests {
             assert!(view.mount(Path::new(path), source, *access).expect("put"));
         }
         let covered = vec!["/proc".into()];
-        Place { view, path: "/".into(), read_only_root: false, covered, _turn: None }
+        Place { view, path: "/".into(), read_only_root: false, covered, _turn: None, _held: None }
     }
 
     fn put(place: Place, keep_kinds: bool, tar: &[u8]) -> Result<()> {

@@ -150,7 +150,12 @@ impl Engine {
         let mounts = self.volumes.provide(&record.mounts, made).await?;
         // Where the image has nothing, there is nothing to take over.
         let filled = mounts.iter().filter(|mount| !places.contains(&mount.point.destination));
-        self.volumes.fill(&rootfs, filled).await?;
+        let filled: Vec<MountRecord> = filled.cloned().collect();
+        let fillable: Vec<MountRecord> =
+            filled.iter().filter(|mount| crate::volumes::copy_up::is_fillable(mount)).cloned().collect();
+        let held = self.hold_for_now(&fillable).await?;
+        self.volumes.fill(&rootfs, filled.iter()).await?;
+        drop(held);
         // Who looked at the container meanwhile may have asked already.
         let _ = container.mounts.set(rootfs);
         Ok(mounts)

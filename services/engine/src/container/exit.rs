@@ -95,6 +95,7 @@ impl Engine {
         // Docker's order: a container that dies has lost what it had.
         self.publish_networks(container, sandbox.as_deref(), "disconnect").await;
         self.publish_unmounts(container);
+        self.release_volumes(container).await;
         if stopping {
             self.publish_container(container, "stop", BTreeMap::new());
         }

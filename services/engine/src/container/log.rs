@@ -172,6 +172,11 @@ fn size_of(text: &str) -> Result<Option<u64>> {
     Ok(Some((number * unit) as u64))
 }
 
+/// Bytes of a size that has to be a number.
+pub(crate) fn bytes_of(text: &str) -> Option<u64> {
+    size_of(text).ok().flatten()
+}
+
 fn count_of(text: &str) -> Result<u32> {
     match text.parse() {
         Ok(count @ 1..) => Ok(count),

@@ -67,6 +67,7 @@ impl Engine {
 
     async fn try_start(&self, container: &Arc<Container>, by: By) -> Result<()> {
         let record = container.record();
+        self.volumes.hold(&crate::volumes::held::elsewhere(&record.mounts), &record.id).await?;
         self.check_sources(&record)?;
         // Nobody waited for it to be on the disk when it was made: a power cut may have taken it.
         let directory = self.paths.container(&record.id);
@@ -155,6 +156,7 @@ impl Engine {
             tracing::warn!(container = %id, error = %gantry_rpc::chain(&failed), "undoing a failed start");
         }
         self.release_shm(container).await;
+        self.release_volumes(container).await;
         let exit_code = match error {
             Error::StartFailed { exit_code, .. } => Some(*exit_code),
             _ => None,

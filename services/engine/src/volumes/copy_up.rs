@@ -24,7 +24,7 @@ pub fn is_fillable(mount: &MountRecord) -> bool {
 pub fn fill(rootfs: &[Mount], mount: &MountRecord) -> Result<()> {
     let data = mount.source();
     let filled = data.with_file_name("_filled");
-    let ours = mount.device.is_empty();
+    let ours = mount.device.is_empty() && !mount.elsewhere;
     if ours && filled.exists() {
         return move_in(&filled, &data);
     }

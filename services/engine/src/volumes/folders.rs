@@ -125,18 +125,24 @@ impl Folders {
             if known(name) && !home.exists() {
                 std::fs::rename(&path, &home).map_err(|source| Error::io("put back", &home, source))?;
             } else {
-                gantry_host::fs::remove_tree(&path).map_err(kernel)?;
+                remove(&path)?;
             }
         }
         Ok(())
     }
 }
 
+/// Removes a folder; what is mounted at its `_data` is not its own.
+fn remove(folder: &Path) -> Result<()> {
+    gantry_host::mount::detach_all(&folder.join(DATA)).map_err(kernel)?;
+    gantry_host::fs::remove_tree(folder).map_err(kernel)
+}
+
 impl Condemned {
     /// Removes it.
     pub fn execute(mut self) -> Result<()> {
         match self.now.take() {
-            Some(path) => gantry_host::fs::remove_tree(&path).map_err(kernel),
+            Some(path) => remove(&path),
             None => Ok(()),
         }
     }

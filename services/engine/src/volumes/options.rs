@@ -1,111 +1,216 @@
-//! The local driver's options: `type`, `device` and `o`, as mount(8) takes them.
+//! The local driver's options: `type`, `device` and `o`, as mount(8) takes them, and `size`.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::Path;
 
+use gantry_host::mount::classic::Classic;
+
+use crate::archive::words;
 use crate::error::{Error, Result};
 
-/// What a volume's content comes from.
+const KNOWN: [&str; 4] = ["type", "o", "device", "size"];
+/// ENODEV: what mount(2) says of a file system that the kernel does not have.
+const NO_SUCH_DEVICE: i32 = 19;
+
+/// A file system that a volume's content is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// Its own directory.
-    Directory,
-    /// Another directory of the host.
-    Bind(String),
-    /// Memory; each container has a file system of its own.
-    Tmpfs(Vec<String>),
+pub struct Elsewhere {
+    kind: String,
+    device: String,
+    options: String,
 }
 
 /// Refuses options that a volume of this name cannot be made with. Those of volumes that exist were taken once.
-pub fn check(name: &str, options: &HashMap<String, String>) -> Result<()> {
-    let invalid = |text: String| Error::Invalid(format!("create {name}: {text}"));
-    if ["type", "o", "device"].iter().any(|option| options.contains_key(*option))
+pub fn check<'a>(name: &str, options: impl IntoIterator<Item = (&'a String, &'a String)>) -> Result<()> {
+    let options: BTreeMap<&str, &str> =
+        options.into_iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let invalid = |text: String| Err(Error::Invalid(format!("create {name}: {text}")));
+    if let Some(unknown) = options.keys().find(|key| !KNOWN.contains(key)) {
+        return invalid(format!("invalid option: {unknown:?}"));
+    }
+    if options.get("type") == Some(&"cifs")
+        && let Some(device) = options.get("device")
+    {
+        if let Some(escape) = bad_escape(device) {
+            let why = format!("parse {device:?}: invalid URL escape {escape:?}");
+            return invalid(format!("error parsing mount device url: {why}"));
+        }
+        let port = host_of(device).and_then(|host| host.rsplit_once(':')).map_or("", |(_, port)| port);
+        if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) {
+            return invalid("port not allowed in CIFS device URL, include 'port' in 'o='".to_owned());
+        }
+    }
+    if let Some(size) = options.get("size") {
+        match crate::container::log::bytes_of(size) {
+            None => return invalid(format!("invalid size: '{size}'")),
+            Some(0) => {}
+            // Nothing here counts what a directory holds.
+            Some(_) => return invalid("quota size requested but no quota support".to_owned()),
+        }
+    }
+    if ["type", "o", "device"].iter().any(|option| options.contains_key(option))
         && let Some(missing) = ["device", "type"].iter().find(|option| !options.contains_key(**option))
     {
-        return Err(invalid(format!("missing required option: {missing:?}")));
+        return invalid(format!("missing required option: {missing:?}"));
     }
-    match Source::parse(options) {
-        Err(Error::Invalid(text)) => Err(invalid(text)),
-        parsed => parsed.map(drop),
+    Ok(())
+}
+
+impl Elsewhere {
+    /// What a volume's options say; none for one that is its own directory.
+    pub fn parse(options: &BTreeMap<String, String>) -> Option<Elsewhere> {
+        let option = |key: &str| options.get(key).cloned().unwrap_or_default();
+        let (kind, device, options) = (option("type"), option("device"), option("o"));
+        (!kind.is_empty() || !device.is_empty()).then_some(Elsewhere { kind, device, options })
+    }
+
+    /// Whether nothing of it stays when it is unmounted.
+    pub fn is_memory(&self) -> bool {
+        matches!(self.kind.as_str(), "tmpfs" | "ramfs")
+    }
+
+    /// Mounts it. May take as long as the network takes; names are resolved in the network that the engine is in.
+    pub fn mount(&self, place: &Path) -> Result<()> {
+        let failed =
+            |why: String| Error::Path(format!("error while mounting volume '{}': {why}", place.display()));
+        if self.device.is_empty() {
+            return Err(failed("missing device in volume options".to_owned()));
+        }
+        let unresolved =
+            |why: String| failed(format!("error resolving passed in network volume address: {why}"));
+        let (device, options) = match self.kind.as_str() {
+            "nfs" | "cifs" => self.resolved(address_of).map_err(unresolved)?,
+            _ => (self.device.clone(), self.options.clone()),
+        };
+        let classic = Classic::parse(&options);
+        classic.mount(&device, &self.kind, place).map_err(|error| {
+            let mut asked = format!("mount {device}:{}", place.display());
+            if !classic.flags.is_empty() {
+                asked += &format!(", flags: {:#x}", classic.flags.bits());
+            }
+            if !classic.data.is_empty() {
+                asked += &format!(", data: {}", without_password(&classic.data));
+            }
+            let why = error.io().map_or_else(|| error.to_string(), words);
+            failed(format!("failed to mount local volume: {asked}: {why}{}", self.advice(&error)))
+        })
+    }
+
+    /// What the host lacks, where the kernel's word for it says little.
+    fn advice(&self, error: &gantry_host::Error) -> String {
+        match error.raw_os_error() {
+            Some(NO_SUCH_DEVICE) => format!(" (this kernel has no file system {:?})", self.kind),
+            _ => String::new(),
+        }
+    }
+
+    /// Device and options with an address in the place of the server's name: the kernel knows no names.
+    fn resolved(
+        &self,
+        resolve: impl Fn(&str) -> std::result::Result<IpAddr, String>,
+    ) -> std::result::Result<(String, String), String> {
+        let address = self.options.split(',').find_map(|word| word.strip_prefix("addr="));
+        if let Some(name) = address.filter(|name| !name.is_empty()) {
+            if name.parse::<IpAddr>().is_ok() {
+                return Ok((self.device.clone(), self.options.clone()));
+            }
+            let found = resolve(name)?;
+            let options = self.options.replacen(&format!("addr={name}"), &format!("addr={found}"), 1);
+            return Ok((self.device.clone(), options));
+        }
+        match host_of(&self.device).filter(|host| self.kind == "cifs" && !host.is_empty()) {
+            Some(name) => {
+                let found = resolve(name)?;
+                Ok((self.device.replacen(name, &found.to_string(), 1), self.options.clone()))
+            }
+            None => Ok((self.device.clone(), self.options.clone())),
+        }
     }
 }
 
-impl Source {
-    /// Reads the options.
-    pub fn parse(options: &HashMap<String, String>) -> Result<Source> {
-        if let Some(unknown) =
-            options.keys().find(|key| !matches!(key.as_str(), "type" | "o" | "device" | "size"))
-        {
-            return Err(Error::Invalid(format!("invalid option: {unknown:?}")));
-        }
-        let option = |key: &str| options.get(key).map(String::as_str).unwrap_or_default();
-        if !option("size").is_empty() {
-            return Err(Error::NotBuilt("quotas of volumes are not supported: option \"size\"".to_owned()));
-        }
-        let words: Vec<String> =
-            option("o").split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
-        let bind = words.iter().any(|word| word == "bind" || word == "rbind");
-        match (option("type"), option("device")) {
-            ("", "") if words.is_empty() => Ok(Source::Directory),
-            ("tmpfs", _) => {
-                let mut all: Vec<String> = ["noexec", "nosuid", "nodev"].map(str::to_owned).to_vec();
-                all.extend(words);
-                Ok(Source::Tmpfs(all))
-            }
-            (_, "") => Err(Error::Invalid("missing device in volume options".to_owned())),
-            ("" | "none" | "bind", device) if bind => {
-                if device.starts_with('/') {
-                    Ok(Source::Bind(device.to_owned()))
-                } else {
-                    Err(Error::Invalid(format!("volume device {device} is not an absolute path")))
-                }
-            }
-            (kind, device) => Err(Error::NotBuilt(format!(
-                "volumes of type {kind:?} are not supported (device {device}): use bind or tmpfs"
-            ))),
-        }
+/// The address of a name, of the fourth version where there is one.
+fn address_of(name: &str) -> std::result::Result<IpAddr, String> {
+    if let Ok(address) = name.parse() {
+        return Ok(address);
     }
+    let found = (name, 0).to_socket_addrs().map_err(|error| format!("lookup {name}: {error}"))?;
+    let all: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    let found = all.iter().find(|address| address.is_ipv4()).or(all.first());
+    found.copied().ok_or_else(|| format!("lookup {name}: no such host"))
+}
+
+/// The server in `//server/share`.
+fn host_of(device: &str) -> Option<&str> {
+    let rest = device.split_once("//")?.1;
+    let authority = rest.split('/').next().unwrap_or(rest);
+    Some(authority.rsplit('@').next().unwrap_or(authority))
+}
+
+fn bad_escape(text: &str) -> Option<&str> {
+    let at = text.match_indices('%').map(|(at, _)| at).find(|at| {
+        let digits = text.as_bytes().get(at + 1..at + 3);
+        !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })?;
+    Some(text.get(at..at + 3).unwrap_or(&text[at..]))
+}
+
+fn without_password(data: &str) -> String {
+    let hidden = |word: &str| match word.split_once('=') {
+        Some((key @ ("password" | "pass"), _)) => format!("{key}=********"),
+        _ => word.to_owned(),
+    };
+    data.split(',').map(hidden).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(pairs: &[(&str, &str)]) -> Result<Source> {
-        Source::parse(&pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
-    }
-
-    #[test]
-    fn kinds_are_told_apart() {
-        assert_eq!(parse(&[]).expect("valid"), Source::Directory);
-        let bind = parse(&[("type", "none"), ("o", "bind"), ("device", "/srv")]);
-        assert_eq!(bind.expect("valid"), Source::Bind("/srv".to_owned()));
-        assert!(matches!(
-            parse(&[("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=1m")]),
-            Ok(Source::Tmpfs(_))
-        ));
+    fn options(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
     fn a_device_needs_a_type_and_each_of_them_the_other() {
-        let message = |pairs: &[(&str, &str)]| {
-            let options = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            check("v", &options).err().map(|error| error.to_string())
-        };
-        let missing = |option: &str| Some(format!("create v: missing required option: {option:?}"));
+        let message =
+            |pairs: &[(&str, &str)]| check("v", &options(pairs)).err().map(|error| error.to_string());
+        let said = |text: &str| Some(format!("create v: {text}"));
+        let missing = |option: &str| said(&format!("missing required option: {option:?}"));
         assert_eq!(message(&[("type", "tmpfs")]), missing("device"));
         assert_eq!(message(&[("o", "size=1m")]), missing("device"));
         assert_eq!(message(&[("device", "/srv"), ("o", "bind")]), missing("type"));
-        assert_eq!(message(&[("colour", "x")]), Some("create v: invalid option: \"colour\"".to_owned()));
+        assert_eq!(message(&[("colour", "x")]), said("invalid option: \"colour\""));
         assert_eq!(message(&[("type", "none"), ("device", "/srv"), ("o", "bind")]), None);
         assert_eq!(message(&[]), None);
+        assert_eq!(message(&[("size", "0")]), None);
+        assert_eq!(message(&[("size", "10m")]), said("quota size requested but no quota support"));
+        assert_eq!(message(&[("size", "x")]), said("invalid size: 'x'"));
+        let port = "port not allowed in CIFS device URL, include 'port' in 'o='";
+        assert_eq!(message(&[("type", "cifs"), ("device", "//h:99/x")]), said(port));
+        let escape = "error parsing mount device url: parse \"//%zz/x\": invalid URL escape \"%zz\"";
+        assert_eq!(message(&[("type", "cifs"), ("device", "//%zz/x")]), said(escape));
     }
 
     #[test]
-    fn what_is_not_built_says_so() {
-        assert!(matches!(
-            parse(&[("type", "nfs"), ("o", "addr=h"), ("device", ":/x")]),
-            Err(Error::NotBuilt(_))
-        ));
-        assert!(matches!(parse(&[("colour", "blue")]), Err(Error::Invalid(_))));
+    fn names_of_servers_become_addresses() {
+        let resolved = |kind: &str, device: &str, o: &str| {
+            let elsewhere = Elsewhere::parse(&options(&[("type", kind), ("device", device), ("o", o)]));
+            elsewhere.expect("elsewhere").resolved(|name| match name {
+                "server" => Ok("10.0.0.1".parse().expect("an address")),
+                other => Err(format!("lookup {other}: no such host")),
+            })
+        };
+        let both = |device: &str, o: &str| Ok((device.to_owned(), o.to_owned()));
+        assert_eq!(resolved("nfs", ":/x", "addr=server,vers=4"), both(":/x", "addr=10.0.0.1,vers=4"));
+        assert_eq!(resolved("nfs", ":/x", "addr=1.2.3.4"), both(":/x", "addr=1.2.3.4"));
+        assert_eq!(resolved("nfs", "server:/x", ""), both("server:/x", ""));
+        assert_eq!(resolved("cifs", "//server/x", "vers=3"), both("//10.0.0.1/x", "vers=3"));
+        assert_eq!(resolved("nfs", ":/x", "addr=other"), Err("lookup other: no such host".to_owned()));
+    }
+
+    #[test]
+    fn passwords_are_not_told() {
+        assert_eq!(without_password("username=u,password=p"), "username=u,password=********");
     }
 }

@@ -139,6 +139,12 @@ impl Engine {
         usage.map_or(-1, |usage| i64::try_from(usage.size).unwrap_or(i64::MAX))
     }
 
+    /// A container that runs no more has no volumes mounted.
+    pub(crate) async fn release_volumes(&self, container: &Container) {
+        let volumes = super::held::elsewhere(&container.record().mounts);
+        self.volumes.release(&volumes, container.id()).await;
+    }
+
     /// Events of the volumes that a container has mounted.
     pub(crate) fn publish_mounts(&self, container: &Container) {
         let record = container.record();

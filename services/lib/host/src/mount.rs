@@ -8,6 +8,7 @@
 //! (`lowerdir+`, Linux 6.5); older kernels get one string of `/proc/self/fd` names.
 
 mod attributes;
+pub mod classic;
 mod legacy;
 mod options;
 pub mod table;

@@ -1,0 +1,130 @@
+//! mount(2) with the options of an fstab line, for file systems that a user names.
+
+use std::ffi::CString;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags};
+
+use crate::{Error, Result};
+
+/// Options sorted for mount(2): what is a flag, how the mount spreads, and what the file system itself reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classic {
+    /// The bits of mount(2).
+    pub flags: MountFlags,
+    /// Changed once it is there.
+    pub propagation: MountPropagationFlags,
+    /// The rest, with commas between.
+    pub data: String,
+}
+
+impl Classic {
+    /// Sorts words that are separated by commas; those that no flag goes by are the file system's.
+    pub fn parse(text: &str) -> Self {
+        let (mut flags, mut propagation) = (MountFlags::empty(), MountPropagationFlags::empty());
+        let mut data = Vec::new();
+        for word in text.split(',') {
+            use MountPropagationFlags as Spread;
+            let rec = Spread::REC;
+            let (set, flag) = match word {
+                "" | "defaults" => continue,
+                "ro" => (true, MountFlags::RDONLY),
+                "rw" => (false, MountFlags::RDONLY),
+                "nosuid" => (true, MountFlags::NOSUID),
+                "suid" => (false, MountFlags::NOSUID),
+                "nodev" => (true, MountFlags::NODEV),
+                "dev" => (false, MountFlags::NODEV),
+                "noexec" => (true, MountFlags::NOEXEC),
+                "exec" => (false, MountFlags::NOEXEC),
+                "sync" => (true, MountFlags::SYNCHRONOUS),
+                "async" => (false, MountFlags::SYNCHRONOUS),
+                "dirsync" => (true, MountFlags::DIRSYNC),
+                "mand" => (true, MountFlags::PERMIT_MANDATORY_FILE_LOCKING),
+                "nomand" => (false, MountFlags::PERMIT_MANDATORY_FILE_LOCKING),
+                "noatime" => (true, MountFlags::NOATIME),
+                "atime" => (false, MountFlags::NOATIME),
+                "nodiratime" => (true, MountFlags::NODIRATIME),
+                "diratime" => (false, MountFlags::NODIRATIME),
+                "relatime" => (true, MountFlags::RELATIME),
+                "norelatime" => (false, MountFlags::RELATIME),
+                "strictatime" => (true, MountFlags::STRICTATIME),
+                "nostrictatime" => (false, MountFlags::STRICTATIME),
+                "bind" => (true, MountFlags::BIND),
+                "rbind" => (true, MountFlags::BIND.union(MountFlags::REC)),
+                "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" | "unbindable"
+                | "runbindable" => {
+                    let kind = match word.strip_prefix('r').unwrap_or(word) {
+                        "private" => Spread::PRIVATE,
+                        "shared" => Spread::SHARED,
+                        "slave" => Spread::DOWNSTREAM,
+                        _ => Spread::UNBINDABLE,
+                    };
+                    propagation |= if word.starts_with('r') { kind | rec } else { kind };
+                    continue;
+                }
+                word => {
+                    data.push(word);
+                    continue;
+                }
+            };
+            flags.set(flag, set);
+        }
+        Self { flags, propagation, data: data.join(",") }
+    }
+
+    /// Mounts `device` at `place`. A bind is made read-only in a second step: the kernel overlooks it in the first.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says; nothing is mounted then.
+    pub fn mount(&self, device: &str, kind: &str, place: &Path) -> Result<()> {
+        let data = CString::new(self.data.as_str())
+            .map_err(|_| Error::Malformed { what: "mount options", text: self.data.clone() })?;
+        rustix::mount::mount(device, place, kind, self.flags, Some(data.as_c_str()))
+            .map_err(|e| Error::path("mount at", place, e))?;
+        let read_only = MountFlags::BIND | MountFlags::RDONLY;
+        let changed = match self.flags.contains(read_only) {
+            true => rustix::mount::mount_remount(place, self.flags, data.as_c_str()),
+            false => Ok(()),
+        };
+        let changed = changed.and_then(|()| match self.propagation.is_empty() {
+            true => Ok(()),
+            false => rustix::mount::mount_change(place, self.propagation),
+        });
+        changed.map_err(|e| {
+            // The failure is the one to tell.
+            let _ = super::detach(place);
+            Error::path("change the mount at", place, e)
+        })
+    }
+}
+
+/// Whether something is mounted at `place` itself (statx(2) since Linux 5.8).
+pub fn is_mount_point(place: &Path) -> Result<bool> {
+    let stat =
+        rustix::fs::statx(CWD, place, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, StatxFlags::MNT_ID)
+            .map_err(|e| Error::path("statx", place, e))?;
+    Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_sorted_by_who_reads_them() {
+        let parsed = Classic::parse("addr=1.2.3.4,ro,nosuid,vers=4,,suid,rshared");
+        assert_eq!(parsed.flags, MountFlags::RDONLY);
+        assert_eq!(parsed.propagation, MountPropagationFlags::SHARED | MountPropagationFlags::REC);
+        assert_eq!(parsed.data, "addr=1.2.3.4,vers=4");
+        assert_eq!(Classic::parse("bind").flags.bits(), 0x1000);
+        assert_eq!(Classic::parse("").data, "");
+    }
+
+    #[test]
+    fn mount_points_are_told_from_directories() {
+        assert!(is_mount_point(Path::new("/proc")).expect("mounted"));
+        assert!(!is_mount_point(Path::new("/proc/self")).expect("there"));
+    }
+}
