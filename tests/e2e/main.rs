@@ -21,6 +21,7 @@ mod images;
 mod late_readers;
 mod lifecycle;
 mod links;
+mod log_drivers;
 mod long_line;
 mod lying;
 mod network;

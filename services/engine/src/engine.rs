@@ -15,6 +15,7 @@ use crate::events::Events;
 use crate::index::Index;
 use crate::paths::Paths;
 use crate::peers::Peers;
+use crate::shipping::Shippers;
 use crate::spec::HostFacts;
 use crate::store::Store;
 use crate::volumes::Volumes;
@@ -46,6 +47,8 @@ pub struct Shared {
     pub(crate) starts: tokio::sync::Semaphore,
     /// Archives that are sent or taken at once.
     pub(crate) archives: Slots,
+    /// Who sends logs elsewhere.
+    pub(crate) shippers: Shippers,
 }
 
 impl Deref for Engine {
@@ -82,6 +85,7 @@ impl Engine {
             hosts: tokio::sync::Mutex::default(),
             starts: tokio::sync::Semaphore::new(8),
             archives: Slots::new(256),
+            shippers: Shippers::default(),
         })))
     }
 

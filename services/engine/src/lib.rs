@@ -41,6 +41,7 @@ mod recover;
 pub mod restart;
 mod root;
 mod server;
+pub mod shipping;
 pub mod spec;
 pub mod store;
 mod strays;

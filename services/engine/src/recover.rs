@@ -70,6 +70,10 @@ impl Engine {
         if let Err(error) = self.store.delete_execs(&orphans).await {
             tracing::warn!(error = %gantry_rpc::chain(&error), "execs of containers that are gone are not forgotten");
         }
+        for container in &containers {
+            // Also of what has ended: something may be left.
+            self.ship(container, None).await;
+        }
         for container in containers {
             // Its turn is taken here, before anybody can ask for anything.
             let engine = self.clone();

@@ -87,7 +87,7 @@ pub fn info(
             volume: vec!["local"],
             network: vec!["bridge", "host", "null"],
             authorization: None,
-            log: vec!["json-file", "local", "none"],
+            log: vec!["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"],
         },
         memory_limit: true,
         swap_limit: true,

@@ -107,6 +107,9 @@ impl Engine {
         self.forget_execs(container).await;
         self.release_shm(container).await;
 
+        if record.host.auto_remove {
+            self.shipped(container).await;
+        }
         if record.host.auto_remove && !kept {
             // The removal writes down that it goes on, and takes everything else down itself.
             if let Err(error) = self.remove_locked(container).await {

@@ -1,6 +1,8 @@
 //! Where a container's output is kept: the log driver and its options, checked when the container is made and told to
 //! the shim as a URI when it starts.
 //!
+//! What is sent elsewhere ([`crate::shipping`]) is kept as with `local`, in Docker's words its cache.
+//!
 //! `json-file` is Docker's format. `local`, whose format Docker keeps to itself, is the same file here, with the
 //! rotation that Docker gives it. Rotated files are not compressed: who asks for that by name is warned.
 
@@ -13,15 +15,17 @@ use regex::Regex;
 
 use crate::error::{Error, Result};
 use crate::record::Record;
+use crate::shipping;
 
 /// Options that every driver takes.
-const COMMON: [&str; 2] = ["mode", "max-buffer-size"];
+pub(crate) const COMMON: [&str; 6] =
+    ["mode", "max-buffer-size", "cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"];
 const ROTATION: [&str; 3] = ["max-size", "max-file", "compress"];
 /// Options that put something beside each line.
 const ATTRIBUTES: [&str; 5] = ["labels", "labels-regex", "env", "env-regex", "tag"];
 
 /// Docker's other drivers.
-const NOT_BUILT: [&str; 7] = ["awslogs", "fluentd", "gcplogs", "gelf", "journald", "splunk", "syslog"];
+const NOT_BUILT: [&str; 3] = ["awslogs", "gcplogs", "splunk"];
 
 /// A log that rotates, or not.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,9 +47,15 @@ impl Log {
             "" | "json-file" => (&ATTRIBUTES, None, 1),
             "local" => (&[], Some(20 << 20), 5),
             "none" => return Ok(None),
+            other if shipping::is_shipped(other) => {
+                delivery(options)?;
+                shipping::Driver::parse(other, options, &COMMON)?;
+                check_expressions(options)?;
+                return Self::cache(options).map(Some);
+            }
             other if NOT_BUILT.contains(&other) => {
                 return Err(Error::NotBuilt(format!(
-                    "log driver {other} is not supported: use json-file, local or none"
+                    "log driver {other} is not supported: use json-file, local, syslog, journald, fluentd, gelf or none"
                 )));
             }
             other => {
@@ -61,11 +71,7 @@ impl Log {
             return Err(invalid(format!("unknown log opt '{option}' for {whose}")));
         }
         delivery(options)?;
-        for key in ["labels-regex", "env-regex"] {
-            if let Some(text) = options.get(key) {
-                Regex::new(text).map_err(|error| invalid(format!("log opt {key}: {error}")))?;
-            }
-        }
+        check_expressions(options)?;
         let log = Log {
             max_size: options.get("max-size").map_or(Ok(size), |text| size_of(text))?,
             max_files: options.get("max-file").map_or(Ok(files), |text| count_of(text))?,
@@ -77,6 +83,16 @@ impl Log {
             ));
         }
         Ok(Some(log))
+    }
+
+    /// The cache of a driver that sends lines elsewhere.
+    fn cache(options: &HashMap<String, String>) -> Result<Log> {
+        let option = |key: &str| options.get(key);
+        Ok(Log {
+            max_size: option("cache-max-size").map_or(Ok(Some(20 << 20)), |text| size_of(text))?,
+            max_files: option("cache-max-file").map_or(Ok(5), |text| count_of(text))?,
+            compress: option("cache-compress").map_or(Ok(false), |text| truth_of("cache-compress", text))?,
+        })
     }
 
     /// What its user should know.
@@ -95,7 +111,7 @@ pub fn uri(record: &Record, path: &Path) -> Result<String> {
     if let Some(size) = log.max_size {
         query.push(format!("max-size={size}&max-file={}", log.max_files));
     }
-    let attributes = attributes(record);
+    let attributes = attributes(record)?;
     if !attributes.is_empty() {
         let json = serde_json::to_string(&attributes).expect("a map of texts serialises");
         query.push(format!("attrs={}", escaped(&json)));
@@ -108,37 +124,36 @@ pub fn uri(record: &Record, path: &Path) -> Result<String> {
     Ok(uri)
 }
 
-/// Labels, variables and a tag that the user wants beside each line.
-fn attributes(record: &Record) -> BTreeMap<String, String> {
-    let no_options = HashMap::new();
-    let options = record.host.log_config.as_ref().map_or(&no_options, |log| &log.config);
-    let wanted = |names: &str, expression: &str| {
-        let names: Vec<&str> = options.get(names).map(|text| text.split(',').collect()).unwrap_or_default();
-        let expression = options.get(expression).and_then(|text| Regex::new(text).ok());
-        move |key: &str| names.contains(&key) || expression.as_ref().is_some_and(|all| all.is_match(key))
+/// Labels, variables and a tag that the user wants beside each line. What is sent elsewhere has them there.
+fn attributes(record: &Record) -> Result<BTreeMap<String, String>> {
+    let Some(log) = record.host.log_config.as_ref().filter(|log| !shipping::is_shipped(&log.r#type)) else {
+        return Ok(BTreeMap::new());
     };
-    let (label, variable) = (wanted("labels", "labels-regex"), wanted("env", "env-regex"));
-    let labels = record.config.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let variables = record.config.env.iter().filter_map(|variable| variable.split_once('='));
-    let mut attributes: BTreeMap<String, String> = labels
-        .filter(|(key, _)| label(key))
-        .chain(variables.filter(|(key, _)| variable(key)))
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect();
-    if let Some(tag) = options.get("tag") {
-        let tag = tag
-            .replace("{{.ID}}", crate::names::short(&record.id))
-            .replace("{{.FullID}}", &record.id)
-            .replace("{{.Name}}", &record.name)
-            .replace("{{.ImageName}}", &record.config.image);
-        attributes.insert("tag".to_owned(), tag);
+    let mut attributes = shipping::extra(record, &log.config);
+    if log.config.contains_key("tag") {
+        attributes.insert("tag".to_owned(), shipping::Facts::of(record, "")?.tag);
     }
-    attributes
+    Ok(attributes)
+}
+
+fn check_expressions(options: &HashMap<String, String>) -> Result<()> {
+    for key in ["labels-regex", "env-regex"] {
+        if let Some(text) = options.get(key) {
+            Regex::new(text).map_err(|error| invalid(format!("log opt {key}: {error}")))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a container waits for its log. Ours never waits longer than a write to the page cache, which is what
-/// `non-blocking` is asked for, so both modes are the same.
+/// `non-blocking` is asked for, so both modes are the same; what a receiver has not taken yet is in the cache, which is
+/// larger than any buffer.
 fn delivery(options: &HashMap<String, String>) -> Result<()> {
+    if let Some(text) = options.get("cache-disabled")
+        && truth_of("cache-disabled", text).is_err()
+    {
+        return Err(invalid(format!("invalid value for option cache-disabled: {text}")));
+    }
     let mode = options.get("mode").map_or("", String::as_str);
     if !matches!(mode, "" | "blocking" | "non-blocking") {
         return Err(invalid(format!("logger: logging mode not supported: {mode}")));
@@ -242,7 +257,10 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused() {
         for (driver, options) in [
-            ("syslog", &[][..]),
+            ("splunk", &[][..]),
+            ("gelf", &[]),
+            ("syslog", &[("colour", "red")]),
+            ("syslog", &[("cache-disabled", "perhaps")]),
             ("local", &[("labels", "a")]),
             ("json-file", &[("colour", "red")]),
             ("json-file", &[("max-size", "10q")]),

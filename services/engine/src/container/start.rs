@@ -85,6 +85,7 @@ impl Engine {
             variables: self.linked(&record)?.iter().flat_map(super::links::variables).collect(),
         };
         let spec = spec::build(&record, &around)?;
+        let shipping = self.prepare_shipping(&record).await?;
         let (sandbox, rootfs, ()) = tokio::try_join!(
             self.attach_network(&record),
             self.mounts_of(container),
@@ -136,6 +137,9 @@ impl Engine {
         let state = container.live().state.clone();
         self.tell_parents(container).await;
         self.monitor(container, run);
+        if shipping.is_some() {
+            self.ship(container, shipping).await;
+        }
         if let Err(error) = self.store.put_state(&record.id, &state).await {
             // The start is undone: the end of this run is nothing that its monitor has to take in.
             container.change(|live| live.run += 1);

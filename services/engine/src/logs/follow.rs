@@ -39,7 +39,10 @@ impl Engine {
     pub async fn open_log(&self, request: &Logs) -> Result<(pb::LogsReply, Sending)> {
         let container = self.index.find(&request.container)?;
         let record = container.record();
-        if record.host.log_config.as_ref().is_some_and(|log| log.r#type == "none") {
+        let unreadable = |log: &pb::LogConfig| {
+            log.r#type == "none" || !crate::shipping::is_cached(&log.r#type, &log.config)
+        };
+        if record.host.log_config.as_ref().is_some_and(unreadable) {
             return Err(Error::NotBuilt("configured logging driver does not support reading".to_owned()));
         }
         if !request.stdout && !request.stderr {

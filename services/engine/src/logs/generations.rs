@@ -18,6 +18,18 @@ pub struct Inode {
     number: u64,
 }
 
+impl Inode {
+    /// By its numbers.
+    pub fn new(device: u64, number: u64) -> Self {
+        Self { device, number }
+    }
+
+    /// The device's and its own.
+    pub fn numbers(self) -> (u64, u64) {
+        (self.device, self.number)
+    }
+}
+
 /// One open file of a log.
 #[derive(Debug)]
 pub struct Generation {

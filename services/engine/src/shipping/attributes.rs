@@ -1,0 +1,85 @@
+//! What is said of a container beside each line.
+
+use std::collections::{BTreeMap, HashMap};
+
+use regex::Regex;
+
+use super::tag;
+use crate::error::Result;
+use crate::names::short;
+use crate::record::Record;
+
+/// A container as its receivers know it.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub id: String,
+    pub name: String,
+    pub image_id: String,
+    pub image_name: String,
+    pub command: String,
+    /// RFC 3339.
+    pub created: String,
+    pub tag: String,
+    /// Of the machine.
+    pub hostname: String,
+    /// Labels and variables that the user wants told.
+    pub extra: BTreeMap<String, String>,
+}
+
+impl Facts {
+    /// Collects them.
+    ///
+    /// # Errors
+    ///
+    /// A tag that is no template.
+    pub fn of(record: &Record, hostname: &str) -> Result<Facts> {
+        let none = HashMap::new();
+        let options = record.host.log_config.as_ref().map_or(&none, |log| &log.config);
+        let mut facts = Facts {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            image_id: record.image_id.clone(),
+            image_name: record.config.image.clone(),
+            command: command(record),
+            created: created(record.created_at),
+            tag: String::new(),
+            hostname: hostname.to_owned(),
+            extra: extra(record, options),
+        };
+        let template = options.get("tag").map_or("", String::as_str);
+        facts.tag = tag::expand(if template.is_empty() { "{{.ID}}" } else { template }, &facts)?;
+        Ok(facts)
+    }
+
+    /// The id's first digits.
+    pub fn short_id(&self) -> &str {
+        short(&self.id)
+    }
+}
+
+/// The labels and variables that a log's options name.
+pub fn extra(record: &Record, options: &HashMap<String, String>) -> BTreeMap<String, String> {
+    let wanted = |names: &str, expression: &str| {
+        let names: Vec<&str> = options.get(names).map(|text| text.split(',').collect()).unwrap_or_default();
+        let expression = options.get(expression).and_then(|text| Regex::new(text).ok());
+        move |key: &str| names.contains(&key) || expression.as_ref().is_some_and(|all| all.is_match(key))
+    };
+    let (label, variable) = (wanted("labels", "labels-regex"), wanted("env", "env-regex"));
+    let labels = record.config.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let variables = record.config.env.iter().filter_map(|variable| variable.split_once('='));
+    let labels = labels.filter(|(key, _)| label(key));
+    let all = labels.chain(variables.filter(|(key, _)| variable(key)));
+    all.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn command(record: &Record) -> String {
+    let words = [&record.config.entrypoint, &record.config.cmd].into_iter().flatten();
+    words.flat_map(|list| &list.values).map(String::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// As Go writes it: without zeros at its end.
+fn created(nanoseconds: i64) -> String {
+    let time =
+        chrono::DateTime::from_timestamp_nanos(nanoseconds).format("%Y-%m-%dT%H:%M:%S%.9f").to_string();
+    format!("{}Z", time.trim_end_matches('0').trim_end_matches('.'))
+}

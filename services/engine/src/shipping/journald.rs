@@ -1,0 +1,76 @@
+//! The journal's native protocol: fields of one entry in one datagram.
+
+use super::{Entry, Facts};
+
+/// Where the journal listens.
+pub const SOCKET: &str = "/run/systemd/journal/socket";
+
+/// Encodes an entry; `epoch` names the run of the sender, in which entries are numbered.
+pub fn datagram(entry: &Entry, facts: &Facts, epoch: &str, ordinal: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut put = |key: &str, value: &str| field(&mut bytes, key, value);
+    put("PRIORITY", if entry.error { "3" } else { "6" });
+    put("MESSAGE", &entry.text);
+    for (key, value) in &facts.extra {
+        let key = name(key);
+        if !key.is_empty() {
+            put(&key, value);
+        }
+    }
+    put("CONTAINER_ID", facts.short_id());
+    put("CONTAINER_ID_FULL", &facts.id);
+    put("CONTAINER_NAME", &facts.name);
+    put("CONTAINER_TAG", &facts.tag);
+    put("IMAGE_NAME", &facts.image_name);
+    put("SYSLOG_IDENTIFIER", &facts.tag);
+    put("SYSLOG_TIMESTAMP", &entry.time);
+    put("CONTAINER_LOG_EPOCH", epoch);
+    put("CONTAINER_LOG_ORDINAL", &ordinal.to_string());
+    if let Some(piece) = &entry.piece {
+        put("CONTAINER_PARTIAL_ID", &piece.id);
+        put("CONTAINER_PARTIAL_ORDINAL", &piece.ordinal.to_string());
+        put("CONTAINER_PARTIAL_LAST", &piece.last.to_string());
+        if !piece.last {
+            put("CONTAINER_PARTIAL_MESSAGE", "true");
+        }
+    }
+    bytes
+}
+
+/// A value with newlines goes with its length.
+fn field(bytes: &mut Vec<u8>, key: &str, value: &str) {
+    bytes.extend_from_slice(key.as_bytes());
+    if value.contains('\n') {
+        bytes.push(b'\n');
+        bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    } else {
+        bytes.push(b'=');
+    }
+    bytes.extend_from_slice(value.as_bytes());
+    bytes.push(b'\n');
+}
+
+/// What may name a field: capital letters, digits and underscores, which do not begin it.
+fn name(key: &str) -> String {
+    let upper = key.to_uppercase();
+    let allowed = |character: char| match character {
+        'A'..='Z' | '0'..='9' => character,
+        _ => '_',
+    };
+    let name: String = upper.chars().map(allowed).collect();
+    name.trim_start_matches('_').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_are_what_the_journal_takes() {
+        assert_eq!(name("a.b-c"), "A_B_C");
+        assert_eq!(name("_x"), "X");
+        let mut bytes = Vec::new();
+        field(&mut bytes, "K", "a\nb");
+        assert_eq!(bytes, b"K\n\x03\0\0\0\0\0\0\0a\nb\n");
+    }
+}

@@ -1,0 +1,144 @@
+//! A connection to a receiver.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream, lookup_host};
+use tokio::time::timeout;
+
+use super::options::Address;
+
+/// For a connection, and for a receiver that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Where a machine's own syslog listens.
+const LOCAL: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
+
+/// One that is connected.
+#[derive(Debug)]
+pub enum Receiver {
+    /// Whoever listens there: datagrams that nobody takes are nobody's loss.
+    Udp(UdpSocket),
+    Tcp(TcpStream),
+    Datagrams(UnixDatagram),
+    Unix(UnixStream),
+}
+
+impl Receiver {
+    /// Connects; names are resolved each time.
+    ///
+    /// # Errors
+    ///
+    /// What Docker says: `dial tcp 127.0.0.1:1: connect: connection refused`.
+    pub async fn connect(address: &Address) -> Result<Receiver, String> {
+        let failed = |network: &str, place: &str, error: &io::Error| {
+            format!("dial {network} {place}: connect: {}", crate::archive::words(error))
+        };
+        match address {
+            Address::Udp(host) => {
+                let connected = async {
+                    let to = resolved(host).await?;
+                    let from = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+                    let socket = UdpSocket::bind(from).await?;
+                    socket.connect(to).await.map(|()| socket)
+                };
+                connected.await.map(Receiver::Udp).map_err(|error| failed("udp", host, &error))
+            }
+            Address::Tcp(host) => {
+                let connected = async {
+                    let to = resolved(host).await?;
+                    TcpStream::connect(to).await
+                };
+                let connected = timeout(PATIENCE, connected).await.unwrap_or_else(|_| Err(silent()));
+                connected.map(Receiver::Tcp).map_err(|error| failed("tcp", host, &error))
+            }
+            Address::UnixDatagrams(path) => {
+                datagrams(path).map_err(|error| failed("unixgram", &path.display().to_string(), &error))
+            }
+            Address::Unix(path) => match UnixStream::connect(path).await {
+                Ok(stream) => Ok(Receiver::Unix(stream)),
+                Err(error) => Err(failed("unix", &path.display().to_string(), &error)),
+            },
+            Address::Local => {
+                for path in LOCAL.map(Path::new) {
+                    if let Ok(receiver) = datagrams(path) {
+                        return Ok(receiver);
+                    }
+                    if let Ok(stream) = UnixStream::connect(path).await {
+                        return Ok(Receiver::Unix(stream));
+                    }
+                }
+                Err("Unix syslog delivery error".to_owned())
+            }
+        }
+    }
+
+    /// Sends one message.
+    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let sent = async {
+            match self {
+                // An earlier one that nobody took is told of here: this one is sent all the same.
+                Receiver::Udp(socket) => match socket.send(bytes).await {
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                        socket.send(bytes).await.or(Ok(0)).map(drop)
+                    }
+                    sent => sent.map(drop),
+                },
+                Receiver::Datagrams(socket) => socket.send(bytes).await.map(drop),
+                Receiver::Tcp(stream) => {
+                    is_open(stream.try_read(&mut [0; 1]))?;
+                    stream.write_all(bytes).await
+                }
+                Receiver::Unix(stream) => {
+                    is_open(stream.try_read(&mut [0; 1]))?;
+                    stream.write_all(bytes).await
+                }
+            }
+        };
+        timeout(PATIENCE, sent).await.unwrap_or_else(|_| Err(silent()))
+    }
+
+    /// Reads the answer that has to come.
+    pub async fn expect(&mut self, answer: &[u8]) -> io::Result<()> {
+        let mut got = vec![0; answer.len()];
+        let reading = async {
+            match self {
+                Receiver::Tcp(stream) => stream.read_exact(&mut got).await.map(drop),
+                Receiver::Unix(stream) => stream.read_exact(&mut got).await.map(drop),
+                Receiver::Udp(_) | Receiver::Datagrams(_) => Ok(()),
+            }
+        };
+        timeout(PATIENCE, reading).await.unwrap_or_else(|_| Err(silent()))?;
+        match got == answer {
+            true => Ok(()),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, "another message was acknowledged")),
+        }
+    }
+}
+
+/// Whether the other side has closed: the kernel takes what is written then, for nobody.
+fn is_open(read: io::Result<usize>) -> io::Result<()> {
+    match read {
+        Ok(0) => Err(io::ErrorKind::BrokenPipe.into()),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn datagrams(path: &Path) -> io::Result<Receiver> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(path)?;
+    Ok(Receiver::Datagrams(socket))
+}
+
+async fn resolved(host: &str) -> io::Result<std::net::SocketAddr> {
+    let all: Vec<_> = lookup_host(host).await?.collect();
+    let found = all.iter().find(|address| address.is_ipv4()).or(all.first());
+    found.copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such host"))
+}
+
+fn silent() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "i/o timeout")
+}
