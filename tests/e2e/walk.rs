@@ -2,12 +2,15 @@
 
 mod commit;
 mod drivers;
+mod events;
 mod filters;
 mod health;
 mod inside;
 mod inspect;
 mod lifecycle;
 mod logs;
+mod networks;
+mod programs;
 mod refusals;
 mod updates;
 mod volumes;

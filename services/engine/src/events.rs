@@ -15,6 +15,12 @@ const KEPT: usize = 512;
 /// What a listener may be behind.
 const QUEUE: usize = 1024;
 
+/// Filters that name an object.
+const NAMING: [&str; 9] =
+    ["config", "container", "daemon", "network", "node", "plugin", "secret", "service", "volume"];
+/// Actions that are followed by what was done; where one of them is asked for, each asked for may go on.
+const WITH_MORE: [&str; 3] = ["exec_create", "exec_start", "health_status"];
+
 /// Something that happened to an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -77,26 +83,18 @@ impl Events {
 }
 
 impl Event {
-    /// Whether an event passes Docker's filters.
+    /// Whether an event passes Docker's filters. Those that name an object take any event of one that is called, or
+    /// whose id begins, so.
     pub fn matches(&self, filters: &Filters) -> bool {
-        let named = |key: &str, kind: &str| {
-            filters.any_of(key, |value| {
-                self.kind == kind
-                    && (self.actor == value
-                        || (crate::names::is_id_prefix(value) && self.actor.starts_with(value))
-                        || self.attributes.get("name").is_some_and(|name| name == value))
-            })
+        let name = self.attributes.get("name").map_or("", String::as_str);
+        let named = |key: &&str| {
+            filters.any_of(key, |value| self.actor.starts_with(value) || name.starts_with(value))
         };
-        filters.any_of("type", |value| self.kind == value)
-            && filters.any_of("event", |value| {
-                self.action == value || self.action.split_once(':').is_some_and(|(verb, _)| verb == value)
-            })
-            && named("container", "container")
-            && named("network", "network")
-            && named("volume", "volume")
-            // What Gantry has none of.
-            && ["config", "node", "plugin", "secret", "service"].iter().all(|kind| named(kind, kind))
-            && filters.any_of("daemon", |value| self.kind == "daemon" && self.actor == value)
+        let begins = filters.values("event").iter().any(|value| WITH_MORE.contains(&value.as_str()));
+        NAMING.iter().all(named)
+            && filters.any_of("type", |value| self.kind == value)
+            && filters
+                .any_of("event", |value| self.action == value || (begins && self.action.starts_with(value)))
             && filters.any_of("scope", |value| value == "local")
             && filters.any_of("image", |value| self.names_image(value))
             && filters.labels("label", &self.attributes)
@@ -104,18 +102,10 @@ impl Event {
 
     /// Images are named by an event of their own, or by a container's `image` attribute; with or without the tag.
     fn names_image(&self, value: &str) -> bool {
-        let image = match self.kind.as_str() {
-            "image" => self.attributes.get("name").unwrap_or(&self.actor),
-            _ => match self.attributes.get("image") {
-                Some(image) => image,
-                None => return false,
-            },
-        };
-        image == value
-            || (self.kind == "image" && self.actor == value)
-            || image
-                .rsplit_once(':')
-                .is_some_and(|(repository, tag)| !tag.contains('/') && repository == value)
+        let attribute = if self.kind == "image" { "name" } else { "image" };
+        let image = self.attributes.get(attribute).map_or("", String::as_str);
+        let repository = image.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
+        self.actor == value || image == value || repository.is_some_and(|(repository, _)| repository == value)
     }
 }
 
@@ -164,11 +154,28 @@ mod tests {
         };
         assert!(matches("container", "web"));
         assert!(matches("container", "abc"));
+        assert!(matches("container", "we"));
+        assert!(matches("network", "web"), "whatever its kind is");
         assert!(!matches("container", "other"));
         assert!(matches("image", "busybox"));
         assert!(matches("label", "team=blue"));
         assert!(!matches("type", "network"));
-        assert!(!matches("plugin", "web"));
+        assert!(!matches("plugin", "other"));
         assert!(matches("event", "start"));
+        assert!(!matches("event", "st"));
+    }
+
+    #[test]
+    fn actions_that_say_more_are_chosen_by_their_beginning() {
+        let events = Events::default();
+        events.publish("container", "exec_create: sh -c true", "a", BTreeMap::new());
+        let (past, _) = events.subscribe(Some(0));
+        let matches = |values: &[&str]| {
+            let values = values.iter().map(|value| (*value).to_owned()).collect();
+            past[0].matches(&Filters::new([("event".to_owned(), values)]))
+        };
+        assert!(matches(&["exec_create"]) && matches(&["exec_create: sh -c true"]));
+        assert!(!matches(&["exec"]));
+        assert!(matches(&["exec", "exec_start"]), "then all are beginnings");
     }
 }

@@ -228,7 +228,7 @@ impl Engine {
         let process = spec::exec_process(&record, &self.facts, &variables, &exec.spec)?;
         match self.peers.add_exec(container.id(), id, &process, &exec.stdio()).await {
             Ok(()) => Ok((container, exec)),
-            Err(error) => Err(self.exec_failed(&container, &exec, error).await),
+            Err(error) => Err(self.exec_failed(&exec, error).await),
         }
     }
 
@@ -239,7 +239,7 @@ impl Engine {
             Ok(pid) => pid,
             Err(error) => {
                 let _ = self.peers.delete_exec(container.id(), &exec.id).await;
-                return Err(self.exec_failed(container, exec, error).await);
+                return Err(self.exec_failed(exec, error).await);
             }
         };
         exec.state.send_modify(|state| state.pid = pid);
@@ -305,32 +305,38 @@ impl Engine {
     }
 
     async fn exec_ended(&self, container: &Container, exec: &Exec, exit: Exit) {
+        if self.record_end(exec, exit.code).await {
+            self.publish_exec(container, exec, "exec_die", Some(exit.code));
+        }
+    }
+
+    /// Whether it was this that ended it.
+    async fn record_end(&self, exec: &Exec, code: i32) -> bool {
         let first = exec.state.send_if_modified(|state| {
             let first = state.exit_code.is_none();
             if first {
-                state.exit_code = Some(exit.code);
+                state.exit_code = Some(code);
                 state.ended_at = time::now();
                 state.pid = 0;
             }
             first
         });
-        if !first {
-            return;
-        }
-        self.publish_exec(container, exec, "exec_die", Some(exit.code));
-        if exec.kept == Kept::Durable
+        if first
+            && exec.kept == Kept::Durable
             && let Err(error) = self.store.put_exec(&exec.record()).await
         {
             tracing::warn!(exec = %exec.id, error = %gantry_rpc::chain(&error), "exit code not recorded");
         }
+        first
     }
 
-    async fn exec_failed(&self, container: &Container, exec: &Exec, error: Error) -> Error {
+    /// What never ran does not die: nobody is told.
+    async fn exec_failed(&self, exec: &Exec, error: Error) -> Error {
         let code = match &error {
             Error::StartFailed { exit_code, .. } => *exit_code,
             _ => 128,
         };
-        self.exec_ended(container, exec, Exit { code, at: time::now() }).await;
+        self.record_end(exec, code).await;
         match error {
             Error::StartFailed { message, exit_code } => Error::ExecFailed { message, exit_code },
             other => other,

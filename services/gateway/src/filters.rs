@@ -52,6 +52,11 @@ impl Filters {
         Ok(Self(filters))
     }
 
+    /// Leaves out keys that the route does not know, where Docker takes them without a word.
+    pub fn retain(&mut self, known: &[&str]) {
+        self.0.retain(|key, _| known.contains(&key.as_str()));
+    }
+
     /// The values of a key; none when it was not sent.
     pub fn values(&self, key: &str) -> &[String] {
         self.0.get(key).map_or(&[], Vec::as_slice)
@@ -94,7 +99,8 @@ impl Filters {
     pub fn until(&self) -> Result<Option<prost_types::Timestamp>, Error> {
         match self.values("until") {
             [] => Ok(None),
-            [one] => moment::parse(one, &moment::now()).map_err(Error::bad),
+            [one] => moment::parse(one, &moment::now())
+                .map_err(|_| Error::bad(format!("failed to parse value as time or duration: {one:?}"))),
             _ => Err(Error::bad("more than one until filter specified")),
         }
     }
@@ -126,7 +132,8 @@ fn plain(value: Value) -> Option<String> {
     }
 }
 
-fn truth(text: &str) -> Option<bool> {
+/// Yes or no in Go's spellings.
+pub fn truth(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),

@@ -82,6 +82,21 @@ pub fn parse(text: &str, now: &Timestamp) -> Result<Option<Timestamp>, String> {
     Err(format!("failed to parse {text:?} as a time: expected unix seconds, RFC 3339 or a duration"))
 }
 
+/// Reads what clients send as bounds of events: unix seconds with an optional fraction. Empty, and -1, are none. The
+/// error is in Go's words.
+pub fn parse_instant(text: &str) -> Result<Option<Timestamp>, String> {
+    if text.is_empty() || text == "-1" {
+        return Ok(None);
+    }
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    for part in [seconds, fraction] {
+        if part.parse::<i64>().is_err() {
+            return Err(format!("strconv.ParseInt: parsing {part:?}: invalid syntax"));
+        }
+    }
+    parse_unix(text).map(Some).ok_or_else(|| format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+}
+
 fn timestamp(at: DateTime<Utc>) -> Timestamp {
     Timestamp { seconds: at.timestamp(), nanos: i32::try_from(at.timestamp_subsec_nanos()).unwrap_or(0) }
 }
@@ -230,5 +245,19 @@ mod tests {
         assert_eq!(parse_duration("-2ms"), Some(-2_000_000));
         assert_eq!(parse_duration("s"), None);
         assert_eq!(parse_duration("5"), None);
+    }
+
+    #[test]
+    fn bounds_of_events_are_unix_seconds() {
+        for (text, at) in [("", None), ("-1", None), ("0", Some((0, 0))), ("1.5", Some((1, 500_000_000)))] {
+            let read = parse_instant(text).expect(text).map(|at| (at.seconds, at.nanos));
+            assert_eq!(read, at, "{text}");
+        }
+        for (text, wrong) in
+            [("x", "x"), ("10m", "10m"), ("1.5.5", "5.5"), ("1.", ""), ("2006-01-02", "2006-01-02")]
+        {
+            let said = format!("strconv.ParseInt: parsing {wrong:?}: invalid syntax");
+            assert_eq!(parse_instant(text).expect_err(text), said);
+        }
     }
 }

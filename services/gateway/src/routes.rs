@@ -22,9 +22,11 @@ pub async fn dispatch(call: Call, path: &str) -> Result<Reply, Error> {
     if parts.len() > 1 && parts.last() == Some(&"") {
         parts.pop();
     }
-    let linked = linked_name(&call, &parts);
-    if let Some((name, verb)) = &linked {
-        parts = ["containers", name].into_iter().chain(*verb).collect();
+    let (linked, slashed) = (linked_name(&call, &parts), network_name(&call, &parts));
+    for (kind, found) in [("containers", &linked), ("networks", &slashed)] {
+        if let Some((name, verb)) = found {
+            parts = [kind, name].into_iter().chain(*verb).collect();
+        }
     }
     // One table for all; `name @ ..` because an image's name has slashes.
     match (call.method().as_str(), parts.as_slice()) {
@@ -130,6 +132,17 @@ fn linked_name<'a>(call: &Call, parts: &[&'a str]) -> Option<(String, Option<&'a
     match *call.method() {
         Method::DELETE => Some((format!("{}/{last}", name.join("/")), None)),
         _ if name.len() > 1 => Some((name.join("/"), Some(*last))),
+        _ => None,
+    }
+}
+
+/// A network's name may have slashes. The name, and what is to be done with it.
+fn network_name<'a>(call: &Call, parts: &[&'a str]) -> Option<(String, Option<&'a str>)> {
+    match (call.method().as_str(), parts) {
+        ("POST", ["networks", name @ .., verb @ ("connect" | "disconnect")]) if name.len() > 1 => {
+            Some((name.join("/"), Some(*verb)))
+        }
+        ("GET" | "DELETE", ["networks", name @ ..]) if name.len() > 1 => Some((name.join("/"), None)),
         _ => None,
     }
 }

@@ -48,6 +48,9 @@ pub enum Error {
     /// A subnet that is in use.
     #[error("invalid pool request: Pool overlaps with other one on this address space: {0} overlaps {1}")]
     PoolOverlaps(ipnet::IpNet, ipnet::IpNet),
+    /// A bridge has one subnet of each family.
+    #[error("bridge driver doesn't support multiple subnets")]
+    SeveralSubnets,
     /// No subnet is left to choose.
     #[error("all predefined address pools have been fully subnetted")]
     PoolsUsedUp,
@@ -62,21 +65,18 @@ pub enum Error {
         owner: String,
     },
     /// The subnet has no address left.
-    #[error("no available IPv{family} addresses on network {network}")]
+    #[error("no available IPv{family} addresses on this network's address pools: {network} ({id})")]
     AddressesUsedUp {
         /// The network's name.
         network: String,
+        /// The network's id.
+        id: String,
         /// 4 or 6.
         family: u8,
     },
     /// The address is another endpoint's.
-    #[error("Address already in use: {address} on network {network}")]
-    AddressTaken {
-        /// The address.
-        address: IpAddr,
-        /// The network's name.
-        network: String,
-    },
+    #[error("Address already in use")]
+    AddressTaken,
     /// The address lies outside of the network.
     #[error("invalid address {address}: it does not belong to any of network {network}'s subnets")]
     AddressOutside {
@@ -218,11 +218,12 @@ impl Coded for Error {
             | Error::ActiveEndpoints { .. }
             | Error::AlreadyConnected { .. }
             | Error::NoEndpoints(_)
+            | Error::AddressTaken
+            | Error::SeveralSubnets
             | Error::OnlyOne(_) => Code::PermissionDenied,
             Error::DriverNotBuilt(_) => Code::Unimplemented,
             Error::PoolOverlaps(..)
             | Error::InterfaceTaken { .. }
-            | Error::AddressTaken { .. }
             | Error::PortAllocated { .. }
             | Error::PortBusy { .. }
             | Error::HostAddress { .. }

@@ -66,6 +66,10 @@ fn ps_shows_what_passes() {
             (&["-a", "-f", "expose=91"], &["a"]),
             (&["-a", "-f", "expose=80"], &["a"]),
             (&["-a", "-f", "expose=90-95/tcp"], &["a"]),
+            // These two are alternatives.
+            (&["-a", "-f", "publish=1", "-f", "expose=91"], &["a"]),
+            (&["-a", "-f", "publish=PORT", "-f", "expose=1"], &["a"]),
+            (&["-a", "-f", "publish=1", "-f", "expose=1"], &[]),
             (&["-a", "-f", "volume=VOLUME"], &["a"]),
             (&["-a", "-f", "volume=/v"], &["a"]),
             (&["-a", "-f", "volume=no-such"], &[]),

@@ -74,3 +74,27 @@ fn limits_are_changed_together_with_what_they_contradict() {
         side.docker(&["rm", "-f", &name]).ok();
     }
 }
+
+#[test]
+fn memory_needs_swap_beside_it_where_none_was_limited() {
+    let node = Node::start();
+    for side in sides(&node) {
+        let name = side.name("free");
+        side.docker(&["run", "-d", "--name", &name, "busybox", "sleep", "1000"]).ok();
+        let above = "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time";
+        for (body, status, words, shown) in [
+            (r#"{"Memory":33554432}"#, 409, above, "0 0"),
+            (r#"{"Memory":33554432,"MemorySwap":-1}"#, 200, "", "33554432 -1"),
+            (r#"{"Memory":67108864}"#, 409, above, "33554432 -1"),
+            (r#"{"Memory":67108864,"MemorySwap":134217728}"#, 200, "", "67108864 134217728"),
+            (r#"{"Memory":100663296}"#, 200, "", "100663296 134217728"),
+        ] {
+            let (answer, said) = side.api("POST", &format!("/containers/{name}/update"), body);
+            let said = said["message"].as_str().unwrap_or("");
+            assert!(answer == status && said.contains(words), "{}: {body}: {answer} {said}", side.who);
+            let limits = show(&side, &name, "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}}");
+            assert_eq!(limits, shown, "{}: {body}", side.who);
+        }
+        side.docker(&["rm", "-f", &name]).ok();
+    }
+}

@@ -347,7 +347,7 @@ fn command_of(config: &pb::ContainerConfig) -> Result<Vec<String>> {
     let words = |list: Option<&pb::StringList>| list.map(|list| list.values.clone()).unwrap_or_default();
     let mut command = words(config.entrypoint.as_ref());
     command.extend(words(config.cmd.as_ref()));
-    if command.is_empty() || command[0].is_empty() && command.len() == 1 {
+    if command.is_empty() {
         return Err(Error::Invalid("no command specified".to_owned()));
     }
     Ok(command)

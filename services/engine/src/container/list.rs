@@ -152,6 +152,15 @@ fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
     let stopped = matches!(status, Status::Exited | Status::Dead);
     let published = live.sandbox.iter().flat_map(|sandbox| &sandbox.ports);
     let networks = &record.networks;
+    // Alternatives, unlike all others.
+    let ports = ["expose", "publish"];
+    let is_open = |key: &str, wanted: &str| match key {
+        "publish" => published.clone().any(|port| port_matches(port.host_port, &port.protocol, wanted)),
+        _ => {
+            let exposed = record.config.exposed_ports.iter().filter_map(|port| port_of(port).ok());
+            is_up(status) && { exposed }.any(|(number, protocol)| port_matches(number, &protocol, wanted))
+        }
+    };
     filters.matches("id", &record.id)
         && (filters.matches("name", &record.name) || filters.matches("name", &format!("/{}", record.name)))
         && filters.labels("label", &record.config.labels)
@@ -172,14 +181,8 @@ fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
                 mount.point.name == value || mount.point.destination == value || mount.point.source == value
             })
         })
-        && filters.any_of("expose", |value| {
-            let exposed = record.config.exposed_ports.iter().filter_map(|port| port_of(port).ok());
-            let mut exposed = exposed.filter(|_| is_up(status));
-            exposed.any(|(number, protocol)| port_matches(number, &protocol, value))
-        })
-        && filters.any_of("publish", |value| {
-            published.clone().any(|port| port_matches(port.host_port, &port.protocol, value))
-        })
+        && (ports.iter().all(|key| !filters.has(key))
+            || ports.iter().any(|key| filters.has(key) && filters.any_of(key, |value| is_open(key, value))))
         && filters.any_of("is-task", |value| matches!(value, "false" | "False" | "FALSE" | "0"))
 }
 

@@ -95,7 +95,10 @@ impl Engine {
             container.change(|live| live.sandbox = Some(Arc::new(sandbox)));
         }
         self.write_record(&container, changed).await?;
-        self.publish_network(&container, &found, "connect");
+        // A container at rest is connected when it starts.
+        if container.live().state.has_process() {
+            self.publish_network(&container, &found, "connect");
+        }
         Ok(())
     }
 
@@ -133,7 +136,9 @@ impl Engine {
             container.change(|live| live.sandbox = Some(Arc::new(sandbox)));
         }
         self.write_record(&container, changed).await?;
-        self.publish_network(&container, &found, "disconnect");
+        if runs {
+            self.publish_network(&container, &found, "disconnect");
+        }
         Ok(())
     }
 

@@ -181,10 +181,6 @@ impl Engine {
         if let Err(error) = self.store.put_state(id, &state).await {
             tracing::error!(container = %id, error = %gantry_rpc::chain(&error), "state not recorded");
         }
-        if let Some(code) = exit_code {
-            let more = BTreeMap::from([("exitCode".to_owned(), code.to_string())]);
-            self.publish_container(container, "die", more);
-        }
     }
 
     /// Kills and forgets a task in whatever state it is.

@@ -67,7 +67,8 @@ fn check_against(own: &pb::Resources, asked: &pb::Resources) -> Result<()> {
     if asked.nano_cpus > 0 && own.cpu_quota > 0 {
         return conflict("Nano CPUs cannot be updated as CPU Quota has already been set");
     }
-    if own.memory_swap > 0 && asked.memory_swap == 0 && asked.memory > own.memory_swap {
+    // Also where none is set, or all swap is permitted: this is dockerd's comparison.
+    if asked.memory > 0 && asked.memory_swap == 0 && asked.memory > own.memory_swap {
         return Err(Error::Conflict(
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
                 .to_owned(),
@@ -123,7 +124,10 @@ mod tests {
         assert!(check_against(&by_cpus, &by_cpus).is_ok());
         assert!(check_against(&swap, &memory(30)).is_err());
         assert!(check_against(&swap, &memory(15)).is_ok());
-        assert!(check_against(&pb::Resources::default(), &memory(30)).is_ok());
+        assert!(check_against(&pb::Resources::default(), &memory(30)).is_err());
+        assert!(
+            check_against(&pb::Resources { memory_swap: -1, ..Default::default() }, &memory(30)).is_err()
+        );
     }
 
     #[test]

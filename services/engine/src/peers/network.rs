@@ -9,9 +9,8 @@ use crate::error::{Error, Result};
 impl Peers {
     /// Makes a container's network namespace and connects it.
     pub async fn attach(&self, request: network::AttachRequest) -> Result<network::Sandbox> {
-        let id = request.sandbox.clone();
         let answer = call(DEADLINE, self.peers.sandboxes().attach(request)).await;
-        answer.map_err(|status| Error::peer(format!("failed to set up container networking of {id}"), status))
+        answer.map_err(|status| Error::peer("failed to set up container networking", status))
     }
 
     /// Takes a container off its networks; none is fine.
@@ -25,7 +24,11 @@ impl Peers {
     pub async fn connect(&self, request: network::ConnectRequest) -> Result<network::Sandbox> {
         let doing = format!("connect container {}", request.sandbox);
         let answer = call(DEADLINE, self.peers.sandboxes().connect(request)).await;
-        answer.map_err(|status| Error::peer(doing, status))
+        answer.map_err(|status| match status.code() {
+            // What cannot be given is the user's to know, and nothing else.
+            tonic::Code::PermissionDenied => Error::Forbidden(status.message().to_owned()),
+            _ => Error::peer(doing, status),
+        })
     }
 
     /// Removes an endpoint from a live sandbox.

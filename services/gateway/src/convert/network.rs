@@ -7,7 +7,6 @@ use gantry_proto::gantry::network::v1 as network;
 
 use super::or_null;
 use crate::moment;
-use crate::version::ApiVersion;
 use crate::wire::network::{
     ConfigReference, CreateRequest, EndpointIpam, EndpointResource, EndpointSettings, Ipam, IpamConfig,
     Network,
@@ -100,7 +99,7 @@ pub enum Containers {
 }
 
 /// A network, for a client.
-pub fn from_network(of: network::Network, containers: Containers, version: ApiVersion) -> Network {
+pub fn from_network(of: network::Network, containers: Containers) -> Network {
     let ipam = of.ipam.unwrap_or_default();
     let endpoints = if containers == Containers::Shown { of.endpoints } else { Vec::new() };
     // The two drivers that hand out no addresses show no configuration at all.
@@ -115,7 +114,7 @@ pub fn from_network(of: network::Network, containers: Containers, version: ApiVe
         created: moment::rfc3339_nano(of.created_at.as_ref()),
         scope: of.scope,
         driver: of.driver,
-        enable_ipv4: version.at_least(47).then_some(of.enable_ipv4),
+        enable_ipv4: of.enable_ipv4,
         enable_ipv6: of.enable_ipv6,
         ipam: Ipam {
             driver: if ipam.driver.is_empty() { "default".to_owned() } else { ipam.driver },
@@ -184,23 +183,11 @@ mod tests {
 
     #[test]
     fn containers_are_only_shown_by_an_inspection() {
-        let json = |containers| {
-            serde_json::to_value(from_network(example(), containers, ApiVersion::CURRENT)).expect("json")
-        };
+        let json = |containers| serde_json::to_value(from_network(example(), containers)).expect("json");
         assert_eq!(json(Containers::Hidden)["Containers"], serde_json::json!({}));
         assert_eq!(
             json(Containers::Shown)["Containers"],
             serde_json::json!({"c1": {"Name": "db", "EndpointID": "e1", "MacAddress": "", "IPv4Address": "172.18.0.2/16", "IPv6Address": ""}})
         );
-    }
-
-    #[test]
-    fn older_clients_do_not_see_newer_keys() {
-        let json = serde_json::to_value(from_network(example(), Containers::Hidden, ApiVersion::v1(46)))
-            .expect("json");
-        assert!(json.get("EnableIPv4").is_none());
-        let json = serde_json::to_value(from_network(example(), Containers::Hidden, ApiVersion::v1(47)))
-            .expect("json");
-        assert_eq!(json["EnableIPv4"], true);
     }
 }

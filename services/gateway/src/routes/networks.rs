@@ -9,7 +9,7 @@ use super::no_content;
 use crate::call::Call;
 use crate::convert::network::{Containers, create_to_network, endpoint_to_engine, from_network};
 use crate::error::Error;
-use crate::filters::Filters;
+use crate::filters::{Filters, truth};
 use crate::moment;
 use crate::peers::{ENGINE, NETWORK, of};
 use crate::reply::{self, Reply};
@@ -21,6 +21,9 @@ const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
 /// `GET /networks`
 pub async fn list(call: &Call) -> Result<Reply, Error> {
     let filters = call.filters(&["dangling", "driver", "id", "label", "name", "scope", "type"])?;
+    if filters.values("dangling").len() > 1 {
+        return Err(Error::bad("got more than one value for filter key \"dangling\""));
+    }
     let dangling = filters.flag("dangling").map_err(|_| {
         let words = "must be \"true\" (or \"1\"), or \"false\" (or \"0\")";
         Error::bad(format!("invalid value for filter 'dangling', {words}"))
@@ -34,7 +37,7 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
     let rows: Vec<_> = networks
         .into_iter()
         .filter(|of| matches(of, &filters, dangling))
-        .map(|of| from_network(of, Containers::Hidden, call.version))
+        .map(|of| from_network(of, Containers::Hidden))
         .collect();
     reply::ok(&rows)
 }
@@ -75,8 +78,18 @@ fn has_label(of: &network::Network, label: &str) -> bool {
 
 /// `GET /networks/{id}`
 pub async fn inspect(call: &Call, id: &str) -> Result<Reply, Error> {
+    let verbose = call.query.text("verbose");
+    if !(verbose.is_empty() || truth(verbose).is_some()) {
+        return Err(Error::bad(format!(
+            "invalid value for verbose: {verbose}: strconv.ParseBool: parsing {verbose:?}: invalid syntax"
+        )));
+    }
     let found = get(call, id).await?;
-    reply::ok(&from_network(found, Containers::Shown, call.version))
+    let scope = call.query.text("scope");
+    if !(scope.is_empty() || scope == found.scope) {
+        return Err(Error::not_found(format!("network {id} not found")));
+    }
+    reply::ok(&from_network(found, Containers::Shown))
 }
 
 async fn get(call: &Call, id: &str) -> Result<network::Network, Error> {
@@ -86,7 +99,7 @@ async fn get(call: &Call, id: &str) -> Result<network::Network, Error> {
 
 /// `POST /networks/create`
 pub async fn create(mut call: Call) -> Result<Reply, Error> {
-    let request: CreateRequest = call.json().await?;
+    let request: CreateRequest = call.json_or_default().await?;
     if request.name.trim().is_empty() {
         return Err(Error::bad("invalid name: name is empty"));
     }
@@ -164,7 +177,7 @@ async fn publish(call: &Call, action: &str, of: &network::Network) {
 
 /// `POST /networks/{id}/connect`
 pub async fn connect(mut call: Call, id: &str) -> Result<Reply, Error> {
-    let request: ConnectRequest = call.json().await?;
+    let request: ConnectRequest = call.json_or_default().await?;
     let message = engine::ConnectRequest {
         container: request.container,
         network: id.to_owned(),
@@ -176,7 +189,7 @@ pub async fn connect(mut call: Call, id: &str) -> Result<Reply, Error> {
 
 /// `POST /networks/{id}/disconnect`
 pub async fn disconnect(mut call: Call, id: &str) -> Result<Reply, Error> {
-    let request: DisconnectRequest = call.json().await?;
+    let request: DisconnectRequest = call.json_or_default().await?;
     let message = engine::DisconnectRequest {
         container: request.container,
         network: id.to_owned(),

@@ -24,6 +24,24 @@ use crate::wire::event::Message;
 use crate::wire::registry::{AuthConfig, LoginReply};
 use crate::wire::system::DiskUsage;
 
+/// What events can be chosen by.
+const EVENT_FILTERS: [&str; 14] = [
+    "config",
+    "container",
+    "daemon",
+    "event",
+    "image",
+    "label",
+    "network",
+    "node",
+    "plugin",
+    "scope",
+    "secret",
+    "service",
+    "type",
+    "volume",
+];
+
 /// `GET /_ping` and `HEAD /_ping`
 pub fn ping(head: bool) -> Reply {
     let mut reply = reply::bytes(reply::TEXT, if head { "" } else { "OK" });
@@ -70,9 +88,8 @@ pub async fn auth(mut call: Call) -> Result<Reply, Error> {
 
 /// `GET /events`
 pub async fn events(call: &Call) -> Result<Reply, Error> {
-    let now = moment::now();
-    let since = moment::parse(call.query.text("since"), &now).map_err(Error::bad)?;
-    let until = moment::parse(call.query.text("until"), &now).map_err(Error::bad)?;
+    let since = moment::parse_instant(call.query.text("since")).map_err(Error::internal)?;
+    let until = moment::parse_instant(call.query.text("until")).map_err(Error::internal)?;
     let order = |at: &prost_types::Timestamp| (at.seconds, at.nanos);
     if let (Some(since), Some(until)) = (&since, &until)
         && order(since) > order(until)
@@ -80,7 +97,10 @@ pub async fn events(call: &Call) -> Result<Reply, Error> {
         let (since, until) = (call.query.text("since"), call.query.text("until"));
         return Err(Error::bad(format!("`since` time ({since}) cannot be after `until` time ({until})")));
     }
-    let filters = Filters::parse_any(call.query.text("filters"))?;
+    let mut filters = Filters::parse_any(call.query.text("filters"))?;
+    filters.retain(&EVENT_FILTERS);
+    // The beginning of time as an end: all of the past, and nothing that follows.
+    let until = until.map(|until| if order(&until) == (0, 0) { moment::now() } else { until });
     let request = engine::EventsRequest { since, until, filters: convert::engine_filters(filters) };
     let events = call.peers().system().events(request).await.map_err(of(ENGINE))?.into_inner();
     let lines = reply::lines(events.map_ok(Message::from));

@@ -73,8 +73,5 @@ pub async fn prune(call: &Call) -> Result<Reply, Error> {
     }
     let request = engine::PruneRequest { filters: convert::engine_filters(filters) };
     let pruned = call.peers().volumes().prune(request).await.map_err(of(ENGINE))?.into_inner();
-    reply::ok(&PruneReply {
-        volumes_deleted: (!pruned.deleted.is_empty()).then_some(pruned.deleted),
-        space_reclaimed: pruned.space_reclaimed,
-    })
+    reply::ok(&PruneReply { volumes_deleted: pruned.deleted, space_reclaimed: pruned.space_reclaimed })
 }

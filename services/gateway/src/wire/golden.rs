@@ -163,7 +163,7 @@ fn networks() {
     };
     compare(
         include_str!("golden/network.json"),
-        &networks::from_network(bridge, Containers::Shown, ApiVersion::CURRENT),
+        &networks::from_network(bridge, Containers::Shown),
         &[],
         &[],
     );

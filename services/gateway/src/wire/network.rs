@@ -133,9 +133,8 @@ pub struct Network {
     pub created: String,
     pub scope: String,
     pub driver: String,
-    /// Since API 1.47.
-    #[serde(rename = "EnableIPv4", skip_serializing_if = "Option::is_none")]
-    pub enable_ipv4: Option<bool>,
+    #[serde(rename = "EnableIPv4")]
+    pub enable_ipv4: bool,
     #[serde(rename = "EnableIPv6")]
     pub enable_ipv6: bool,
     #[serde(rename = "IPAM")]

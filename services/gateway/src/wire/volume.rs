@@ -48,6 +48,6 @@ pub struct List {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PruneReply {
-    pub volumes_deleted: Option<Vec<String>>,
+    pub volumes_deleted: Vec<String>,
     pub space_reclaimed: u64,
 }

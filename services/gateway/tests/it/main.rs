@@ -160,7 +160,7 @@ async fn errors_have_dockers_statuses_and_words() {
         ("GET", "/swarm", None, 503, "This node is not a swarm manager"),
         ("GET", "/services", None, 503, "This node is not a swarm manager"),
         ("GET", "/plugins/x/json", None, 404, "plugin \"x\" not found"),
-        ("GET", "/events?since=yesterday", None, 400, "yesterday"),
+        ("GET", "/events?since=yesterday", None, 500, "yesterday"),
     ];
     for (method, path, body, status, words) in rows {
         let reply = gateway.ask(method, path, body).await;

@@ -80,7 +80,7 @@ impl Book {
                 let pool = mine.find(|(_, pool)| pool.contains(address));
                 let (index, pool) = pool.ok_or_else(|| Error::AddressOutside { address, network: name() })?;
                 if !pool.take(address) {
-                    return Err(Error::AddressTaken { address, network: name() });
+                    return Err(Error::AddressTaken);
                 }
                 (index, address)
             }
@@ -88,6 +88,7 @@ impl Book {
                 .find_map(|(index, pool)| pool.take_any().map(|address| (index, address)))
                 .ok_or_else(|| Error::AddressesUsedUp {
                     network: name(),
+                    id: network.id.clone(),
                     family: if family == Family::V4 { 4 } else { 6 },
                 })?,
         };

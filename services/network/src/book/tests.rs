@@ -68,7 +68,7 @@ fn requested_addresses_are_checked() {
     let mut sandbox = Sandbox::default();
     let wish = |text: &str| EndpointWish { ipv4: Some(text.parse().unwrap()), ..on("a") };
     for nobodys in ["10.1.0.1", "10.1.0.0", "10.1.255.255"] {
-        assert!(matches!(book.plug(&mut sandbox, &wish(nobodys), "v"), Err(Error::AddressTaken { .. })));
+        assert!(matches!(book.plug(&mut sandbox, &wish(nobodys), "v"), Err(Error::AddressTaken)));
     }
     assert!(matches!(book.plug(&mut sandbox, &wish("10.9.0.1"), "v"), Err(Error::AddressOutside { .. })));
     book.plug(&mut sandbox, &wish("10.1.7.7"), "v").unwrap();

@@ -91,6 +91,11 @@ fn families(wish: &NetworkWish) -> Result<()> {
         }
         nets.push(net);
     }
+    for v4 in [true, false] {
+        if nets.iter().filter(|net| net.addr().is_ipv4() == v4).count() > 1 {
+            return Err(Error::SeveralSubnets);
+        }
+    }
     Ok(())
 }
 
@@ -123,6 +128,10 @@ fn subnets(subnets: &[Subnet]) -> Vec<String> {
         }
         let mut within = |what: &str, name: &str, text: &str| match text.parse::<IpAddr>() {
             Err(_) => wrong.push(format!("invalid {what} {name}: invalid address")),
+            Ok(address) if address.is_ipv4() != net.addr().is_ipv4() => {
+                let family = if net.addr().is_ipv4() { "IPv4" } else { "IPv6" };
+                wrong.push(format!("invalid {what} {name}: parent subnet is an {family} block"));
+            }
             Ok(address) if !net.contains(&address) => {
                 wrong
                     .push(format!("invalid {what} {name}: parent subnet {net} doesn't contain this address"));

@@ -122,7 +122,8 @@ fn options_and_requested_addresses_are_kept() {
     assert_eq!(fixed.endpoints[0].mac_address, "02:42:0a:4d:09:09");
     assert_eq!(world.attach(wish.clone()).unwrap(), fixed, "attaching again answers the same");
     wish.sandbox = id('c');
-    assert_eq!(world.attach(wish).unwrap_err().code(), Code::FailedPrecondition);
+    let error = world.attach(wish).unwrap_err();
+    assert_eq!((error.code(), error.message()), (Code::PermissionDenied, "Address already in use"));
     let dev = world
         .pin(&fixed.id)
         .run(|| gantry_netlink::Route::open().unwrap().link("eth0").unwrap().unwrap())
