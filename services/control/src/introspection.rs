@@ -13,7 +13,7 @@ use crate::error::Error;
 
 const SNAPSHOTTERS: [&str; 2] = ["native", "overlayfs"];
 const REMAPS: [&str; 2] = ["remap-ids", "only-remap-ids"];
-const GRPC: [&str; 14] = [
+const GRPC: [&str; 16] = [
     "containers",
     "content",
     "diff",
@@ -23,6 +23,8 @@ const GRPC: [&str; 14] = [
     "introspection",
     "leases",
     "namespaces",
+    "sandbox-controllers",
+    "sandboxes",
     "snapshots",
     "streaming",
     "tasks",
@@ -41,11 +43,13 @@ const SERVICES: [&str; 9] = [
     "tasks-service",
 ];
 /// Types of which there is one, with its id.
-const SINGLE: [(&str, &str); 6] = [
+const SINGLE: [(&str, &str); 8] = [
     ("io.containerd.differ.v1", "walking"),
     ("io.containerd.event.v1", "exchange"),
     ("io.containerd.gc.v1", "scheduler"),
     ("io.containerd.lease.v1", "manager"),
+    ("io.containerd.sandbox.controller.v1", "shim"),
+    ("io.containerd.sandbox.store.v1", "local"),
     ("io.containerd.streaming.v1", "manager"),
     ("io.containerd.transfer.v1", "local"),
 ];

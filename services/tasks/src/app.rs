@@ -5,12 +5,16 @@ use gantry_daemon::{BoxError, Context};
 use gantry_disk::{Database, Schema};
 use gantry_proto::containerd::services::containers::v1::containers_server::ContainersServer;
 use gantry_proto::containerd::services::introspection::v1::introspection_server::IntrospectionServer;
+use gantry_proto::containerd::services::sandbox::v1::controller_server::ControllerServer;
+use gantry_proto::containerd::services::sandbox::v1::store_server::StoreServer;
 use gantry_proto::containerd::services::tasks::v1::tasks_server::TasksServer;
 use gantry_proto::gantry::gc::v1::collector_server::CollectorServer;
 use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
 use tonic::service::Routes;
 
 use crate::containers::{self, Containers};
+use crate::sandboxes::controller::Controller;
+use crate::sandboxes::{self, Sandboxes};
 use crate::shim::binary::SearchPath;
 use crate::shim::ttrpc;
 use crate::tasks::{Places, Tasks};
@@ -22,13 +26,14 @@ const MESSAGE_LIMIT: usize = 16 << 20;
 /// Opens the records, takes over running shims, and serves until shutdown.
 pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
     let state = context.state().join("db");
-    let bundles = context.run().join("bundles");
+    let folders = ["bundles", "sandboxes"].map(|name| context.run().join(name));
     let opening = move || {
-        let schema = Schema { tables: &[containers::TABLE], migrations: &[] };
-        Database::open_beside(state, schema, &[bundles])
+        let schema = Schema { tables: &[containers::TABLE, sandboxes::TABLE], migrations: &[] };
+        Database::open_beside(state, schema, &folders)
     };
     let database = tokio::task::spawn_blocking(opening).await??;
     let records = Containers::new(database.clone());
+    let sandboxes = Sandboxes::new(database.clone());
     let peers = Peers::new(context.run());
     let stop = context.shutdown().clone();
     let (publisher, courier) = events::queue(peers.channel("control"));
@@ -36,15 +41,18 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
 
     let places = Places {
         bundles: context.run().join("bundles"),
+        sandboxes: context.run().join("sandboxes"),
         front: context.run().join("containerd.sock"),
         search,
     };
+    let controller = Controller::new(places.clone(), sandboxes.clone(), publisher.clone(), stop.clone());
     let tasks = Tasks::new(places, records.clone(), publisher.clone(), stop);
     let events = gantry_rpc::socket::bind(&context.run().join("containerd.sock.ttrpc"), 0o600)?;
     context.spawn("shims' events", ttrpc::events::serve(events, tasks.clone()));
     // Beside recovery, which starts nothing; whoever starts a container waits for it.
     context.spawn("AppArmor", crate::apparmor::load());
     recover::recover(&tasks).await?;
+    controller.recover().await?;
     context.spawn("restart", monitor::run(tasks.clone(), peers.clone()));
 
     let containers = server::containers::Server::new(records.clone(), publisher, peers);
@@ -53,9 +61,17 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
             TasksServer::new(server::tasks::Server::new(tasks.clone()))
                 .max_decoding_message_size(MESSAGE_LIMIT),
         )
+        .add_service(
+            StoreServer::new(server::sandbox_store::Server::new(sandboxes.clone()))
+                .max_decoding_message_size(MESSAGE_LIMIT),
+        )
+        .add_service(
+            ControllerServer::new(server::sandbox_controller::Server::new(controller))
+                .max_decoding_message_size(MESSAGE_LIMIT),
+        )
         .add_service(IntrospectionServer::new(server::runtimes::Server::new(tasks.clone())))
         .add_service(
-            CollectorServer::new(server::collector::Server::new(records))
+            CollectorServer::new(server::collector::Server::new(records, sandboxes))
                 .max_decoding_message_size(MESSAGE_LIMIT),
         )
         .add_service(gantry_records::server(database))

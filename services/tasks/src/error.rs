@@ -24,6 +24,23 @@ pub enum Error {
     /// There is such a container record already.
     #[error("container {0:?} already exists")]
     ContainerExists(String),
+    /// A sandbox record cannot be accepted.
+    #[error("invalid sandbox {id:?}: {reason}")]
+    InvalidSandbox {
+        /// The sandbox.
+        id: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is no such sandbox.
+    #[error("sandbox {0:?} not found")]
+    SandboxNotFound(String),
+    /// There is such a sandbox already.
+    #[error("sandbox {0:?} already exists")]
+    SandboxExists(String),
+    /// A container is to run in a sandbox that does not.
+    #[error("sandbox {0:?} does not run: it has no shim")]
+    SandboxAway(String),
     /// There is no such task.
     #[error("task {0:?} not found")]
     TaskNotFound(String),
@@ -150,16 +167,20 @@ impl Error {
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {
-            Error::Argument(_) | Error::InvalidContainer { .. } | Error::RuntimeName(_) => {
-                Code::InvalidArgument
-            }
+            Error::Argument(_)
+            | Error::InvalidContainer { .. }
+            | Error::InvalidSandbox { .. }
+            | Error::RuntimeName(_) => Code::InvalidArgument,
             Error::ContainerNotFound(_)
             | Error::TaskNotFound(_)
+            | Error::SandboxNotFound(_)
+            | Error::SandboxAway(_)
             | Error::ProcessNotFound { .. }
             | Error::RuntimeMissing { .. } => Code::NotFound,
-            Error::ContainerExists(_) | Error::TaskExists(_) | Error::ProcessExists { .. } => {
-                Code::AlreadyExists
-            }
+            Error::ContainerExists(_)
+            | Error::TaskExists(_)
+            | Error::SandboxExists(_)
+            | Error::ProcessExists { .. } => Code::AlreadyExists,
             Error::ShimAway { .. } | Error::ShimLost { .. } => Code::Unavailable,
             Error::Unsupported(_) => Code::Unimplemented,
             Error::RuntimeInfo { .. }

@@ -13,7 +13,8 @@
 //! ```text
 //! state/tasks/db/                    RocksDB: container records
 //! run/bundles/<namespace>/<id>/      one per task, see `bundle`
-//! run/tasks.sock                     containers, tasks, gc collector, fsck
+//! run/sandboxes/<namespace>/<id>/    one per sandbox that runs, see `sandboxes`
+//! run/tasks.sock                     containers, tasks, sandboxes, gc collector, fsck
 //! run/containerd.sock.ttrpc          events of shims written by others
 //! ```
 //!
@@ -29,6 +30,7 @@ pub mod events;
 pub mod journal;
 pub mod monitor;
 pub mod recover;
+pub mod sandboxes;
 pub mod server;
 pub mod shim;
 pub mod strays;

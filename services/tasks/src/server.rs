@@ -4,4 +4,6 @@ pub mod collector;
 pub mod containers;
 pub mod fsck;
 pub mod runtimes;
+pub mod sandbox_controller;
+pub mod sandbox_store;
 pub mod tasks;

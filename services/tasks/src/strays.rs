@@ -43,7 +43,7 @@ struct Shim {
     socket: Option<PathBuf>,
 }
 
-/// Our shims that work in a bundle under `root`.
+/// Our shims that work in a bundle under `root`; a sandbox's is not one of them, though it may have started as one.
 fn shims(root: &Path) -> Vec<Shim> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let mut found = Vec::new();
@@ -58,6 +58,9 @@ fn shims(root: &Path) -> Vec<Shim> {
         if !binary::is_ours(&exe) || leaving {
             continue;
         }
+        if is_sandboxs(&cwd) && !cwd.starts_with(root) {
+            continue;
+        }
         let arguments = arguments(&entry.path());
         let socket = option(&arguments, "-socket").map(PathBuf::from);
         // The working directory is the bundle; but once that is deleted under the shim's own mount of it,
@@ -69,6 +72,11 @@ fn shims(root: &Path) -> Vec<Shim> {
         }
     }
     found
+}
+
+/// Whether a folder is a sandbox's bundle, `<run>/sandboxes/<namespace>/<id>`.
+fn is_sandboxs(folder: &Path) -> bool {
+    folder.parent().and_then(Path::parent).and_then(Path::file_name).is_some_and(|name| name == "sandboxes")
 }
 
 /// The bundle of a shim by its namespace and id, beside the folder of its socket: `<run>/s/<name>`.

@@ -44,6 +44,8 @@ pub type Key = (String, String);
 pub struct Places {
     /// The directory of bundles.
     pub bundles: PathBuf,
+    /// The directory of sandboxes' bundles.
+    pub sandboxes: PathBuf,
     /// The front socket, told to shims.
     pub front: PathBuf,
     /// Where shim binaries are looked for.

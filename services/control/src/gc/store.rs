@@ -87,7 +87,7 @@ impl Store for Remote {
         match resource.kind.as_str() {
             "content" | "ingests" => self.name == "content",
             "images" => self.name == "images",
-            "containers" => self.name == "tasks",
+            "containers" | "sandboxes" => self.name == "tasks",
             other => self.name == "snapshots" && other.starts_with("snapshots/"),
         }
     }

@@ -59,6 +59,10 @@ clients! {
     streaming: images, containerd::streaming::v1::streaming_client::StreamingClient<Channel>;
     /// Container records of containerd's kind.
     container_records: tasks, containerd::containers::v1::containers_client::ContainersClient<Channel>;
+    /// Records of sandboxes, which several containers share.
+    sandbox_records: tasks, containerd::sandbox::v1::store_client::StoreClient<Channel>;
+    /// Running sandboxes.
+    sandbox_controller: tasks, containerd::sandbox::v1::controller_client::ControllerClient<Channel>;
     /// Running containers.
     tasks: tasks, containerd::tasks::v1::tasks_client::TasksClient<Channel>;
     /// Networks.

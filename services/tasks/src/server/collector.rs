@@ -1,10 +1,11 @@
-//! `gantry.gc.v1.Collector`: container records are roots. They keep their
-//! snapshot, their image by name, and what their labels refer to. Nothing here
+//! `gantry.gc.v1.Collector`: container and sandbox records are roots. Containers keep their
+//! snapshot and their image by name, both what their labels refer to. Nothing here
 //! is ever collected, so the sweep has nothing to do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use gantry_proto::containerd::services::containers::v1::Container;
+use gantry_proto::containerd::types::Sandbox;
 use gantry_proto::gantry::gc::v1 as pb;
 use gantry_proto::gantry::gc::v1::collector_server::Collector as Api;
 use gantry_types::gc::{self, Edge};
@@ -14,20 +15,23 @@ use tonic::{Request, Response, Status};
 
 use crate::containers::Containers;
 use crate::error::Error;
+use crate::sandboxes::Sandboxes;
 
 const BLOCK: usize = 256;
 const TYPE: &str = "containers";
+const SANDBOX: &str = "sandboxes";
 
 /// The server.
 #[derive(Clone)]
 pub struct Server {
     containers: Containers,
+    sandboxes: Sandboxes,
 }
 
 impl Server {
     /// Serves these records.
-    pub fn new(containers: Containers) -> Server {
-        Server { containers }
+    pub fn new(containers: Containers, sandboxes: Sandboxes) -> Server {
+        Server { containers, sandboxes }
     }
 }
 
@@ -43,12 +47,24 @@ fn node(container: Container) -> pb::Node {
     if !container.image.is_empty() {
         references.push(resource("images", container.image));
     }
-    references.extend(gc::edges(&Labels::from(container.labels)).map(|edge| match edge {
+    references.extend(labelled(container.labels));
+    pb::Node { resource: Some(resource(TYPE, container.id)), root: true, references, ..Default::default() }
+}
+
+fn sandbox_node(sandbox: Sandbox) -> pb::Node {
+    let references = labelled(sandbox.labels);
+    let resource = Some(resource(SANDBOX, sandbox.sandbox_id));
+    pb::Node { resource, root: true, references, ..Default::default() }
+}
+
+/// What labels refer to.
+fn labelled(labels: HashMap<String, String>) -> Vec<pb::Resource> {
+    let resource = |edge| match edge {
         Edge::Content(digest) => resource("content", digest.to_string()),
         Edge::Snapshot { snapshotter, key } => resource(format!("snapshots/{snapshotter}"), key),
         Edge::Image(name) => resource("images", name),
-    }));
-    pb::Node { resource: Some(resource(TYPE, container.id)), root: true, references, ..Default::default() }
+    };
+    gc::edges(&Labels::from(labels)).map(resource).collect()
 }
 
 #[tonic::async_trait]
@@ -59,7 +75,10 @@ impl Api for Server {
         &self,
         _request: Request<pb::NamespacesRequest>,
     ) -> Result<Response<pb::NamespacesResponse>, Status> {
-        let namespaces = self.containers.namespaces().map_err(Error::into_status)?;
+        let containers = self.containers.namespaces().map_err(Error::into_status)?;
+        let sandboxes = self.sandboxes.namespaces().map_err(Error::into_status)?;
+        let namespaces: BTreeSet<String> = containers.into_iter().chain(sandboxes).collect();
+        let namespaces = namespaces.into_iter().collect();
         Ok(Response::new(pb::NamespacesResponse { namespaces }))
     }
 
@@ -71,9 +90,11 @@ impl Api for Server {
     }
 
     async fn scan(&self, request: Request<pb::ScanRequest>) -> Result<Response<Self::ScanStream>, Status> {
-        let containers =
-            self.containers.list(&request.into_inner().namespace, &[]).map_err(Error::into_status)?;
-        let nodes: Vec<pb::Node> = containers.into_iter().map(node).collect();
+        let namespace = request.into_inner().namespace;
+        let containers = self.containers.list(&namespace, &[]).map_err(Error::into_status)?;
+        let sandboxes = self.sandboxes.list(&namespace, &[]).map_err(Error::into_status)?;
+        let nodes: Vec<pb::Node> =
+            containers.into_iter().map(node).chain(sandboxes.into_iter().map(sandbox_node)).collect();
         let blocks: Vec<_> =
             nodes.chunks(BLOCK).map(|nodes| Ok(pb::ScanResponse { nodes: nodes.to_vec() })).collect();
         Ok(Response::new(Box::pin(tokio_stream::iter(blocks))))
@@ -95,8 +116,10 @@ impl Api for Server {
         let there: BTreeSet<String> = request
             .resources
             .iter()
-            .filter(|resource| {
-                resource.r#type == TYPE && self.containers.get(&namespace, &resource.key).is_ok()
+            .filter(|resource| match resource.r#type.as_str() {
+                TYPE => self.containers.get(&namespace, &resource.key).is_ok(),
+                SANDBOX => self.sandboxes.get(&namespace, &resource.key).is_ok(),
+                _ => false,
             })
             .map(|resource| resource.key.clone())
             .collect();

@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gantry_proto::containerd::runtime::sandbox::v1::{WaitSandboxRequest, WaitSandboxResponse};
 use gantry_proto::containerd::task::v3 as api;
 use gantry_rpc::Channel;
 use prost::Message;
@@ -23,6 +24,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 const SHORT_LIMIT: Duration = Duration::from_secs(10);
 /// Removal waits for output and may run a runtime, and is given up before the caller gives up.
 const DELETE_LIMIT: Duration = Duration::from_secs(40);
+
+/// The service by which a shim is more than one container's.
+const SANDBOX: &str = "containerd.runtime.sandbox.v1.Sandbox";
 
 /// A client of one shim. Cheap to clone; connects when first used.
 #[derive(Debug, Clone)]
@@ -229,6 +233,22 @@ impl Client {
     pub async fn wait(&self, exec: &str) -> Result<api::WaitResponse, Failure> {
         let request = api::WaitRequest { id: self.id.clone(), exec_id: exec.to_owned() };
         self.call(&self.service, "Wait", request, None).await
+    }
+
+    /// Calls the shim's sandbox service.
+    pub async fn sandbox<Q, R>(&self, method: &'static str, request: Q, limit: Duration) -> Result<R, Error>
+    where
+        Q: Message + Send + Sync + 'static,
+        R: Message + Default + Send + Sync + 'static,
+    {
+        let answer = self.call(SANDBOX, method, request, Some(limit)).await;
+        answer.map_err(|failure| failure.of_task(&self.id))
+    }
+
+    /// Returns when the sandbox has ended. No time limit.
+    pub async fn sandbox_ended(&self, request: WaitSandboxRequest) -> Result<WaitSandboxResponse, Error> {
+        let answer = self.call(SANDBOX, "WaitSandbox", request, None).await;
+        answer.map_err(|failure| failure.of_task(&self.id))
     }
 }
 

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use gantry_proto::containerd::events::{TaskCreate, TaskIo};
 use gantry_proto::containerd::services::tasks::v1::CreateTaskRequest;
 use gantry_proto::containerd::task::v3 as api;
-use gantry_types::Namespace;
+use gantry_types::{Namespace, identifier};
 use prost_types::Any;
 use tokio::net::unix::pipe::Receiver;
 
 use super::remove::last_words;
 use super::{Key, Tasks};
 use crate::apparmor;
-use crate::bundle::Bundle;
+use crate::bundle::{self, Bundle};
 use crate::error::Error;
+use crate::shim::bootstrap::Bootstrap;
 use crate::shim::client::Client;
 use crate::shim::helper::Helper;
 use crate::shim::{binary, log};
@@ -43,6 +44,11 @@ impl Tasks {
             return Err(Error::TaskExists(id));
         }
         let _making = self.making(&key);
+        // A container of a sandbox is made in the sandbox's shim.
+        let shared = match container.sandbox.as_str() {
+            "" => None,
+            sandbox => Some(self.sandbox_shim(&key.0, sandbox)?),
+        };
         let runtime = container.runtime.unwrap_or_default();
         let wanted = if request.runtime_path.is_empty() { &runtime.name } else { &request.runtime_path };
         let binary = self.places.search.resolve(wanted)?;
@@ -53,7 +59,7 @@ impl Tasks {
         let bundle = Bundle::create(&self.places.bundles, &key.0, &id, &spec, &binary)?;
         let helper = self.helper(&key, binary, &bundle);
         let options = request.options.clone().or(runtime.options);
-        match self.launch(bundle.clone(), helper.clone(), options, request).await {
+        match self.launch(bundle.clone(), helper.clone(), shared, options, request).await {
             Ok(task) => {
                 let pid = task.init().pid();
                 self.register(key, task);
@@ -64,6 +70,13 @@ impl Tasks {
                 Err(error)
             }
         }
+    }
+
+    /// Where the shim of a sandbox is.
+    fn sandbox_shim(&self, namespace: &str, sandbox: &str) -> Result<Bootstrap, Error> {
+        identifier::validate(sandbox)?;
+        let folder = Bundle::folder_of(&self.places.sandboxes, namespace, sandbox);
+        bundle::bootstrap_in(&folder)?.ok_or_else(|| Error::SandboxAway(sandbox.to_owned()))
     }
 
     /// The helper for a task's shim.
@@ -81,11 +94,15 @@ impl Tasks {
         &self,
         bundle: Bundle,
         helper: Helper,
+        shared: Option<Bootstrap>,
         options: Option<Any>,
         request: CreateTaskRequest,
     ) -> Result<Task, Error> {
-        let log = self.log_of(&helper)?;
-        let bootstrap = helper.start(options.as_ref()).await?;
+        let log = if shared.is_some() { None } else { self.log_of(&helper)? };
+        let bootstrap = match shared {
+            Some(bootstrap) => bootstrap,
+            None => helper.start(options.as_ref()).await?,
+        };
         bundle.write_bootstrap(&bootstrap)?;
         let client = Client::new(&bootstrap, &helper.namespace, &helper.id);
         let created = client

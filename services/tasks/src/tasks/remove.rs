@@ -1,5 +1,6 @@
 //! Removing a task: after its end by a client's wish, or because its shim died.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use gantry_types::Namespace;
 use tonic::Code;
 
 use super::{Key, Tasks};
+use crate::bundle;
 use crate::error::Error;
 use crate::shim::helper::Helper;
 use crate::task::process::{Exit, Phase};
@@ -63,11 +65,16 @@ impl Tasks {
         Ok(answer)
     }
 
-    /// Whether another task's container is in the same shim.
+    /// Whether the shim is another task's too, or a sandbox's.
     pub(super) fn shares_shim(&self, task: &Task) -> bool {
-        let same =
-            |other: &Task| other.client().socket() == task.client().socket() && other.id() != task.id();
-        self.live.read().values().any(|other| same(other))
+        let socket = task.client().socket();
+        let is_sandboxs = || {
+            let sandboxes = bundle::scan(&self.places.sandboxes).unwrap_or_default().into_iter();
+            let mut shims = sandboxes.filter_map(|found| bundle::bootstrap_in(&found.folder).ok().flatten());
+            shims.any(|bootstrap| Path::new(bootstrap.socket()) == socket)
+        };
+        let same = |other: &Task| other.client().socket() == socket && other.id() != task.id();
+        self.live.read().values().any(|other| same(other)) || is_sandboxs()
     }
 
     /// Cleans up after a shim that died.

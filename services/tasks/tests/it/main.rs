@@ -3,5 +3,6 @@
 mod containers;
 mod lifecycle;
 mod recovery;
+mod sandboxes;
 mod shim;
 mod world;

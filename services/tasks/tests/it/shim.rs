@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use gantry_proto::containerd::runtime::sandbox::v1 as sandbox;
+use gantry_proto::containerd::runtime::sandbox::v1::sandbox_server::{Sandbox, SandboxServer};
 use gantry_proto::containerd::task::v3 as pb;
 use gantry_proto::containerd::task::v3::task_server::{Task, TaskServer};
 use gantry_proto::containerd::v1::types::{ProcessInfo, Status as State};
@@ -30,7 +32,17 @@ struct Process {
 const UNWELL: &str = "unwell";
 
 #[derive(Debug, Default, Clone)]
-struct Model(Arc<Mutex<BTreeMap<String, Process>>>);
+struct Model(Arc<Mutex<BTreeMap<String, Process>>>, watch::Sender<Shared>);
+
+/// Whether the shim is a sandbox's, and how that does.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Shared {
+    #[default]
+    No,
+    Created,
+    Ready,
+    Stopped,
+}
 
 /// A running fake shim. Dead when dropped.
 pub struct FakeShim {
@@ -81,6 +93,11 @@ impl FakeShim {
         self.model.0.lock().remove(exec);
     }
 
+    /// Whether it has a container.
+    pub fn has_container(&self) -> bool {
+        self.model.0.lock().contains_key("")
+    }
+
     /// Answers questions for states with an error of its own, or no longer.
     pub fn set_unwell(&self, unwell: bool) {
         let sign = Process { pid: 0, life: watch::Sender::new(Life::Created) };
@@ -120,6 +137,7 @@ fn serve(socket: &Path, model: Model) -> Island {
         };
         let server = tonic::transport::Server::builder()
             .add_service(service)
+            .add_service(SandboxServer::new(model.clone()))
             .serve_with_incoming(UnixListenerStream::new(listener));
         tokio::select! {
             result = server => result.expect("serve"),
@@ -289,11 +307,94 @@ impl Task for Model {
     }
 
     async fn shutdown(&self, _request: Request<pb::ShutdownRequest>) -> Answer<()> {
-        if self.0.lock().is_empty() {
+        if *self.1.borrow() == Shared::No && self.0.lock().is_empty() {
             self.0
                 .lock()
                 .insert("shutdown".into(), Process { pid: 0, life: watch::Sender::new(Life::Created) });
         }
         Ok(Response::new(()))
+    }
+}
+
+fn not_these<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("not in these tests"))
+}
+
+#[tonic::async_trait]
+impl Sandbox for Model {
+    async fn create_sandbox(
+        &self,
+        request: Request<sandbox::CreateSandboxRequest>,
+    ) -> Result<Response<sandbox::CreateSandboxResponse>, Status> {
+        assert!(request.get_ref().bundle_path.ends_with(&request.get_ref().sandbox_id));
+        self.1.send_replace(Shared::Created);
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn start_sandbox(
+        &self,
+        _: Request<sandbox::StartSandboxRequest>,
+    ) -> Result<Response<sandbox::StartSandboxResponse>, Status> {
+        self.1.send_replace(Shared::Ready);
+        Ok(Response::new(sandbox::StartSandboxResponse { pid: 77, ..Default::default() }))
+    }
+
+    async fn stop_sandbox(
+        &self,
+        _: Request<sandbox::StopSandboxRequest>,
+    ) -> Result<Response<sandbox::StopSandboxResponse>, Status> {
+        self.1.send_replace(Shared::Stopped);
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn wait_sandbox(
+        &self,
+        _: Request<sandbox::WaitSandboxRequest>,
+    ) -> Result<Response<sandbox::WaitSandboxResponse>, Status> {
+        let _ = self.1.subscribe().wait_for(|shared| *shared == Shared::Stopped).await;
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn sandbox_status(
+        &self,
+        request: Request<sandbox::SandboxStatusRequest>,
+    ) -> Result<Response<sandbox::SandboxStatusResponse>, Status> {
+        let shared = *self.1.borrow();
+        let now = || Some(SystemTime::now().into());
+        Ok(Response::new(sandbox::SandboxStatusResponse {
+            sandbox_id: request.into_inner().sandbox_id,
+            state: if shared == Shared::Ready { "SANDBOX_READY" } else { "SANDBOX_NOTREADY" }.into(),
+            created_at: (shared != Shared::Created).then(now).flatten(),
+            exited_at: (shared == Shared::Stopped).then(now).flatten(),
+            ..Default::default()
+        }))
+    }
+
+    async fn platform(
+        &self,
+        _: Request<sandbox::PlatformRequest>,
+    ) -> Result<Response<sandbox::PlatformResponse>, Status> {
+        not_these()
+    }
+
+    async fn ping_sandbox(
+        &self,
+        _: Request<sandbox::PingRequest>,
+    ) -> Result<Response<sandbox::PingResponse>, Status> {
+        not_these()
+    }
+
+    async fn shutdown_sandbox(
+        &self,
+        _: Request<sandbox::ShutdownSandboxRequest>,
+    ) -> Result<Response<sandbox::ShutdownSandboxResponse>, Status> {
+        not_these()
+    }
+
+    async fn sandbox_metrics(
+        &self,
+        _: Request<sandbox::SandboxMetricsRequest>,
+    ) -> Result<Response<sandbox::SandboxMetricsResponse>, Status> {
+        not_these()
     }
 }
