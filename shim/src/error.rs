@@ -17,6 +17,12 @@ pub enum Error {
     ContainerExists(String),
     #[error("exec {exec} of container {container} already exists")]
     ExecExists { container: String, exec: String },
+    #[error("sandbox {0} not found")]
+    NoSandbox(String),
+    #[error("sandbox {0} already exists")]
+    SandboxExists(String),
+    #[error("the sandbox is in use: {0}")]
+    Busy(&'static str),
     #[error("process already finished")]
     AlreadyFinished,
     #[error("cannot {verb} a {state} process")]
@@ -54,9 +60,13 @@ impl Error {
     /// The gRPC code that containerd's clients act on.
     pub fn code(&self) -> tonic::Code {
         match self {
-            Self::NoContainer(_) | Self::NoExec { .. } | Self::AlreadyFinished => tonic::Code::NotFound,
-            Self::ContainerExists(_) | Self::ExecExists { .. } => tonic::Code::AlreadyExists,
-            Self::NotRunning(_) => tonic::Code::FailedPrecondition,
+            Self::NoContainer(_) | Self::NoExec { .. } | Self::NoSandbox(_) | Self::AlreadyFinished => {
+                tonic::Code::NotFound
+            }
+            Self::ContainerExists(_) | Self::ExecExists { .. } | Self::SandboxExists(_) => {
+                tonic::Code::AlreadyExists
+            }
+            Self::NotRunning(_) | Self::Busy(_) => tonic::Code::FailedPrecondition,
             Self::Unsupported(_) => tonic::Code::Unimplemented,
             Self::InvalidArgument(_) => tonic::Code::InvalidArgument,
             Self::WrongState { .. }

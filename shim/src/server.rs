@@ -1,5 +1,5 @@
 //! The shim's gRPC services on one socket: containerd's task service in versions 2 and 3
-//! (the same messages under two names) and `gantry.shim.v1`.
+//! (the same messages under two names), its sandbox service and `gantry.shim.v1`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,9 +10,11 @@ use tokio::sync::watch;
 use crate::container::{self, Container, Tools};
 use crate::error::{Error, Result};
 use crate::mounts;
+use sandbox::Sandbox;
 
 mod convert;
 mod inspect;
+mod sandbox;
 mod task;
 mod task_v2;
 pub mod ttrpc;
@@ -27,6 +29,8 @@ struct Inner {
     tools: Tools,
     // Guards the map; never held across an await. None: is being created.
     containers: Mutex<HashMap<String, Option<Arc<Container>>>>,
+    // Guards the handle.
+    sandbox: Mutex<Option<Arc<Sandbox>>>,
     stop: watch::Sender<bool>,
 }
 
@@ -34,16 +38,23 @@ impl Shim {
     /// A shim without containers.
     pub fn new(tools: Tools) -> Self {
         Self {
-            inner: Arc::new(Inner { tools, containers: Mutex::default(), stop: watch::Sender::new(false) }),
+            inner: Arc::new(Inner {
+                tools,
+                containers: Mutex::default(),
+                sandbox: Mutex::default(),
+                stop: watch::Sender::new(false),
+            }),
         }
     }
 
     /// The services, ready to be served.
     pub fn routes(&self) -> tonic::service::Routes {
+        use gantry_proto::containerd::runtime::sandbox::v1::sandbox_server::SandboxServer;
         use gantry_proto::containerd::task::{v2, v3};
         use gantry_proto::gantry::shim::v1::shim_server::ShimServer;
         tonic::service::Routes::new(v3::task_server::TaskServer::new(self.clone()))
             .add_service(v2::task_server::TaskServer::new(task_v2::Version2(self.clone())))
+            .add_service(SandboxServer::new(self.clone()))
             .add_service(ShimServer::new(self.clone()))
     }
 
@@ -53,13 +64,13 @@ impl Shim {
         let _ = stop.wait_for(|stop| *stop).await;
     }
 
-    /// Ends a shim that has had no container all through `patience`: its daemon has died
+    /// Ends a shim that has had neither container nor sandbox all through `patience`: its daemon has died
     /// between starting and using it.
     pub async fn end_when_idle(self, patience: Duration) {
         let mut was_idle = false;
         loop {
             tokio::time::sleep(patience / 2).await;
-            let is_idle = self.containers().is_empty();
+            let is_idle = self.is_unused();
             if is_idle && was_idle {
                 return self.stop();
             }
@@ -93,6 +104,15 @@ impl Shim {
     /// Whether there is any container, or is about to be.
     pub fn has_containers(&self) -> bool {
         !self.containers().is_empty()
+    }
+
+    /// Whether nobody would miss the shim.
+    fn is_unused(&self) -> bool {
+        self.containers().is_empty() && self.sandbox().is_none()
+    }
+
+    fn sandbox(&self) -> MutexGuard<'_, Option<Arc<Sandbox>>> {
+        self.inner.sandbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stop(&self) {

@@ -32,6 +32,7 @@ mod paths;
 mod pull;
 mod python;
 mod requests;
+mod sandboxes;
 mod stalled;
 mod telemetry;
 mod tool;

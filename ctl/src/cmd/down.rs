@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use futures::future::join_all;
 use gantry_proto::containerd::services::namespaces::v1::ListNamespacesRequest;
+use gantry_proto::containerd::services::sandbox::v1::{ControllerShutdownRequest, StoreListRequest};
 use gantry_proto::containerd::services::tasks::v1::{
     DeleteTaskRequest, KillRequest, ListTasksRequest, WaitRequest,
 };
@@ -129,7 +130,32 @@ async fn stop_tasks_of(session: &Session, namespace: &str) -> Result<()> {
             Some(format!("task {id} in namespace {namespace}: {failure}"))
         }
     });
-    all_done(&join_all(stops).await.into_iter().flatten().collect::<Vec<_>>())
+    let mut failures: Vec<_> = join_all(stops).await.into_iter().flatten().collect();
+    failures.extend(stop_sandboxes(session, &namespace).await?);
+    all_done(&failures)
+}
+
+/// Removes sandboxes that run, whose containers have ended by now; what failed.
+async fn stop_sandboxes(session: &Session, namespace: &Namespace) -> Result<Vec<String>> {
+    let list = gantry_rpc::context::with_namespace(StoreListRequest::default(), namespace);
+    let records = session.peers.sandbox_records().list(list).await?;
+    let mut failures = Vec::new();
+    for sandbox in records.into_inner().list {
+        let sandbox_id = sandbox.sandbox_id.clone();
+        let request = ControllerShutdownRequest { sandbox_id, ..Default::default() };
+        let request = gantry_rpc::context::with_namespace(request, namespace);
+        match session.peers.sandbox_controller().shutdown(request).await {
+            Err(status) if status.code() != Code::NotFound => {
+                failures.push(format!(
+                    "sandbox {} in namespace {namespace}: {}",
+                    sandbox.sandbox_id,
+                    status.message()
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(failures)
 }
 
 /// Returns when the task has ended. One that has done so on its own is what is wanted.

@@ -147,10 +147,11 @@ fn launch(flags: &Flags, bundle: &Path, directory: &Path, socket: &Path) -> Resu
     }
 }
 
-/// `<run>/s`, where `<run>/bundles/<namespace>/<id>` is the bundle; else containerd's.
+/// `<run>/s`, where `<run>/bundles/<namespace>/<id>` is the bundle, or a sandbox's, below `sandboxes`; else containerd's.
 pub fn socket_directory(bundle: &Path) -> PathBuf {
     let bundles = bundle.parent().and_then(Path::parent);
-    match bundles.filter(|bundles| bundles.ends_with("bundles")).and_then(Path::parent) {
+    let ours = |bundles: &&Path| bundles.ends_with("bundles") || bundles.ends_with("sandboxes");
+    match bundles.filter(ours).and_then(Path::parent) {
         Some(run) => run.join("s"),
         None => PathBuf::from("/run/containerd/s"),
     }
@@ -196,6 +197,7 @@ mod tests {
     #[test]
     fn sockets_lie_beside_gantrys_bundles() {
         assert_eq!(socket_directory(Path::new("/run/gantry/bundles/moby/x")), PathBuf::from("/run/gantry/s"));
+        assert_eq!(socket_directory(Path::new("/run/gantry/sandboxes/ns/x")), PathBuf::from("/run/gantry/s"));
         assert_eq!(
             socket_directory(Path::new("/run/containerd/io.containerd.runtime.v2.task/k8s.io/x")),
             PathBuf::from("/run/containerd/s")

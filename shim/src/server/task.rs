@@ -34,7 +34,7 @@ async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
 }
 
 /// Exec ids become file names.
-fn check_id(id: &str) -> Result<(), Error> {
+pub(super) fn check_id(id: &str) -> Result<(), Error> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let valid = !id.is_empty() && id.len() <= 128 && id.bytes().all(allowed) && !id.starts_with('.');
     if valid { Ok(()) } else { Err(Error::InvalidArgument(format!("id {id:?} is not valid"))) }
@@ -231,7 +231,7 @@ impl pb::task_server::Task for Shim {
     }
 
     async fn shutdown(&self, request: Request<pb::ShutdownRequest>) -> Answer<()> {
-        if request.get_ref().now || self.containers().is_empty() {
+        if request.get_ref().now || self.is_unused() {
             self.stop();
         }
         Ok(Response::new(()))

@@ -8,6 +8,8 @@
 use std::io;
 use std::sync::Arc;
 
+use gantry_proto::containerd::runtime::sandbox::v1 as api;
+use gantry_proto::containerd::runtime::sandbox::v1::sandbox_server::Sandbox;
 use gantry_proto::containerd::task::v3 as pb;
 use gantry_proto::containerd::task::v3::task_server::Task;
 use prost::Message;
@@ -146,37 +148,58 @@ impl Client {
 }
 
 async fn respond(shim: &Shim, request: &Request) -> Result<Vec<u8>, Status> {
-    // Versions 2 and 3 have the same messages.
-    if !matches!(request.service.as_str(), "containerd.task.v2.Task" | "containerd.task.v3.Task") {
-        return Err(Status::unimplemented(format!("service {}", request.service)));
+    match request.service.as_str() {
+        // Versions 2 and 3 have the same messages.
+        "containerd.task.v2.Task" | "containerd.task.v3.Task" => task(shim, request).await,
+        "containerd.runtime.sandbox.v1.Sandbox" => sandbox(shim, request).await,
+        other => Err(Status::unimplemented(format!("service {other}"))),
     }
-    /// Decodes the request, calls the method, encodes the answer.
-    macro_rules! call {
-        ($method:ident, $request:ty) => {{
-            let message = <$request>::decode(request.payload.as_slice())
-                .map_err(|error| Status::invalid_argument(error.to_string()))?;
-            let answer = Task::$method(shim, tonic::Request::new(message)).await?;
-            Ok(answer.into_inner().encode_to_vec())
-        }};
-    }
+}
+
+/// Decodes the request, calls the method, encodes the answer.
+macro_rules! call {
+    ($shim:ident, $request:ident, $service:ident :: $method:ident, $message:ty) => {{
+        let message = <$message>::decode($request.payload.as_slice())
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let answer = $service::$method($shim, tonic::Request::new(message)).await?;
+        Ok(answer.into_inner().encode_to_vec())
+    }};
+}
+
+async fn sandbox(shim: &Shim, request: &Request) -> Result<Vec<u8>, Status> {
     match request.method.as_str() {
-        "State" => call!(state, pb::StateRequest),
-        "Create" => call!(create, pb::CreateTaskRequest),
-        "Start" => call!(start, pb::StartRequest),
-        "Delete" => call!(delete, pb::DeleteRequest),
-        "Pids" => call!(pids, pb::PidsRequest),
-        "Pause" => call!(pause, pb::PauseRequest),
-        "Resume" => call!(resume, pb::ResumeRequest),
-        "Checkpoint" => call!(checkpoint, pb::CheckpointTaskRequest),
-        "Kill" => call!(kill, pb::KillRequest),
-        "Exec" => call!(exec, pb::ExecProcessRequest),
-        "ResizePty" => call!(resize_pty, pb::ResizePtyRequest),
-        "CloseIO" => call!(close_io, pb::CloseIoRequest),
-        "Update" => call!(update, pb::UpdateTaskRequest),
-        "Wait" => call!(wait, pb::WaitRequest),
-        "Stats" => call!(stats, pb::StatsRequest),
-        "Connect" => call!(connect, pb::ConnectRequest),
-        "Shutdown" => call!(shutdown, pb::ShutdownRequest),
+        "CreateSandbox" => call!(shim, request, Sandbox::create_sandbox, api::CreateSandboxRequest),
+        "StartSandbox" => call!(shim, request, Sandbox::start_sandbox, api::StartSandboxRequest),
+        "Platform" => call!(shim, request, Sandbox::platform, api::PlatformRequest),
+        "StopSandbox" => call!(shim, request, Sandbox::stop_sandbox, api::StopSandboxRequest),
+        "WaitSandbox" => call!(shim, request, Sandbox::wait_sandbox, api::WaitSandboxRequest),
+        "SandboxStatus" => call!(shim, request, Sandbox::sandbox_status, api::SandboxStatusRequest),
+        "PingSandbox" => call!(shim, request, Sandbox::ping_sandbox, api::PingRequest),
+        "ShutdownSandbox" => call!(shim, request, Sandbox::shutdown_sandbox, api::ShutdownSandboxRequest),
+        "SandboxMetrics" => call!(shim, request, Sandbox::sandbox_metrics, api::SandboxMetricsRequest),
+        other => Err(Status::unimplemented(format!("method {other}"))),
+    }
+}
+
+async fn task(shim: &Shim, request: &Request) -> Result<Vec<u8>, Status> {
+    match request.method.as_str() {
+        "State" => call!(shim, request, Task::state, pb::StateRequest),
+        "Create" => call!(shim, request, Task::create, pb::CreateTaskRequest),
+        "Start" => call!(shim, request, Task::start, pb::StartRequest),
+        "Delete" => call!(shim, request, Task::delete, pb::DeleteRequest),
+        "Pids" => call!(shim, request, Task::pids, pb::PidsRequest),
+        "Pause" => call!(shim, request, Task::pause, pb::PauseRequest),
+        "Resume" => call!(shim, request, Task::resume, pb::ResumeRequest),
+        "Checkpoint" => call!(shim, request, Task::checkpoint, pb::CheckpointTaskRequest),
+        "Kill" => call!(shim, request, Task::kill, pb::KillRequest),
+        "Exec" => call!(shim, request, Task::exec, pb::ExecProcessRequest),
+        "ResizePty" => call!(shim, request, Task::resize_pty, pb::ResizePtyRequest),
+        "CloseIO" => call!(shim, request, Task::close_io, pb::CloseIoRequest),
+        "Update" => call!(shim, request, Task::update, pb::UpdateTaskRequest),
+        "Wait" => call!(shim, request, Task::wait, pb::WaitRequest),
+        "Stats" => call!(shim, request, Task::stats, pb::StatsRequest),
+        "Connect" => call!(shim, request, Task::connect, pb::ConnectRequest),
+        "Shutdown" => call!(shim, request, Task::shutdown, pb::ShutdownRequest),
         other => Err(Status::unimplemented(format!("method {other}"))),
     }
 }

@@ -12,4 +12,5 @@ mod lifecycle;
 mod logs;
 mod protocol;
 mod runtimes;
+mod sandboxes;
 mod terminals;

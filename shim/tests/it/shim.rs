@@ -320,7 +320,8 @@ impl Drop for Place {
     }
 }
 
-async fn dial(address: &str) -> Channel {
+/// Connects to a shim.
+pub async fn dial(address: &str) -> Channel {
     let path = address.trim_start_matches("unix://").to_string();
     let connector = tower::service_fn(move |_| {
         let path = path.clone();
