@@ -8,6 +8,7 @@ mod bad_requests;
 mod confinement;
 mod containerd;
 mod copies;
+mod ctr;
 mod door;
 mod doors;
 mod errors;

@@ -49,7 +49,7 @@ pub fn eventually<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Res
 }
 
 /// The folder of the build's products.
-pub(crate) fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => folder.into(),
         None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"),
