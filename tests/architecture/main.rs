@@ -17,6 +17,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-rpc", &["gantry-types"]),
     ("gantry-daemon", &["gantry-host", "gantry-proto", "gantry-rpc", "gantry-types"]),
     ("gantry-records", &["gantry-disk", "gantry-proto", "gantry-rpc"]),
+    ("gantry-docker", &["gantry-proto", "gantry-types"]),
     ("gantry-api", &["gantry-proto", "gantry-rpc", "gantry-types"]),
 ];
 

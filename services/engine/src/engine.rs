@@ -101,13 +101,21 @@ impl Engine {
         action: &str,
         more: BTreeMap<String, String>,
     ) {
+        self.events.publish("container", action, container.id(), Self::attributes(container, more));
+    }
+
+    /// What every event of a container tells, and more.
+    pub(crate) fn attributes(
+        container: &Container,
+        more: BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
         let record = container.record();
         let mut attributes: BTreeMap<String, String> =
             record.config.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         attributes.insert("image".to_owned(), record.config.image.clone());
         attributes.insert("name".to_owned(), record.name.clone());
         attributes.extend(more);
-        self.events.publish("container", action, container.id(), attributes);
+        attributes
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Event {
     pub attributes: BTreeMap<String, String>,
     /// Nanoseconds since 1970; no two events share one.
     pub time: i64,
+    /// It is about a health probe's process.
+    pub probe: bool,
 }
 
 /// The log of events.
@@ -53,6 +55,15 @@ impl Default for Events {
 impl Events {
     /// Adds an event, giving it the time of now.
     pub fn publish(&self, kind: &str, action: &str, actor: &str, attributes: BTreeMap<String, String>) {
+        self.add(kind, action, actor, attributes, false);
+    }
+
+    /// Adds an event about a health probe's process, which some listeners leave out.
+    pub fn publish_probe(&self, action: &str, container: &str, attributes: BTreeMap<String, String>) {
+        self.add("container", action, container, attributes, true);
+    }
+
+    fn add(&self, kind: &str, action: &str, actor: &str, attributes: BTreeMap<String, String>, probe: bool) {
         let mut ring = self.ring.lock();
         let now = crate::time::now();
         let time = ring.back().map_or(now, |last| now.max(last.time + 1));
@@ -62,6 +73,7 @@ impl Events {
             actor: actor.to_owned(),
             attributes,
             time,
+            probe,
         });
         if ring.len() == KEPT {
             ring.pop_front();

@@ -42,6 +42,8 @@ pub enum Kept {
     Durable,
     /// It is only of use to this process.
     InMemory,
+    /// So is a health probe's.
+    ForProbe,
 }
 
 /// An exec.
@@ -408,7 +410,12 @@ impl Engine {
         if let Some(code) = exit {
             more.insert("exitCode".to_owned(), code.to_string());
         }
-        self.publish_container(container, action, more);
+        match exec.kept {
+            Kept::ForProbe => {
+                self.events.publish_probe(action, container.id(), Self::attributes(container, more))
+            }
+            Kept::Durable | Kept::InMemory => self.publish_container(container, action, more),
+        }
     }
 
     /// Where to attach to an exec that tasks knows.

@@ -14,13 +14,13 @@ use serde::de::DeserializeOwned;
 use crate::app::App;
 use crate::connection::Phase;
 use crate::error::Error;
-use crate::filters::Filters;
 use crate::peers::Peers;
 use crate::query::Query;
 use crate::received::Received;
 use crate::version::ApiVersion;
 use crate::wire;
 use crate::wire::registry::AuthConfig;
+use gantry_docker::Filters;
 
 /// The longest JSON body.
 const JSON_LIMIT: usize = 4 << 20;
@@ -65,7 +65,7 @@ impl Call {
 
     /// The `filters` parameter.
     pub fn filters(&self, known: &[&str]) -> Result<Filters, Error> {
-        Filters::parse(self.query.text("filters"), known)
+        Ok(Filters::parse(self.query.text("filters"), known)?)
     }
 
     /// Reads the body as one JSON value.

@@ -10,7 +10,7 @@ pub mod volume;
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::images::v1 as images;
 
-use crate::filters::Filters;
+use gantry_docker::Filters;
 
 /// A list that Go shows as `null` when it was never set.
 fn or_null<T>(list: Vec<T>) -> Option<Vec<T>> {

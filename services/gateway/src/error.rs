@@ -76,6 +76,12 @@ impl Error {
     }
 }
 
+impl From<gantry_docker::Invalid> for Error {
+    fn from(invalid: gantry_docker::Invalid) -> Self {
+        Self::bad(invalid.to_string())
+    }
+}
+
 /// The HTTP status of a gRPC code.
 pub fn from_code(code: Code) -> StatusCode {
     match code {

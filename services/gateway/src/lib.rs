@@ -31,13 +31,11 @@ mod connection;
 mod convert;
 mod detach;
 mod error;
-mod filters;
 mod hijack;
 mod host;
 mod listen;
 mod lists;
 mod metrics;
-mod moment;
 mod peers;
 mod query;
 mod received;
@@ -58,6 +56,7 @@ use std::sync::Arc;
 
 use gantry_daemon::confinement::{Files, Tcp};
 use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
+use gantry_docker::moment;
 
 /// The name of Docker's socket in the directory of sockets.
 pub const SOCKET: &str = "docker.sock";
@@ -93,7 +92,7 @@ impl gantry_daemon::Service for Service {
             context.spawn("Docker's API", Arc::clone(&app).serve(listener));
         }
         if let Some(address) = config.metrics {
-            let listener = tokio::net::TcpListener::bind(address).await?;
+            let listener = listen::bind(address)?;
             context.spawn("metrics", metrics::serve(listener, context.run().to_owned()));
         }
         // Health and reflection; the API itself is HTTP.

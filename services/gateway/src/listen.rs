@@ -82,7 +82,18 @@ fn docker_socket(path: &Path, mode: u32) -> io::Result<UnixListener> {
 
 /// Listens on an address. Its connections ask silent clients whether they are still there (tcp(7)): the machine of one that
 /// follows events may have gone without a word.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    listen(address).map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => ": end what listens there, or name another address in gateway.toml",
+            io::ErrorKind::AddrNotAvailable => ": this machine has no such address",
+            _ => "",
+        };
+        io::Error::new(error.kind(), format!("listen on {address}: {error}{remedy}"))
+    })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     // Accepted sockets inherit it.

@@ -170,13 +170,19 @@ impl Peers {
         actor: &str,
         attributes: impl IntoIterator<Item = (String, String)>,
     ) {
-        let event = engine::Event {
+        self.tell(engine::Event {
             r#type: kind.to_owned(),
             action: action.to_owned(),
             actor_id: actor.to_owned(),
             attributes: attributes.into_iter().collect(),
-            time: None,
-        };
+            ..engine::Event::default()
+        })
+        .await;
+    }
+
+    /// The same, of an event that is made.
+    pub async fn tell(&self, event: engine::Event) {
+        let (action, actor) = (event.action.clone(), event.actor_id.clone());
         if let Err(status) = self.system().publish(event).await {
             tracing::warn!(error = %status.message(), action, actor, "event was not recorded");
         }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use gantry_docker::container::status;
 use gantry_proto::gantry::engine::v1 as engine;
 use parking_lot::Mutex;
 use prost::Message;
@@ -123,7 +124,7 @@ impl Row {
 
     fn write(&self, now: &Timestamp, list: &mut Vec<u8>) -> Result<(), Error> {
         let (before, after) = self.text.split_at(self.status_at);
-        let words = text(&container::status(&self.state, now))?;
+        let words = text(&status(&self.state, now))?;
         list.extend_from_slice(before);
         list.extend_from_slice(&words[1..words.len() - 1]);
         list.extend_from_slice(after);

@@ -97,7 +97,7 @@ impl Engine {
             cmd: check.command.clone(),
             ..Default::default()
         };
-        let exec = self.make_exec(container, request, crate::exec::Kept::InMemory).await?;
+        let exec = self.make_exec(container, request, crate::exec::Kept::ForProbe).await?;
         // One byte more tells that there was more.
         let mut output = Vec::new();
         let run = self.run_captured(&exec, &mut output, OUTPUT_LENGTH + 1);

@@ -109,5 +109,6 @@ fn wire(event: &Event) -> pb::Event {
         actor_id: event.actor.clone(),
         attributes: event.attributes.clone().into_iter().collect(),
         time: time::timestamp(event.time),
+        probe: event.probe,
     }
 }

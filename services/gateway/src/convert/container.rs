@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gantry_docker::container::{command, state_name, status};
 use gantry_proto::gantry::engine::v1 as engine;
 use prost_types::Timestamp;
 
@@ -166,63 +167,6 @@ fn state_of(state: engine::State) -> State {
     }
 }
 
-/// A state in Docker's word.
-pub fn state_name(status: engine::Status) -> &'static str {
-    match status {
-        engine::Status::Created => "created",
-        engine::Status::Running => "running",
-        engine::Status::Paused => "paused",
-        engine::Status::Restarting => "restarting",
-        engine::Status::Removing => "removing",
-        engine::Status::Exited => "exited",
-        engine::Status::Dead => "dead",
-    }
-}
-
-/// A state as the list tells it: `Up 5 minutes (healthy)`.
-pub fn status(state: &engine::State, now: &Timestamp) -> String {
-    let since = |at: Option<&Timestamp>| {
-        let nanos = moment::unix_nanos(Some(now)).saturating_sub(moment::unix_nanos(at));
-        moment::in_words(nanos / 1_000_000_000)
-    };
-    match state.status() {
-        engine::Status::Created => "Created".to_owned(),
-        engine::Status::Running => {
-            let up = format!("Up {}", since(state.started_at.as_ref()));
-            match state.health.as_ref().map(|health| health.status.as_str()) {
-                None | Some("" | "none") => up,
-                Some("starting") => format!("{up} (health: starting)"),
-                Some(health) => format!("{up} ({health})"),
-            }
-        }
-        engine::Status::Paused => format!("Up {} (Paused)", since(state.started_at.as_ref())),
-        engine::Status::Restarting => {
-            format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at.as_ref()))
-        }
-        engine::Status::Removing => "Removal In Progress".to_owned(),
-        engine::Status::Dead => "Dead".to_owned(),
-        engine::Status::Exited => {
-            format!("Exited ({}) {} ago", state.exit_code, since(state.finished_at.as_ref()))
-        }
-    }
-}
-
-/// What runs, in one line; arguments with spaces are quoted.
-fn command(path: &str, args: &[String]) -> String {
-    let mut text = path.to_owned();
-    for arg in args {
-        text.push(' ');
-        if arg.contains(' ') {
-            text.push('\'');
-            text.push_str(arg);
-            text.push('\'');
-        } else {
-            text.push_str(arg);
-        }
-    }
-    text
-}
-
 fn mount_point(mount: engine::MountPoint) -> MountPoint {
     MountPoint {
         kind: mount.r#type,
@@ -336,33 +280,6 @@ mod tests {
             started_at: at,
             finished_at: at,
             ..engine::State::default()
-        }
-    }
-
-    #[test]
-    fn states_are_told_as_docker_does() {
-        let now = Timestamp { seconds: 10_000, nanos: 0 };
-        let rows = [
-            (state(engine::Status::Created, 0, 0), "Created"),
-            (state(engine::Status::Running, 0, 9_995), "Up 5 seconds"),
-            (state(engine::Status::Paused, 0, 9_700), "Up 5 minutes (Paused)"),
-            (state(engine::Status::Restarting, 1, 9_997), "Restarting (1) 3 seconds ago"),
-            (state(engine::Status::Exited, 137, 2_800), "Exited (137) 2 hours ago"),
-            (state(engine::Status::Exited, 0, 10_000), "Exited (0) Less than a second ago"),
-            (state(engine::Status::Removing, 0, 0), "Removal In Progress"),
-            (state(engine::Status::Dead, 0, 0), "Dead"),
-        ];
-        for (state, text) in rows {
-            assert_eq!(status(&state, &now), text);
-        }
-        for (health, text) in [
-            ("healthy", "Up 1 second (healthy)"),
-            ("starting", "Up 1 second (health: starting)"),
-            ("none", "Up 1 second"),
-        ] {
-            let mut state = state(engine::Status::Running, 0, 9_999);
-            state.health = Some(engine::Health { status: health.into(), ..engine::Health::default() });
-            assert_eq!(status(&state, &now), text);
         }
     }
 

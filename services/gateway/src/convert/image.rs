@@ -1,10 +1,10 @@
 //! Images: rows, inspection, history.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
+use gantry_docker::image::layer_size;
 use gantry_proto::containerd::types;
 use gantry_proto::gantry::images::v1 as images;
-use gantry_types::Reference;
 
 use crate::moment;
 use crate::version::ApiVersion;
@@ -15,11 +15,7 @@ use crate::wire::image::{
 };
 use crate::wire::registry::AuthConfig;
 
-/// A name as users write it.
-pub fn familiar(canonical: &str) -> String {
-    Reference::parse_normalized(canonical)
-        .map_or_else(|_| canonical.to_owned(), |reference| reference.familiar())
-}
+pub use gantry_docker::image::familiar;
 
 /// Credentials, for the images service.
 pub fn auth(auth: AuthConfig) -> images::Auth {
@@ -74,34 +70,6 @@ pub struct RowOptions {
     pub containers: Option<i64>,
     /// How much of it other images have too, when that was computed.
     pub shared_size: Option<i64>,
-}
-
-/// What a layer takes on disk: its blob, and what was unpacked of it.
-pub fn layer_usage(layer: &images::Layer) -> i64 {
-    layer.unpacked_size.max(0).saturating_add(layer_size(layer))
-}
-
-/// How many images have a layer, by its diff-id.
-pub fn layer_owners(all: &[images::Image]) -> HashMap<&str, usize> {
-    let mut owners = HashMap::new();
-    for of in all {
-        let own: BTreeSet<_> = of.layers.iter().map(|layer| layer.diff_id.as_str()).collect();
-        for layer in own {
-            *owners.entry(layer).or_default() += 1;
-        }
-    }
-    owners
-}
-
-/// What an image's layers take that other images have too.
-pub fn shared_size(of: &images::Image, owners: &HashMap<&str, usize>) -> i64 {
-    let mut seen = BTreeSet::new();
-    of.layers
-        .iter()
-        .filter(|layer| owners.get(layer.diff_id.as_str()).is_some_and(|count| *count > 1))
-        .filter(|layer| seen.insert(layer.diff_id.as_str()))
-        .map(layer_usage)
-        .sum()
 }
 
 /// A row of the list.
@@ -253,10 +221,6 @@ pub fn history(of: &images::Image) -> Vec<History> {
     rows
 }
 
-fn layer_size(layer: &images::Layer) -> i64 {
-    layer.descriptor.as_ref().map_or(0, |descriptor| descriptor.size)
-}
-
 fn seconds(text: &str) -> i64 {
     moment::parse(text, &moment::now()).ok().flatten().map_or(0, |at| at.seconds)
 }
@@ -331,24 +295,5 @@ mod tests {
         assert_eq!(row(51)["RepoTags"], serde_json::json!([]));
         assert_eq!(row(42)["RepoTags"], serde_json::json!(["<none>:<none>"]));
         assert_eq!((&row(51)["Containers"], &row(51)["SharedSize"]), (&(-1).into(), &(-1).into()));
-    }
-
-    #[test]
-    fn what_images_share_is_counted_once_in_each() {
-        let layer = |diff_id: &str, unpacked_size| images::Layer {
-            diff_id: diff_id.to_owned(),
-            unpacked_size,
-            descriptor: Some(types::Descriptor { size: 10, ..Default::default() }),
-        };
-        let of = |layers: &[images::Layer]| images::Image { layers: layers.to_vec(), ..Default::default() };
-        let all = [
-            of(&[layer("base", 100), layer("base", 100), layer("a", 7)]),
-            of(&[layer("base", 100)]),
-            of(&[layer("b", -1), layer("b", -1)]),
-        ];
-        let owners = layer_owners(&all);
-        let shared: Vec<_> = all.iter().map(|of| shared_size(of, &owners)).collect();
-        assert_eq!(shared, [110, 110, 0]);
-        assert_eq!(layer_usage(&all[2].layers[0]), 10);
     }
 }

@@ -19,12 +19,12 @@ use http::StatusCode;
 use crate::call::Call;
 use crate::convert::{self, config, container, host_config, network};
 use crate::error::Error;
-use crate::filters::Filters;
 use crate::moment;
 use crate::peers::{ENGINE, of};
 use crate::reply::{self, Reply};
 use crate::rows;
 use crate::wire::container::{Change, CreateReply, CreateRequest, PruneReply, Summary, TopReply};
+use gantry_docker::Filters;
 
 const LIST_FILTERS: [&str; 15] = [
     "ancestor",

@@ -8,6 +8,8 @@ pub use transfer::{create, push};
 
 use std::collections::HashMap;
 
+use gantry_docker::event;
+use gantry_docker::image::{layer_owners, new_name, shared_size, uses};
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::images::v1 as images;
 use gantry_types::Reference;
@@ -60,7 +62,7 @@ pub struct Shown {
 /// Rows of the list, also for the disk usage. Newest first.
 pub async fn summaries(call: &Call, found: &[images::Image], shown: Shown) -> Vec<Summary> {
     let uses = if shown.containers { count_uses(call).await } else { None };
-    let owners = if shown.shared_size { Some(image::layer_owners(found)) } else { None };
+    let owners = if shown.shared_size { Some(layer_owners(found)) } else { None };
     let mut rows: Vec<_> = found
         .iter()
         .map(|of| {
@@ -68,7 +70,7 @@ pub async fn summaries(call: &Call, found: &[images::Image], shown: Shown) -> Ve
                 version: call.version,
                 manifests: shown.manifests,
                 containers: uses.as_ref().map(|uses| uses.get(&of.id).copied().unwrap_or(0)),
-                shared_size: owners.as_ref().map(|owners| image::shared_size(of, owners)),
+                shared_size: owners.as_ref().map(|owners| shared_size(of, owners)),
             };
             image::summary(of, options)
         })
@@ -90,15 +92,7 @@ async fn count_uses(call: &Call) -> Option<HashMap<String, i64>> {
 /// What containers use: an image that is used must not go, so an engine that is away forbids a removal.
 async fn in_use(call: &Call) -> Result<Vec<images::remove_request::Use>, Error> {
     let info = call.peers().system().info(engine::InfoRequest {}).await.map_err(of(ENGINE))?.into_inner();
-    let uses = info.image_uses.into_iter();
-    Ok(uses
-        .map(|one| images::remove_request::Use {
-            container_id: one.container_id,
-            reference: one.reference,
-            image_id: one.image_id,
-            running: one.running,
-        })
-        .collect())
+    Ok(uses(info.image_uses))
 }
 
 /// A platform as some routes take it: JSON `{"os","architecture","variant"}`.
@@ -141,25 +135,12 @@ pub async fn history(call: &Call, name: &str) -> Result<Reply, Error> {
 /// `POST /images/{name}/tag`
 pub async fn tag(call: &Call, name: &str) -> Result<Reply, Error> {
     let (repository, tag) = (call.query.text("repo"), call.query.text("tag"));
-    let reference =
-        |text: &str| Reference::parse_normalized(text).map_err(|error| Error::bad(error.to_string()));
-    let mut target = reference(repository)?;
-    if target.digest().is_some() {
-        return Err(Error::bad("refusing to create a tag with a digest reference"));
-    }
-    // `sha256:1` would be the beginning of an id, by which it could not be removed again.
-    if target.familiar_name() == "sha256" {
-        return Err(Error::bad("refusing to create an ambiguous tag using digest algorithm as name"));
-    }
-    if !tag.is_empty() {
-        target = target.with_tag(tag).map_err(|_| Error::bad(format!("invalid tag format: {tag:?}")))?;
-    }
-    let target = target.with_default_tag();
+    let target = new_name(repository, tag)?;
     let request = images::TagRequest { source: name.to_owned(), target: target.to_string() };
     let tagged =
         call.peers().images().tag(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();
     let id = tagged.image.map(|image| image.id).unwrap_or_default();
-    call.peers().publish("image", "tag", &id, [("name".to_owned(), target.familiar())]).await;
+    call.peers().tell(event::tagged(&id, &target.familiar())).await;
     Ok(reply::empty(StatusCode::CREATED))
 }
 
@@ -181,7 +162,7 @@ pub async fn remove(call: &Call, name: &str) -> Result<Reply, Error> {
 
 /// Tells the event log what became of an image, which has its id for a name there.
 async fn publish(peers: &Peers, action: &str, id: &str) {
-    peers.publish("image", action, id, [("name".to_owned(), id.to_owned())]).await;
+    peers.tell(event::image(action, id)).await;
 }
 
 /// Tells the event log, and lists names before what they named.
@@ -211,7 +192,7 @@ pub async fn prune(call: &Call) -> Result<Reply, Error> {
         call.peers().images().prune(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();
     let space_reclaimed = removed.freed_bytes;
     let deleted = report(call, removed).await;
-    call.peers().publish("image", "prune", "", [("reclaimed".to_owned(), space_reclaimed.to_string())]).await;
+    call.peers().tell(event::pruned("image", space_reclaimed)).await;
     reply::ok(&PruneReply { images_deleted: (!deleted.is_empty()).then_some(deleted), space_reclaimed })
 }
 

@@ -1,5 +1,10 @@
 //! Networks, which the network service owns; connecting a container is the engine's.
 
+use gantry_docker::event;
+use gantry_docker::filters::truth;
+use gantry_docker::network::{
+    LIST_FILTERS, PRUNE_FILTERS, is_predefined, is_prunable, matches, unknown_type,
+};
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::network::v1 as network;
 use http::StatusCode;
@@ -9,18 +14,13 @@ use super::no_content;
 use crate::call::Call;
 use crate::convert::network::{Containers, create_to_network, endpoint_to_engine, from_network};
 use crate::error::Error;
-use crate::filters::{Filters, truth};
-use crate::moment;
 use crate::peers::{ENGINE, NETWORK, of};
 use crate::reply::{self, Reply};
 use crate::wire::network::{ConnectRequest, CreateReply, CreateRequest, DisconnectRequest, PruneReply};
 
-/// These exist always and can neither be made nor removed.
-const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
-
 /// `GET /networks`
 pub async fn list(call: &Call) -> Result<Reply, Error> {
-    let filters = call.filters(&["dangling", "driver", "id", "label", "name", "scope", "type"])?;
+    let filters = call.filters(&LIST_FILTERS)?;
     if filters.values("dangling").len() > 1 {
         return Err(Error::bad("got more than one value for filter key \"dangling\""));
     }
@@ -28,9 +28,7 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
         let words = "must be \"true\" (or \"1\"), or \"false\" (or \"0\")";
         Error::bad(format!("invalid value for filter 'dangling', {words}"))
     })?;
-    if let Some(kind) =
-        filters.values("type").iter().find(|kind| !matches!(kind.as_str(), "custom" | "builtin"))
-    {
+    if let Some(kind) = unknown_type(&filters) {
         return Err(Error::internal(format!("invalid filter: 'type'='{kind}'")));
     }
     let networks = all(call).await?;
@@ -51,29 +49,6 @@ async fn all(call: &Call) -> Result<Vec<network::Network>, Error> {
         .map_err(of(NETWORK))?
         .into_inner()
         .networks)
-}
-
-fn matches(of: &network::Network, filters: &Filters, dangling: Option<bool>) -> bool {
-    let predefined = PREDEFINED.contains(&of.name.as_str());
-    let any = |key: &str, test: &dyn Fn(&str) -> bool| {
-        let values = filters.values(key);
-        values.is_empty() || values.iter().any(|value| test(value))
-    };
-    dangling.is_none_or(|dangling| (!predefined && of.endpoints.is_empty()) == dangling)
-        && any("driver", &|driver| of.driver == driver)
-        && filters.matches("id", &of.id)
-        && filters.matches("name", &of.name)
-        && any("scope", &|scope| of.scope == scope)
-        && any("type", &|kind| (kind == "builtin") == predefined)
-        && filters.values("label").iter().all(|label| has_label(of, label))
-}
-
-/// `key` or `key=value`
-fn has_label(of: &network::Network, label: &str) -> bool {
-    match label.split_once('=') {
-        Some((key, value)) => of.labels.get(key).is_some_and(|found| found == value),
-        None => of.labels.contains_key(label),
-    }
 }
 
 /// `GET /networks/{id}`
@@ -103,7 +78,7 @@ pub async fn create(mut call: Call) -> Result<Reply, Error> {
     if request.name.trim().is_empty() {
         return Err(Error::bad("invalid name: name is empty"));
     }
-    if PREDEFINED.contains(&request.name.as_str()) {
+    if is_predefined(&request.name) {
         return Err(Error::new(
             StatusCode::FORBIDDEN,
             format!("operation is not permitted on predefined {} network ", request.name),
@@ -155,7 +130,7 @@ pub async fn remove(call: &Call, id: &str) -> Result<Reply, Error> {
 }
 
 async fn remove_one(call: &Call, found: &network::Network) -> Result<(), Error> {
-    if PREDEFINED.contains(&found.name.as_str()) {
+    if is_predefined(&found.name) {
         return Err(Error::new(
             StatusCode::FORBIDDEN,
             format!("{} is a pre-defined network and cannot be removed", found.name),
@@ -171,8 +146,7 @@ async fn remove_one(call: &Call, found: &network::Network) -> Result<(), Error> 
 }
 
 async fn publish(call: &Call, action: &str, of: &network::Network) {
-    let facts = [("name".to_owned(), of.name.clone()), ("type".to_owned(), of.driver.clone())];
-    call.peers().publish("network", action, &of.id, facts).await;
+    call.peers().tell(event::network(action, of)).await;
 }
 
 /// `POST /networks/{id}/connect`
@@ -201,14 +175,11 @@ pub async fn disconnect(mut call: Call, id: &str) -> Result<Reply, Error> {
 
 /// `POST /networks/prune`
 pub async fn prune(call: &Call) -> Result<Reply, Error> {
-    let filters = call.filters(&["label", "label!", "until"])?;
-    let until = filters.until()?.map(|at| moment::unix_nanos(Some(&at)));
+    let filters = call.filters(&PRUNE_FILTERS)?;
+    let until = filters.until()?;
     let mut deleted = Vec::new();
     for found in all(call).await? {
-        let old = until.is_none_or(|until| moment::unix_nanos(found.created_at.as_ref()) < until);
-        let labelled = filters.values("label").iter().all(|label| has_label(&found, label))
-            && !filters.values("label!").iter().any(|label| has_label(&found, label));
-        if PREDEFINED.contains(&found.name.as_str()) || !found.endpoints.is_empty() || !old || !labelled {
+        if !is_prunable(&found, &filters, until.as_ref()) {
             continue;
         }
         match remove_one(call, &found).await {
@@ -217,56 +188,6 @@ pub async fn prune(call: &Call) -> Result<Reply, Error> {
             Err(error) => tracing::debug!(network = found.name, %error, "network was not pruned"),
         }
     }
-    call.peers().publish("network", "prune", "", [("reclaimed".to_owned(), "0".to_owned())]).await;
+    call.peers().tell(event::pruned("network", 0)).await;
     reply::ok(&PruneReply { networks_deleted: (!deleted.is_empty()).then_some(deleted) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn web() -> network::Network {
-        network::Network {
-            id: "abcdef".into(),
-            name: "web_front".into(),
-            driver: "bridge".into(),
-            scope: "local".into(),
-            labels: [("team".to_owned(), "a".to_owned())].into(),
-            ..network::Network::default()
-        }
-    }
-
-    #[test]
-    fn filters_choose_networks() {
-        let rows = [
-            (r#"{"name":["front"]}"#, true),
-            (r#"{"name":["other"]}"#, false),
-            (r#"{"name":["other","web"]}"#, true),
-            (r#"{"id":["abc"]}"#, true),
-            (r#"{"name":["^web_front$"]}"#, true),
-            (r#"{"name":["^front"]}"#, false),
-            (r#"{"id":["^bc"]}"#, false),
-            (r#"{"driver":["host"]}"#, false),
-            (r#"{"label":["team"]}"#, true),
-            (r#"{"label":["team=a"]}"#, true),
-            (r#"{"label":["team=a","x"]}"#, false),
-            (r#"{"type":["custom"]}"#, true),
-            (r#"{"type":["builtin"]}"#, false),
-            (r#"{"dangling":["true"]}"#, true),
-            (r#"{"dangling":["false"]}"#, false),
-            ("", true),
-        ];
-        for (text, expected) in rows {
-            let filters = Filters::parse_any(text).expect(text);
-            let dangling = filters.flag("dangling").expect(text);
-            assert_eq!(matches(&web(), &filters, dangling), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn predefined_networks_never_dangle() {
-        let host = network::Network { name: "host".into(), ..network::Network::default() };
-        let none = Filters::default();
-        assert!(!matches(&host, &none, Some(true)) && matches(&host, &none, Some(false)));
-    }
 }

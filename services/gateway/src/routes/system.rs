@@ -1,8 +1,8 @@
 //! The system as a whole: ping, version, info, login, events, disk usage.
 
-use std::collections::BTreeSet;
-
 use futures::TryStreamExt;
+use gantry_docker::Filters;
+use gantry_docker::image::layers_usage;
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::images::v1 as images;
 use http::StatusCode;
@@ -15,7 +15,6 @@ use crate::backlog;
 use crate::call::Call;
 use crate::convert::{self, image, volume};
 use crate::error::Error;
-use crate::filters::Filters;
 use crate::host;
 use crate::moment;
 use crate::peers::{ENGINE, IMAGES, of};
@@ -128,13 +127,7 @@ pub async fn disk_usage(call: &Call) -> Result<Reply, Error> {
             .map_err(of(IMAGES))?
             .into_inner()
             .images;
-        let mut seen = BTreeSet::new();
-        usage.layers_size = found
-            .iter()
-            .flat_map(|image| &image.layers)
-            .filter(|layer| seen.insert(layer.diff_id.as_str()))
-            .map(image::layer_usage)
-            .sum();
+        usage.layers_size = layers_usage(&found);
         let shown = Shown { manifests: false, containers: true, shared_size: true };
         usage.images = Some(summaries(call, &found, shown).await);
     }

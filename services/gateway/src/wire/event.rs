@@ -74,6 +74,7 @@ mod tests {
             actor_id: "abc".into(),
             attributes: [("image".to_owned(), "busybox".to_owned())].into(),
             time: Some(prost_types::Timestamp { seconds: 5, nanos: 7 }),
+            probe: true,
         };
         let text = |kind| serde_json::to_string(&Message::from(event(kind))).expect("json");
         assert_eq!(

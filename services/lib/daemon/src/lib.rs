@@ -15,6 +15,7 @@
 mod authority;
 pub mod confinement;
 mod context;
+pub mod exit;
 mod heap;
 mod metrics;
 mod observe;
@@ -110,7 +111,7 @@ pub fn main<S: Service>(arguments: Arguments) -> ExitCode {
         Err(error) => {
             // Telemetry may not have started: this line must not be lost.
             eprintln!("gantryd {}: {}", S::NAME, gantry_rpc::chain(error.as_ref()));
-            ExitCode::FAILURE
+            ExitCode::from(exit::code(error.as_ref()))
         }
     }
 }

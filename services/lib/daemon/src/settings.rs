@@ -35,25 +35,25 @@ pub enum Error {
         source: io::Error,
     },
     /// The file is not TOML.
-    #[error("settings {}", path.display())]
+    #[error("settings {}, line {line}: {}", path.display(), reason.lines().collect::<Vec<_>>().join(", "))]
     Syntax {
         /// Which file.
         path: PathBuf,
-        /// Where and why.
-        #[source]
-        source: toml::de::Error,
+        /// Where.
+        line: usize,
+        /// Why.
+        reason: String,
     },
     /// `--set` without a key.
     #[error("--set {0}: expected KEY=VALUE")]
     Pair(String),
     /// A key that is not known, or a value of the wrong kind.
-    #[error("settings of {service}: {}", source.message())]
+    #[error("settings of {service}: {}", reason.lines().collect::<Vec<_>>().join(", "))]
     Value {
         /// Whose settings.
         service: &'static str,
         /// Which key, and why.
-        #[source]
-        source: toml::de::Error,
+        reason: String,
     },
 }
 
@@ -127,7 +127,11 @@ impl Settings {
     }
 
     fn read<T: DeserializeOwned>(&self, table: &Table) -> Result<T, Error> {
-        table.clone().try_into().map_err(|source| Error::Value { service: self.service, source })
+        let refused = |error: toml::de::Error| Error::Value {
+            service: self.service,
+            reason: error.message().to_owned(),
+        };
+        table.clone().try_into().map_err(refused)
     }
 }
 
@@ -147,7 +151,11 @@ fn file(service: &str, config: Option<&Path>) -> Result<Table, Error> {
 fn parse(path: &Path) -> Result<Table, Error> {
     let text =
         std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-    text.parse().map_err(|source| Error::Syntax { path: path.to_owned(), source })
+    text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|at| text.get(..at.start)).unwrap_or_default();
+        let line = 1 + before.matches('\n').count();
+        Error::Syntax { path: path.to_owned(), line, reason: error.message().to_owned() }
+    })
 }
 
 /// A value as TOML writes it, or else as text.
@@ -195,7 +203,8 @@ mod tests {
         let error = load("", &[], &["mode=fast"]).expect("a pair").parse::<Own>().expect_err("no number");
         assert!(error.to_string().starts_with("settings of content: "), "{error}");
         assert!(load("", &[], &["mode"]).is_err());
-        assert!(load("mode = ", &[], &[]).is_err());
+        let error = load("name = \"x\"\nmode = ", &[], &[]).expect_err("no value").to_string();
+        assert!(error.contains("content.toml, line 2: ") && !error.contains('\n'), "{error}");
         load("", &[("GANTRY_CONTENT_SPED", "1")], &[]).expect("read").parse::<Own>().expect_err("unknown");
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
+use gantry_docker::event;
 use gantry_proto::gantry::images::v1 as images;
 use gantry_proto::gantry::images::v1::archive_progress::Event;
 use gantry_proto::gantry::images::v1::data_request::{Action, Import, Load, Save};
@@ -105,7 +106,7 @@ pub async fn import(call: Call, platform: String) -> Result<Reply, Error> {
                 Ok(Event::LoadedId(id)) => {
                     let name = named.lock().take();
                     if let Some(name) = name {
-                        peers.publish("image", "tag", &id, [("name".to_owned(), name)]).await;
+                        peers.tell(event::tagged(&id, &name)).await;
                     }
                     publish(&peers, "import", &id).await;
                     vec![Line::status(id)]

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
+use gantry_docker::event;
 use gantry_proto::gantry::images::v1 as images;
 use gantry_proto::gantry::images::v1::layer_progress::State;
 use gantry_proto::gantry::images::v1::pull_progress::Event as PullEvent;
@@ -109,9 +110,7 @@ async fn pull_lines(peers: &Peers, event: PullEvent) -> Vec<Line> {
         PullEvent::Layer(layer) => vec![layer_line(&layer)],
         PullEvent::Pulled(pulled) => {
             let name = image::familiar(&pulled.reference);
-            let repository = Reference::parse_normalized(&pulled.reference)
-                .map_or_else(|_| name.clone(), |of| of.familiar_name());
-            peers.publish("image", "pull", &name, [("name".to_owned(), repository)]).await;
+            peers.tell(event::pulled(&pulled.reference)).await;
             let outcome = if pulled.up_to_date { "Image is up to date" } else { "Downloaded newer image" };
             vec![
                 Line::status(format!("Digest: {}", pulled.digest)),
@@ -186,7 +185,7 @@ async fn push_lines(peers: &Peers, name: &str, event: PushEvent) -> Vec<Line> {
             }]
         }
         PushEvent::Pushed(pushed) => {
-            peers.publish("image", "push", name, [("name".to_owned(), name.to_owned())]).await;
+            peers.tell(event::pushed(name)).await;
             let status = format!("{}: digest: {} size: {}", pushed.tag, pushed.digest, pushed.size);
             vec![
                 Line::status(status),

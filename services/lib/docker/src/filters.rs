@@ -1,4 +1,5 @@
-//! The `filters` query parameter: `{"key":{"value":true}}`, or the older `{"key":["value"]}`.
+//! What lists are narrowed by: keys with values. On the wire `{"key":{"value":true}}`, or the older `{"key":["value"]}`; on a
+//! command line `key=value`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -6,8 +7,7 @@ use std::collections::BTreeMap;
 use gantry_types::filter;
 use serde_json::Value;
 
-use crate::error::Error;
-use crate::moment;
+use crate::{Invalid, moment};
 
 /// Filters as a client sent them: keys with their values, in order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -15,20 +15,20 @@ pub struct Filters(BTreeMap<String, Vec<String>>);
 
 impl Filters {
     /// Reads the parameter and refuses keys that the route does not know.
-    pub fn parse(text: &str, known: &[&str]) -> Result<Self, Error> {
+    pub fn parse(text: &str, known: &[&str]) -> Result<Self, Invalid> {
         let filters = Self::parse_any(text)?;
         match filters.0.keys().find(|key| !known.contains(&key.as_str())) {
-            Some(key) => Err(Error::bad(format!("invalid filter '{key}'"))),
+            Some(key) => Err(Invalid::new(format!("invalid filter '{key}'"))),
             None => Ok(filters),
         }
     }
 
     /// Reads the parameter with any keys.
-    pub fn parse_any(text: &str) -> Result<Self, Error> {
+    pub fn parse_any(text: &str) -> Result<Self, Invalid> {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let invalid = || Error::bad("invalid filter");
+        let invalid = || Invalid::new("invalid filter");
         let value: Value = serde_json::from_str(text).map_err(|_| invalid())?;
         let keys = match value {
             Value::Object(keys) => keys,
@@ -67,6 +67,23 @@ impl Filters {
         self.0.contains_key(key)
     }
 
+    /// Reads the pairs of a command line.
+    pub fn pairs(pairs: &[String], known: &[&str]) -> Result<Self, Invalid> {
+        let mut filters = Self::default();
+        for pair in pairs {
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| Invalid::new(format!("invalid filter {pair:?}: KEY=VALUE is expected")))?;
+            let key = key.trim().to_lowercase();
+            if !known.contains(&key.as_str()) {
+                let known = known.join(", ");
+                return Err(Invalid::new(format!("invalid filter '{key}': it is one of {known}")));
+            }
+            filters.add(&key, value.trim());
+        }
+        Ok(filters)
+    }
+
     /// Adds a value.
     pub fn add(&mut self, key: &str, value: &str) {
         self.0.entry(key.to_owned()).or_default().push(value.to_owned());
@@ -80,7 +97,7 @@ impl Filters {
     }
 
     /// A key that holds one yes or no.
-    pub fn flag(&self, key: &str) -> Result<Option<bool>, Error> {
+    pub fn flag(&self, key: &str) -> Result<Option<bool>, Invalid> {
         match self.values(key) {
             [] => Ok(None),
             values => {
@@ -89,19 +106,19 @@ impl Filters {
                     [Some(first), rest @ ..] if rest.iter().all(|other| other == &Some(*first)) => {
                         Ok(Some(*first))
                     }
-                    _ => Err(Error::bad(format!("invalid filter '{key}={values:?}'"))),
+                    _ => Err(Invalid::new(format!("invalid filter '{key}={values:?}'"))),
                 }
             }
         }
     }
 
     /// The `until` of the prune routes, as unix seconds.
-    pub fn until(&self) -> Result<Option<prost_types::Timestamp>, Error> {
+    pub fn until(&self) -> Result<Option<prost_types::Timestamp>, Invalid> {
         match self.values("until") {
             [] => Ok(None),
             [one] => moment::parse(one, &moment::now())
-                .map_err(|_| Error::bad(format!("failed to parse value as time or duration: {one:?}"))),
-            _ => Err(Error::bad("more than one until filter specified")),
+                .map_err(|_| Invalid::new(format!("failed to parse value as time or duration: {one:?}"))),
+            _ => Err(Invalid::new("more than one until filter specified")),
         }
     }
 
@@ -166,9 +183,27 @@ mod tests {
         ];
         for (text, message) in rows {
             let error = Filters::parse(text, &["label"]).expect_err(text);
-            assert_eq!((error.status().as_u16(), error.to_string().as_str()), (400, message));
+            assert_eq!(error.to_string(), message);
         }
         assert_eq!(Filters::parse("", &[]).expect("none"), Filters::default());
+    }
+
+    #[test]
+    fn a_command_line_s_pairs() {
+        let read = |pairs: &[&str]| {
+            Filters::pairs(
+                &pairs.iter().map(|pair| (*pair).to_owned()).collect::<Vec<_>>(),
+                &["label", "label!"],
+            )
+        };
+        let filters = read(&["label=a=b", "Label = c", "label!=d"]).expect("valid");
+        assert_eq!(
+            (filters.values("label"), filters.values("label!")),
+            (&["a=b".into(), "c".into()][..], &["d".into()][..])
+        );
+        for wrong in ["label", "color=red"] {
+            assert!(read(&[wrong]).expect_err(wrong).to_string().contains("invalid filter"));
+        }
     }
 
     #[test]
