@@ -1,10 +1,20 @@
 //! The command line.
 
+pub mod command;
+pub mod container;
+pub mod help;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use gantry_daemon::roots;
+
+use command::{
+    Cp, Events, Exec, Image, Images, Kill, Load, Login, Logs, Net, Ps, Pull, Push, Run, Save, Start, Stats,
+    Stop, SystemPrune, Update, Volume,
+};
+use container::ContainerOptions;
 
 /// Runs containers.
 #[derive(Parser)]
@@ -12,7 +22,7 @@ use gantry_daemon::roots;
 pub struct Cli {
     #[command(flatten)]
     pub roots: roots::Arguments,
-    /// Prints JSON.
+    /// Prints objects as JSON, one document a line.
     #[arg(long, global = true)]
     pub json: bool,
     #[command(subcommand)]
@@ -39,64 +49,75 @@ pub enum Command {
         /// One service's alone.
         service: Option<String>,
     },
-    /// Runs a container from an image.
-    Run(Run),
-    /// Lists containers.
-    Ps {
-        /// Those that have ended too.
-        #[arg(short, long)]
-        all: bool,
-        /// Only ids.
-        #[arg(short, long)]
-        quiet: bool,
-    },
-    /// Prints a container's output.
-    Logs {
-        container: String,
-        /// Goes on until the container ends.
-        #[arg(short, long)]
-        follow: bool,
-        /// The last lines only.
-        #[arg(long, value_name = "N")]
-        tail: Option<i64>,
-        /// With the time of each line.
-        #[arg(short, long)]
-        timestamps: bool,
-    },
-    /// Runs a further process in a container.
-    Exec(Exec),
+    /// Makes a container from an image, and starts it.
+    #[command(disable_help_flag = true)]
+    Run(Box<Run>),
+    /// Makes a container, and prints its id.
+    #[command(disable_help_flag = true)]
+    Create(Box<ContainerOptions>),
+    /// Starts containers.
+    Start(Start),
     /// Stops containers.
-    Stop {
+    Stop(Stop),
+    /// Stops containers and starts them again.
+    Restart(Stop),
+    /// Sends a signal to containers.
+    Kill(Kill),
+    /// Freezes containers.
+    Pause {
         #[arg(required = true)]
         containers: Vec<String>,
-        /// Seconds until SIGKILL.
-        #[arg(short, long)]
-        time: Option<i64>,
     },
+    /// Lets frozen containers go on.
+    Unpause {
+        #[arg(required = true)]
+        containers: Vec<String>,
+    },
+    /// Waits for containers to end, and prints their exit codes.
+    Wait {
+        #[arg(required = true)]
+        containers: Vec<String>,
+    },
+    /// Gives a container another name.
+    Rename { container: String, name: String },
+    /// Changes limits and restart policies.
+    Update(Update),
     /// Removes containers.
     Rm {
         #[arg(required = true)]
         containers: Vec<String>,
-        /// Kills a running one first.
+        /// Kills a running one first. One that is not there is no error then.
         #[arg(short, long)]
         force: bool,
         /// Its anonymous volumes too.
         #[arg(short, long)]
         volumes: bool,
     },
+    /// Lists containers.
+    Ps(Ps),
+    /// Prints a container's output.
+    Logs(Logs),
+    /// Runs a further process in a container.
+    Exec(Exec),
+    /// Copies files between a container and here.
+    Cp(Cp),
+    /// Shows what containers use.
+    Stats(Stats),
+    /// Lists the processes of a container.
+    Top {
+        container: String,
+        /// Arguments of ps(1) that choose columns.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        ps: Vec<String>,
+    },
     /// Lists images.
-    Images {
-        /// Only ids.
-        #[arg(short, long)]
-        quiet: bool,
-    },
+    Images(Images),
     /// Pulls an image from a registry.
-    Pull {
-        reference: String,
-        /// os/arch[/variant]
-        #[arg(long)]
-        platform: Option<String>,
-    },
+    Pull(Pull),
+    /// Pushes an image to a registry.
+    Push(Push),
+    /// Gives an image a further name.
+    Tag { source: String, target: String },
     /// Removes images.
     Rmi {
         #[arg(required = true)]
@@ -105,23 +126,50 @@ pub enum Command {
         #[arg(short, long)]
         force: bool,
     },
-    /// Shows all about a container, an image or a network.
-    Inspect {
-        #[arg(required = true)]
-        names: Vec<String>,
+    /// Writes images into a tar.
+    Save(Save),
+    /// Reads images from a tar.
+    Load(Load),
+    /// Keeps credentials for a registry, once it has accepted them.
+    Login(Login),
+    /// Forgets them.
+    Logout {
+        /// Docker's, if none is named.
+        server: Option<String>,
     },
-    /// Images as files.
+    /// Images as files of a root, and unused ones.
     Image {
         #[command(subcommand)]
         command: Image,
     },
+    /// Volumes.
+    Volume {
+        #[command(subcommand)]
+        command: Volume,
+    },
     /// Networks.
+    #[command(visible_alias = "network")]
     Net {
         #[command(subcommand)]
         command: Net,
     },
+    /// Shows all about a container, an image, a volume or a network.
+    Inspect {
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
     /// Prints what happens, as it happens.
-    Events,
+    Events(Events),
+    /// Shows the machine and what is on it.
+    Info,
+    /// Shows what takes room on the disk.
+    Df {
+        /// Every object.
+        #[arg(short, long)]
+        verbose: bool,
+    },
+    /// Removes what nobody uses: containers that have ended, networks, images without a name.
+    Prune(SystemPrune),
     /// Compares records with the disk and the kernel.
     Fsck {
         /// Puts right what can be without loss, and lets services go on that have lost records. Never removes volumes.
@@ -141,6 +189,60 @@ pub enum Command {
     /// Prints the completion script of a shell.
     Completion { shell: clap_complete::Shell },
 }
+
+impl Command {
+    /// Whether it can do nothing without the services.
+    pub fn needs_services(&self) -> bool {
+        !matches!(
+            self,
+            Self::Up(_)
+                | Self::Down { .. }
+                | Self::Status
+                | Self::Backup { command: Backup::Restore { .. } }
+                | Self::Logout { .. }
+                | Self::Version
+                | Self::Completion { .. }
+        )
+    }
+
+    /// Whether it prints objects, as JSON if asked to.
+    pub fn prints_objects(&self) -> bool {
+        match self {
+            Self::Status
+            | Self::Ps(_)
+            | Self::Stats(_)
+            | Self::Top { .. }
+            | Self::Images(_)
+            | Self::Inspect { .. }
+            | Self::Events(_)
+            | Self::Info
+            | Self::Df { .. }
+            | Self::Fsck { .. }
+            | Self::Version => true,
+            Self::Volume { command } => matches!(command, Volume::Ls { .. } | Volume::Inspect { .. }),
+            Self::Net { command } => matches!(command, Net::Ls { .. } | Net::Inspect { .. }),
+            _ => false,
+        }
+    }
+
+    /// The exit code when it fails before a container has one: Docker's where Docker has the command.
+    pub fn failure(&self) -> u8 {
+        match self {
+            Self::Run(_)
+            | Self::Up(_)
+            | Self::Down { .. }
+            | Self::Status
+            | Self::Metrics { .. }
+            | Self::Fsck { .. }
+            | Self::Backup { .. }
+            | Self::Completion { .. } => USAGE,
+            _ => 1,
+        }
+    }
+}
+
+/// The exit code of a command line that makes no sense, and of what fails in Gantry rather than in a container.
+pub const USAGE: u8 = 125;
 
 #[derive(Args)]
 pub struct Up {
@@ -169,74 +271,6 @@ impl Up {
     }
 }
 
-#[derive(Args)]
-pub struct Run {
-    /// Returns when it runs, and prints its id.
-    #[arg(short, long)]
-    pub detach: bool,
-    /// Removes it when it has ended.
-    #[arg(long)]
-    pub rm: bool,
-    /// Keeps its input open.
-    #[arg(short, long)]
-    pub interactive: bool,
-    /// With a terminal.
-    #[arg(short, long)]
-    pub tty: bool,
-    #[arg(long)]
-    pub name: Option<String>,
-    /// NAME=VALUE
-    #[arg(short, long)]
-    pub env: Vec<String>,
-    /// [address:][port:]port[/protocol]
-    #[arg(short, long)]
-    pub publish: Vec<String>,
-    /// source:target[:options]
-    #[arg(short, long)]
-    pub volume: Vec<String>,
-    #[arg(short, long)]
-    pub workdir: Option<String>,
-    #[arg(short, long)]
-    pub user: Option<String>,
-    #[arg(long, default_value = "default")]
-    pub network: String,
-    pub image: String,
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub command: Vec<String>,
-}
-
-#[derive(Args)]
-pub struct Exec {
-    #[arg(short, long)]
-    pub interactive: bool,
-    #[arg(short, long)]
-    pub tty: bool,
-    /// NAME=VALUE
-    #[arg(short, long)]
-    pub env: Vec<String>,
-    #[arg(short, long)]
-    pub workdir: Option<String>,
-    #[arg(short, long)]
-    pub user: Option<String>,
-    pub container: String,
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    pub command: Vec<String>,
-}
-
-#[derive(Subcommand)]
-pub enum Image {
-    /// Makes an image of a root file system's tar.
-    Import {
-        /// The tar, maybe compressed; `-` for standard input.
-        file: PathBuf,
-        /// The image's name.
-        reference: String,
-        /// Dockerfile instructions, as in `CMD ["/bin/sh"]`.
-        #[arg(short, long)]
-        change: Vec<String>,
-    },
-}
-
 #[derive(Subcommand)]
 pub enum Backup {
     /// Writes one while everything runs: into a new directory, or into a file if the name ends with `.tar`.
@@ -254,10 +288,4 @@ pub enum Backup {
         #[arg(long)]
         force: bool,
     },
-}
-
-#[derive(Subcommand)]
-pub enum Net {
-    /// Lists networks.
-    Ls,
 }

@@ -3,32 +3,40 @@
 
 mod cli;
 mod cmd;
+mod options;
 mod output;
+mod presence;
 mod signals;
 mod stdio;
 mod supervisor;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
+use clap::error::{Error, ErrorKind};
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::help::command().try_get_matches().and_then(|found| cli::Cli::from_arg_matches(&found));
+    let cli = match cli {
+        Ok(cli) => cli,
+        Err(error) => return misunderstood(&error),
+    };
     // Before there is a second thread.
     if let cli::Command::Up(_) = cli.command
         && let Err(error) =
             cli.roots.resolve().map_err(Into::into).and_then(|roots| supervisor::mounts::adopt(&roots))
     {
-        eprintln!("gantry: {}", output::explain(&error));
-        return ExitCode::from(cmd::FAILED);
+        output::note(output::explain(&error));
+        return ExitCode::from(cli::USAGE);
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("gantry: start the runtime: {error}");
-            return ExitCode::from(cmd::FAILED);
+            output::note(format_args!("start the runtime: {error}"));
+            return ExitCode::from(cli::USAGE);
         }
     };
+    let failure = cli.command.failure();
     let result = runtime.block_on(cmd::run(cli));
     // A read of standard input may still wait for what the user types; nobody wants it any more.
     runtime.shutdown_background();
@@ -36,8 +44,27 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if error.is::<output::Closed>() => ExitCode::from(output::Closed::CODE),
         Err(error) => {
-            eprintln!("gantry: {}", output::explain(&error));
-            ExitCode::from(cmd::FAILED)
+            output::note(output::explain(&error));
+            ExitCode::from(cmd::code_of(&error).unwrap_or(failure))
+        }
+    }
+}
+
+/// Prints the help that was asked for, or in one line why a command line makes no sense.
+fn misunderstood(error: &Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Nobody has to read it.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(cli::USAGE)
+        }
+        _ => {
+            output::note(cli::help::in_one_line(&error.to_string()));
+            ExitCode::from(cli::USAGE)
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What people and scripts read: tables, JSON, errors.
 
+pub mod listing;
+
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 
@@ -47,11 +49,18 @@ pub enum Format {
 
 /// An error and its causes in one line; a status by its message alone, or by its code if it has none.
 pub fn explain(error: &Error) -> String {
-    gantry_rpc::chain(match error.downcast_ref::<tonic::Status>() {
-        Some(status) if status.message().is_empty() => return status.code().to_string(),
-        Some(status) => return status.message().to_owned(),
-        None => error.as_ref(),
-    })
+    let status = error.chain().find_map(|cause| cause.downcast_ref::<tonic::Status>());
+    let text = match status {
+        Some(status) if status.message().is_empty() => status.code().to_string(),
+        Some(status) => status.message().to_owned(),
+        None => gantry_rpc::chain(error.as_ref()),
+    };
+    one_line(&text)
+}
+
+/// Words without line ends.
+pub fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Tells of something on standard error. Nobody has to hear it.
@@ -59,31 +68,45 @@ pub fn note(text: impl Display) {
     let _ = writeln!(io::stderr(), "gantry: {text}");
 }
 
-/// Prints a value as JSON.
+/// Prints a value as JSON, in one line.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    line(serde_json::to_string(value)?)
+}
+
+/// Prints values as JSON, one a line.
+pub fn json_lines(values: &[impl Serialize]) -> anyhow::Result<()> {
+    values.iter().try_for_each(json)
+}
+
+/// Prints a value as JSON for people.
+pub fn pretty(value: &impl Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string_pretty(value)?)
 }
 
 /// Prints rows under a header, each column as wide as its widest cell.
 pub fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> anyhow::Result<()> {
-    let mut widths = header.map(str::len);
+    let header = header.map(str::to_owned);
+    let all: Vec<Vec<String>> = std::iter::once(&header).chain(rows).map(|row| row.to_vec()).collect();
+    write(columns(&all).as_bytes())
+}
+
+/// Rows as text, each column as wide as its widest cell.
+pub fn columns(rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = Vec::new();
     for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
     let mut text = String::new();
-    let mut add = |cells: [&str; N]| {
+    for row in rows {
         let line: String =
-            cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}   ")).collect();
+            row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}   ")).collect();
         text.push_str(line.trim_end());
         text.push('\n');
-    };
-    add(header);
-    for row in rows {
-        add(std::array::from_fn(|index| row[index].as_str()));
     }
-    write(text.as_bytes())
+    text
 }
 
 /// Bytes for people: `12.3MB`, in powers of ten as Docker prints them.
@@ -113,13 +136,64 @@ pub fn duration(seconds: u64) -> String {
     }
 }
 
+/// The same in powers of two: `12.3MiB`.
+pub fn binary_bytes(count: u64) -> String {
+    let (mut value, mut unit) = (count as f64, 0);
+    while value >= 1024.0 && unit < 5 {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let unit = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"][unit];
+    let text = format!("{value:.3}");
+    // Four digits at most, as Docker prints them.
+    let text = text.get(..5).unwrap_or(&text).trim_end_matches('0').trim_end_matches('.');
+    format!("{text}{unit}")
+}
+
+/// A point in time for programs; none for one that never came.
+pub fn time(time: Option<&prost_types::Timestamp>) -> Option<String> {
+    time.filter(|time| time.seconds != 0 || time.nanos != 0)
+        .map(|time| gantry_docker::moment::rfc3339_nano(Some(time)))
+}
+
 /// How long ago a time was.
 pub fn ago(time: Option<&prost_types::Timestamp>) -> String {
     let Some(time) = time else {
         return String::new();
     };
-    let elapsed = gantry_api::time::system_time(time).elapsed().unwrap_or_default();
-    format!("{} ago", duration(elapsed.as_secs()))
+    let now = gantry_docker::moment::now();
+    format!("{} ago", gantry_docker::moment::in_words(now.seconds - time.seconds))
+}
+
+/// The beginning of a text that is longer than so many letters.
+pub fn shorten(text: &str, letters: usize) -> String {
+    if text.chars().count() <= letters {
+        return text.to_owned();
+    }
+    text.chars().take(letters - 1).chain(['…']).collect()
+}
+
+/// A name that was made up, by its beginning.
+pub fn short_name(name: &str) -> &str {
+    let made_up = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if made_up { short(name) } else { name }
+}
+
+/// Labels and the like, in the order of their keys.
+pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
+    let mut pairs: Vec<_> = pairs.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    pairs.sort();
+    pairs.join(",")
+}
+
+/// Asks before something is removed. Where there is nobody to ask, the answer is no.
+pub fn confirm(warning: &str) -> anyhow::Result<bool> {
+    let mut error = io::stderr();
+    let _ = write!(error, "{warning}\nGo on? [y/N] ");
+    let _ = error.flush();
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// The first twelve digits of an id.
@@ -138,6 +212,14 @@ mod tests {
         assert_eq!(bytes(1_500), "1.50kB");
         assert_eq!(bytes(12_345_678), "12.3MB");
         assert_eq!(bytes(123_456_789_000), "123GB");
+    }
+
+    #[test]
+    fn binary_bytes_have_four_digits() {
+        let rows = [(0, "0B"), (1023, "1023B"), (1536, "1.5KiB"), (12_902_400, "12.3MiB"), (1 << 30, "1GiB")];
+        for (count, text) in rows {
+            assert_eq!(binary_bytes(count), text);
+        }
     }
 
     #[test]

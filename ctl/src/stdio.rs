@@ -44,6 +44,19 @@ pub fn size() -> Option<(u32, u32)> {
     Some((size.ws_row.into(), size.ws_col.into()))
 }
 
+/// Tells each new size of our terminal. Never returns.
+pub async fn resized<F: Future<Output = ()>>(tty: bool, tell: impl Fn(u32, u32) -> F) -> ! {
+    let signals = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::window_change());
+    if let (true, Ok(mut signals)) = (tty, signals) {
+        while signals.recv().await.is_some() {
+            if let Some((height, width)) = size() {
+                tell(height, width).await;
+            }
+        }
+    }
+    std::future::pending().await
+}
+
 async fn feed(mut writer: tokio::net::unix::OwnedWriteHalf) {
     // Either side may end this: the process's exit decides, not the input.
     let _ = tokio::io::copy(&mut tokio::io::stdin(), &mut writer).await;

@@ -7,6 +7,7 @@
 
 mod child;
 mod door;
+pub mod failure;
 mod lock;
 pub mod log;
 pub mod mounts;
@@ -14,16 +15,20 @@ pub mod process;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use gantry_daemon::Roots;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use lock::{holder, is_ready};
 
 use door::Door;
+use failure::Failure;
 use lock::Lock;
 
 pub use gantry_api::SERVICES;
@@ -31,8 +36,15 @@ pub use gantry_api::SERVICES;
 /// How long a service may take to end after SIGTERM.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long what does not change is not about to.
+pub const SETTLED: Duration = Duration::from_millis(500);
+
 /// Runs the services with `options` until SIGTERM or SIGINT. `ready` is called once, when all
 /// answer their health check.
+///
+/// # Errors
+///
+/// When one of them does not start: all are ended then.
 pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> Result<()> {
     let mut lock = Lock::take(roots)?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -47,6 +59,8 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
     }
 
     let stop = CancellationToken::new();
+    let (failures, mut failed) = mpsc::channel(1);
+    let all_ready = Arc::new(AtomicBool::new(false));
     let children: Vec<_> = SERVICES
         .iter()
         .map(|service| {
@@ -56,6 +70,8 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
                 roots: roots.clone(),
                 options: options.to_vec(),
                 door: if *service == door::KEEPER { door.take() } else { None },
+                failures: failures.clone(),
+                ready: Arc::clone(&all_ready),
             };
             tokio::spawn(child.keep_running(stop.clone()))
         })
@@ -68,9 +84,14 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
         }
     };
     tokio::pin!(ended);
+    let mut outcome = Ok(());
     tokio::select! {
         () = &mut ended => {}
+        failure = hopeless(roots, &mut failed) => {
+            outcome = Err(anyhow!("{} does not start: {}", failure.service, failure.words));
+        }
         () = healthy(roots) => {
+            all_ready.store(true, Ordering::Relaxed);
             lock.note_ready()?;
             ready();
             ended.await;
@@ -81,7 +102,19 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
     for child in children {
         child.await?;
     }
-    Ok(())
+    outcome
+}
+
+/// A service that does not start, for a reason that only a person can change. While another one has said that it waits for
+/// a person to decide, those that need it may fail: what there is serves.
+async fn hopeless(roots: &Roots, failed: &mut mpsc::Receiver<Failure>) -> Failure {
+    while let Some(failure) = failed.recv().await {
+        tokio::time::sleep(SETTLED).await;
+        if refusals(roots).is_empty() {
+            return failure;
+        }
+    }
+    std::future::pending().await
 }
 
 /// Why services do not start, as long as only a person can change that.

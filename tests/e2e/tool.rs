@@ -1,9 +1,20 @@
 //! The operator's tool.
 
+mod containers;
+mod cp;
+mod down;
+mod events;
+mod housekeeping;
+mod images;
+mod lists;
+mod networks;
+mod options;
+mod volumes;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use gantry_tests::{Client, Node, eventually, image};
+use gantry_tests::{Client, Node, eventually, image, json_lines};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
@@ -12,9 +23,8 @@ fn containers_are_run_and_looked_after() {
     assert_eq!(node.gantry(&["run", "--rm", "busybox", "echo", "hello"]).ok(), "hello");
     assert_eq!(node.gantry(&["run", "--rm", "busybox", "sh", "-c", "exit 4"]).code, 4);
     let id = node.gantry(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
-    assert!(node.gantry(&["ps"]).ok().contains("up"));
-    let list: serde_json::Value = serde_json::from_str(&node.gantry(&["--json", "ps"]).ok()).expect("JSON");
-    assert_eq!(list[0]["id"], id.as_str());
+    assert!(node.gantry(&["ps"]).ok().contains("Up "));
+    assert_eq!(json_lines(&node.gantry(&["--json", "ps"]).ok())[0]["id"], id.as_str());
     assert_eq!(node.gantry(&["exec", "box", "echo", "inside"]).ok(), "inside");
     assert!(node.gantry(&["inspect", "box"]).ok().contains(&id));
     node.gantry(&["stop", "-t", "0", "box"]).ok();
@@ -28,11 +38,9 @@ fn containers_are_run_and_looked_after() {
 #[test]
 fn every_service_reports_its_state() {
     let node = Node::empty();
-    let list: serde_json::Value =
-        serde_json::from_str(&node.gantry(&["--json", "status"]).ok()).expect("JSON");
-    let services = list.as_array().expect("a list");
+    let services = json_lines(&node.gantry(&["--json", "status"]).ok());
     assert_eq!(services.len(), 8);
-    for service in services {
+    for service in &services {
         assert_eq!(service["healthy"], true, "{service}");
         assert!(service["memory_bytes"].as_u64() > Some(0), "{service}");
     }
@@ -152,11 +160,23 @@ fn a_beginning_of_several_ids_is_ambiguous() {
     let ids: Vec<_> = (0..17).map(|_| node.docker(&["create", "busybox", "true"]).ok()).collect();
     let alike =
         "0123456789abcdef".chars().find(|digit| ids.iter().filter(|id| id.starts_with(*digit)).count() > 1);
-    let told = node.gantry(&["inspect", &alike.expect("there are sixteen").to_string()]).fails(125);
+    let told = node.gantry(&["inspect", &alike.expect("there are sixteen").to_string()]).fails(1);
     assert!(told.contains("multiple IDs found with provided prefix"), "{told}");
-    assert!(
-        node.gantry(&["inspect", "Web Shop"]).fails(125).contains("no container, image or network is named")
-    );
+    refused(&node, &["inspect", "Web Shop"], 1, "no container, image, volume or network is named Web Shop");
+}
+
+/// A command of the tool that fails says why in one line, and nothing else.
+#[track_caller]
+fn refused(node: &Node, arguments: &[&str], code: i32, words: &str) {
+    told_in_one_line(&node.gantry(arguments), code, words);
+}
+
+#[track_caller]
+fn told_in_one_line(outcome: &gantry_tests::Outcome, code: i32, words: &str) {
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (code, ""), "{outcome:#?}");
+    let lines: Vec<_> = outcome.stderr.lines().collect();
+    let [line] = lines[..] else { panic!("not one line: {outcome:#?}") };
+    assert!(line.starts_with("gantry: ") && line.contains(words), "{words:?} is not in {outcome:#?}");
 }
 
 /// The tool's file.

@@ -181,9 +181,20 @@ impl Node {
 
     /// Runs the operator's tool.
     pub fn gantry(&self, arguments: &[&str]) -> Outcome {
+        self.gantry_with(arguments, b"")
+    }
+
+    /// Runs the operator's tool with input.
+    pub fn gantry_with(&self, arguments: &[&str], input: &[u8]) -> Outcome {
+        Outcome::of(self.gantry_command(arguments), input)
+    }
+
+    /// The operator's tool, pointed here.
+    pub fn gantry_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.inside(&binary("gantry"));
+        command.env("DOCKER_CONFIG", self.root().join("docker-config")).env("LC_ALL", "C.UTF-8");
         command.arg("--root").arg(self.root()).args(arguments);
-        Outcome::of(command, b"")
+        command
     }
 
     /// Runs containerd's client in a containerd namespace.
@@ -195,14 +206,17 @@ impl Node {
 
     /// The pid of a service.
     pub fn pid(&self, service: &str) -> u32 {
-        let status = Outcome::of(self.gantry_status(), b"").stdout;
-        let all: serde_json::Value = serde_json::from_str(&status).expect("JSON");
-        let services = all.as_array().expect("a list");
-        let one = services.iter().find(|one| one["service"] == service).expect("a service");
+        let all = self.services();
+        let one = all.iter().find(|one| one["service"] == service).expect("a service");
         one["pid"]
             .as_u64()
             .and_then(|pid| u32::try_from(pid).ok())
             .unwrap_or_else(|| panic!("{service} is away"))
+    }
+
+    /// What the tool says of each service.
+    fn services(&self) -> Vec<serde_json::Value> {
+        json_lines(&Outcome::of(self.gantry_status(), b"").stdout)
     }
 
     /// The pid of a running container's first process.
@@ -223,13 +237,7 @@ impl Node {
         let old = self.pid(service);
         kill(old);
         eventually(&format!("a new {service}"), Duration::from_secs(20), || {
-            let status = Outcome::of(self.gantry_status(), b"").stdout;
-            let all: serde_json::Value = serde_json::from_str(&status).map_err(|error| error.to_string())?;
-            let one = all
-                .as_array()
-                .and_then(|services| services.iter().find(|one| one["service"] == service))
-                .cloned()
-                .unwrap_or_default();
+            let one = self.services().into_iter().find(|one| one["service"] == service).unwrap_or_default();
             match one["healthy"].as_bool() == Some(true) && one["pid"].as_u64() != Some(old.into()) {
                 true => Ok(()),
                 false => Err(one.to_string()),
@@ -246,13 +254,12 @@ impl Node {
 
     /// Sends SIGKILL to the supervisor and to every service, at once.
     pub fn kill_everything(&mut self) {
-        let status = Outcome::of(self.gantry_status(), b"").stdout;
-        let all: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+        let all = self.services();
         if let Some(mut supervisor) = self.supervisor.take() {
             supervisor.kill().expect("it runs");
             supervisor.wait().expect("it ends");
         }
-        for pid in all.as_array().expect("a list").iter().filter_map(|one| one["pid"].as_u64()) {
+        for pid in all.iter().filter_map(|one| one["pid"].as_u64()) {
             kill(u32::try_from(pid).expect("a pid"));
         }
     }
@@ -339,6 +346,13 @@ impl Drop for Node {
 fn binary(name: &str) -> PathBuf {
     let folder = std::env::var_os("GANTRY_BIN").map_or_else(|| target().join("debug"), PathBuf::from);
     folder.join(name)
+}
+
+/// The documents of a text that has one a line.
+pub fn json_lines(text: &str) -> Vec<serde_json::Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 /// Sends SIGKILL to a process that runs.

@@ -37,7 +37,7 @@ pub async fn run(session: &Session, repair: bool, quick: bool) -> Result<u8> {
             // It owns nothing that could be left behind.
             Err(status) if status.code() == Code::Unimplemented => {}
             Err(status) => {
-                eprintln!("gantry: {service}: {}", status.message());
+                output::note(format_args!("{service}: {}", status.message()));
                 code = 1;
             }
         }
@@ -56,7 +56,7 @@ pub async fn run(session: &Session, repair: bool, quick: bool) -> Result<u8> {
                     })
                 })
                 .collect();
-            output::json(&found)?;
+            output::json_lines(&found)?;
         }
         Format::Table if found.is_empty() => output::line("nothing is left over")?,
         Format::Table => {

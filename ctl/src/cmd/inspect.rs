@@ -1,44 +1,50 @@
-//! `gantry inspect`: a container, else an image, else a network.
+//! `gantry inspect`: a container, else an image, else a volume, else a network.
 
 use anyhow::Result;
-use gantry_proto::gantry::engine::v1::GetRequest;
+use gantry_proto::gantry::engine::v1::{GetRequest, VolumeRequest};
 use gantry_proto::gantry::images::v1::ResolveRequest;
 use gantry_proto::gantry::network::v1 as network;
 use serde_json::Value;
 use tonic::{Code, Status};
 
-use crate::cmd::{FAILED, Session, containers, images, net};
-use crate::output;
+use crate::cmd::{Outcome, Session, images, net, ps, volume};
+use crate::output::{self, Format};
 
 pub async fn run(session: &Session, names: &[String]) -> Result<u8> {
-    let mut found = Vec::new();
-    let mut code = 0;
+    let mut outcome = Outcome::default();
     for name in names {
-        let refusal = match look_up(session, name).await {
-            Ok(Some(value)) => {
-                found.push(value);
-                continue;
+        match look_up(session, name).await {
+            Ok(Some(value)) => print(session, &value)?,
+            Ok(None) => {
+                outcome.failed(format_args!("no container, image, volume or network is named {name}"))
             }
-            Ok(None) => format!("no container, image or network is named {name}"),
-            Err(status) if status.code() == Code::InvalidArgument => status.message().to_owned(),
-            Err(status) => return Err(status.into()),
-        };
-        eprintln!("gantry: {refusal}");
-        code = FAILED;
+            Err(status) => outcome.failed(output::explain(&status.into())),
+        }
     }
-    output::json(&found)?;
-    Ok(code)
+    Ok(outcome.code())
+}
+
+/// Prints one object: for people, or in a line.
+pub fn print(session: &Session, value: &Value) -> Result<()> {
+    match session.format {
+        Format::Json => output::json(value),
+        Format::Table => output::pretty(value),
+    }
 }
 
 /// Refused as an invalid argument when several things are meant.
 async fn look_up(session: &Session, name: &str) -> Result<Option<Value>, Status> {
     let container = GetRequest { container: name.to_owned(), size: false };
     if let Some(container) = present(name, session.peers.containers().get(container).await)? {
-        return Ok(Some(containers::as_json(&container)));
+        return Ok(Some(ps::as_json(&container)));
     }
     let image = ResolveRequest { reference: name.to_owned(), ..Default::default() };
     if let Some(image) = present(name, session.peers.images().resolve(session.request(image)).await)? {
         return Ok(Some(images::as_json(&image)));
+    }
+    let request = VolumeRequest { name: name.to_owned() };
+    if let Some(found) = present(name, session.peers.volumes().get(request).await)? {
+        return Ok(Some(volume::as_json(&found)));
     }
     let network = network::GetRequest { network: name.to_owned() };
     Ok(present(name, session.peers.networks().get(network).await)?.map(|network| net::as_json(&network)))

@@ -5,22 +5,25 @@ use gantry_proto::gantry::engine::v1::{DataRequest, LogsReply, data_request};
 use gantry_rpc::ending::Ending;
 use prost::Message;
 
-use crate::cmd::Session;
+use crate::cli::command::Logs;
+use crate::cmd::{Session, events};
 use crate::stdio;
 
-pub async fn run(
-    session: &Session,
-    container: String,
-    follow: bool,
-    tail: i64,
-    timestamps: bool,
-) -> Result<()> {
+pub async fn run(session: &Session, arguments: Logs) -> Result<()> {
+    let tail = match arguments.tail.as_deref() {
+        None | Some("all") => -1,
+        Some(text) => {
+            text.parse().with_context(|| format!("--tail {text}: a number or `all` is expected"))?
+        }
+    };
     let logs = data_request::Logs {
-        container,
-        follow,
+        container: arguments.container,
+        follow: arguments.follow,
         stdout: true,
         stderr: true,
-        timestamps,
+        since: events::time(arguments.since.as_deref(), "since")?,
+        until: events::time(arguments.until.as_deref(), "until")?,
+        timestamps: arguments.timestamps,
         tail,
         ..data_request::Logs::default()
     };

@@ -1,84 +1,79 @@
-//! `gantry pull`: live bars on a terminal, plain lines otherwise.
+//! `gantry pull`.
 
-use std::collections::HashMap;
-use std::io::IsTerminal;
-
-use anyhow::Result;
+use anyhow::{Context, Result};
+use gantry_docker::event;
+use gantry_docker::image::familiar;
 use gantry_proto::gantry::images::v1::layer_progress::State;
-use gantry_proto::gantry::images::v1::{LayerProgress, PullProgress, PullRequest, pull_progress};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use gantry_proto::gantry::images::v1::pull_progress::{Event, Pulled};
+use gantry_proto::gantry::images::v1::{LayerProgress, PullRequest};
+use gantry_types::Reference;
 use tokio_stream::StreamExt;
 
-use crate::cmd::Session;
+use crate::cli::command::Pull;
+use crate::cmd::progress::{Shown, Step, View};
+use crate::cmd::{Session, login};
 use crate::output;
 
-pub async fn run(session: &Session, reference: String, platform: String) -> Result<()> {
-    let request = PullRequest { reference, platform, ..PullRequest::default() };
-    let mut events = session.peers.images().pull(session.request(request)).await?.into_inner();
-    let mut view = if std::io::stderr().is_terminal() {
-        View::Bars(Bars::default())
+pub async fn run(session: &Session, arguments: &Pull) -> Result<()> {
+    let mut reference = Reference::parse_normalized(&arguments.reference)
+        .with_context(|| format!("image name {:?}", arguments.reference))?;
+    if arguments.all_tags {
+        if reference.tag().is_some() || reference.digest().is_some() {
+            anyhow::bail!("tag can't be used with --all-tags/-a");
+        }
     } else {
-        View::Lines(HashMap::new())
+        reference = reference.with_default_tag();
+    }
+    let request = PullRequest {
+        reference: reference.to_string(),
+        platform: arguments.platform.clone().unwrap_or_default(),
+        auth: login::credentials_for(&arguments.reference).await?,
+        all_tags: arguments.all_tags,
+        ..PullRequest::default()
     };
-    while let Some(event) = events.next().await {
-        view.show(event?)?;
+    let shown = if arguments.quiet { Shown::Nothing } else { Shown::Progress };
+    for pulled in pull(session, request, shown).await? {
+        match arguments.quiet {
+            true => output::line(&pulled.reference)?,
+            false => output::line(format_args!("{}@{}", pulled.reference, pulled.digest))?,
+        }
     }
     Ok(())
 }
 
-enum View {
-    Bars(Bars),
-    /// The last state printed for a layer.
-    Lines(HashMap<String, State>),
-}
-
-impl View {
-    fn show(&mut self, progress: PullProgress) -> Result<()> {
-        match (progress.event, self) {
-            (Some(pull_progress::Event::Layer(layer)), Self::Bars(bars)) => bars.show(&layer),
-            (Some(pull_progress::Event::Layer(layer)), Self::Lines(shown)) => {
-                let state = layer.state();
-                if shown.insert(layer.digest.clone(), state) != Some(state) {
-                    eprintln!("{} {}", output::short(&layer.digest), words(state));
+/// Pulls; what came of it.
+pub async fn pull(session: &Session, request: PullRequest, shown: Shown) -> Result<Vec<Pulled>> {
+    let mut events = session.peers.images().pull(session.request(request)).await?.into_inner();
+    let mut view = View::new(shown);
+    let mut all = Vec::new();
+    while let Some(progress) = events.next().await {
+        match progress?.event {
+            Some(Event::Layer(layer)) => view.show(&step(&layer)),
+            Some(Event::Resolving(of)) => {
+                let tag = if of.tag.is_empty() { String::new() } else { format!(":{}", of.tag) };
+                view.say(format_args!("pulling {}{tag}", of.repository));
+            }
+            Some(Event::Pulled(pulled)) => {
+                session.tell(event::pulled(&pulled.reference)).await;
+                if pulled.up_to_date {
+                    view.say(format_args!("{} is up to date", familiar(&pulled.reference)));
                 }
+                all.push(pulled);
             }
-            (Some(pull_progress::Event::Resolving(resolving)), _) => {
-                eprintln!("pulling {}:{}", resolving.repository, resolving.tag);
-            }
-            (Some(pull_progress::Event::Pulled(pulled)), _) => {
-                output::line(format_args!("{}@{}", pulled.reference, pulled.digest))?;
-            }
-            (None, _) => {}
+            None => {}
         }
-        Ok(())
     }
+    Ok(all)
 }
 
-#[derive(Default)]
-struct Bars {
-    all: MultiProgress,
-    layers: HashMap<String, ProgressBar>,
-}
-
-impl Bars {
-    fn show(&mut self, layer: &LayerProgress) {
-        let bar = self.layers.entry(layer.digest.clone()).or_insert_with(|| {
-            let template = "{prefix} {msg:<11} {wide_bar} {bytes:>10}/{total_bytes:<10}";
-            let style =
-                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = self.all.add(ProgressBar::new(0).with_style(style));
-            bar.set_prefix(output::short(&layer.digest).to_owned());
-            bar
-        });
-        bar.set_message(words(layer.state()));
-        if layer.total > 0 {
-            bar.set_length(layer.total.unsigned_abs());
-            bar.set_position(layer.current.unsigned_abs());
-        }
-        if matches!(layer.state(), State::Complete | State::Exists) {
-            bar.set_position(bar.length().unwrap_or_default());
-            bar.finish();
-        }
+/// A layer's progress.
+pub fn step(layer: &LayerProgress) -> Step<'_> {
+    Step {
+        digest: &layer.digest,
+        words: words(layer.state()),
+        current: layer.current,
+        total: layer.total,
+        done: matches!(layer.state(), State::Complete | State::Exists),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cmd::Session;
 use crate::output::{self, Format};
+use crate::presence;
 use crate::supervisor::{SERVICES, process};
 
 #[derive(Serialize)]
@@ -50,7 +51,7 @@ pub async fn run(session: &Session) -> Result<u8> {
         });
     }
     match session.format {
-        Format::Json => output::json(&all)?,
+        Format::Json => output::json_lines(&all)?,
         Format::Table => {
             let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
             let rows: Vec<_> = all
@@ -67,6 +68,9 @@ pub async fn run(session: &Session) -> Result<u8> {
                 .collect();
             output::table(["SERVICE", "PID", "HEALTH", "MEMORY", "UPTIME"], &rows)?;
         }
+    }
+    if all.iter().all(|status| status.pid.is_none() && status.error.is_none()) {
+        output::note(presence::absent(&session.roots));
     }
     Ok(u8::from(all.iter().any(|status| !status.healthy)))
 }

@@ -10,22 +10,37 @@ use tokio::process::Command;
 use crate::cli::Up;
 use crate::cmd::Session;
 use crate::supervisor::log::Log;
+use crate::supervisor::{SETTLED, failure};
 use crate::{output, supervisor};
 
 /// How long all services may take until they answer.
 const START: Duration = Duration::from_secs(60);
-/// How long what does not change is not about to.
-const SETTLED: Duration = Duration::from_millis(500);
 
 pub async fn run(session: &Session, arguments: &Up) -> Result<()> {
-    if arguments.detach {
-        return detach(session, arguments).await;
+    if !rustix::process::geteuid().is_root() {
+        bail!("`gantry up` needs root: it mounts, and makes namespaces");
     }
-    let ready = || {
+    let begun = if arguments.detach {
+        detach(session, arguments).await
+    } else {
         // The services are watched over, whether somebody reads this or not.
-        let _ = output::line("ready");
+        let ready = || drop(tell_ready(&session.roots));
+        supervisor::run(&session.roots, &arguments.options(), ready).await
     };
-    supervisor::run(&session.roots, &arguments.options(), ready).await
+    let Err(error) = begun else { return Ok(()) };
+    // What a full disk breaks first says little.
+    match failure::full_disk(&session.roots) {
+        Some(full) if !output::explain(&error).contains(&full) => Err(error.context(full)),
+        _ => Err(error),
+    }
+}
+
+/// Says where clients connect.
+fn tell_ready(roots: &Roots) -> Result<()> {
+    let socket = roots.run.join("docker.sock");
+    output::line("ready")?;
+    output::line(format_args!("Docker's clients connect to {}:", socket.display()))?;
+    output::line(format_args!("    export DOCKER_HOST=unix://{}", socket.display()))
 }
 
 /// What the services say that a person has to decide about, as soon as one does and the others have had their say.
@@ -52,8 +67,8 @@ async fn detach(session: &Session, arguments: &Up) -> Result<()> {
         let _ = std::fs::remove_file(roots.refusal(service));
     }
     let log = Log::of(roots, "supervisor");
-    let path = log.path();
     let log_file = log.open()?;
+    let length = log.length();
     let mut child = Command::new("/proc/self/exe")
         .arg0("gantry")
         .arg("up")
@@ -76,7 +91,13 @@ async fn detach(session: &Session, arguments: &Up) -> Result<()> {
         }
     };
     tokio::select! {
-        status = child.wait() => bail!("the supervisor ended ({}); see {}", status?, path.display()),
+        status = child.wait() => {
+            let status = status?;
+            match failure::last_words(&log.since(length), "gantry: ") {
+                Some(words) => bail!("{words}"),
+                None => bail!("the supervisor ended ({status})"),
+            }
+        }
         () = tokio::time::sleep(START) => {
             let mut silent = Vec::new();
             for service in supervisor::SERVICES {
@@ -88,7 +109,7 @@ async fn detach(session: &Session, arguments: &Up) -> Result<()> {
                 "no answer from {} after {} s; the supervisor goes on trying, `gantry down` ends it; see {}",
                 silent.join(", "),
                 START.as_secs(),
-                path.with_file_name("").display()
+                log.path().with_file_name("").display()
             )
         }
         refusals = refused(roots) => bail!(
@@ -97,5 +118,5 @@ async fn detach(session: &Session, arguments: &Up) -> Result<()> {
         ),
         () = ready => {}
     }
-    output::line("ready")
+    tell_ready(roots)
 }

@@ -3,16 +3,20 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use gantry_daemon::Roots;
+use gantry_daemon::{Roots, exit};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::PATIENCE;
 use super::door::Door;
+use super::failure::{self, Failure};
 use super::log::Log;
 use crate::output;
 
@@ -23,6 +27,9 @@ const STEADY: Duration = Duration::from_secs(10);
 /// How often its log's size is looked at.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
+/// A process that fails as often as this, one after the other, does not start.
+const ATTEMPTS: u32 = 3;
+
 pub struct Child {
     pub binary: PathBuf,
     pub service: &'static str,
@@ -31,28 +38,30 @@ pub struct Child {
     pub options: Vec<OsString>,
     /// What it gets as its standard input, if anything.
     pub door: Option<Door>,
+    /// Who hears that it does not start.
+    pub failures: mpsc::Sender<Failure>,
+    /// Whether all services have answered.
+    pub ready: Arc<AtomicBool>,
 }
 
 impl Child {
     /// Keeps the service running until `stop`, then ends it.
     pub async fn keep_running(mut self, stop: CancellationToken) {
         let mut backoff = BACKOFF.0;
-        let mut refusal = None;
+        let mut ends = Ends::default();
         loop {
             let started = Instant::now();
+            let log = Log::of(&self.roots, self.service).length();
             match self.start() {
                 Ok(mut child) => {
                     tokio::select! {
-                        status = self.ended(&mut child) => {
-                            let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                            match std::fs::read_to_string(self.roots.refusal(self.service)).ok() {
-                                // It is started again all the same: a person may decide meanwhile.
-                                Some(text) if refusal.as_ref() == Some(&text) => {}
-                                Some(text) => {
-                                    output::note(format_args!("service {} does not start: {text}", self.service));
-                                    refusal = Some(text);
-                                }
-                                None => output::note(format_args!("service {} ended ({status}), starting it again", self.service)),
+                        ended = self.ended(&mut child) => {
+                            if started.elapsed() > STEADY {
+                                ends = Ends::default();
+                            }
+                            match ended {
+                                Ok(status) => self.tell(status, log, &mut ends),
+                                Err(error) => output::note(format_args!("wait for service {}: {error}", self.service)),
                             }
                         }
                         () = stop.cancelled() => {
@@ -76,6 +85,36 @@ impl Child {
             if let Err(error) = super::replace(&self.roots, self.service).await {
                 output::note(format_args!("{error:#}"));
             }
+        }
+    }
+
+    /// Says why it has ended, once for each reason; and who waits for it to be ready hears that it will not be.
+    fn tell(&self, status: ExitStatus, log: u64, ends: &mut Ends) {
+        let service = self.service;
+        // It is started again all the same: a person may decide meanwhile.
+        if let Ok(refusal) = std::fs::read_to_string(self.roots.refusal(service)) {
+            if ends.is_new(&refusal) {
+                output::note(format_args!("service {service} does not start: {refusal}"));
+            }
+            return;
+        }
+        if !failure::is_own(status) {
+            output::note(format_args!("service {service} ended ({status}), starting it again"));
+            return;
+        }
+        let words = failure::words(&self.roots, service, status, log);
+        let is_new = ends.is_new(&words);
+        let held = status.code() == Some(exit::HELD.into());
+        if self.ready.load(Ordering::Relaxed) || held {
+            if is_new {
+                output::note(format_args!("service {service} ended: {words}; starting it again"));
+            }
+            return;
+        }
+        ends.count += 1;
+        if status.code() == Some(exit::SETTINGS.into()) || ends.count >= ATTEMPTS {
+            // One is enough.
+            let _ = self.failures.try_send(Failure { service, words });
         }
     }
 
@@ -115,6 +154,24 @@ impl Child {
             .process_group(0)
             .spawn()
             .with_context(|| format!("start {} {}", self.binary.display(), self.service))
+    }
+}
+
+/// How a service has ended, time after time.
+#[derive(Debug, Default)]
+struct Ends {
+    /// The last reason that was told.
+    reason: String,
+    /// How often by an error of its own.
+    count: u32,
+}
+
+impl Ends {
+    /// Whether this is another reason than the last.
+    fn is_new(&mut self, reason: &str) -> bool {
+        let is_new = self.reason != reason;
+        reason.clone_into(&mut self.reason);
+        is_new
     }
 }
 

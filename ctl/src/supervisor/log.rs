@@ -5,7 +5,7 @@
 //! stopped (SIGSTOP), for the time of a few system calls, so that no line falls between them.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,6 +16,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// From this size on, in bytes, a log becomes the old one.
 const LIMIT: u64 = 10 << 20;
+/// As much is read of what a process has said last, in bytes.
+const WORDS: u64 = 64 << 10;
 /// Who may read it: its owner, and the owner's group.
 const MODE: u32 = 0o640;
 /// How long a process may take to stop, as one does that waits for a disk.
@@ -49,6 +51,26 @@ impl Log {
             Ok::<_, io::Error>(log)
         };
         open().with_context(|| format!("open {}", self.0.display()))
+    }
+
+    /// How long it is.
+    pub fn length(&self) -> u64 {
+        fs::metadata(&self.0).map_or(0, |metadata| metadata.len())
+    }
+
+    /// What was printed from a length on: the last of it, where it is much.
+    pub fn since(&self, length: u64) -> String {
+        let read = || {
+            let mut log = File::open(&self.0)?;
+            let end = log.metadata()?.len();
+            // It may have been moved away meanwhile.
+            let start = if length <= end { length } else { 0 };
+            log.seek(SeekFrom::Start(start.max(end.saturating_sub(WORDS))))?;
+            let mut text = Vec::new();
+            log.take(WORDS).read_to_end(&mut text)?;
+            Ok::<_, io::Error>(String::from_utf8_lossy(&text).into_owned())
+        };
+        read().unwrap_or_default()
     }
 
     /// Whether it is to be moved away.

@@ -1,0 +1,124 @@
+//! `gantry prune`, and the prunings of one kind.
+
+use anyhow::{Result, bail};
+use gantry_docker::network::{PRUNE_FILTERS, is_prunable};
+use gantry_docker::{Filters, event};
+use gantry_proto::gantry::engine::v1::{Filter, PruneRequest};
+use gantry_proto::gantry::images::v1 as store;
+
+use crate::cli::command::{Prune, SystemPrune};
+use crate::cmd::{Session, images as image, net};
+use crate::output;
+
+const LABELS: [&str; 2] = ["label", "label!"];
+const LABELS_AND_AGE: [&str; 3] = ["label", "label!", "until"];
+
+fn filters(prune: &Prune, known: &[&str]) -> Result<Filters> {
+    let filters = Filters::pairs(&prune.filters, known)?;
+    filters.until()?;
+    Ok(filters)
+}
+
+fn engine_filters(filters: Filters) -> Vec<Filter> {
+    filters.into_pairs().map(|(key, values)| Filter { key, values }).collect()
+}
+
+fn confirmed(prune: &Prune, what: &str) -> Result<bool> {
+    Ok(prune.force || output::confirm(&format!("This removes {what}."))?)
+}
+
+/// Everything that nobody uses.
+pub async fn system(session: &Session, arguments: &SystemPrune) -> Result<()> {
+    let filters = filters(&arguments.prune, &LABELS_AND_AGE)?;
+    if arguments.volumes && filters.has("until") {
+        bail!("the filter 'until' is not for volumes: leave out --volumes");
+    }
+    let images = if arguments.all { "images that no container uses" } else { "images without a name" };
+    let volumes = if arguments.volumes { ", anonymous volumes that no container uses" } else { "" };
+    let what = format!("containers that do not run, networks that no container is on{volumes}, {images}");
+    if !confirmed(&arguments.prune, &what)? {
+        return Ok(());
+    }
+    let mut freed = prune_containers(session, filters.clone()).await?;
+    prune_networks(session, &filters).await?;
+    if arguments.volumes {
+        freed += prune_volumes(session, filters.clone(), false).await?;
+    }
+    freed += prune_images(session, filters, arguments.all).await?;
+    total(freed)
+}
+
+pub async fn images(session: &Session, prune: &Prune, all: bool) -> Result<()> {
+    let filters = filters(prune, &LABELS_AND_AGE)?;
+    let what = if all { "images that no container uses" } else { "images without a name" };
+    if !confirmed(prune, what)? {
+        return Ok(());
+    }
+    total(prune_images(session, filters, all).await?)
+}
+
+pub async fn volumes(session: &Session, prune: &Prune, all: bool) -> Result<()> {
+    let filters = filters(prune, &LABELS)?;
+    let kind = if all { "volumes" } else { "anonymous volumes" };
+    if !confirmed(prune, &format!("{kind} that no container uses, and what is in them"))? {
+        return Ok(());
+    }
+    total(prune_volumes(session, filters, all).await?)
+}
+
+pub async fn networks(session: &Session, prune: &Prune) -> Result<()> {
+    let filters = filters(prune, &PRUNE_FILTERS)?;
+    if confirmed(prune, "networks that no container is on")? {
+        prune_networks(session, &filters).await?;
+    }
+    Ok(())
+}
+
+fn total(freed: u64) -> Result<()> {
+    output::line(format_args!("freed {}", output::bytes(freed)))
+}
+
+fn removed(kind: &str, names: &[String]) -> Result<()> {
+    names.iter().try_for_each(|name| output::line(format_args!("removed {kind} {name}")))
+}
+
+async fn prune_containers(session: &Session, filters: Filters) -> Result<u64> {
+    let request = PruneRequest { filters: engine_filters(filters) };
+    let pruned = session.peers.containers().prune(request).await?.into_inner();
+    removed("container", &pruned.deleted)?;
+    Ok(pruned.space_reclaimed)
+}
+
+async fn prune_volumes(session: &Session, mut filters: Filters, all: bool) -> Result<u64> {
+    if all {
+        filters.add("all", "true");
+    }
+    let request = PruneRequest { filters: engine_filters(filters) };
+    let pruned = session.peers.volumes().prune(request).await?.into_inner();
+    removed("volume", &pruned.deleted)?;
+    Ok(pruned.space_reclaimed)
+}
+
+async fn prune_networks(session: &Session, filters: &Filters) -> Result<()> {
+    let until = filters.until()?;
+    for found in net::all(session).await? {
+        // Someone may connect to it, or remove it, meanwhile.
+        if is_prunable(&found, filters, until.as_ref()) && net::remove_one(session, &found).await.is_ok() {
+            removed("network", std::slice::from_ref(&found.name))?;
+        }
+    }
+    session.tell(event::pruned("network", 0)).await;
+    Ok(())
+}
+
+async fn prune_images(session: &Session, mut filters: Filters, all: bool) -> Result<u64> {
+    filters.add("dangling", if all { "false" } else { "true" });
+    let request = store::PruneRequest {
+        filters: filters.into_pairs().map(|(key, values)| store::Filter { key, values }).collect(),
+        in_use: image::in_use(session).await?,
+    };
+    let pruned = session.peers.images().prune(session.request(request)).await?.into_inner();
+    image::told(session, &pruned).await?;
+    session.tell(event::pruned("image", pruned.freed_bytes)).await;
+    Ok(pruned.freed_bytes)
+}

@@ -1,0 +1,110 @@
+//! `gantry volume`.
+
+use anyhow::Result;
+use gantry_docker::{Filters, moment};
+use gantry_proto::gantry::engine::v1::{
+    CreateVolumeRequest, Filter, ListVolumesRequest, RemoveVolumeRequest, Volume, VolumeRequest,
+};
+use serde_json::{Value, json};
+use tonic::Code;
+
+use crate::cli::command::Listed;
+use crate::cmd::{Outcome, Session, inspect as show};
+use crate::options;
+use crate::options::value::pairs;
+use crate::output::listing::{self, Field, Listing, Row};
+use crate::output::{self, Format};
+
+const FILTERS: [&str; 4] = ["dangling", "driver", "label", "name"];
+const FIELDS: &[Field] = &[
+    ("Driver", "DRIVER"),
+    ("Name", "VOLUME NAME"),
+    ("Mountpoint", "MOUNTPOINT"),
+    ("CreatedAt", "CREATED AT"),
+    ("Labels", "LABELS"),
+    ("Scope", "SCOPE"),
+];
+
+pub async fn create(
+    session: &Session,
+    name: String,
+    driver: String,
+    options: &[String],
+    labels: &[String],
+) -> Result<()> {
+    let request = CreateVolumeRequest {
+        name,
+        driver,
+        driver_opts: pairs(options, "opt")?,
+        labels: options::label_map(labels)?,
+    };
+    output::line(session.peers.volumes().create(request).await?.into_inner().name)
+}
+
+pub async fn list(session: &Session, listed: &Listed) -> Result<()> {
+    let listing = Listing { fields: FIELDS, columns: vec!["Driver", "Name"] };
+    let printer = listing.printer(session.format, listed.format.as_deref())?;
+    let filters = Filters::pairs(&listed.filters, &FILTERS)?;
+    filters.flag("dangling")?;
+    let filters = filters.into_pairs().map(|(key, values)| Filter { key, values }).collect();
+    let request = ListVolumesRequest { filters, usage: false };
+    let mut volumes = session.peers.volumes().list(request).await?.into_inner().volumes;
+    volumes.sort_by(|one, other| one.name.cmp(&other.name));
+    if listed.quiet && session.format == Format::Table {
+        return listing::names(volumes.iter().map(|volume| volume.name.as_str()));
+    }
+    let row = |volume: &Volume| Row {
+        cells: vec![
+            volume.driver.clone(),
+            volume.name.clone(),
+            volume.mountpoint.clone(),
+            moment::rfc3339(volume.created_at.as_ref()),
+            output::pairs(&volume.labels),
+            volume.scope.clone(),
+        ],
+        whole: as_json(volume),
+    };
+    printer.print(&volumes.iter().map(row).collect::<Vec<_>>())
+}
+
+pub async fn remove(session: &Session, names: &[String], force: bool) -> Result<u8> {
+    let mut client = session.peers.volumes();
+    let mut outcome = Outcome::default();
+    for name in names {
+        match client.remove(RemoveVolumeRequest { name: name.clone(), force }).await {
+            Err(status) if force && status.code() == Code::NotFound => output::line(name)?,
+            result => outcome.report(name, result)?,
+        }
+    }
+    Ok(outcome.code())
+}
+
+pub async fn inspect(session: &Session, names: &[String]) -> Result<u8> {
+    let mut outcome = Outcome::default();
+    for name in names {
+        let found = session.peers.volumes().get(VolumeRequest { name: name.clone() }).await;
+        if let Some(volume) = outcome.succeeded(found) {
+            show::print(session, &as_json(volume.get_ref()))?;
+        }
+    }
+    Ok(outcome.code())
+}
+
+/// A volume as JSON.
+pub fn as_json(volume: &Volume) -> Value {
+    let mut whole = json!({
+        "kind": "volume",
+        "name": volume.name,
+        "driver": volume.driver,
+        "mountpoint": volume.mountpoint,
+        "created_at": output::time(volume.created_at.as_ref()),
+        "labels": volume.labels,
+        "options": volume.options,
+        "anonymous": volume.anonymous,
+    });
+    if volume.size >= 0 && volume.ref_count >= 0 {
+        whole["size_bytes"] = json!(volume.size);
+        whole["containers"] = json!(volume.ref_count);
+    }
+    whole
+}

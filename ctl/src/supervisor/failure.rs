@@ -1,0 +1,76 @@
+//! Why a process that was started has ended: one line, for who has to do something about it.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use gantry_daemon::{Roots, exit};
+use rustix::process::Signal;
+
+use super::log::Log;
+
+/// With less than this, in bytes, a disk is as good as full: nothing is started on it.
+const NO_SPACE: u64 = 1 << 20;
+
+/// A service that does not start.
+#[derive(Debug)]
+pub struct Failure {
+    pub service: &'static str,
+    /// Why.
+    pub words: String,
+}
+
+/// Whether a process has ended by an error of its own: by its exit code, or by a signal that nobody sends.
+pub fn is_own(status: ExitStatus) -> bool {
+    let fatal = [Signal::ABORT, Signal::SEGV, Signal::BUS, Signal::ILL, Signal::FPE, Signal::SYS];
+    match status.signal() {
+        Some(signal) => fatal.iter().any(|fatal| fatal.as_raw() == signal),
+        None => !status.success(),
+    }
+}
+
+/// What a service says that has ended with an error, and has begun to log when its log was `length` long.
+pub fn words(roots: &Roots, service: &str, status: ExitStatus, length: u64) -> String {
+    let said = Log::of(roots, service).since(length);
+    let mut words = last_words(&said, &format!("gantryd {service}: "))
+        .unwrap_or_else(|| format!("it ended ({status}) and said nothing"));
+    if status.code() == Some(exit::SETTINGS.into()) && !words.contains(".toml") {
+        words.push_str(&format!(
+            "; correct {service}.toml or GANTRY_{}_... in the environment",
+            service.to_uppercase()
+        ));
+    }
+    if let Some(full) = full_disk(roots) {
+        words.push_str(&format!("; {full}"));
+    }
+    words
+}
+
+/// What there is to say of a disk that is full, if it is.
+pub fn full_disk(roots: &Roots) -> Option<String> {
+    [&roots.state, &roots.run].into_iter().find_map(|path| {
+        let there = path.ancestors().find(|ancestor| ancestor.exists())?;
+        let disk = rustix::fs::statvfs(there).ok()?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        (free < NO_SPACE).then(|| format!("the disk of {} is full: make room there", path.display()))
+    })
+}
+
+/// The last line that begins as the program's own errors do, without that beginning; else the last line that is not empty.
+pub fn last_words(said: &str, beginning: &str) -> Option<String> {
+    let lines = || said.lines().rev().filter(|line| !line.trim().is_empty());
+    let own = lines().find_map(|line| line.strip_prefix(beginning));
+    own.or_else(|| lines().next()).map(|line| line.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_s_own_error_is_preferred() {
+        let said = "INFO begun\ngantryd x: first\ngantryd x: listen on 1: taken\nat a.rs:1\n\n";
+        assert_eq!(last_words(said, "gantryd x: ").as_deref(), Some("listen on 1: taken"));
+        assert_eq!(last_words(said, "gantryd y: ").as_deref(), Some("at a.rs:1"));
+        assert_eq!(last_words("\n \n", "gantryd x: "), None);
+    }
+}
