@@ -18,6 +18,7 @@ mod files;
 mod full_disk;
 mod hostile;
 mod hung;
+mod image_mounts;
 mod images;
 mod late_readers;
 mod lifecycle;

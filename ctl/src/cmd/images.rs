@@ -132,8 +132,12 @@ pub async fn remove(session: &Session, references: &[String], force: bool) -> Re
     let in_use = in_use(session).await?;
     let mut outcome = Outcome::default();
     for reference in references {
-        let request =
-            RemoveRequest { reference: reference.clone(), force, no_prune: false, in_use: in_use.clone() };
+        let request = RemoveRequest {
+            reference: reference.clone(),
+            force,
+            in_use: in_use.clone(),
+            ..Default::default()
+        };
         let removed = session.peers.images().remove(session.request(request)).await;
         if let Some(removed) = outcome.succeeded(removed) {
             told(session, removed.get_ref()).await?;

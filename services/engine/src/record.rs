@@ -151,6 +151,15 @@ pub struct MountRecord {
     /// A volume whose content is mounted at its place while somebody has it.
     #[prost(bool, tag = "20")]
     pub elsewhere: bool,
+    /// Of an image: the view of it that is this container's own, and where it is.
+    #[prost(string, tag = "21")]
+    pub snapshot: String,
+    /// Who has the view.
+    #[prost(string, tag = "22")]
+    pub snapshotter: String,
+    /// The layers that are viewed.
+    #[prost(string, tag = "23")]
+    pub chain_id: String,
 }
 
 impl MountRecord {

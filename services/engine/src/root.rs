@@ -1,5 +1,7 @@
 //! A container's root file system as a directory to work in, mounted nowhere.
 
+use std::path::Path;
+
 use gantry_host::mount;
 use gantry_host::root::Root;
 use gantry_proto::containerd::types::Mount;
@@ -8,16 +10,22 @@ use crate::error::{Error, Result};
 
 /// Opens a container's root from its snapshot's mounts. Nothing enters the mount table; the mount ends with the value.
 pub fn open_detached(mounts: &[Mount]) -> Result<Root> {
-    let mounts: Vec<mount::Mount> = mounts
-        .iter()
-        .map(|one| mount::Mount {
-            fs_type: one.r#type.clone(),
-            source: one.source.clone(),
-            target: one.target.clone(),
-            options: one.options.clone(),
-        })
-        .collect();
-    mount::open_detached(&mounts).map(Root::from_fd).map_err(kernel)
+    mount::open_detached(&own(mounts)).map(Root::from_fd).map_err(kernel)
+}
+
+/// Mounts a snapshot at a place.
+pub fn mount_at(mounts: &[Mount], place: &Path) -> Result<()> {
+    mount::mount_all(&own(mounts), place).map_err(kernel)
+}
+
+fn own(mounts: &[Mount]) -> Vec<mount::Mount> {
+    let own = |one: &Mount| mount::Mount {
+        fs_type: one.r#type.clone(),
+        source: one.source.clone(),
+        target: one.target.clone(),
+        options: one.options.clone(),
+    };
+    mounts.iter().map(own).collect()
 }
 
 /// A refusal of the kernel.

@@ -17,6 +17,7 @@
 pub mod copy_up;
 pub mod folders;
 pub mod held;
+pub mod images;
 pub mod options;
 pub mod plan;
 pub mod propagation;
@@ -237,7 +238,7 @@ impl Volumes {
                 }
                 mount.point.source = self.data(&volume.name).display().to_string();
                 mount.point.driver = volume.driver;
-                if let Some(elsewhere) = options::Elsewhere::parse(&volume.options) {
+                if let Some(elsewhere) = options::FileSystem::parse(&volume.options) {
                     mount.elsewhere = true;
                     mount.no_copy |= elsewhere.is_memory();
                 }

@@ -251,6 +251,23 @@ impl Catalog {
         Ok(Details { manifest: manifest.clone(), document, config, config_json })
     }
 
+    /// The images below `target` that are here, and what each was built for.
+    pub async fn present(
+        &self,
+        namespace: &Namespace,
+        target: &Descriptor,
+    ) -> Result<Vec<(Descriptor, Platform)>, Error> {
+        let mut present = Vec::new();
+        for manifest in self.candidates(namespace, target, &Platform::host(), true).await? {
+            match self.read(namespace, &manifest).await {
+                Ok(details) => present.push((manifest, details.config.platform())),
+                Err(Error::Missing { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(present)
+    }
+
     /// Whether and how large an image's layers are unpacked.
     pub async fn unpacked(&self, namespace: &Namespace, details: &Details) -> Result<Unpacked, Error> {
         let chain = ChainId::all(&details.config.rootfs.diff_ids);

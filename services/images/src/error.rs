@@ -40,6 +40,11 @@ pub enum Error {
         "image with reference {reference} was found but does not match the specified platform: wanted {wanted}"
     )]
     OtherPlatform { reference: String, wanted: Platform },
+    /// The image is for another platform, in Docker's words.
+    #[error(
+        "image with reference {reference} was found but its platform ({found}) does not match the specified platform ({wanted})"
+    )]
+    NotOfPlatform { reference: String, found: String, wanted: Platform },
     /// The index has nothing for the platform.
     #[error("no matching manifest for {wanted} in the manifest list entries of {reference}")]
     NoPlatform { reference: String, wanted: Platform },
@@ -224,6 +229,7 @@ impl Coded for Error {
             | Self::OtherTarget { .. }
             | Self::OtherPlatform { .. }
             | Self::NoPlatform { .. }
+            | Self::NotOfPlatform { .. }
             | Self::NoManifest { .. }
             | Self::Missing { .. } => Code::NotFound,
             Self::RecordExists(_) | Self::StreamExists(_) => Code::AlreadyExists,

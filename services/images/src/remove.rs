@@ -3,7 +3,8 @@
 //! A name goes alone while the image has others. With its last name goes the image, unless a container uses it:
 //! then it has to be forced, and the image stays without a name; a running container cannot be forced.
 
-use gantry_types::{Digest, Namespace, Reference};
+use gantry_api::ingest::Owner;
+use gantry_types::{Digest, Namespace, Platform, Reference, media_type};
 
 use crate::catalog::{Catalog, Found};
 use crate::error::Error;
@@ -92,6 +93,45 @@ impl Remover {
         if !removed.deleted.is_empty() {
             removed.freed = self.collect(namespace).await;
         }
+        Ok(removed)
+    }
+
+    /// Removes what is here of an image for one platform. The names stay, as long as they lead to anything else.
+    pub async fn remove_platform(
+        &self,
+        namespace: &Namespace,
+        text: &str,
+        platform: &Platform,
+        force: Force,
+        uses: &[Use],
+    ) -> Result<Removed, Error> {
+        let found = self.catalog.find(namespace, text)?;
+        let present = self.catalog.present(namespace, &found.target).await?;
+        let is_it = |of: &Platform| of.rank(platform) == Some(0) && platform.rank(of) == Some(0);
+        let (condemned, others): (Vec<_>, Vec<_>) = present.into_iter().partition(|(_, of)| is_it(of));
+        if condemned.is_empty() {
+            let found = others.iter().map(|(_, of)| of.to_string()).collect::<Vec<_>>().join(", ");
+            return Err(Error::NotOfPlatform { reference: text.to_owned(), found, wanted: platform.clone() });
+        }
+        if others.is_empty() || !media_type::is_index(&found.target.media_type) {
+            return self.remove(namespace, text, force, uses).await;
+        }
+        // Which of its platforms a container runs is not told: as of the host's it is thought of all.
+        if platform.rank(&Platform::host()) == Some(0) {
+            refuse_id(&found, Force::Yes, &using(&found, uses))?;
+        }
+        let owner = Owner { namespace: namespace.clone(), lease: None };
+        let content = self.catalog.content();
+        let mut removed = Removed::default();
+        // The index keeps its entries by labels; those of indexes within it are theirs.
+        let labels = content.info(namespace, &found.target.digest).await?.map(|info| info.labels);
+        let gone = |value: &str| condemned.iter().any(|(manifest, _)| manifest.digest.as_str() == value);
+        let unlabelled = labels.unwrap_or_default().into_iter().filter(|(_, value)| gone(value));
+        let unlabelled = unlabelled.map(|(key, _)| (key, String::new())).collect();
+        content.label(&owner, &found.target.digest, unlabelled).await?;
+        self.catalog.forget(namespace, &found.target.digest);
+        removed.deleted = condemned.into_iter().map(|(manifest, _)| manifest.digest).collect();
+        removed.freed = self.collect(namespace).await;
         Ok(removed)
     }
 

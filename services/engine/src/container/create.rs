@@ -54,7 +54,10 @@ impl Engine {
         self.fill_defaults(&mut host, &mut warnings).map_err(not_the_image)?;
         let networks = networks.map_err(not_the_image)?;
         let command = command_of(&config)?;
-        let mounts = self.plan_mounts(&config, &host, &id).map_err(not_the_image)?;
+        let mut mounts = self.plan_mounts(&config, &host, &id).map_err(not_the_image)?;
+        if self.find_images(&mut mounts, &id).await? {
+            warnings.push("Image mount is an experimental feature".to_owned());
+        }
         check_platform(&image, &request.platform, &mut warnings);
 
         let manifest = image.manifest.clone().unwrap_or_default();
@@ -146,6 +149,7 @@ impl Engine {
         let rootfs = rootfs?;
         let (mounts, of) = (rootfs.clone(), container.record());
         let places = blocking(move || super::scaffold::prepare(&mounts, &of)).await?;
+        self.view_images(record).await?;
         let made = |volume: &VolumeRecord| self.publish_volume(&volume.name, "create");
         let mounts = self.volumes.provide(&record.mounts, made).await?;
         // Where the image has nothing, there is nothing to take over.
@@ -306,8 +310,8 @@ impl Engine {
 /// engine's.
 pub(crate) fn containerd_labels(record: &Record) -> HashMap<String, String> {
     let short = |(key, value): &(&String, &String)| key.len() + value.len() <= 4096;
-    let labels = record.config.labels.iter();
-    labels.filter(short).map(|(key, value)| (key.clone(), value.clone())).collect()
+    let labels = record.config.labels.iter().filter(short).map(|(key, value)| (key.clone(), value.clone()));
+    labels.chain(crate::volumes::images::references(record)).collect()
 }
 
 /// A client that hears "not found" pulls the image and asks again: only the image may be missing in that way.

@@ -147,6 +147,7 @@ impl Engine {
             self.peers.detach(id),
         )?;
         self.release_shm(container).await;
+        self.remove_views(&record).await?;
         if volumes == Volumes::Anonymous {
             // Nobody would find them any more once the record is gone.
             self.remove_anonymous_volumes(&record).await;

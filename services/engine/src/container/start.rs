@@ -67,7 +67,7 @@ impl Engine {
 
     async fn try_start(&self, container: &Arc<Container>, by: By) -> Result<()> {
         let record = container.record();
-        self.volumes.hold(&crate::volumes::held::elsewhere(&record.mounts), &record.id).await?;
+        self.hold(&crate::volumes::held::elsewhere(&record.mounts), &record.id).await?;
         self.check_sources(&record)?;
         // Nobody waited for it to be on the disk when it was made: a power cut may have taken it.
         let directory = self.paths.container(&record.id);

@@ -22,6 +22,21 @@ impl Peers {
         }
     }
 
+    /// Makes a read-only view of an image, or finds it made.
+    pub async fn view(&self, snapshotter: &str, key: &str, parent: &str) -> Result<()> {
+        let request = snapshots::ViewSnapshotRequest {
+            snapshotter: snapshotter.to_owned(),
+            key: key.to_owned(),
+            parent: parent.to_owned(),
+            ..Default::default()
+        };
+        match call(DEADLINE, self.peers.snapshots().view(self.request(request))).await {
+            Ok(_) => Ok(()),
+            Err(status) if status.code() == tonic::Code::AlreadyExists => Ok(()),
+            Err(status) => Err(Error::peer(format!("prepare view {key}"), status)),
+        }
+    }
+
     /// How a container's root is mounted.
     pub async fn mounts(&self, snapshotter: &str, key: &str) -> Result<Vec<Mount>> {
         let request = snapshots::MountsRequest { snapshotter: snapshotter.to_owned(), key: key.to_owned() };

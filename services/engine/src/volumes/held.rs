@@ -1,4 +1,5 @@
-//! Volumes whose content is elsewhere: mounted at `_data` with their first user, unmounted with the last.
+//! Volumes whose content is elsewhere: mounted at `_data` with their first user, unmounted with the last. So are a
+//! container's views of images, each at a place of its own.
 //!
 //! Users are containers that run, by their ids, and copies into and out of containers. Who has a volume is nowhere on
 //! disk: it follows from what runs, and is told by each container's record when the engine starts. What is mounted then
@@ -10,7 +11,7 @@
 //! ```
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gantry_host::mount::classic::is_mount_point;
@@ -18,12 +19,12 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::Volumes;
-use super::options::Elsewhere;
+use super::options::FileSystem;
 use crate::container::create::blocking;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::MountRecord;
-use crate::root::kernel;
+use crate::root::{kernel, mount_at};
 
 /// Who has which volume. Guards single edits; the volume's turn is held around them.
 #[derive(Default)]
@@ -56,8 +57,17 @@ pub struct Held {
     engine: Engine,
     /// Also where it is dropped on a thread of an archive's own.
     runtime: Handle,
-    volumes: Vec<String>,
+    volumes: Vec<Elsewhere>,
     user: String,
+}
+
+/// What is mounted while it is used.
+#[derive(Clone, Debug)]
+pub struct Elsewhere {
+    /// The volume's name, or the view's.
+    key: String,
+    /// Who has the view, and where it goes; none for a volume.
+    view: Option<(String, PathBuf)>,
 }
 
 impl Drop for Held {
@@ -81,47 +91,70 @@ impl Engine {
         // First the guard: what was mounted before one fails is released, too.
         let runtime = Handle::current();
         let held = Held { engine: self.clone(), runtime, volumes: volumes.clone(), user: user.clone() };
-        self.volumes.hold(&volumes, &user).await?;
+        self.hold(&volumes, &user).await?;
         Ok(held)
     }
-}
 
-/// Names of the volumes among mounts that are to be mounted.
-pub fn elsewhere(mounts: &[MountRecord]) -> Vec<String> {
-    mounts.iter().filter(|mount| mount.elsewhere).map(|mount| mount.point.name.clone()).collect()
-}
-
-impl Volumes {
-    /// Mounts volumes that nobody has yet. Who calls it releases them, whether it fails or not.
-    pub async fn hold(&self, volumes: &[String], user: &str) -> Result<()> {
-        for name in volumes {
-            let _turn = self.turns.lock(name.clone()).await;
-            let Some(elsewhere) = Elsewhere::parse(&self.get(name)?.options) else { continue };
-            let data = self.data(name);
-            // A server that is away must not cost one of the few threads that all share.
-            let mounted = on_a_thread(move || match is_mount_point(&data).map_err(kernel)? {
-                true => Ok(()),
-                false => elsewhere.mount(&data),
-            });
-            mounted.await?;
-            self.users.add(name, user);
+    /// Mounts what nobody has yet. Who calls it releases it, whether it fails or not.
+    pub(crate) async fn hold(&self, all: &[Elsewhere], user: &str) -> Result<()> {
+        for one in all {
+            let _turn = self.volumes.turns.lock(one.key.clone()).await;
+            match &one.view {
+                None => self.volumes.mount(&one.key).await?,
+                Some((snapshotter, place)) => {
+                    let (mounts, place) = (self.peers.mounts(snapshotter, &one.key).await?, place.clone());
+                    let mounted = move || match is_mount_point(&place).map_err(kernel)? {
+                        true => Ok(()),
+                        false => mount_at(&mounts, &place),
+                    };
+                    blocking(mounted).await?;
+                }
+            }
+            self.volumes.users.add(&one.key, user);
         }
         Ok(())
     }
+}
 
-    /// Says who has volumes that were mounted before the engine started.
-    pub fn expect(&self, volumes: &[String], user: &str) {
-        volumes.iter().for_each(|name| self.users.add(name, user));
+/// What of a container's mounts is to be mounted.
+pub fn elsewhere(mounts: &[MountRecord]) -> Vec<Elsewhere> {
+    let view = |mount: &MountRecord| (mount.snapshotter.clone(), PathBuf::from(&mount.point.source));
+    let one = |mount: &MountRecord| match mount.snapshot.is_empty() {
+        true => Elsewhere { key: mount.point.name.clone(), view: None },
+        false => Elsewhere { key: mount.snapshot.clone(), view: Some(view(mount)) },
+    };
+    mounts.iter().filter(|mount| mount.elsewhere).map(one).collect()
+}
+
+impl Volumes {
+    /// Mounts a volume unless it is; the caller has its turn.
+    async fn mount(&self, name: &str) -> Result<()> {
+        let Some(source) = FileSystem::parse(&self.get(name)?.options) else { return Ok(()) };
+        let data = self.data(name);
+        // A server that is away must not cost one of the few threads that all share.
+        on_a_thread(move || match is_mount_point(&data).map_err(kernel)? {
+            true => Ok(()),
+            false => source.mount(&data),
+        })
+        .await
     }
 
-    /// Unmounts the volumes that nobody has any more.
-    pub async fn release(&self, volumes: &[String], user: &str) {
-        for name in volumes {
-            let _turn = self.turns.lock(name.clone()).await;
-            if self.users.remove(name, user)
-                && let Err(error) = self.unmount(name).await
-            {
-                tracing::warn!(volume = name, error = %gantry_rpc::chain(&error), "volume not unmounted");
+    /// Says who has volumes that were mounted before the engine started.
+    pub fn expect(&self, all: &[Elsewhere], user: &str) {
+        all.iter().for_each(|one| self.users.add(&one.key, user));
+    }
+
+    /// Unmounts what nobody has any more.
+    pub async fn release(&self, all: &[Elsewhere], user: &str) {
+        for one in all {
+            let _turn = self.turns.lock(one.key.clone()).await;
+            if !self.users.remove(&one.key, user) {
+                continue;
+            }
+            let place = one.view.as_ref().map_or_else(|| self.data(&one.key), |(_, place)| place.clone());
+            let unmounted = blocking(move || gantry_host::mount::detach_all(&place).map_err(kernel));
+            if let Err(error) = unmounted.await {
+                tracing::warn!(volume = one.key, error = %gantry_rpc::chain(&error), "not unmounted");
             }
         }
     }
@@ -131,7 +164,7 @@ impl Volumes {
         let volumes = self.all().into_iter();
         let idle = volumes.filter(|volume| self.users.is_none(&volume.name));
         let places: Vec<_> = idle
-            .filter(|volume| Elsewhere::parse(&volume.options).is_some())
+            .filter(|volume| FileSystem::parse(&volume.options).is_some())
             .map(|volume| (self.data(&volume.name), volume.name))
             .collect();
         let mounted = |path: &Path| is_mount_point(path).unwrap_or(false);

@@ -15,7 +15,7 @@ const NO_SUCH_DEVICE: i32 = 19;
 
 /// A file system that a volume's content is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct FileSystem {
     kind: String,
     device: String,
     options: String,
@@ -57,12 +57,12 @@ pub fn check<'a>(name: &str, options: impl IntoIterator<Item = (&'a String, &'a 
     Ok(())
 }
 
-impl Elsewhere {
+impl FileSystem {
     /// What a volume's options say; none for one that is its own directory.
-    pub fn parse(options: &BTreeMap<String, String>) -> Option<Elsewhere> {
+    pub fn parse(options: &BTreeMap<String, String>) -> Option<FileSystem> {
         let option = |key: &str| options.get(key).cloned().unwrap_or_default();
         let (kind, device, options) = (option("type"), option("device"), option("o"));
-        (!kind.is_empty() || !device.is_empty()).then_some(Elsewhere { kind, device, options })
+        (!kind.is_empty() || !device.is_empty()).then_some(FileSystem { kind, device, options })
     }
 
     /// Whether nothing of it stays when it is unmounted.
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn names_of_servers_become_addresses() {
         let resolved = |kind: &str, device: &str, o: &str| {
-            let elsewhere = Elsewhere::parse(&options(&[("type", kind), ("device", device), ("o", o)]));
+            let elsewhere = FileSystem::parse(&options(&[("type", kind), ("device", device), ("o", o)]));
             elsewhere.expect("elsewhere").resolved(|name| match name {
                 "server" => Ok("10.0.0.1".parse().expect("an address")),
                 other => Err(format!("lookup {other}: no such host")),

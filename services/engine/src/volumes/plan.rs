@@ -33,7 +33,7 @@ impl Engine {
                 return Err(Error::Invalid(format!("invalid mode: {mode}")));
             }
             let other = self.index.find(name)?.record();
-            for mount in other.mounts.iter().filter(|mount| !mount.is_tmpfs() || mount.tmpfs_volume) {
+            for mount in other.mounts.iter().filter(|mount| may_be_shared(mount)) {
                 let mut mount = mount.clone();
                 mount.point.rw &= !mode.starts_with("ro");
                 mount.no_copy = true;
@@ -74,6 +74,11 @@ impl Engine {
         tracing::trace!(container = id, mounts = plan.len(), "mounts planned");
         Ok(plan.into_values().collect())
     }
+}
+
+/// Memory is a container's own, and so is its view of an image.
+fn may_be_shared(mount: &MountRecord) -> bool {
+    mount.snapshot.is_empty() && (!mount.is_tmpfs() || mount.tmpfs_volume)
 }
 
 fn add(plan: &mut BTreeMap<String, MountRecord>, mount: MountRecord) -> Result<()> {
@@ -185,6 +190,9 @@ fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
             )));
         }
     }
+    if !asked.image_subpath.is_empty() && asked.r#type != "image" {
+        return Err(config("field ImageOptions must not be specified".to_owned()));
+    }
     let destination = checked_destination(&asked.target).map_err(|error| config(error.to_string()))?;
     let mut mount = MountRecord {
         point: pb::MountPoint {
@@ -259,7 +267,16 @@ fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
             }
         }
         "image" => {
-            return Err(Error::NotBuilt("mounts of type \"image\" are not supported".to_owned()));
+            if asked.source.is_empty() {
+                return Err(config("field Source must not be empty".to_owned()));
+            }
+            if !is_local(Path::new(&asked.image_subpath)) {
+                return Err(config("subpath must be a relative path within the volume".to_owned()));
+            }
+            mount.point.name.clone_from(&asked.source);
+            mount.point.rw = false;
+            mount.point.propagation = "rprivate".to_owned();
+            mount.subpath.clone_from(&asked.image_subpath);
         }
         _ => return Err(config("mount type unknown".to_owned())),
     }

@@ -146,14 +146,16 @@ pub async fn tag(call: &Call, name: &str) -> Result<Reply, Error> {
 
 /// `DELETE /images/{name}`
 pub async fn remove(call: &Call, name: &str) -> Result<Reply, Error> {
-    if !call.query.all("platforms").is_empty() {
-        return Err(Error::not_implemented("removing single platforms of an image is not supported"));
+    let platforms = call.query.all("platforms");
+    if platforms.len() > 1 {
+        return Err(Error::bad("multiple platforms are not supported"));
     }
     let request = images::RemoveRequest {
         reference: name.to_owned(),
         force: call.query.flag("force"),
         no_prune: call.query.flag("noprune"),
         in_use: in_use(call).await?,
+        platform: platform(platforms.first().map_or("", String::as_str))?,
     };
     let removed =
         call.peers().images().remove(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();

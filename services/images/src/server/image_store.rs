@@ -367,7 +367,13 @@ impl image_store_server::ImageStore for ImageStore {
         let namespace = context::namespace(&request)?;
         let request = request.into_inner();
         let force = if request.force { Force::Yes } else { Force::No };
-        let result = self.remover.remove(&namespace, &request.reference, force, &uses(request.in_use)).await;
+        let (reference, uses) = (request.reference, uses(request.in_use));
+        let result = match wire::platform(&request.platform).map_err(status)? {
+            None => self.remover.remove(&namespace, &reference, force, &uses).await,
+            Some(platform) => {
+                self.remover.remove_platform(&namespace, &reference, &platform, force, &uses).await
+            }
+        };
         Ok(Response::new(removed(result.map_err(status)?)))
     }
 
