@@ -188,12 +188,9 @@ async fn place_in(session: &Session, container: &str, path: &str) -> Result<Plac
         place.path = parent.join(target).display().to_string();
         found = stat(session, container, &place.path).await;
     }
-    match found {
-        Ok(found) => {
-            place.exists = true;
-            place.is_dir = found.mode & DIRECTORY != 0;
-        }
-        Err(_) => {}
+    if let Ok(found) = found {
+        place.exists = true;
+        place.is_dir = found.mode & DIRECTORY != 0;
     }
     Ok(place)
 }
