@@ -11,6 +11,9 @@ fn inspect(node: &Node, name: &str) -> Value {
     serde_json::from_str::<Value>(&text).expect("JSON")[0].take()
 }
 
+/// Options, and where their values are.
+type Row<'r> = (&'r [&'r str], &'r [(&'r str, Value)]);
+
 #[test]
 fn what_is_asked_for_is_what_the_container_has() {
     let node = Node::start();
@@ -20,8 +23,7 @@ fn what_is_asked_for_is_what_the_container_has() {
     let labels = node.root().join("labels");
     std::fs::write(&labels, "from.file=yes\n").expect("written");
     let (env, labels) = (env.display().to_string(), labels.display().to_string());
-    // Each: the options, and where their values are.
-    let rows: &[(&[&str], &[(&str, Value)])] = &[
+    let rows: &[Row<'_>] = &[
         (
             &["-m", "64m", "--memory-swap", "-1", "--cpus", "0.5"],
             &[
