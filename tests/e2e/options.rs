@@ -31,7 +31,7 @@ fn what_cannot_be_had_is_said_and_leaves_nothing() {
         ("--network=nosuch", "network nosuch not found"),
         ("--network=container:nosuch", "No such container: nosuch"),
         ("--cpuset-cpus=4000", "Requested CPUs are not available"),
-        ("--log-driver=syslog", "log driver syslog is not supported"),
+        ("--log-driver=splunk", "log driver splunk is not supported"),
         ("--log-opt=max-size=10q", "invalid size: '10q'"),
     ] {
         let error = node.docker(&["run", "--rm", option, "busybox", "true"]).fails(125);

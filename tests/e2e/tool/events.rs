@@ -61,7 +61,10 @@ fn probes_are_left_out_unless_asked_for() {
     assert_eq!(execs(&[]), 0);
     node.gantry(&["exec", "box", "true"]).ok();
     assert_eq!(execs(&[]), 3, "those of a user are told: create, start, die");
-    // Docker's clients are told of all, as dockerd tells them.
-    let docker = node.docker(&["events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}"]).ok();
-    assert!(docker.lines().filter(|action| action.starts_with("exec_die")).count() > 0, "{docker}");
+    // Docker's clients are told of all, as dockerd tells them; this one asks in whole seconds.
+    eventually("docker is told", Duration::from_secs(10), || {
+        let docker =
+            node.docker(&["events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}"]).ok();
+        if docker.lines().any(|action| action.starts_with("exec_die")) { Ok(()) } else { Err(docker) }
+    });
 }

@@ -111,6 +111,17 @@ fn sequence(batch: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(batch.get(..8)?.try_into().ok()?))
 }
 
+/// The sequence number of the batch that begins with the record at a place. Where a block's end left less room than the
+/// number takes, its rest is in the next block: `None` if nothing whole is there.
+fn number(log: &[u8], at: usize, kind: u8, bytes: &[u8]) -> Option<u64> {
+    if kind == FULL || bytes.len() >= 8 {
+        return sequence(bytes);
+    }
+    let (_, more) =
+        record(log, (at / BLOCK + 1) * BLOCK).filter(|(kind, _)| !matches!(*kind, FULL | FIRST))?;
+    sequence(&[bytes, &more[..more.len().min(8)]].concat())
+}
+
 fn condition(log: &[u8]) -> Condition {
     let (mut at, mut whole, mut last) = (0, 0, 0);
     let mut within = false;
@@ -122,14 +133,16 @@ fn condition(log: &[u8]) -> Condition {
         }
         let Some((kind, bytes)) = record(log, at).filter(|(kind, _)| within != matches!(*kind, FULL | FIRST))
         else {
-            return match follows(log, at + 1, last) {
+            return match follows(log, at, last) {
                 true => Condition::Damaged(at),
                 false => Condition::Torn(whole),
             };
         };
         if !within {
-            match sequence(bytes) {
+            match number(log, at, kind, bytes) {
                 Some(next) if next > last => last = next,
+                // Decided when the rest of it is looked at.
+                None if kind == FIRST => {}
                 // Batches are numbered upwards.
                 _ => return Condition::Damaged(at),
             }
@@ -147,10 +160,13 @@ fn condition(log: &[u8]) -> Condition {
 fn follows(log: &[u8], from: usize, last: u64) -> bool {
     (from..log.len().saturating_sub(HEADER)).any(|at| {
         let begins = matches!(log[at + HEADER - 1], FULL | FIRST);
-        // Cheap, and almost never true by chance; the checksum is not cheap.
+        let is_near = |found: u64| found > last && found - last < FAR;
+        // Cheap, and almost never true by chance; the checksum is not cheap. At a block's end it is one of few.
         let plausible =
-            || sequence(&log[at + HEADER..]).is_some_and(|found| found > last && found - last < FAR);
-        begins && plausible() && record(log, at).is_some()
+            || BLOCK - at % BLOCK < HEADER + 8 || sequence(&log[at + HEADER..]).is_some_and(is_near);
+        begins
+            && plausible()
+            && record(log, at).is_some_and(|(kind, bytes)| number(log, at, kind, bytes).is_some_and(is_near))
     })
 }
 
@@ -205,6 +221,43 @@ mod tests {
             let mut extended = log[..length].to_vec();
             extended.resize(length + 5000, 0);
             assert!(matches!(condition(&extended), Condition::Torn(_)), "{length}");
+        }
+    }
+
+    /// Logs with a batch that begins so near to a block's end that its number is in two blocks.
+    fn split_numbers() -> impl Iterator<Item = (Vec<u8>, usize)> {
+        (HEADER..HEADER + 9).map(|left| {
+            let mut log = Vec::new();
+            append(&mut log, 10, BLOCK - left - HEADER - 12);
+            assert_eq!(BLOCK - log.len() % BLOCK, left);
+            let begins = log.len();
+            append(&mut log, 11, 50);
+            append(&mut log, 12, 50);
+            (log, begins)
+        })
+    }
+
+    #[test]
+    fn a_number_may_be_in_two_blocks() {
+        for (log, begins) in split_numbers() {
+            assert_eq!(condition(&log), Condition::Whole, "{begins}");
+            for length in begins + 1..log.len() {
+                let found = condition(&log[..length]);
+                assert!(
+                    matches!(found, Condition::Torn(_) | Condition::Whole),
+                    "{begins}, {length}: {found:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_before_a_number_in_two_blocks_is_damage() {
+        for (mut log, begins) in split_numbers() {
+            log.truncate(log.len() - (HEADER + 12 + 50));
+            assert_eq!(condition(&log), Condition::Whole);
+            log[100] ^= 1;
+            assert!(matches!(condition(&log), Condition::Damaged(_)), "{begins}");
         }
     }
 
