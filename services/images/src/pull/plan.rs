@@ -167,7 +167,14 @@ impl Plan {
     }
 }
 
-/// The label that remembers where a blob came from, so that a push can mount it from there.
+/// The label that remembers where a blob came from, so that a push can mount it from there. The host stands in it without
+/// a port, as containerd has it.
 pub fn origin_label(repository: &remote::Repository) -> (String, String) {
-    (format!("containerd.io/distribution.source.{}", repository.domain()), repository.path().to_owned())
+    let domain = repository.domain();
+    let host = match domain.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => domain,
+    };
+    let host = host.trim_matches(['[', ']']);
+    (format!("containerd.io/distribution.source.{host}"), repository.path().to_owned())
 }
