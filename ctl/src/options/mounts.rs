@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use gantry_docker::filters::truth;
 use gantry_proto::gantry::engine::v1::{BindOptions, Mount, TmpfsOptions, VolumeOptions};
 
-use super::value::{bytes, fields, pair, truth};
+use super::value::{bytes, fields, pair};
 
 /// What `--volume` asks for: binds and named volumes as the engine takes them, and the targets of anonymous volumes. A
 /// source that begins with a dot is a path from here.
