@@ -1,31 +1,42 @@
 //! What a client has not read yet of an answer that goes on for ever.
 //!
-//! What happens does not wait for those who are told of it, and nobody keeps without end what one of them does not read:
-//! beyond [`LIMIT`] the client is dropped. It sees that its answer was cut, and the log says why.
+//! Nobody keeps without end what one client does not read: [`ROOM`] bytes wait for it, then whoever tells waits too. One
+//! that reads nothing for [`PATIENCE`] while the room is full is dropped: it sees that its answer was cut, and the log says
+//! why.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::app::App;
 use crate::reply::BodyError;
 
 /// Bytes that wait for one client, beside those that are on their way to it.
-const LIMIT: usize = 256 << 10;
+const ROOM: u32 = 256 << 10;
+/// How long a client may read nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The same chunks, taken as they come and kept until they are read.
+/// The same chunks, taken as they come as long as there is room, and kept until they are read.
 pub fn bounded(
     app: &App,
     what: &'static str,
     chunks: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
 ) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
-    let waiting = Arc::new(AtomicUsize::new(0));
+    patient(app, what, PATIENCE, chunks)
+}
+
+fn patient(
+    app: &App,
+    what: &'static str,
+    patience: Duration,
+    chunks: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
+) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
+    let room = Arc::new(Semaphore::new(ROOM as usize));
     let (sender, receiver) = mpsc::unbounded_channel();
-    let added = Arc::clone(&waiting);
     app.spawn(async move {
         let mut chunks = std::pin::pin!(chunks);
         loop {
@@ -34,22 +45,37 @@ pub fn bounded(
                 () = sender.closed() => return,
             };
             let Some(chunk) = chunk else { return };
-            let length = chunk.as_ref().map_or(0, Bytes::len);
-            let behind = added.fetch_add(length, Ordering::Relaxed) + length;
-            if behind > LIMIT {
-                tracing::warn!(what, behind, "a client that does not read was dropped");
+            let taken = tokio::select! {
+                taken = take(&room, chunk.as_ref().map_or(0, Bytes::len), patience) => taken,
+                () = sender.closed() => return,
+            };
+            let Some(taken) = taken else {
+                tracing::warn!(what, waiting = ROOM, "a client that does not read was dropped");
+                let words = format!("the client read nothing for {} s", patience.as_secs());
                 // It has gone if it does not hear this.
-                let _ = sender.send(Err(format!("the client is {behind} bytes behind").into()));
+                let _ = sender.send((Err(words.into()), None));
                 return;
-            }
-            if sender.send(chunk).is_err() {
+            };
+            if sender.send((chunk, Some(taken))).is_err() {
                 return;
             }
         }
     });
-    UnboundedReceiverStream::new(receiver).inspect(move |chunk| {
-        waiting.fetch_sub(chunk.as_ref().map_or(0, Bytes::len), Ordering::Relaxed);
-    })
+    // The room is given back with the permit.
+    UnboundedReceiverStream::new(receiver).map(|(chunk, _taken)| chunk)
+}
+
+/// Room for a chunk of `length` bytes, all of it for one that is larger; `None` where the client has made none in time.
+async fn take(room: &Arc<Semaphore>, length: usize, patience: Duration) -> Option<OwnedSemaphorePermit> {
+    let wanted = u32::try_from(length).unwrap_or(ROOM).min(ROOM);
+    loop {
+        let before = room.available_permits();
+        match tokio::time::timeout(patience, Arc::clone(room).acquire_many_owned(wanted)).await {
+            Ok(taken) => return taken.ok(),
+            Err(_) if room.available_permits() > before => {}
+            Err(_) => return None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -59,33 +85,55 @@ mod tests {
 
     use super::*;
 
+    const LINE: &[u8] = &[b'x'; 1024];
+
     fn lines(count: usize) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
-        stream::iter((0..count).map(|_| Ok(Bytes::from_static(&[b'x'; 1024]))))
+        stream::iter((0..count).map(|_| Ok(Bytes::from_static(LINE))))
+    }
+
+    fn app() -> std::sync::Arc<App> {
+        App::new(std::path::Path::new("/nowhere"), CancellationToken::new())
     }
 
     #[tokio::test]
     async fn who_reads_gets_all() {
-        let app = App::new(std::path::Path::new("/nowhere"), CancellationToken::new());
-        let ticks = lines(2000).then(|line| async {
+        // More than there is room for, told faster than it is read.
+        let told = bounded(&app(), "test", lines(2000));
+        let read = told.then(|line| async {
             tokio::task::yield_now().await;
             line
         });
-        assert_eq!(
-            bounded(&app, "test", ticks).filter(|line| std::future::ready(line.is_ok())).count().await,
-            2000
-        );
+        assert_eq!(read.filter(|line| std::future::ready(line.is_ok())).count().await, 2000);
+    }
+
+    #[tokio::test]
+    async fn a_chunk_larger_than_the_room_arrives() {
+        let large = Bytes::from(vec![b'x'; 2 * ROOM as usize]);
+        let chunks = stream::iter([Ok(large.clone()), Ok(large.clone())]);
+        let read: Vec<_> =
+            bounded(&app(), "test", chunks).map(|chunk| chunk.expect("it is kept")).collect().await;
+        assert_eq!(read, [large.clone(), large]);
     }
 
     #[tokio::test]
     async fn who_does_not_read_is_dropped_with_what_was_kept() {
-        let app = App::new(std::path::Path::new("/nowhere"), CancellationToken::new());
-        let kept = bounded(&app, "test", lines(100_000));
-        // It fills up while nobody reads, however often it lets others run.
-        for _ in 0..10_000 {
-            tokio::task::yield_now().await;
-        }
+        let patience = Duration::from_millis(100);
+        let kept = patient(&app(), "test", patience, lines(100_000));
+        tokio::time::sleep(patience * 5).await;
         let kept: Vec<_> = kept.collect().await;
-        assert_eq!(kept.len(), LIMIT / 1024 + 1);
+        assert_eq!(kept.len(), ROOM as usize / LINE.len() + 1);
         assert!(kept.last().is_some_and(Result::is_err));
+    }
+
+    #[tokio::test]
+    async fn who_reads_slowly_is_waited_for() {
+        let patience = Duration::from_millis(400);
+        let large = vec![b'x'; ROOM as usize];
+        let chunks = stream::iter((0..4).map(move |_| Ok(Bytes::from(large.clone()))));
+        let read = patient(&app(), "test", patience, chunks).then(|chunk| async {
+            tokio::time::sleep(patience / 2).await;
+            chunk
+        });
+        assert_eq!(read.filter(|chunk| std::future::ready(chunk.is_ok())).count().await, 4);
     }
 }
