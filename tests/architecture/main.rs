@@ -12,6 +12,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-host", &[]),
     ("gantry-netlink", &[]),
     ("gantry-compression", &[]),
+    ("gantry-tls", &[]),
     ("gantry-systemd", &[]),
     ("gantry-disk", &["gantry-types"]),
     ("gantry-rpc", &["gantry-types"]),

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gantry_tests::{Node, Side, sides};
+use gantry_tests::{Node, Side, eventually, sides};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -136,6 +138,21 @@ fn options_of_drivers_are_checked_when_a_container_is_made() {
         ("fluentd", &["fluentd-buffer-limit=x"], "invalid size: 'x'"),
         ("fluentd", &["fluentd-retry-wait=x"], "time: invalid duration \"x\""),
         ("fluentd", &["fluentd-max-retries=x"], "strconv.ParseUint: parsing \"x\": invalid syntax"),
+        (
+            "fluentd",
+            &["fluentd-write-timeout=x"],
+            "invalid value for fluentd-write-timeout: value must be a duration: time: invalid duration \"x\"",
+        ),
+        (
+            "fluentd",
+            &["fluentd-async-reconnect-interval=x"],
+            "invalid value for fluentd-async-reconnect-interval: time: invalid duration \"x\"",
+        ),
+        (
+            "fluentd",
+            &["fluentd-read-timeout=1s"],
+            "unknown log opt 'fluentd-read-timeout' for fluentd log driver",
+        ),
         ("fluentd", &["fluentd-async=x"], "strconv.ParseBool: parsing \"x\": invalid syntax"),
         ("nosuch", &[], "error looking up logging plugin nosuch: plugin \"nosuch\" not found"),
     ];
@@ -504,5 +521,127 @@ fn what_a_container_said_last_is_sent_before_it_removes_itself() {
         side.docker(&words).ok();
         let all = received(&listener, |all| all.ends_with(b": 2000\n"));
         assert_eq!(all.iter().filter(|byte| **byte == b'\n').count(), 2000, "{}", side.who);
+    }
+}
+
+/// A receiver that shows a certificate of its own, and asks for one. What it gets is put in a file.
+struct Secured {
+    process: Child,
+    address: String,
+    got: PathBuf,
+}
+
+impl Secured {
+    fn start(side: &Side, folder: &Path) -> Secured {
+        let script = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=receiver \
+            -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem";
+        let made =
+            Command::new("sh").args(["-c", script]).current_dir(folder).output().expect("openssl runs");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let (listener, address) = tcp(side);
+        drop(listener);
+        let got = folder.join("got");
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-quiet", "-accept", &address, "-cert", "cert.pem", "-key", "key.pem"]);
+        command.args(["-CAfile", "cert.pem", "-Verify", "1", "-verify_return_error"]).current_dir(folder);
+        command
+            .stdin(Stdio::piped())
+            .stdout(std::fs::File::create(&got).expect("made"))
+            .stderr(Stdio::null());
+        let process = side.in_network(|| command.spawn().expect("it runs"));
+        eventually("it listens", PATIENCE, || {
+            let connected = side.in_network(|| TcpStream::connect(&address));
+            connected.map(drop).map_err(|error| error.to_string())
+        });
+        Secured { process, address, got }
+    }
+
+    /// What came since this was last asked.
+    fn line(&self) -> String {
+        let mut line = String::new();
+        eventually("a line comes", PATIENCE, || {
+            line = std::fs::read_to_string(&self.got).expect("text");
+            if line.is_empty() { Err("nothing".to_owned()) } else { Ok(()) }
+        });
+        let file = std::fs::File::options().write(true).open(&self.got).expect("there");
+        file.set_len(0).expect("emptied");
+        line.trim_start_matches('\0').to_owned()
+    }
+}
+
+impl Drop for Secured {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn syslog_goes_over_tls_to_whom_it_is_meant_for() {
+    let node = Node::start();
+    for side in sides(&node) {
+        let name = side.name("log");
+        let folder = node.root().join(side.who);
+        std::fs::create_dir(&folder).expect("made");
+        let receiver = Secured::start(&side, &folder);
+        let address = format!("syslog-address=tcp+tls://{}", receiver.address);
+        let file = |option: &str, name: &str| format!("syslog-tls-{option}={}", folder.join(name).display());
+        let (ca, cert, key) = (file("ca-cert", "cert.pem"), file("cert", "cert.pem"), file("key", "key.pem"));
+        let own = [address.as_str(), cert.as_str(), key.as_str(), "tag=TAG"];
+        let with = |more: &[&str]| options("syslog", &[&own, more].concat());
+
+        // Docker frames the newer form, and that alone.
+        for (form, expected) in [
+            ("rfc5424", "0 <30>1 0-0-0T0:0:0Z HOST TAG 0 TAG - out\n"),
+            ("rfc3164", "<30>Nov 0 0:0:0 HOST TAG[0]: out\n"),
+        ] {
+            run(&side, &name, &with(&[&ca, &format!("syslog-format={form}")]), "echo out");
+            let line = receiver.line();
+            let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("readable");
+            let line = faceless(&line.replace(host.trim(), "HOST"));
+            let month = line.find("<0>").map(|at| line[at + 3..].chars().take(3).collect::<String>());
+            let line = if form == "rfc3164" { line.replace(&month.expect("a month"), "Nov") } else { line };
+            assert_eq!(line.replace("Nov  0", "Nov 0"), faceless(expected), "{}: {form}", side.who);
+            side.docker(&["rm", &name]).ok();
+        }
+        // The option is on whatever it says.
+        run(&side, &name, &with(&["syslog-tls-skip-verify=false"]), "echo unverified");
+        assert!(receiver.line().ends_with("unverified\n"), "{}", side.who);
+        side.docker(&["rm", &name]).ok();
+
+        let no_file = format!("{}/none", folder.display());
+        let not_there =
+            format!("could not read CA certificate \"{no_file}\": open {no_file}: no such file or directory");
+        let no_key = format!("Could not load X509 key pair: open {no_file}: no such file or directory");
+        let no_certificate = "failed to append certificates from PEM file: \"/etc/passwd\"";
+        for (more, words) in [
+            (vec![], "tls: "),
+            (vec![format!("syslog-tls-ca-cert={no_file}")], not_there.as_str()),
+            (vec!["syslog-tls-ca-cert=/etc/passwd".to_owned()], no_certificate),
+            (
+                vec![ca.clone(), format!("syslog-tls-cert={no_file}"), format!("syslog-tls-key={no_file}")],
+                &no_key,
+            ),
+        ] {
+            let logging = with(&more.iter().map(String::as_str).collect::<Vec<_>>());
+            let mut words_of_all = vec!["run", "--name", &name];
+            words_of_all.extend(logging.iter().map(String::as_str));
+            words_of_all.extend(["busybox", "true"]);
+            // The client takes a missing file for a missing program.
+            let code = if words.contains("no such file") { 127 } else { 125 };
+            let said = side.docker(&words_of_all).fails(code);
+            let expected = format!("failed to initialize logging driver: {words}");
+            assert!(said.contains(&expected), "{}: {more:?}: {said}", side.who);
+            side.docker(&["rm", &name]).ok();
+        }
+        // Nobody trusts the receiver.
+        let unknown = options("fluentd", &[&format!("fluentd-address=tls://{}", receiver.address)]);
+        let mut words = vec!["run", "--name", &name];
+        words.extend(unknown.iter().map(String::as_str));
+        words.extend(["busybox", "true"]);
+        let said = side.docker(&words).fails(125);
+        assert!(said.contains("failed to initialize logging driver: tls: "), "{}: {said}", side.who);
+        side.docker(&["rm", &name]).ok();
     }
 }

@@ -21,6 +21,7 @@ mod spool;
 mod syslog;
 mod tag;
 mod task;
+mod tls;
 
 pub use attributes::{Facts, extra};
 pub use options::{Driver, is_cached, is_shipped};

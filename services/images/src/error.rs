@@ -35,16 +35,11 @@ pub enum Error {
     /// An id's beginning that several images share.
     #[error("image id {0} is ambiguous: more digits are needed")]
     AmbiguousId(String),
-    /// The image is there, but not for this platform.
-    #[error(
-        "image with reference {reference} was found but does not match the specified platform: wanted {wanted}"
-    )]
-    OtherPlatform { reference: String, wanted: Platform },
-    /// The image is for another platform, in Docker's words.
+    /// The image is for another platform (`found`: those that it is for), in Docker's words.
     #[error(
         "image with reference {reference} was found but its platform ({found}) does not match the specified platform ({wanted})"
     )]
-    NotOfPlatform { reference: String, found: String, wanted: Platform },
+    OtherPlatform { reference: String, found: String, wanted: Platform },
     /// The index has nothing for the platform.
     #[error("no matching manifest for {wanted} in the manifest list entries of {reference}")]
     NoPlatform { reference: String, wanted: Platform },
@@ -118,8 +113,8 @@ pub enum Error {
     #[error("setting {what} has the invalid value {value:?}")]
     Setting { what: &'static str, value: String },
     /// A certificate or key on disk that cannot be used.
-    #[error("certificate {}: {cause}", path.display())]
-    Certificate { path: PathBuf, cause: String },
+    #[error("certificate {0}")]
+    Certificate(#[from] gantry_tls::Unusable),
     /// The HTTP client cannot be made.
     #[error("no HTTP client for {host}")]
     HttpClient {
@@ -229,7 +224,6 @@ impl Coded for Error {
             | Self::OtherTarget { .. }
             | Self::OtherPlatform { .. }
             | Self::NoPlatform { .. }
-            | Self::NotOfPlatform { .. }
             | Self::NoManifest { .. }
             | Self::Missing { .. } => Code::NotFound,
             Self::RecordExists(_) | Self::StreamExists(_) => Code::AlreadyExists,

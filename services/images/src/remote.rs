@@ -36,8 +36,8 @@ pub use push::{Mounted, Payload};
 pub use settings::Settings;
 
 use endpoint::Endpoint;
+use gantry_tls::Trust;
 use retry::Budget;
-use tls::Trust;
 
 /// The process's registry client: settings and pools of connections. A cheap clone.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ impl Remote {
 
     /// The pool of connections for `authority`, made anew when its certificates on disk changed.
     fn client(&self, authority: &str, insecure: bool) -> Result<reqwest::Client, Error> {
-        let trust = Trust::load(&self.inner.settings.certificate_directories, authority, insecure)?;
+        let trust = tls::load(&self.inner.settings.certificate_directories, authority, insecure)?;
         let mut clients = self.inner.clients.lock().expect("no holder of this lock panics");
         if let Some((known, client)) = clients.get(authority)
             && *known == trust

@@ -7,7 +7,9 @@ use std::time::Duration;
 use flate2::Compression;
 
 use super::gelf::Packing;
+use super::receiver::PATIENCE;
 use super::syslog::{self, Form};
+use super::tls::Certificates;
 use crate::error::{Error, Result};
 
 /// Options that put something beside each line.
@@ -28,14 +30,12 @@ const GELF: [&str; 5] = [
     "gelf-tcp-max-reconnect",
     "gelf-tcp-reconnect-delay",
 ];
-const FLUENTD: [&str; 11] = [
+const FLUENTD: [&str; 9] = [
     "fluentd-address",
     "fluentd-async",
     "fluentd-async-reconnect-interval",
     "fluentd-buffer-limit",
-    "fluentd-force-stop-async-send",
     "fluentd-max-retries",
-    "fluentd-read-timeout",
     "fluentd-request-ack",
     "fluentd-retry-wait",
     "fluentd-sub-second-precision",
@@ -47,6 +47,8 @@ const FLUENTD: [&str; 11] = [
 pub enum Address {
     Udp(String),
     Tcp(String),
+    /// TCP that has to prove who it leads to.
+    Tls(String, Certificates),
     /// A socket of either kind.
     Unix(PathBuf),
     /// One for datagrams.
@@ -76,6 +78,10 @@ pub enum Driver {
         sub_second: bool,
         attempts: Option<u64>,
         pause: Duration,
+        /// How old a connection may grow.
+        renewed: Option<Duration>,
+        /// How long the receiver may take to take a message.
+        patience: Duration,
     },
     Journald,
 }
@@ -107,14 +113,17 @@ impl Driver {
         }
         let option = |key: &str| options.get(key).map_or("", String::as_str);
         match driver {
-            "syslog" => Self::syslog(option),
+            "syslog" => Self::syslog(option, |key| options.contains_key(key)),
             "gelf" => Self::gelf(options),
             "fluentd" => Self::fluentd(option),
             _ => Ok(Driver::Journald),
         }
     }
 
-    fn syslog<'a>(option: impl Fn(&'static str) -> &'a str) -> Result<Driver> {
+    fn syslog<'a>(
+        option: impl Fn(&'static str) -> &'a str,
+        given: impl Fn(&'static str) -> bool,
+    ) -> Result<Driver> {
         let address = option("syslog-address");
         let address = match address.split_once("://") {
             None if address.is_empty() => Address::Local,
@@ -127,10 +136,16 @@ impl Driver {
             }
             Some(("udp", host)) => Address::Udp(with_port(host, 514)),
             Some(("tcp", host)) => Address::Tcp(with_port(host, 514)),
-            Some(("tcp+tls", _)) => {
-                return Err(Error::NotBuilt(
-                    "syslog over TLS is not supported: use tcp, udp or unix".to_owned(),
-                ));
+            Some(("tcp+tls", host)) => {
+                let path = |key| Some(option(key)).filter(|path| !path.is_empty()).map(PathBuf::from);
+                let own = [path("syslog-tls-cert"), path("syslog-tls-key")];
+                let certificates = Certificates {
+                    ca: path("syslog-tls-ca-cert"),
+                    own: own.iter().any(Option::is_some).then(|| own.map(Option::unwrap_or_default)),
+                    // Whatever it says.
+                    anyone: given("syslog-tls-skip-verify"),
+                };
+                Address::Tls(with_port(host, 514), certificates)
             }
             other => {
                 let scheme = other.map_or("", |(scheme, _)| scheme);
@@ -210,9 +225,7 @@ impl Driver {
             Some(("tcp", host)) => Address::Tcp(with_port(host, 24224)),
             Some(("unix", path)) if Path::new(path).is_absolute() => Address::Unix(PathBuf::from(path)),
             Some(("unix", _)) => return Err(refused("path is empty".to_owned())),
-            Some(("tls", _)) => {
-                return Err(Error::NotBuilt("fluentd over TLS is not supported: use tcp or unix".to_owned()));
-            }
+            Some(("tls", host)) => Address::Tls(with_port(host, 24224), Certificates::default()),
             Some((scheme, _)) => return Err(refused(format!("unsupported scheme: '{scheme}'"))),
         };
         let truth = |key: &'static str| match option(key) {
@@ -237,15 +250,16 @@ impl Driver {
                     .map_err(|_| invalid(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")))?,
             ),
         };
-        for key in ["fluentd-read-timeout", "fluentd-write-timeout"] {
-            span(key)?;
-        }
-        truth("fluentd-force-stop-async-send")?;
-        let between = span("fluentd-async-reconnect-interval")?;
-        if between.is_some_and(|pause| !(100..=10_000).contains(&pause.as_millis())) {
-            return Err(invalid(
-                "invalid fluentd-async-reconnect-interval: value must be between 100ms and 10s".to_owned(),
-            ));
+        let named = |key: &'static str, words: &str| {
+            span(key).map_err(|error| invalid(format!("invalid value for {key}: {words}{error}")))
+        };
+        let patience = named("fluentd-write-timeout", "value must be a duration: ")?.unwrap_or(PATIENCE);
+        let renewed = named("fluentd-async-reconnect-interval", "")?;
+        if renewed.is_some_and(|pause| !(100..=10_000).contains(&pause.as_millis())) {
+            let text = option("fluentd-async-reconnect-interval");
+            return Err(invalid(format!(
+                "invalid value for fluentd-async-reconnect-interval: value ({text:?}) must be between 100ms and 10s"
+            )));
         }
         let pause = span("fluentd-retry-wait")?.unwrap_or(Duration::from_secs(1));
         Ok(Driver::Fluentd {
@@ -255,6 +269,8 @@ impl Driver {
             sub_second: truth("fluentd-sub-second-precision")?,
             attempts,
             pause,
+            renewed,
+            patience,
         })
     }
 }

@@ -4,14 +4,17 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream, lookup_host};
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 use super::options::Address;
+use super::tls;
 
-/// For a connection, and for a receiver that takes nothing.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For a connection, and for a receiver that takes or answers nothing.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Where a machine's own syslog listens.
 const LOCAL: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 
@@ -21,6 +24,7 @@ pub enum Receiver {
     /// Whoever listens there: datagrams that nobody takes are nobody's loss.
     Udp(UdpSocket),
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
     Datagrams(UnixDatagram),
     Unix(UnixStream),
 }
@@ -53,6 +57,19 @@ impl Receiver {
                 let connected = timeout(PATIENCE, connected).await.unwrap_or_else(|_| Err(silent()));
                 connected.map(Receiver::Tcp).map_err(|error| failed("tcp", host, &error))
             }
+            Address::Tls(host, certificates) => {
+                let connector = certificates.connector()?;
+                let connected = async {
+                    let to = resolved(host).await?;
+                    let stream = TcpStream::connect(to).await?;
+                    Ok::<_, io::Error>(tls::secured(&connector, stream, host).await)
+                };
+                match timeout(PATIENCE, connected).await.unwrap_or_else(|_| Err(silent())) {
+                    Ok(Ok(stream)) => Ok(Receiver::Tls(Box::new(stream))),
+                    Ok(Err(error)) => Err(format!("tls: {error}")),
+                    Err(error) => Err(failed("tcp", host, &error)),
+                }
+            }
             Address::UnixDatagrams(path) => {
                 datagrams(path).map_err(|error| failed("unixgram", &path.display().to_string(), &error))
             }
@@ -74,8 +91,8 @@ impl Receiver {
         }
     }
 
-    /// Sends one message.
-    pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Sends one message, which has to be taken `within` this time.
+    pub async fn send(&mut self, bytes: &[u8], within: Duration) -> io::Result<()> {
         let sent = async {
             match self {
                 // An earlier one that nobody took is told of here: this one is sent all the same.
@@ -90,13 +107,20 @@ impl Receiver {
                     is_open(stream.try_read(&mut [0; 1]))?;
                     stream.write_all(bytes).await
                 }
+                Receiver::Tls(stream) => {
+                    let mut byte = [0; 1];
+                    let nothing = || Err(io::ErrorKind::WouldBlock.into());
+                    is_open(stream.read(&mut byte).now_or_never().unwrap_or_else(nothing))?;
+                    stream.write_all(bytes).await?;
+                    stream.flush().await
+                }
                 Receiver::Unix(stream) => {
                     is_open(stream.try_read(&mut [0; 1]))?;
                     stream.write_all(bytes).await
                 }
             }
         };
-        timeout(PATIENCE, sent).await.unwrap_or_else(|_| Err(silent()))
+        timeout(within, sent).await.unwrap_or_else(|_| Err(silent()))
     }
 
     /// Reads the answer that has to come.
@@ -105,6 +129,7 @@ impl Receiver {
         let reading = async {
             match self {
                 Receiver::Tcp(stream) => stream.read_exact(&mut got).await.map(drop),
+                Receiver::Tls(stream) => stream.read_exact(&mut got).await.map(drop),
                 Receiver::Unix(stream) => stream.read_exact(&mut got).await.map(drop),
                 Receiver::Udp(_) | Receiver::Datagrams(_) => Ok(()),
             }

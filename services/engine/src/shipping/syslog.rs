@@ -15,6 +15,16 @@ pub enum Form {
     Rfc5424Micro,
 }
 
+impl Form {
+    /// A line as it goes over TLS: of RFC 5424 with its length before it, as RFC 5425 has it.
+    pub fn framed(self, line: Vec<u8>) -> Vec<u8> {
+        match self {
+            Form::Unix | Form::Rfc3164 => line,
+            Form::Rfc5424 | Form::Rfc5424Micro => [line.len().to_string().as_bytes(), b" ", &line].concat(),
+        }
+    }
+}
+
 const FACILITIES: [(&str, u8); 20] = [
     ("kern", 0),
     ("user", 1),

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gantry_proto::gantry::engine::v1::Status;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::options::{Address, Driver, is_shipped};
-use super::receiver::Receiver;
+use super::receiver::{PATIENCE, Receiver};
 use super::spool::{Position, Spool};
 use super::{Entry, Facts, fluentd, gelf, journald, syslog};
 use crate::container::Container;
@@ -44,6 +44,7 @@ struct Sender {
     driver: Driver,
     facts: Facts,
     receiver: Option<Receiver>,
+    connected_at: Instant,
     epoch: String,
     ordinal: u64,
 }
@@ -55,10 +56,22 @@ impl Sender {
         };
         let driver = Driver::parse(&config.r#type, &config.config, &log::COMMON)?;
         let facts = Facts::of(record, hostname)?;
-        Ok(Some(Sender { driver, facts, receiver: None, epoch: crate::names::new_id(), ordinal: 0 }))
+        Ok(Some(Sender {
+            driver,
+            facts,
+            receiver: None,
+            connected_at: Instant::now(),
+            epoch: crate::names::new_id(),
+            ordinal: 0,
+        }))
     }
 
     async fn connect(&mut self) -> std::result::Result<&mut Receiver, String> {
+        if let Driver::Fluentd { renewed: Some(renewed), .. } = self.driver
+            && self.connected_at.elapsed() > renewed
+        {
+            self.receiver = None;
+        }
         if self.receiver.is_none() {
             let journal = Address::UnixDatagrams(journald::SOCKET.into());
             let (address, words) = match &self.driver {
@@ -75,6 +88,7 @@ impl Sender {
                 _ => words + &why,
             });
             self.receiver = Some(connected?);
+            self.connected_at = Instant::now();
         }
         Ok(self.receiver.as_mut().expect("just connected"))
     }
@@ -82,8 +96,9 @@ impl Sender {
     async fn send(&mut self, entry: &Entry) -> std::result::Result<(), String> {
         let (facts, mut answer) = (&self.facts, None);
         let messages = match &self.driver {
-            Driver::Syslog { facility, form, .. } => {
-                vec![syslog::line(*form, *facility, entry, facts, std::process::id())]
+            Driver::Syslog { facility, form, address } => {
+                let line = syslog::line(*form, *facility, entry, facts, std::process::id());
+                vec![if matches!(address, Address::Tls(..)) { form.framed(line) } else { line }]
             }
             Driver::Gelf { address, packing, .. } => match (gelf::json(entry, facts), address) {
                 (None, _) => Vec::new(),
@@ -97,10 +112,14 @@ impl Sender {
             }
             Driver::Journald => vec![journald::datagram(entry, facts, &self.epoch, self.ordinal + 1)],
         };
+        let patience = match &self.driver {
+            Driver::Fluentd { patience, .. } => *patience,
+            _ => PATIENCE,
+        };
         let receiver = self.connect().await?;
         let sent = async {
             for message in &messages {
-                receiver.send(message).await?;
+                receiver.send(message, patience).await?;
             }
             match &answer {
                 Some(answer) => receiver.expect(answer).await,

@@ -9,7 +9,7 @@ use reqwest::{StatusCode, Url};
 use tokio::runtime::Handle;
 
 use super::Remote;
-use super::tls::{self, Trust};
+use super::tls;
 use crate::error::Error;
 
 /// How often it is gone on to where an answer points.
@@ -47,7 +47,7 @@ impl Remote {
         }
         let settings = &self.inner.settings;
         let authority = url.authority().rsplit('@').next().unwrap_or_default().to_owned();
-        let trust = Trust::load(&[], &authority, false)?;
+        let trust = tls::load(&[], &authority, false)?;
         let redirects = Policy::custom(|attempt| match attempt.previous().len() >= REDIRECTS {
             true => attempt.error(format!("stopped after {REDIRECTS} redirects")),
             false => attempt.follow(),

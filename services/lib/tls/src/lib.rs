@@ -1,0 +1,187 @@
+//! Whom clients of TLS trust, and who they say they are.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::{fs, io};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+/// A file of certificates or of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PemFile {
+    /// Where it was read.
+    pub path: PathBuf,
+    /// What was in it.
+    pub pem: Vec<u8>,
+}
+
+/// A client's certificate, those between it and its authority, and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificates.
+    pub certificates: PemFile,
+    /// The key.
+    pub key: PemFile,
+}
+
+/// What a client demands of a server, and shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// Certificates to trust beside the system's: authorities, or a server's own.
+    pub roots: Vec<PemFile>,
+    /// Who the client is.
+    pub identity: Option<Identity>,
+    /// No certificate is demanded.
+    pub anyone: bool,
+}
+
+/// A file that does not hold what it should.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {cause}", path.display())]
+pub struct Unusable {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub cause: String,
+}
+
+impl PemFile {
+    /// Reads a file, whatever is in it.
+    pub fn read(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        fs::read(&path).map(|pem| Self { path, pem })
+    }
+
+    fn unusable(&self, cause: impl ToString) -> Unusable {
+        Unusable { path: self.path.clone(), cause: cause.to_string() }
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+        let read = CertificateDer::pem_slice_iter(&self.pem).collect::<Result<_, _>>();
+        read.map_err(|error| self.unusable(error))
+    }
+}
+
+impl Trust {
+    /// The client's side of TLS, without a protocol inside.
+    ///
+    /// # Errors
+    ///
+    /// The file that cannot be used.
+    pub fn configuration(&self) -> Result<ClientConfig, Unusable> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore { roots: system_roots().roots.clone() };
+        let mut pinned = Vec::new();
+        for file in &self.roots {
+            for certificate in file.certificates()? {
+                roots.add(certificate.clone()).map_err(|error| file.unusable(error))?;
+                pinned.push(certificate);
+            }
+        }
+        let chains = match roots.is_empty() {
+            true => None,
+            false => Some(
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                    .build()
+                    .expect("the store has roots and no revocation lists"),
+            ),
+        };
+        let verifier = Verifier { chains, pinned, anyone: self.anyone, provider: Arc::clone(&provider) };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring supports the default protocol versions")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let Some(Identity { certificates, key }) = &self.identity else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let private = PrivateKeyDer::from_pem_slice(&key.pem).map_err(|error| key.unusable(error))?;
+        let shown = builder.with_client_auth_cert(certificates.certificates()?, private);
+        shown.map_err(|error| certificates.unusable(error))
+    }
+}
+
+/// The system's certificate authorities, read once; none on a machine that has none.
+fn system_roots() -> &'static RootCertStore {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let mut store = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::debug!(%error, "a system certificate was left out");
+        }
+        store.add_parsable_certificates(found.certs);
+        store
+    })
+}
+
+/// Verifies chains as everybody does, and knows two exceptions: a server certificate that is itself among those
+/// that are trusted (self-signed, which webpki refuses as "CA used as end entity"), and hosts that need none.
+#[derive(Debug)]
+struct Verifier {
+    chains: Option<Arc<WebPkiServerVerifier>>,
+    pinned: Vec<CertificateDer<'static>>,
+    anyone: bool,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.anyone {
+            return Ok(ServerCertVerified::assertion());
+        }
+        if self.pinned.iter().any(|pinned| pinned.as_ref() == end_entity.as_ref()) {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        match &self.chains {
+            Some(chains) => chains.verify_server_cert(end_entity, intermediates, name, ocsp, now),
+            None => Err(rustls::CertificateError::UnknownIssuer.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
