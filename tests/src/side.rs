@@ -141,7 +141,7 @@ impl Side {
     /// and goes below version 1.51; an empty `body` is not sent.
     pub fn api(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let mut command = Command::new("curl");
-        command.args(["-sS", "--max-time", "100", "-w", "\n%{http_code}", "-X", method]);
+        command.args(["-sSg", "--max-time", "100", "-w", "\n%{http_code}", "-X", method]);
         command.arg("--unix-socket").arg(&self.socket);
         if !body.is_empty() {
             command.args(["-H", "Content-Type: application/json", "--data-binary", "@-"]);

@@ -61,6 +61,9 @@ pub enum Error {
     /// No network of that name.
     #[error("network {0} not found")]
     NoSuchNetwork(String),
+    /// A container that starts before a network that it is to be on exists.
+    #[error("failed to set up container networking: {0}")]
+    NoNetworkYet(String),
     /// No endpoint of that name.
     #[error("endpoint {0} not found")]
     NoSuchEndpoint(String),
@@ -257,6 +260,7 @@ impl Coded for Error {
             | Error::ExecGone(_)
             | Error::NoSuchVolume(_)
             | Error::NoSuchNetwork(_)
+            | Error::NoNetworkYet(_)
             | Error::NoSuchEndpoint(_)
             | Error::NoSuchFile { .. } => Code::NotFound,
             Error::AmbiguousPrefix(_)

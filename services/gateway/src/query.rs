@@ -52,7 +52,7 @@ impl Query {
             text => text
                 .parse()
                 .map(Some)
-                .map_err(|_| Error::bad(format!("invalid value {text:?} for {key}: expected a number"))),
+                .map_err(|_| Error::bad(format!("strconv.Atoi: parsing {text:?}: invalid syntax"))),
         }
     }
 }

@@ -82,7 +82,7 @@ pub fn error(error: &Error) -> Reply {
     let message = error.to_string();
     let mut reply = match error.status() {
         StatusCode::NOT_MODIFIED => empty(StatusCode::NOT_MODIFIED),
-        _ => bytes(JSON, serde_json::to_vec(&ErrorBody { message: &message }).unwrap_or_default()),
+        _ => json(StatusCode::OK, &ErrorBody { message: &message }).unwrap_or_else(|_| empty(StatusCode::OK)),
     };
     *reply.status_mut() = error.status();
     reply

@@ -159,13 +159,15 @@ impl Catalog {
         }
         let platform = wanted.cloned().unwrap_or_else(Platform::host);
         let candidates = self.candidates(namespace, target, &platform, wanted.is_none()).await?;
-        let mut missing = None;
+        let (mut others, mut missing) = (Vec::new(), None);
         for manifest in candidates {
             match self.read(namespace, &manifest).await {
                 Ok(details) => {
+                    let platform = details.config.platform();
                     if let Some(wanted) = wanted
-                        && wanted.rank(&details.config.platform()).is_none()
+                        && wanted.rank(&platform).is_none()
                     {
+                        others.push(platform.to_string());
                         continue;
                     }
                     let details = Arc::new(details);
@@ -185,7 +187,8 @@ impl Catalog {
         }
         match (wanted, missing) {
             (Some(wanted), _) => {
-                Err(Error::OtherPlatform { reference: target.digest.to_string(), wanted: wanted.clone() })
+                let (reference, found) = (target.digest.to_string(), others.join(", "));
+                Err(Error::OtherPlatform { reference, found, wanted: wanted.clone() })
             }
             (None, Some(missing)) => Err(missing),
             (None, None) => Err(Error::NoPlatform { reference: target.digest.to_string(), wanted: platform }),

@@ -16,6 +16,7 @@ pub struct Filters {
     labels: Vec<(String, Option<String>)>,
     without_labels: Vec<(String, Option<String>)>,
     references: Vec<String>,
+    /// The earliest of those that were given.
     until: Option<SystemTime>,
     /// Images that others have to be older than.
     pub before: Vec<String>,
@@ -69,7 +70,10 @@ impl Filters {
                 return Err(Error::Request("syntax error in pattern".to_owned()));
             }
             "reference" => self.references.push(value.to_owned()),
-            "until" => self.until = Some(moments::parse(value, SystemTime::now()).ok_or_else(odd)?),
+            "until" => {
+                let until = moments::parse(value, SystemTime::now()).ok_or_else(odd)?;
+                self.until = Some(self.until.map_or(until, |other| other.min(until)));
+            }
             "before" => self.before.push(value.to_owned()),
             "since" => self.since.push(value.to_owned()),
             _ => return Err(Error::Filter(key.to_owned())),

@@ -160,7 +160,8 @@ impl Puller {
         if let Some(wanted) = &order.platform
             && wanted.rank(&plan.config.platform()).is_none()
         {
-            return Err(Error::OtherPlatform { reference: reference.familiar(), wanted: wanted.clone() });
+            let (reference, found) = (reference.familiar(), plan.config.platform().to_string());
+            return Err(Error::OtherPlatform { reference, found, wanted: wanted.clone() });
         }
         plan.store(sources).await?;
         let (layers, diff_ids) = (&plan.document.layers, &plan.config.rootfs.diff_ids);

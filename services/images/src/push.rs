@@ -127,7 +127,7 @@ impl Pusher {
             }
         }
         match tags.is_empty() {
-            true => Err(Error::NoLocalTag(reference.name())),
+            true => Err(Error::NoLocalTag(reference.familiar_name())),
             false => Ok(tags),
         }
     }

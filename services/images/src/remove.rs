@@ -111,7 +111,7 @@ impl Remover {
         let (condemned, others): (Vec<_>, Vec<_>) = present.into_iter().partition(|(_, of)| is_it(of));
         if condemned.is_empty() {
             let found = others.iter().map(|(_, of)| of.to_string()).collect::<Vec<_>>().join(", ");
-            return Err(Error::NotOfPlatform { reference: text.to_owned(), found, wanted: platform.clone() });
+            return Err(Error::OtherPlatform { reference: text.to_owned(), found, wanted: platform.clone() });
         }
         if others.is_empty() || !media_type::is_index(&found.target.media_type) {
             return self.remove(namespace, text, force, uses).await;
@@ -252,7 +252,7 @@ fn refuse_name(found: &Found, name: &str, force: Force, using: &[&Use]) -> Resul
     };
     match (using.iter().find(|used| used.running), using.first(), force) {
         (Some(running), ..) => refuse("cannot be forced", &running.container),
-        (None, Some(stopped), Force::No) => refuse("must be forced", &stopped.container),
+        (None, Some(stopped), Force::No) => refuse("must force", &stopped.container),
         _ => Ok(()),
     }
 }

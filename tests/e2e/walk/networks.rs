@@ -213,3 +213,23 @@ fn requests_that_say_nothing_are_refused() {
         side.docker(&["network", "rm", &network]).ok();
     }
 }
+
+#[test]
+fn a_network_may_be_made_after_the_container() {
+    let node = Node::start();
+    for side in sides(&node) {
+        let (name, network) = (side.name("early"), side.name("later"));
+        side.docker(&["create", "--name", &name, "--network", &network, "busybox", "sleep", "1000"]).ok();
+        let (status, said) = side.api("POST", &format!("/containers/{name}/start"), "");
+        let words = format!("failed to set up container networking: network {network} not found");
+        assert!(status == 404 && said["message"] == words, "{}: {status} {said}", side.who);
+        let state = side.docker(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", &name]).ok();
+        assert_eq!(state, "created 128", "{}", side.who);
+        side.docker(&["network", "create", &network]).ok();
+        side.docker(&["start", &name]).ok();
+        let format = format!("{{{{(index .NetworkSettings.Networks \"{network}\").IPAddress}}}}");
+        assert_ne!(side.docker(&["inspect", "-f", &format, &name]).ok(), "", "{}", side.who);
+        side.docker(&["rm", "-f", &name]).ok();
+        side.docker(&["network", "rm", &network]).ok();
+    }
+}

@@ -52,7 +52,7 @@ impl Engine {
         config.working_dir = cleaned(&config.working_dir);
         config.exposed_ports = super::ports::expand(&config.exposed_ports);
         self.fill_defaults(&mut host, &mut warnings).map_err(not_the_image)?;
-        let networks = networks.map_err(not_the_image)?;
+        let networks = networks?;
         let command = command_of(&config)?;
         let mut mounts = self.plan_mounts(&config, &host, &id).map_err(not_the_image)?;
         if self.find_images(&mut mounts, &id).await? {
@@ -317,9 +317,6 @@ pub(crate) fn containerd_labels(record: &Record) -> HashMap<String, String> {
 /// A client that hears "not found" pulls the image and asks again: only the image may be missing in that way.
 fn not_the_image(error: Error) -> Error {
     match error {
-        Error::NoSuchNetwork(name) => {
-            Error::Invalid(format!("failed to set up container networking: network {name} not found"))
-        }
         Error::NoSuchContainer(name) => Error::Invalid(Error::NoSuchContainer(name).to_string()),
         other => other,
     }

@@ -125,7 +125,9 @@ impl Engine {
             }
             let signal = match request.signal.as_str() {
                 "" => stop_signal(container),
-                named => signal_number(named)?,
+                named => signal_number(named).map_err(|error| {
+                    Error::cannot(format!("cannot stop container: {}", request.container), error)
+                })?,
             };
             match request.until_boot {
                 true => container.change(|live| live.halted = true),

@@ -17,7 +17,8 @@ use crate::spec::{self, Netns};
 pub(super) const DEFAULT: &str = "bridge";
 
 impl Engine {
-    /// The networks that a container is to be on, by their names. Each must exist.
+    /// The networks that a container is to be on, by their names. One that is not there may be made before the start, which
+    /// asks for it again.
     pub(crate) async fn networks(
         &self,
         config: &pb::ContainerConfig,
@@ -43,19 +44,30 @@ impl Engine {
         let mut networks = BTreeMap::new();
         for (name, settings) in asked {
             let name = if name == "default" { DEFAULT.to_owned() } else { name };
-            let found = self.peers.network(&name).await.map_err(missing_network(&name))?;
+            let Some(found) = self.network_so_far(&name).await? else {
+                networks.insert(name, settings);
+                continue;
+            };
             super::endpoint::check(&found, &settings).map_err(in_network(&found.name))?;
             networks.insert(found.name, pb::EndpointSettings { network_id: found.id, ..settings });
         }
         let main = match mode {
             "none" => "none".to_owned(),
-            name => self.peers.network(name).await.map_err(missing_network(name))?.name,
+            name => self.network_so_far(name).await?.map_or_else(|| name.to_owned(), |found| found.name),
         };
         if !config.mac_address.is_empty() && !networks.is_empty() && !networks.contains_key(&main) {
             return Err(Error::Invalid("unable to migrate container-wide MAC address to a specific network: HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks".to_owned()));
         }
         super::endpoint::one_mac(config, &main, networks.entry(main.clone()).or_default())?;
         Ok(networks)
+    }
+
+    async fn network_so_far(&self, name: &str) -> Result<Option<network::Network>> {
+        match self.peers.network(name).await.map_err(missing_network(name)) {
+            Ok(found) => Ok(Some(found)),
+            Err(Error::NoSuchNetwork(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Adds a network to a container; at once when it runs.

@@ -10,7 +10,10 @@ impl Peers {
     /// Makes a container's network namespace and connects it.
     pub async fn attach(&self, request: network::AttachRequest) -> Result<network::Sandbox> {
         let answer = call(DEADLINE, self.peers.sandboxes().attach(request)).await;
-        answer.map_err(|status| Error::peer("failed to set up container networking", status))
+        answer.map_err(|status| match status.code() {
+            tonic::Code::NotFound => Error::NoNetworkYet(status.message().to_owned()),
+            _ => Error::peer("failed to set up container networking", status),
+        })
     }
 
     /// Takes a container off its networks; none is fine.

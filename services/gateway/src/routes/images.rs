@@ -29,7 +29,7 @@ use crate::wire::registry::Distribution;
 pub async fn list(call: &Call) -> Result<Reply, Error> {
     let filters = call.filters(&["dangling", "label", "label!", "before", "since", "reference", "until"])?;
     filters.flag("dangling")?;
-    filters.until()?;
+    filters.check_until()?;
     let request = images::ListRequest { filters: convert::image_filters(filters) };
     let found = call
         .peers()

@@ -249,7 +249,9 @@ fn created(details: &Details, found: &Found) -> SystemTime {
 /// Says of a missing platform which image lacks it, in the words of whoever asked.
 fn named(error: Error, text: &str) -> Error {
     match error {
-        Error::OtherPlatform { wanted, .. } => Error::OtherPlatform { reference: text.to_owned(), wanted },
+        Error::OtherPlatform { found, wanted, .. } => {
+            Error::OtherPlatform { reference: text.to_owned(), found, wanted }
+        }
         Error::NoPlatform { wanted, .. } => Error::NoPlatform { reference: text.to_owned(), wanted },
         other => other,
     }

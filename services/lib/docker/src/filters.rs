@@ -106,7 +106,7 @@ impl Filters {
                     [Some(first), rest @ ..] if rest.iter().all(|other| other == &Some(*first)) => {
                         Ok(Some(*first))
                     }
-                    _ => Err(Invalid::new(format!("invalid filter '{key}={values:?}'"))),
+                    _ => Err(Invalid::new(format!("invalid filter '{key}=[{}]'", values.join(" ")))),
                 }
             }
         }
@@ -116,16 +116,25 @@ impl Filters {
     pub fn until(&self) -> Result<Option<prost_types::Timestamp>, Invalid> {
         match self.values("until") {
             [] => Ok(None),
-            [one] => moment::parse(one, &moment::now())
-                .map_err(|_| Invalid::new(format!("failed to parse value as time or duration: {one:?}"))),
+            [one] => instant(one),
             _ => Err(Invalid::new("more than one until filter specified")),
         }
+    }
+
+    /// Checks the `until` of a list, which may be given several times.
+    pub fn check_until(&self) -> Result<(), Invalid> {
+        self.values("until").iter().try_for_each(|value| instant(value).map(drop))
     }
 
     /// Keys and values in order.
     pub fn into_pairs(self) -> impl Iterator<Item = (String, Vec<String>)> {
         self.0.into_iter()
     }
+}
+
+fn instant(value: &str) -> Result<Option<prost_types::Timestamp>, Invalid> {
+    moment::parse(value, &moment::now())
+        .map_err(|_| Invalid::new(format!("failed to parse value as time or duration: {value:?}")))
 }
 
 /// Searches by containerd's filters, whose expressions have a bound on what they may cost.
