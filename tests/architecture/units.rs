@@ -119,3 +119,12 @@ fn mounts_and_devices_are_the_host_s_where_they_must_be() {
         }
     }
 }
+
+#[test]
+fn services_are_started_again_unless_their_settings_are_wrong() {
+    for service in ["content", "control", "snapshots", "images", "tasks", "network", "engine", "gateway"] {
+        let unit = unit(service);
+        assert_eq!(values(&unit, "Restart"), ["always"], "{service}");
+        assert_eq!(values(&unit, "RestartPreventExitStatus"), ["78"], "{service}");
+    }
+}
