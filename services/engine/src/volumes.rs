@@ -135,13 +135,13 @@ impl Volumes {
 
     /// Makes a volume, or finds it made. The second value tells whether it is new.
     pub async fn create(&self, wanted: Wanted) -> Result<(VolumeRecord, bool)> {
+        let name = if wanted.name.is_empty() { names::new_id() } else { wanted.name.clone() };
         let driver = if wanted.driver.is_empty() { DRIVER } else { &wanted.driver };
         if driver != DRIVER {
             return Err(Error::Invalid(format!(
-                "error looking up volume plugin {driver}: plugin \"{driver}\" not found"
+                "create {name}: error looking up volume plugin {driver}: plugin \"{driver}\" not found"
             )));
         }
-        let name = if wanted.name.is_empty() { names::new_id() } else { wanted.name.clone() };
         if name.len() < 2 {
             return Err(Error::Invalid(format!(
                 "create {name}: volume name is too short, names should be at least two alphanumeric characters"

@@ -110,7 +110,11 @@ impl Pusher {
     /// The tags (or the digest) to push, with their targets.
     fn tags(&self, namespace: &Namespace, reference: &Reference) -> Result<Vec<(String, Descriptor)>, Error> {
         if reference.tag().is_some() || reference.digest().is_some() {
-            let found = self.catalog.find(namespace, &reference.to_string())?;
+            let found =
+                self.catalog.find(namespace, &reference.to_string()).map_err(|error| match error {
+                    Error::NoImage(_) => Error::NoLocalTag(reference.familiar_name()),
+                    other => other,
+                })?;
             let tag = match (reference.tag(), reference.digest()) {
                 (Some(tag), _) => tag.to_owned(),
                 (None, _) => found.target.digest.to_string(),

@@ -242,17 +242,14 @@ fn using<'a>(found: &Found, uses: &'a [Use]) -> Vec<&'a Use> {
 }
 
 fn refuse_name(found: &Found, name: &str, force: Force, using: &[&Use]) -> Result<(), Error> {
-    let refuse = |how: &str, container: &str| {
-        Err(Error::InUse(format!(
-            "remove repository reference {:?} ({how}) - container {} is using its referenced image {}",
+    match (using.first(), force) {
+        (Some(used), Force::No) => Err(Error::InUse(format!(
+            "remove repository reference {:?} (must force) - container {} is using its referenced image {}",
             familiar(name),
-            short(container),
+            short(&used.container),
             found.target.digest.short()
-        )))
-    };
-    match (using.iter().find(|used| used.running), using.first(), force) {
-        (Some(running), ..) => refuse("cannot be forced", &running.container),
-        (None, Some(stopped), Force::No) => refuse("must force", &stopped.container),
+        ))),
+        // Its containers keep the image, without a name.
         _ => Ok(()),
     }
 }

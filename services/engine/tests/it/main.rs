@@ -408,6 +408,8 @@ async fn a_volume_that_is_mounted_twice_is_filled_once() {
         std::fs::create_dir(&data).expect("made");
         std::fs::write(data.join("hello"), name).expect("written");
     }
+    // The stage has one root for all containers: what each of them has is made before two of them make it.
+    stage.create(|_| ()).await.expect("created");
     let binds = || vec!["vol:/one".to_owned(), "vol:/two".to_owned()];
     let create = || stage.create(|request| request.host_config.as_mut().expect("given").binds = binds());
     let (first, second) = tokio::join!(create(), create());

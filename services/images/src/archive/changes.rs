@@ -18,11 +18,8 @@ const SIGNALS: [&str; 33] = [
 pub fn apply(config: &mut Map<String, Value>, changes: &[String]) -> Result<(), Error> {
     // An entrypoint drops a command that was there before, not one that is stated beside it.
     let mut states_command = false;
-    for change in changes {
-        let text = change.trim();
-        if text.is_empty() || text.starts_with('#') {
-            continue;
-        }
+    for text in joined(changes) {
+        let text = text.trim();
         let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let word = word.to_ascii_uppercase();
         one(config, &word, rest.trim()).map_err(Error::Change)?;
@@ -32,6 +29,28 @@ pub fn apply(config: &mut Map<String, Value>, changes: &[String]) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// The instructions: a line that ends with a backslash goes on in the next one; empty ones and comments are none.
+fn joined(lines: &[String]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut goes_on = false;
+    for line in lines.iter().map(|line| line.trim_end()) {
+        let start = line.trim_start();
+        if start.is_empty() || start.starts_with('#') {
+            continue;
+        }
+        let (text, more) = match line.strip_suffix('\\') {
+            Some(text) => (text, true),
+            None => (line, false),
+        };
+        match all.last_mut().filter(|_| goes_on) {
+            Some(begun) => begun.push_str(text),
+            None => all.push(text.to_owned()),
+        }
+        goes_on = more;
+    }
+    all
 }
 
 fn one(config: &mut Map<String, Value>, instruction: &str, rest: &str) -> Result<(), String> {
@@ -204,6 +223,12 @@ mod tests {
         let mut config = Map::new();
         let changes: Vec<String> = changes.iter().map(|change| (*change).to_owned()).collect();
         apply(&mut config, &changes).map(|()| Value::Object(config))
+    }
+
+    #[test]
+    fn a_backslash_goes_on_in_the_next_line() {
+        let lines = ["ENV A=1 \\", "# between", "  B=2\\", "3", "", "USER x\\"].map(str::to_owned);
+        assert_eq!(joined(&lines), ["ENV A=1   B=23", "USER x"]);
     }
 
     #[test]

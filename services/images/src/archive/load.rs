@@ -98,7 +98,7 @@ fn receive(desk: &Desk, owner: &Owner) -> Result<Contents, Error> {
     let left = Cell::new(MAX_HEADER);
     let mut archive = tar::Archive::new(Bounded { reader: &mut reader, left: &left });
     let mut names = 0;
-    let broken = |error: io::Error| Error::Archive(format!("it is no readable tar: {error}"));
+    let broken = |error: io::Error| Error::Archive(format!("it is no readable tar: {}", words(&error)));
     for (number, entry) in archive.entries().map_err(broken)?.enumerate() {
         let mut entry = entry.map_err(broken)?;
         if number >= MAX_ENTRIES {
@@ -384,6 +384,12 @@ fn name_of(annotations: &BTreeMap<String, String>) -> Option<String> {
 fn blob_digest(name: &str) -> Option<Digest> {
     let (algorithm, hex) = name.strip_prefix("blobs/")?.split_once('/')?;
     format!("{algorithm}:{hex}").parse().ok()
+}
+
+/// What is wrong with a tar. A header that is none is not shown.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    if text.contains(" when getting ") { "invalid tar header".to_owned() } else { text }
 }
 
 /// A name in one way of writing it: without `.`, `..` and empty parts.

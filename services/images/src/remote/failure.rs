@@ -23,11 +23,11 @@ pub struct Failure {
 #[derive(Debug, thiserror::Error)]
 pub enum Reason {
     /// No connection: refused, unreachable, no such host, TLS not agreed.
-    #[error("cannot connect")]
-    Connect(#[source] reqwest::Error),
+    #[error("cannot connect: {}", root(.0))]
+    Connect(reqwest::Error),
     /// Somebody speaks TLS there, whom we do not trust or who does not trust us.
-    #[error("TLS is not agreed")]
-    Untrusted(#[source] reqwest::Error),
+    #[error("TLS is not agreed: {}", root(.0))]
+    Untrusted(reqwest::Error),
     /// The connection broke.
     #[error("the connection broke")]
     Broken(#[source] reqwest::Error),
@@ -75,6 +75,16 @@ fn speaks_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     // An I/O error does not name what it wraps as its source, but that one's source.
     let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     wrapped.is_some_and(|wrapped| speaks_tls(wrapped)) || error.source().is_some_and(speaks_tls)
+}
+
+/// What is at the bottom of an error: what is above it says no more than that there was a request.
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    let text = root.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 fn detail(message: &str) -> String {

@@ -159,6 +159,7 @@ async fn hostile_archives_are_clear_errors() {
         (archive(&[(&wrong, b"other bytes")]), "is not what its digest says"),
         (archive(&[("../../../etc/x", b"y"), ("/abs", b"z")]), "holds no image"),
         (b"BZh91AY".to_vec(), "no readable tar"),
+        (b"root:x:0:0\n".repeat(100), "invalid tar header"),
     ];
     for (archive, expected) in cases {
         let error = load(&world, &archive).await.expect_err(expected);

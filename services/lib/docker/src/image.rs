@@ -52,11 +52,17 @@ pub fn layer_usage(layer: &Layer) -> i64 {
     layer.unpacked_size.max(0).saturating_add(layer_size(layer))
 }
 
-/// What the layers of all images take.
+/// What all images take: each layer once, and what an image has beside its layers.
 pub fn layers_usage(all: &[Image]) -> i64 {
     let mut seen = BTreeSet::new();
     let layers = all.iter().flat_map(|image| &image.layers);
-    layers.filter(|layer| seen.insert(layer.diff_id.as_str())).map(layer_usage).sum()
+    let layers: i64 = layers.filter(|layer| seen.insert(layer.diff_id.as_str())).map(layer_usage).sum();
+    let documents = |image: &Image| {
+        let mut own = BTreeSet::new();
+        let layers = image.layers.iter().filter(|layer| own.insert(layer.diff_id.as_str()));
+        (image.size - layers.map(layer_usage).sum::<i64>()).max(0)
+    };
+    layers.saturating_add(all.iter().map(documents).sum())
 }
 
 /// How many images have a layer, by its diff-id.
@@ -95,7 +101,7 @@ mod tests {
             unpacked_size,
             descriptor: Some(Descriptor { size: 10, ..Default::default() }),
         };
-        let of = |layers: &[Layer]| Image { layers: layers.to_vec(), ..Default::default() };
+        let of = |layers: &[Layer]| Image { layers: layers.to_vec(), size: 1000, ..Default::default() };
         let all = [
             of(&[layer("base", 100), layer("base", 100), layer("a", 7)]),
             of(&[layer("base", 100)]),
@@ -105,7 +111,9 @@ mod tests {
         let shared: Vec<_> = all.iter().map(|of| shared_size(of, &owners)).collect();
         assert_eq!(shared, [110, 110, 0]);
         assert_eq!(layer_usage(&all[2].layers[0]), 10);
-        assert_eq!(layers_usage(&all), 110 + 17 + 10);
+        // What is no layer's is the image's own.
+        let own = [1000 - 127, 1000 - 110, 1000 - 10];
+        assert_eq!(layers_usage(&all), 110 + 17 + 10 + own.iter().sum::<i64>());
     }
 
     #[test]
