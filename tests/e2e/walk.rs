@@ -1,5 +1,6 @@
 //! Every option and every field, on Gantry and on the reference: the tables say what both do.
 
+mod attach;
 mod commit;
 mod drivers;
 mod events;
@@ -13,6 +14,7 @@ mod logs;
 mod networks;
 mod programs;
 mod refusals;
+mod stats;
 mod top;
 mod updates;
 mod volumes;

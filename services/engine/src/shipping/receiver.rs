@@ -58,7 +58,9 @@ impl Receiver {
                 connected.map(Receiver::Tcp).map_err(|error| failed("tcp", host, &error))
             }
             Address::Tls(host, certificates) => {
-                let connector = certificates.connector()?;
+                let certificates = certificates.clone();
+                let reading = tokio::task::spawn_blocking(move || certificates.connector());
+                let connector = reading.await.map_err(|error| error.to_string())??;
                 let connected = async {
                     let to = resolved(host).await?;
                     let stream = TcpStream::connect(to).await?;

@@ -37,7 +37,7 @@ pub struct Pids {
     pub limit: u64,
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct BlkioStats {
     pub io_service_bytes_recursive: Option<Vec<BlkioEntry>>,
     pub io_serviced_recursive: Option<Vec<BlkioEntry>>,
@@ -119,11 +119,7 @@ impl From<StatsResponse> for Stats {
             read: moment::rfc3339_nano(current.read_at.as_ref()),
             preread: moment::rfc3339_nano(previous.read_at.as_ref()),
             pids_stats: Pids { current: current.pids_current, limit: current.pids_limit },
-            blkio_stats: BlkioStats {
-                io_service_bytes_recursive: entries(&current.io_service_bytes),
-                io_serviced_recursive: entries(&current.io_serviced),
-                ..BlkioStats::default()
-            },
+            blkio_stats: blkio(&current),
             num_procs: 0,
             storage_stats: super::Empty,
             cpu_stats: cpu(&current),
@@ -174,10 +170,23 @@ fn cpu(sample: &Sample) -> Cpu {
     }
 }
 
-fn entries(of: &[Blkio]) -> Option<Vec<BlkioEntry>> {
-    let entry =
-        |of: &Blkio| BlkioEntry { major: of.major, minor: of.minor, op: of.op.clone(), value: of.value };
-    (!of.is_empty()).then(|| of.iter().map(entry).collect())
+/// What there is nothing of is an empty list in version 1 of cgroups, which alone tells of each CPU, and none in version 2.
+fn blkio(sample: &Sample) -> BlkioStats {
+    let entries = |of: &[Blkio]| {
+        let entry =
+            |of: &Blkio| BlkioEntry { major: of.major, minor: of.minor, op: of.op.clone(), value: of.value };
+        (!of.is_empty() || !sample.cpu_per_cpu.is_empty()).then(|| of.iter().map(entry).collect())
+    };
+    BlkioStats {
+        io_service_bytes_recursive: entries(&sample.io_service_bytes),
+        io_serviced_recursive: entries(&sample.io_serviced),
+        io_queue_recursive: entries(&[]),
+        io_service_time_recursive: entries(&[]),
+        io_wait_time_recursive: entries(&[]),
+        io_merged_recursive: entries(&[]),
+        io_time_recursive: entries(&[]),
+        sectors_recursive: entries(&[]),
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+/// Bytes of a file: all authorities of a system have 250 KiB.
+const LIMIT: u64 = 4 << 20;
+
 /// A file of certificates or of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PemFile {
@@ -52,9 +55,13 @@ pub struct Unusable {
 }
 
 impl PemFile {
-    /// Reads a file, whatever is in it.
+    /// Reads a file, whatever is in it. What is no file, or longer than certificates are, is refused.
     pub fn read(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
+        let metadata = fs::metadata(&path)?;
+        if !metadata.is_file() || metadata.len() > LIMIT {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file of certificates"));
+        }
         fs::read(&path).map(|pem| Self { path, pem })
     }
 
@@ -183,5 +190,30 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_of_certificates_is_refused() {
+        let refused = |path: &str| PemFile::read(path).expect_err("refused").kind();
+        assert_eq!(refused("/no/such"), io::ErrorKind::NotFound);
+        assert_eq!(refused("/dev/zero"), io::ErrorKind::InvalidInput);
+        assert_eq!(refused("/proc"), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn the_file_that_cannot_be_used_is_named() {
+        let file = |path: &str, pem: &str| PemFile { path: path.into(), pem: pem.as_bytes().to_vec() };
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let trust = Trust { roots: vec![file("/ca", broken)], ..Trust::default() };
+        assert_eq!(trust.configuration().expect_err("no certificate").path, PathBuf::from("/ca"));
+        let identity = Identity { certificates: file("/cert", ""), key: file("/key", "nothing") };
+        let trust = Trust { identity: Some(identity), ..Trust::default() };
+        assert_eq!(trust.configuration().expect_err("no key").path, PathBuf::from("/key"));
+        assert!(Trust::default().configuration().is_ok());
     }
 }

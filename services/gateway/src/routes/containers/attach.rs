@@ -106,7 +106,7 @@ impl Attachment {
     }
 
     async fn serve(&mut self, client: &mut Client) -> Result<Option<Ended>, Error> {
-        if self.wish.logs {
+        if self.wish.logs && (self.wish.stdout || self.wish.stderr) {
             self.send_log(client).await?;
         }
         if !self.wish.stream {
