@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use gantry_docker::filters::truth;
+use gantry_docker::moment;
 use regex::Regex;
 
 /// Names with values, however they are kept.
@@ -88,11 +90,7 @@ impl Filters {
     pub fn boolean(&self, key: &str) -> Result<Option<bool>, String> {
         match self.values(key) {
             [] => Ok(None),
-            [one] => match one.as_str() {
-                "1" | "true" | "True" | "TRUE" => Ok(Some(true)),
-                "0" | "false" | "False" | "FALSE" => Ok(Some(false)),
-                other => Err(other.to_owned()),
-            },
+            [one] => truth(one).map(Some).ok_or_else(|| one.clone()),
             several => Err(several.join(",")),
         }
     }
@@ -111,56 +109,10 @@ fn has_label(labels: &impl Labels, wanted: &str) -> bool {
     }
 }
 
-/// Reads a point in time as Docker's clients write it.
-pub fn point_in_time(text: &str) -> Option<i64> {
-    if let Some(ago) = go_duration(text) {
-        return Some(crate::time::now() - ago);
-    }
-    if let Ok(time) = chrono::DateTime::parse_from_rfc3339(text) {
-        return time.timestamp_nanos_opt();
-    }
-    for format in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"] {
-        if let Ok(time) = chrono::NaiveDateTime::parse_from_str(text, format) {
-            return time.and_utc().timestamp_nanos_opt();
-        }
-    }
-    if let Ok(date) = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        return date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_nanos_opt();
-    }
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if fraction.len() > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let seconds: i64 = seconds.parse().ok()?;
-    let nanoseconds: i64 = format!("{fraction:0<9}").parse().ok()?;
-    seconds.checked_mul(1_000_000_000)?.checked_add(nanoseconds)
-}
-
-/// `1h30m`, `10m`, `1.5s`, in nanoseconds.
-fn go_duration(text: &str) -> Option<i64> {
-    let mut rest = text;
-    let mut total = 0.0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
-        let number: f64 = rest.get(..digits)?.parse().ok()?;
-        rest = &rest[digits..];
-        let letters = rest.chars().take_while(|c| !c.is_ascii_digit() && *c != '.').map(char::len_utf8).sum();
-        let unit = match &rest[..letters] {
-            "ns" => 1.0,
-            "us" | "µs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            _ => return None,
-        };
-        rest = &rest[letters..];
-        total += number * unit;
-    }
-    Some(total as i64)
+/// Reads a point in time as Docker's clients write it, in nanoseconds since 1970.
+fn point_in_time(text: &str) -> Option<i64> {
+    let at = moment::parse(text, &moment::now()).ok()??;
+    Some(moment::unix_nanos(Some(&at)))
 }
 
 #[cfg(test)]

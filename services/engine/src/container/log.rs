@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::path::Path;
 
+use gantry_docker::filters::truth;
 use gantry_proto::gantry::engine::v1 as pb;
 use regex::Regex;
 
@@ -201,11 +202,7 @@ fn count_of(text: &str) -> Result<u32> {
 }
 
 fn truth_of(key: &str, text: &str) -> Result<bool> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err(invalid(format!("log opt {key} is neither true nor false: '{text}'"))),
-    }
+    truth(text).ok_or_else(|| invalid(format!("log opt {key} is neither true nor false: '{text}'")))
 }
 
 fn invalid(text: String) -> Error {

@@ -243,6 +243,10 @@ mod tests {
     fn durations() {
         assert_eq!(parse_duration("1.5s"), Some(1_500_000_000));
         assert_eq!(parse_duration("-2ms"), Some(-2_000_000));
+        assert_eq!(parse_duration("1m30s"), Some(90_000_000_000));
+        assert_eq!(parse_duration("0"), Some(0));
+        assert_eq!(parse_duration(""), None);
+        assert_eq!(parse_duration("1.x"), None);
         assert_eq!(parse_duration("s"), None);
         assert_eq!(parse_duration("5"), None);
     }

@@ -1,9 +1,9 @@
 //! `HEALTHCHECK` among the instructions.
 
+use gantry_docker::moment;
 use serde_json::{Map, Value, json};
 
 use super::{array, command};
-use crate::moments;
 
 /// The check as it stands in an image's configuration.
 pub fn parse(text: &str) -> Result<Value, String> {
@@ -55,13 +55,8 @@ pub fn parse(text: &str) -> Result<Value, String> {
 }
 
 fn nanoseconds(text: &str) -> Result<u64, String> {
-    if text == "0" {
-        return Ok(0);
-    }
-    match moments::duration(text) {
-        Some(length) => {
-            u64::try_from(length.as_nanos()).map_err(|_| format!("time: invalid duration {text:?}"))
-        }
+    match moment::parse_duration(text) {
+        Some(length) => u64::try_from(length).map_err(|_| format!("time: invalid duration {text:?}")),
         None if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
             Err(format!("time: missing unit in duration {text:?}"))
         }
