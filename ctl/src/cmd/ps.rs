@@ -71,6 +71,11 @@ pub async fn run(session: &Session, arguments: &Ps) -> Result<()> {
     printer.print(&rows)
 }
 
+/// The name of an image, or a short form of its id.
+fn image_name(image: &str) -> &str {
+    image.strip_prefix("sha256:").map_or(image, output::short)
+}
+
 fn cells(container: &ContainerSummary, id: String, whole: bool) -> Vec<String> {
     let now = moment::now();
     let mut state = container.state.clone().unwrap_or_default();
@@ -91,7 +96,7 @@ fn cells(container: &ContainerSummary, id: String, whole: bool) -> Vec<String> {
     let age = moment::unix_seconds(Some(&now)) - moment::unix_seconds(container.created_at.as_ref());
     vec![
         id,
-        container.image.clone(),
+        image_name(&container.image).to_owned(),
         format!("\"{}\"", if whole { command } else { output::shorten(&command, 20) }),
         moment::rfc3339(container.created_at.as_ref()),
         format!("{} ago", moment::in_words(age)),

@@ -28,6 +28,7 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
     let engine = Engine::open(context.clone(), peers, settings.snapshotter).await?;
     engine.recover().await?;
     engine.listen_for_oom();
+    engine.follow_image_names();
     let listener = context.data_listener()?;
     engine.spawn("serve data connections", data::serve(engine.clone(), listener));
     context.serve(server::routes(&engine)).await

@@ -22,6 +22,7 @@ pub mod exit;
 pub mod files;
 pub mod health;
 pub mod hosts;
+pub mod image_names;
 pub mod join;
 pub mod kill;
 pub mod links;
@@ -45,7 +46,7 @@ pub mod wait;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use gantry_proto::containerd::types::Mount;
@@ -75,6 +76,8 @@ pub struct Container {
     watched: Arc<notice::Sender>,
     /// What lists show, encoded, as it was after so many changes.
     listed: Mutex<Option<(u64, Bytes)>>,
+    /// The name that its image was asked for by leads elsewhere by now, or nowhere.
+    image_name_lost: AtomicBool,
     /// Names that others have for it, by which it is found too.
     further_names: RwLock<Vec<FurtherName>>,
     /// Held for the length of an operation that changes what the container is or does.
@@ -165,6 +168,7 @@ impl Container {
             changes: AtomicU64::new(0),
             watched: Arc::clone(watched),
             listed: Mutex::new(None),
+            image_name_lost: AtomicBool::new(false),
             further_names: RwLock::default(),
             operation: Arc::default(),
             queue: Queue::default(),
@@ -183,6 +187,17 @@ impl Container {
     /// Its name now.
     pub fn name(&self) -> String {
         self.record.read().name.clone()
+    }
+
+    /// Whether its image is to be told by its id.
+    pub fn has_lost_image_name(&self) -> bool {
+        self.image_name_lost.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_image_name_lost(&self, lost: bool) {
+        if self.image_name_lost.swap(lost, Ordering::AcqRel) != lost {
+            self.changed();
+        }
     }
 
     /// The names that others have for it now.

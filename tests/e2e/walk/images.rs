@@ -1,6 +1,8 @@
 //! Images by their names and what else is known of them: lists, what is said of those that are not here, removal.
 
-use gantry_tests::{Node, Side, image, sides};
+use std::time::Duration;
+
+use gantry_tests::{Node, Side, eventually, image, sides};
 
 /// An image of one layer with this name.
 fn import(side: &Side, name: &str) {
@@ -237,5 +239,40 @@ fn each_kind_of_usage_can_be_asked_for_alone() {
         }
         side.docker(&["rm", "-v", &made]).ok();
         side.docker(&["volume", "rm", &volume]).ok();
+    }
+}
+
+#[test]
+fn a_container_is_listed_by_the_id_of_an_image_that_lost_its_name() {
+    let node = Node::start();
+    for side in sides(&node) {
+        let (name, container, other) = (side.name("a:1"), side.name("user"), side.name("b:1"));
+        import(&side, &name);
+        side.docker(&["create", "--name", &container, &name]).ok();
+        let id = side.docker(&["inspect", "-f", "{{.Image}}", &container]).ok();
+        let mine = format!("name={container}");
+        let listed = || side.docker(&["ps", "-a", "-f", &mine, "--format", "{{.Image}}"]).ok();
+        let becomes = |shown: &str| {
+            eventually("the list follows", Duration::from_secs(20), || {
+                let listed = listed();
+                if listed == shown { Ok(()) } else { Err(format!("{}: {listed}, not {shown}", side.who)) }
+            });
+        };
+        becomes(&name);
+        // The name goes to another image, comes back, and goes.
+        import(&side, &other);
+        side.docker(&["tag", &other, &name]).ok();
+        becomes(&id["sha256:".len()..][..12]);
+        side.docker(&["tag", &id, &name]).ok();
+        becomes(&name);
+        side.docker(&["rmi", "-f", &name]).ok();
+        becomes(&id["sha256:".len()..][..12]);
+        assert_eq!(side.docker(&["inspect", "-f", "{{.Config.Image}}", &container]).ok(), name);
+        if side.who == "gantry" {
+            node.kill_service("engine");
+            becomes(&id["sha256:".len()..][..12]);
+        }
+        side.docker(&["rm", &container]).ok();
+        side.docker(&["rmi", &other]).ok();
     }
 }

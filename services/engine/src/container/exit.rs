@@ -18,8 +18,8 @@ use crate::time;
 
 /// Between attempts to reach tasks.
 const RETRY: Duration = Duration::from_millis(200);
-/// Between attempts to hear of want of memory.
-const RESUBSCRIBE: Duration = Duration::from_millis(20);
+/// Between attempts to hear of events.
+pub(super) const RESUBSCRIBE: Duration = Duration::from_millis(20);
 /// What is recorded when nobody knows how the process ended.
 const UNKNOWN: i32 = 255;
 
@@ -183,7 +183,7 @@ impl Engine {
         let engine = self.clone();
         self.spawn("listen for memory shortage", async move {
             loop {
-                if let Ok(mut events) = engine.peers.subscribe("/tasks/oom").await {
+                if let Ok(mut events) = engine.peers.subscribe("topic==\"/tasks/oom\"").await {
                     while let Ok(Some(envelope)) = events.message().await {
                         engine.take_oom(&envelope);
                     }

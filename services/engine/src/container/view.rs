@@ -147,7 +147,7 @@ pub(crate) fn summary(container: &Container) -> pb::ContainerSummary {
         name: record.name.clone(),
         created_at: timestamp(record.created_at),
         state: Some(pb::State { health, ..state(&live.state) }),
-        image: record.config.image.clone(),
+        image: if container.has_lost_image_name() { &record.image_id } else { &record.config.image }.clone(),
         image_id: record.image_id.clone(),
         manifest_digest: record.manifest_digest.clone(),
         manifest_size: record.manifest_size,

@@ -74,13 +74,13 @@ impl Peers {
         answer.map_err(|status| Error::peer(format!("look up network {name}"), status))
     }
 
-    /// Control's stream of containerd events with a topic.
+    /// Control's stream of containerd events that pass a filter.
     pub async fn subscribe(
         &self,
-        topic: &str,
+        filter: &str,
     ) -> Result<tonic::Streaming<gantry_proto::containerd::types::Envelope>, Status> {
         let request = gantry_proto::containerd::services::events::v1::SubscribeRequest {
-            filters: vec![format!("topic==\"{topic}\"")],
+            filters: vec![filter.to_owned()],
         };
         Ok(self.peers.events().subscribe(request).await?.into_inner())
     }
