@@ -138,6 +138,7 @@ fn set_up(
     if !rustix::process::getcwd(Vec::new()).is_ok_and(|cwd| cwd.as_bytes().starts_with(b"/")) {
         return Err("the working directory is outside of the container".into());
     }
+    launch::reset_broken_pipes();
     launch::close_others(status)?;
     let confinement = Confinement {
         limits: process.rlimits().clone().unwrap_or_default(),

@@ -41,21 +41,29 @@ pub fn claim_descriptor(number: &str) -> Option<OwnedFd> {
 /// Undoes what programs must not inherit from a Rust program or from the shim.
 pub fn reset_inherited() {
     // What the services' parent ignored, as nohup does SIGHUP, a program would ignore, too; a shell could not even trap it.
-    // By the system call: the C library keeps two real-time signals for itself.
-    let default = [0_usize; 8];
-    for one in 1..=64 {
-        // SAFETY: all zeros are the default action, without flags or a mask, in what is larger than the kernel's struct;
-        // no handler is involved. The kernel refuses SIGKILL and SIGSTOP.
-        unsafe {
-            libc::syscall(libc::SYS_rt_sigaction, one, default.as_ptr(), std::ptr::null_mut::<usize>(), 8)
-        };
-    }
+    // Pipes that break the helper has to hear of itself: a hook may end without having read what it is told.
+    (1..=64).filter(|signal| *signal != libc::SIGPIPE).for_each(act_by_default);
     // It is inherited, too, and a program that is not told of signals cannot be stopped.
     let _ = SigSet::empty().thread_set_mask();
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let _ = nix::unistd::setgroups(&[]);
     // The services may be told to outlive others when memory is short; containers are like anybody.
     let _ = std::fs::write("/proc/self/oom_score_adj", "0");
+}
+
+/// Undoes what the helper itself needs and a program must not inherit.
+pub fn reset_broken_pipes() {
+    act_by_default(libc::SIGPIPE);
+}
+
+/// By the system call: the C library keeps two real-time signals for itself.
+fn act_by_default(signal: i32) {
+    let default = [0_usize; 8];
+    // SAFETY: all zeros are the default action, without flags or a mask, in what is larger than the kernel's struct;
+    // no handler is involved. The kernel refuses SIGKILL and SIGSTOP.
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), std::ptr::null_mut::<usize>(), 8)
+    };
 }
 
 /// Closes everything but stdio and `kept`, for good: what is only closed by execve can still be
@@ -305,6 +313,7 @@ impl Executor for Launch {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         let process = spec.process().as_ref().ok_or(ExecutorError::InvalidArg)?;
         open_null();
+        reset_broken_pipes();
         let confined = close_others(self.status.as_fd()).and_then(|()| self.confinement.apply());
         let reason = match confined {
             Ok(()) => execute(process),
