@@ -11,14 +11,20 @@ use crate::error::{Error, Result};
 /// The option with kernel settings of the interface.
 const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
 
-/// Refuses what the network cannot give.
-pub fn check(network: &Network, settings: &pb::EndpointSettings) -> Result<()> {
+/// Refuses what no network can give.
+pub fn check_built(settings: &pb::EndpointSettings) -> Result<()> {
     if !settings.link_local_ips.is_empty() {
         return Err(Error::NotBuilt("link-local addresses of endpoints are not supported".to_owned()));
     }
     if settings.driver_opts.contains_key(SYSCTLS) {
         return Err(Error::NotBuilt(format!("endpoint option {SYSCTLS} is not supported")));
     }
+    Ok(())
+}
+
+/// Refuses what the network cannot give.
+pub fn check(network: &Network, settings: &pb::EndpointSettings) -> Result<()> {
+    check_built(settings)?;
     let mut wrong = Vec::new();
     let addresses = [("IPv4", &settings.ipam_ipv4_address), ("IPv6", &settings.ipam_ipv6_address)].map(
         |(family, text)| {

@@ -45,6 +45,7 @@ impl Engine {
         for (name, settings) in asked {
             let name = if name == "default" { DEFAULT.to_owned() } else { name };
             let Some(found) = self.network_so_far(&name).await? else {
+                super::endpoint::check_built(&settings)?;
                 networks.insert(name, settings);
                 continue;
             };
