@@ -10,6 +10,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-types", &[]),
     ("gantry-proto", &[]),
     ("gantry-host", &[]),
+    ("gantry-rooted", &["gantry-host"]),
+    ("gantry-mount", &["gantry-host", "gantry-rooted"]),
+    ("gantry-cgroup", &["gantry-host", "gantry-mount"]),
     ("gantry-netlink", &[]),
     ("gantry-compression", &[]),
     ("gantry-tls", &[]),
@@ -88,7 +91,10 @@ fn kernel_and_wire_stay_where_they_belong() {
     let all = dependencies();
     for (package, banned) in [
         ("gantry-types", &["tokio", "tonic", "rustix", "nix", "libc"][..]),
-        ("gantry-host", &["tonic", "prost"]),
+        ("gantry-host", &["tokio", "tonic", "prost"]),
+        ("gantry-rooted", &["tokio", "tonic", "prost"]),
+        ("gantry-mount", &["tokio", "tonic", "prost"]),
+        ("gantry-cgroup", &["tonic", "prost"]),
         ("gantry-netlink", &["tonic", "prost"]),
         ("gantry-systemd", &["tokio", "tonic", "prost", "zbus"]),
         ("gantry-disk", &["tonic"]),

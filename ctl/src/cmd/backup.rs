@@ -69,7 +69,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
     };
     let (source, target) = (open(from).with_context(fail)?, open(to).with_context(fail)?);
-    gantry_host::fs::copy_live_tree(source.as_fd(), target.as_fd()).with_context(fail)?;
+    gantry_rooted::tree::copy_live_tree(source.as_fd(), target.as_fd()).with_context(fail)?;
     Ok(())
 }
 
@@ -88,5 +88,5 @@ fn set_aside(path: &Path, stamp: &str) -> Result<Option<PathBuf>> {
 /// Makes all that was written on a file system durable.
 fn sync(path: &Path) -> Result<()> {
     let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
-    Ok(gantry_host::fs::sync_file_system(file)?)
+    Ok(gantry_rooted::tree::sync_file_system(file)?)
 }

@@ -30,7 +30,7 @@ impl Engine {
             let path = self.paths.containers().join(stray.id());
             let removed = matches!(&stray, strays::Stray::Directory(name) if Paths::is_removed(name));
             if repair && removed {
-                blocking(move || gantry_host::fs::remove_tree(&path).map_err(kernel)).await?;
+                blocking(move || gantry_rooted::tree::remove_tree(&path).map_err(kernel)).await?;
             }
             told.push(tell(stray.kind(), stray.id(), stray.reason(), repair && removed));
         }

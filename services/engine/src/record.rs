@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use gantry_host::root::{self, Root};
 use gantry_proto::gantry::engine::v1 as pb;
+use gantry_rooted::{self as root, Root};
 
 use crate::error::{Error, Result};
 use crate::root::kernel;

@@ -308,7 +308,7 @@ impl Engine {
         for name in &parts.directories {
             let path = self.paths.containers().join(name);
             if Paths::is_removed(name) {
-                gantry_host::fs::remove_tree(&path).map_err(crate::root::kernel)?;
+                gantry_rooted::tree::remove_tree(&path).map_err(crate::root::kernel)?;
             }
         }
         Ok(())

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use gantry_host::mount;
-use gantry_host::root::Root;
+use gantry_mount as mount;
 use gantry_proto::containerd::types::Mount;
+use gantry_rooted::Root;
 
 use crate::error::{Error, Result};
 

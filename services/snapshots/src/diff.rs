@@ -14,8 +14,8 @@ use std::path::Path;
 
 use gantry_api::Peers;
 use gantry_api::ingest::{self, Owner};
-use gantry_host::mount::{Mount, open_detached};
-use gantry_host::root::{Root, Time};
+use gantry_mount::{Mount, open_detached};
+use gantry_rooted::{Root, Time};
 use gantry_types::media_type::{self, Compression};
 use gantry_types::{Descriptor, Digest};
 
@@ -58,7 +58,7 @@ pub async fn apply(
         let bytes = ArrivingBytes::new(Arrival::complete(file, size));
         let extracted = extract(bytes, &root, Mode::Merged, &cancel)?;
         if durable == Durable::Yes {
-            gantry_host::fs::sync_file_system(root.dir(Path::new(""))?)?;
+            gantry_rooted::tree::sync_file_system(root.dir(Path::new(""))?)?;
         }
         Ok(extracted)
     })

@@ -18,8 +18,8 @@ mod layout;
 mod native;
 mod overlay;
 
-use gantry_host::fs::{Usage, disk_usage};
-use gantry_host::mount::Mount;
+use gantry_mount::Mount;
+use gantry_rooted::tree::{Usage, disk_usage};
 
 pub use idmap::IdMap;
 pub use layout::{Layout, Staging};

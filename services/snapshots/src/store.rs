@@ -31,7 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gantry_disk::{Batch, Database, KeyedLocks, Schema, Table};
-use gantry_host::mount::Mount;
+use gantry_mount::Mount;
 
 use crate::driver::{Driver, IdMap};
 use crate::record::{Kind, Present, Record, Scope};

@@ -49,10 +49,10 @@ impl Trash {
 }
 
 fn delete(path: &std::path::Path) {
-    if let Err(first) = gantry_host::fs::remove_tree(path) {
+    if let Err(first) = gantry_rooted::tree::remove_tree(path) {
         // A writer that was cancelled may have made one more file meanwhile.
         std::thread::sleep(std::time::Duration::from_millis(50));
-        if let Err(error) = gantry_host::fs::remove_tree(path) {
+        if let Err(error) = gantry_rooted::tree::remove_tree(path) {
             let first = first.to_string();
             tracing::warn!(path = %path.display(), first, error = %gantry_rpc::chain(&error), "not deleted, again at the next start");
         }

@@ -43,7 +43,7 @@ use crate::record::Scope;
 use crate::server::Notes;
 use crate::store::{Number, Store, blocking};
 use crate::{Error, Result};
-use gantry_host::root::Root;
+use gantry_rooted::Root;
 use tracing::Instrument;
 
 /// One layer as a call names it.
@@ -216,7 +216,7 @@ impl Task {
             let mounts = driver.view_of(&layers);
             let files = staging.fs();
             let adopted = blocking(move || {
-                let lower = Root::from_fd(gantry_host::mount::open_detached(&mounts)?);
+                let lower = Root::from_fd(gantry_mount::open_detached(&mounts)?);
                 adopt(&Root::open_path(&files)?, &lower, &implied)
             });
             if let Adopted::ThroughLink(path) = adopted.await? {

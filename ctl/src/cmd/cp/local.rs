@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use gantry_host::root::{EntryKind, Root};
+use gantry_rooted::{EntryKind, Root};
 use rustix::fs::{Mode, OFlags};
 use tar::{Archive, Builder, EntryType, Header};
 

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use gantry_host::root::{Entry, EntryKind, FileStat, Root, Spot, View};
+use gantry_rooted::{Entry, EntryKind, FileStat, Root, Spot, View};
 
 use super::place::Place;
 use super::stat::Found;
@@ -32,7 +32,7 @@ pub fn pack(place: &Place, found: &Found, out: impl Write) -> Result<()> {
 pub fn pack_all(root: Root, out: impl Write) -> Result<()> {
     let view = View::new(root).map_err(kernel)?;
     let mut packer = Packer::new(&view, out);
-    let root = view.find("/".as_ref(), gantry_host::root::Last::Follow).map_err(kernel)?;
+    let root = view.find("/".as_ref(), gantry_rooted::Last::Follow).map_err(kernel)?;
     packer.directory(root, Vec::new(), None)?;
     packer.finish()
 }
@@ -239,7 +239,7 @@ fn write(name: &[u8], error: std::io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use gantry_host::root::{Access, Dir, Last};
+    use gantry_rooted::{Access, Dir, Last};
 
     use super::*;
 
@@ -284,7 +284,7 @@ mod tests {
         }
         std::fs::write(dir.path().join("volume/sub/x"), "x").expect("written");
         let mut view = View::new(Root::open_path(&dir.path().join("root")).expect("opened")).expect("a view");
-        let volume = gantry_host::root::open_path(&dir.path().join("volume")).expect("opened");
+        let volume = gantry_rooted::open_path(&dir.path().join("volume")).expect("opened");
         assert!(view.mount("/data/vol".as_ref(), volume, Access::Read).expect("put"));
         let mut place = Place {
             view,

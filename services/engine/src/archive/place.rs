@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use gantry_host::process::Pinned;
-use gantry_host::root::{Access, Last, Root, View};
 use gantry_proto::containerd::types::Mount;
+use gantry_rooted::{Access, Last, Root, View};
 
 use crate::container::create::blocking;
 use crate::container::{Container, Turn};
@@ -73,7 +73,7 @@ impl Engine {
         let over = self.over(&record);
         blocking(move || {
             let root = match init {
-                Some(init) => init.root().map_err(kernel)?,
+                Some(init) => init.root().map(Root::from_fd).map_err(kernel)?,
                 None => open_detached(&mounts)?,
             };
             let mut view = View::new(root).map_err(kernel)?;
@@ -141,7 +141,7 @@ impl Engine {
         });
         for (place, source) in files {
             let taken = record.mounts.iter().any(|mount| mount.point.destination == place);
-            if !taken && let Ok(source) = gantry_host::root::open_path(&source) {
+            if !taken && let Ok(source) = gantry_rooted::open_path(&source) {
                 over.push((PathBuf::from(place), source, Access::Write));
             }
         }

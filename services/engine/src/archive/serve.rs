@@ -5,8 +5,8 @@ use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 
-use gantry_host::root::{Last, Root};
 use gantry_proto::gantry::engine::v1 as pb;
+use gantry_rooted::{Last, Root};
 use gantry_rpc::paced::{Paced, Queue, Slot};
 use pb::data_request::{ArchiveGet, ArchivePut, ArchiveStat, Export};
 use tokio::net::UnixStream;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use gantry_host::root::{EntryKind, FileStat, Last, Spot, View, Walked};
 use gantry_proto::gantry::engine::v1 as pb;
+use gantry_rooted::{EntryKind, FileStat, Last, Spot, View, Walked};
 
 use super::place::Place;
 use super::words;

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use gantry_compression::Form;
-use gantry_host::root::{self, Access, Dir, EntryKind, Spot, Time};
+use gantry_rooted::{self as root, Access, Dir, EntryKind, Spot, Time};
 
 use super::place::Place;
 use super::words;
@@ -334,7 +334,7 @@ fn writing(op: &str, name: &Path, error: gantry_host::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use gantry_host::root::{Last, Root, View};
+    use gantry_rooted::{Last, Root, View};
 
     use super::*;
 

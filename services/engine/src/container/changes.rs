@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use gantry_host::root::{EntryKind, FileStat, Root};
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
+use gantry_rooted::{EntryKind, FileStat, Root};
 use pb::changes_response::{Change, Kind};
 
 use super::create::blocking;

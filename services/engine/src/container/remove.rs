@@ -168,7 +168,7 @@ impl Engine {
         // If this is cut short, recovery goes on with it.
         let id = id.to_owned();
         self.spawn("remove a container's files", async move {
-            let removed = blocking(move || gantry_host::fs::remove_tree(&directory).map_err(crate::root::kernel));
+            let removed = blocking(move || gantry_rooted::tree::remove_tree(&directory).map_err(crate::root::kernel));
             if let Err(error) = removed.await {
                 tracing::warn!(container = %id, error = %gantry_rpc::chain(&error), "container's files stay for recovery");
             }

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use gantry_host::root::{Dir, EntryKind, Root, kind_of};
 use gantry_proto::containerd::types::Mount;
+use gantry_rooted::{Dir, EntryKind, Root, kind_of};
 
 use crate::error::{Error, Result};
 use crate::record::{MountRecord, Record};

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gantry_host::mount::{self, Mount};
+use gantry_mount::{self as mount, Mount};
 use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;

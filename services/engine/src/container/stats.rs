@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gantry_host::cgroup::Hierarchies;
+use gantry_cgroup::Hierarchies;
 use gantry_proto::gantry::engine::v1 as pb;
 use pb::stats_response::{Blkio, Interface, Sample};
 
@@ -54,8 +54,8 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-fn from_cgroup(stats: gantry_host::cgroup::Stats) -> Sample {
-    let blkio = |entries: Vec<gantry_host::cgroup::IoEntry>| {
+fn from_cgroup(stats: gantry_cgroup::Stats) -> Sample {
+    let blkio = |entries: Vec<gantry_cgroup::IoEntry>| {
         entries
             .into_iter()
             .map(|entry| Blkio { major: entry.major, minor: entry.minor, op: entry.op, value: entry.value })

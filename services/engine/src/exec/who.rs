@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use gantry_host::root::View;
+use gantry_rooted::View;
 
 use crate::error::{Error, Result};
 
@@ -78,7 +78,7 @@ mod tests {
         std::fs::write(folder.path().join("etc/passwd"), "web:x:7:8::/srv:/bin/sh\ntorn:x\n")
             .expect("a file");
         std::fs::write(folder.path().join("etc/group"), "log:x:9:web\n").expect("a file");
-        let root = gantry_host::root::Root::open_path(folder.path()).and_then(View::new).expect("a root");
+        let root = gantry_rooted::Root::open_path(folder.path()).and_then(View::new).expect("a root");
         let of = |wanted: &str| match needs_files(wanted) {
             Ok(true) => check(wanted, &root).map_err(|error| error.to_string()),
             Ok(false) => Ok(()),

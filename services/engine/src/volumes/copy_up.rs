@@ -3,9 +3,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use gantry_host::fs::{copy_attributes, copy_tree, remove_tree, sync_file_system};
-use gantry_host::root::Root;
 use gantry_proto::containerd::types::Mount;
+use gantry_rooted::Root;
+use gantry_rooted::tree::{copy_attributes, copy_tree, remove_tree, sync_file_system};
 
 use crate::error::{Error, Result};
 use crate::record::MountRecord;

@@ -134,8 +134,8 @@ impl Folders {
 
 /// Removes a folder; what is mounted at its `_data` is not its own.
 fn remove(folder: &Path) -> Result<()> {
-    gantry_host::mount::detach_all(&folder.join(DATA)).map_err(kernel)?;
-    gantry_host::fs::remove_tree(folder).map_err(kernel)
+    gantry_mount::detach_all(&folder.join(DATA)).map_err(kernel)?;
+    gantry_rooted::tree::remove_tree(folder).map_err(kernel)
 }
 
 impl Condemned {

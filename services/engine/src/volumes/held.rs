@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gantry_host::mount::classic::is_mount_point;
+use gantry_mount::classic::is_mount_point;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
@@ -152,7 +152,7 @@ impl Volumes {
                 continue;
             }
             let place = one.view.as_ref().map_or_else(|| self.data(&one.key), |(_, place)| place.clone());
-            let unmounted = blocking(move || gantry_host::mount::detach_all(&place).map_err(kernel));
+            let unmounted = blocking(move || gantry_mount::detach_all(&place).map_err(kernel));
             if let Err(error) = unmounted.await {
                 tracing::warn!(volume = one.key, error = %gantry_rpc::chain(&error), "not unmounted");
             }
@@ -186,7 +186,7 @@ impl Volumes {
     /// The caller has the volume's turn.
     pub(super) async fn unmount(&self, name: &str) -> Result<()> {
         let data = self.data(name);
-        blocking(move || gantry_host::mount::detach_all(&data).map_err(kernel)).await
+        blocking(move || gantry_mount::detach_all(&data).map_err(kernel)).await
     }
 }
 

@@ -65,7 +65,7 @@ impl Engine {
     pub(crate) async fn remove_views(&self, record: &Record) -> Result<()> {
         for mount in views(&record.mounts) {
             let place = PathBuf::from(&mount.point.source);
-            blocking(move || gantry_host::mount::detach_all(&place).map_err(kernel)).await?;
+            blocking(move || gantry_mount::detach_all(&place).map_err(kernel)).await?;
             self.peers.remove_snapshot(&mount.snapshotter, &mount.snapshot).await?;
         }
         Ok(())

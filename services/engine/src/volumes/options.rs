@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
 
-use gantry_host::mount::classic::Classic;
+use gantry_mount::classic::Classic;
 
 use crate::archive::words;
 use crate::error::{Error, Result};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gantry_host::mount::table::{self, Entry};
+use gantry_mount::table::{self, Entry};
 
 use crate::error::{Error, Result};
 use crate::root::kernel;

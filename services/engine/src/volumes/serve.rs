@@ -135,7 +135,8 @@ impl Engine {
 
     async fn volume_size(&self, name: &str) -> i64 {
         let data = self.volumes.data(name);
-        let usage = blocking(move || gantry_host::fs::disk_usage(&data).map_err(crate::root::kernel)).await;
+        let usage =
+            blocking(move || gantry_rooted::tree::disk_usage(&data).map_err(crate::root::kernel)).await;
         usage.map_or(-1, |usage| i64::try_from(usage.size).unwrap_or(i64::MAX))
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-/// The result of everything in this crate.
+/// The result of everything that asks the kernel.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A refusal of the kernel, or something that would not have been put to it.
@@ -39,7 +39,7 @@ pub enum Error {
         /// The text.
         text: String,
     },
-    /// A mount option that this crate does not carry out.
+    /// A mount option that is not carried out.
     #[error("mount option {0:?} is not supported")]
     UnsupportedOption(String),
     /// A path whose last part does not name anything (`/`, `..`).
@@ -49,12 +49,12 @@ pub enum Error {
 
 impl Error {
     /// Wraps the kernel's answer to `op` on `object`.
-    pub(crate) fn os(op: &'static str, object: impl Into<String>, source: impl Into<io::Error>) -> Self {
+    pub fn os(op: &'static str, object: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::Os { op, object: object.into(), source: source.into() }
     }
 
     /// Wraps the kernel's answer to `op` on a path.
-    pub(crate) fn path(op: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Self {
+    pub fn path(op: &'static str, path: impl AsRef<Path>, source: impl Into<io::Error>) -> Self {
         Self::os(op, path.as_ref().display().to_string(), source)
     }
 

@@ -9,7 +9,6 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::root::Root;
 use crate::{Error, Result};
 
 /// Processor time, user and system, that all threads of the calling process have used (getrusage(2)).
@@ -61,8 +60,8 @@ impl Pinned {
     }
 
     /// Its root directory, with everything that is mounted there.
-    pub fn root(&self) -> Result<Root> {
-        self.at("root", OFlags::PATH | OFlags::DIRECTORY).map(Root::from_fd)
+    pub fn root(&self) -> Result<OwnedFd> {
+        self.at("root", OFlags::PATH | OFlags::DIRECTORY)
     }
 
     /// One of its namespaces, by the kernel's name for the kind.

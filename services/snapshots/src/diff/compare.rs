@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use gantry_host::root::{Dir, EntryKind, FileStat, Root};
+use gantry_rooted::{Dir, EntryKind, FileStat, Root};
 
 use super::pack::{Packer, check_length};
 use crate::Result;

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 
 use flate2::write::GzEncoder;
-use gantry_host::root::{Dir, EntryKind, FileStat, Time};
+use gantry_rooted::{Dir, EntryKind, FileStat, Time};
 use gantry_types::media_type::Compression;
 use gantry_types::{Algorithm, Digest, Hasher};
 

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use gantry_host::mount::{Mount, Options};
-use gantry_host::root::{Dir, EntryKind, Root};
+use gantry_mount::{Mount, Options};
+use gantry_rooted::{Dir, EntryKind, Root};
 
 use super::pack::{Packer, check_length};
 use crate::Result;

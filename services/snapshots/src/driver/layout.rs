@@ -34,7 +34,7 @@ impl Layout {
             make(&root.join(name), 0o700)?;
         }
         for name in ["snapshots", "staging"] {
-            gantry_host::fs::spread_below(&root.join(name))?;
+            gantry_rooted::tree::spread_below(&root.join(name))?;
         }
         // Names in the trash must be new even after a crash.
         let next = AtomicU64::new(0);

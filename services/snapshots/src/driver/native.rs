@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use gantry_host::fs::copy_tree;
-use gantry_host::mount::Mount;
-use gantry_host::root::Dir;
+use gantry_mount::Mount;
+use gantry_rooted::Dir;
+use gantry_rooted::tree::copy_tree;
 
 use super::layout::{self, Layout};
 use crate::Result;
@@ -20,7 +20,7 @@ pub(super) fn make(layout: &Layout, id: u64, kind: Kind, layers: &[u64]) -> Resu
             layout.begin(id)?;
             copy(&layout.fs(*below), &layout.fs(id))?;
             // After a power cut nobody could tell half a copy from a whole one that was changed.
-            Ok(gantry_host::fs::sync_file_system(Dir::open(&layout.fs(id))?)?)
+            Ok(gantry_rooted::tree::sync_file_system(Dir::open(&layout.fs(id))?)?)
         }
         _ => Ok(()),
     }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use gantry_host::mount::Mount;
-use gantry_host::root::Dir;
+use gantry_mount::Mount;
+use gantry_rooted::Dir;
 
 use super::idmap::IdMap;
 use super::layout::{self, Layout};

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gantry_host::root::{self, Dir, EntryKind, Root, Time};
+use gantry_rooted::{self as root, Dir, EntryKind, Root, Time};
 use gantry_types::Digest;
 
 use super::place::{self, Places};

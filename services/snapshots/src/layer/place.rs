@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use gantry_host::root::{Dir, EntryKind, Root};
+use gantry_rooted::{Dir, EntryKind, Root};
 
 use super::extract::Mode;
 use crate::{Error, Result};

@@ -6,7 +6,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use gantry_host::root::{Dir, EntryKind};
+use gantry_rooted::{Dir, EntryKind};
 
 use crate::{Error, Result};
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use gantry_api::ingest::Owner;
-use gantry_host::mount::Mount;
+use gantry_mount::Mount;
 use gantry_proto::containerd::services::snapshots::v1 as pb;
 use gantry_proto::containerd::types;
 use gantry_rpc::context;

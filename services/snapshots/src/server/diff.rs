@@ -1,8 +1,8 @@
 //! containerd's Diff.
 
 use gantry_api::Peers;
-use gantry_host::root::Time;
 use gantry_proto::containerd::services::diff::v1 as pb;
+use gantry_rooted::Time;
 use gantry_rpc::status;
 use tonic::{Request, Response, Status};
 

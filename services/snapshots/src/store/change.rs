@@ -2,7 +2,7 @@
 
 use gantry_api::time::now;
 use gantry_disk::KeyedGuard;
-use gantry_host::mount::Mount;
+use gantry_mount::Mount;
 use gantry_types::Labels;
 
 use super::{Store, blocking, is, make};
@@ -138,7 +138,7 @@ impl Store {
         }
         blocking({
             let files = driver.layout().fs(active.id);
-            move || Ok(gantry_host::fs::sync_file_system(gantry_host::root::Dir::open(&files)?)?)
+            move || Ok(gantry_rooted::tree::sync_file_system(gantry_rooted::Dir::open(&files)?)?)
         })
         .await?;
         committed.kind = Kind::Committed.into();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use gantry_host::mount::Mount;
+use gantry_mount::Mount;
 use gantry_types::Labels;
 use gantry_types::filter::{Fields, FilterSet, label};
 

@@ -1,6 +1,6 @@
 //! pax extended headers: records of `length key=value\n`.
 
-use gantry_host::root::Time;
+use gantry_rooted::Time;
 
 use super::LONGEST_NAME;
 

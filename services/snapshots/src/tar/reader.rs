@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use gantry_host::root::Time;
+use gantry_rooted::Time;
 
 use super::header::{self, Header};
 use super::pax::{self, Pax};

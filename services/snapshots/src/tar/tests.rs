@@ -1,6 +1,6 @@
 //! Archives by hand, by our own writer and by GNU tar.
 
-use gantry_host::root::Time;
+use gantry_rooted::Time;
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gantry_host::root::Root;
+use gantry_rooted::Root;
 use tokio::sync::{oneshot, watch};
 
 use super::follow::{End, follow};
@@ -127,7 +127,7 @@ type Outcome = Result<(Staging, Extracted)>;
 fn work(
     slot: Slot,
     staging: Staging,
-    mounts: Option<Vec<gantry_host::mount::Mount>>,
+    mounts: Option<Vec<gantry_mount::Mount>>,
     mode: Mode,
     arrival: &Arc<Arrival>,
     cancel: &Cancel,
@@ -147,9 +147,9 @@ fn work(
     Ok(told)
 }
 
-fn open(staging: &Staging, mounts: Option<Vec<gantry_host::mount::Mount>>) -> Result<Root> {
+fn open(staging: &Staging, mounts: Option<Vec<gantry_mount::Mount>>) -> Result<Root> {
     Ok(match mounts {
-        Some(mounts) => Root::from_fd(gantry_host::mount::open_detached(&mounts)?),
+        Some(mounts) => Root::from_fd(gantry_mount::open_detached(&mounts)?),
         None => Root::open_path(&staging.fs())?,
     })
 }

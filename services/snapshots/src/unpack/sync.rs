@@ -31,7 +31,7 @@ impl Syncer {
         // All that asked until now wrote before this sync begins.
         let covered = self.0.asked.load(Ordering::SeqCst);
         let directory = directory.to_owned();
-        blocking(move || Ok(gantry_host::fs::sync_file_system(gantry_host::root::Dir::open(&directory)?)?))
+        blocking(move || Ok(gantry_rooted::tree::sync_file_system(gantry_rooted::Dir::open(&directory)?)?))
             .await?;
         *done = covered;
         Ok(())

@@ -24,7 +24,7 @@ fn names(bytes: &[u8]) -> Vec<String> {
     names
 }
 
-fn change(root: &gantry_host::root::Root) {
+fn change(root: &gantry_rooted::Root) {
     root.remove_all(Path::new("etc/gone")).unwrap();
     root.remove_all(Path::new("dir")).unwrap();
     root.create_dir(Path::new("dir"), 0o700).unwrap();
@@ -34,7 +34,7 @@ fn change(root: &gantry_host::root::Root) {
 }
 
 /// Makes directories below one another.
-fn dig(mut dir: gantry_host::root::Dir, depth: usize) -> gantry_host::root::Dir {
+fn dig(mut dir: gantry_rooted::Dir, depth: usize) -> gantry_rooted::Dir {
     for _ in 0..depth {
         dir.make_dir("d".as_ref(), 0o755).unwrap();
         dir = dir.open_dir("d".as_ref()).unwrap().unwrap();

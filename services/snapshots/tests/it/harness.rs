@@ -67,7 +67,7 @@ impl World {
     pub async fn stop(self) {
         self.context.shutdown().cancel();
         self.service.await.unwrap();
-        gantry_host::fs::remove_tree(&self.base).unwrap();
+        gantry_rooted::tree::remove_tree(&self.base).unwrap();
     }
 
     async fn ready(&self) {
@@ -164,18 +164,18 @@ impl World {
     }
 
     /// A file system that mounts show, reached without entering the mount table.
-    pub fn open(&self, mounts: &[Mount]) -> gantry_host::root::Root {
-        let mounts: Vec<gantry_host::mount::Mount> = mounts
+    pub fn open(&self, mounts: &[Mount]) -> gantry_rooted::Root {
+        let mounts: Vec<gantry_mount::Mount> = mounts
             .iter()
             .cloned()
-            .map(|m| gantry_host::mount::Mount {
+            .map(|m| gantry_mount::Mount {
                 fs_type: m.r#type,
                 source: m.source,
                 target: m.target,
                 options: m.options,
             })
             .collect();
-        gantry_host::root::Root::from_fd(gantry_host::mount::open_detached(&mounts).unwrap())
+        gantry_rooted::Root::from_fd(gantry_mount::open_detached(&mounts).unwrap())
     }
 
     /// The names in a directory of the driver's: `snapshots`, `staging` or `trash`.

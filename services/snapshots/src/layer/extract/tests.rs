@@ -309,14 +309,14 @@ fn a_real_tree_comes_out_as_gnu_tar_made_it() {
 fn a_full_disk_is_told_as_such() {
     let place = Place::new("full");
     let small = place.base.join("root");
-    let mount = gantry_host::mount::Mount {
+    let mount = gantry_mount::Mount {
         fs_type: "tmpfs".into(),
         source: "tmpfs".into(),
         target: String::new(),
         options: vec!["size=1m".into()],
     };
     // Detached: nobody else sees it, and it is gone at the end.
-    let root = Root::from_fd(gantry_host::mount::open_detached(&[mount]).unwrap());
+    let root = Root::from_fd(gantry_mount::open_detached(&[mount]).unwrap());
     let mut bomb = file("bomb");
     bomb.size = 64 << 20;
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -1,14 +1,4 @@
-//! Paths that can never leave a root directory.
-//!
-//! Every name is resolved by `openat2(2)` with `RESOLVE_IN_ROOT` (Linux 5.6): `..` stops at the root, absolute
-//! symlinks start at it, and magic links are refused. What is created or removed is named by its resolved parent and
-//! one last part that is never followed, so that a symlink planted meanwhile cannot redirect the call.
-
-mod dir;
-mod entry;
-mod remove;
-mod view;
-mod xattr;
+//! A directory that is the whole world for the paths given to it.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
@@ -19,19 +9,16 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
-pub(crate) use dir::change_mode;
-pub use dir::{Dir, FileStat, Time, set_file_mode, set_file_owner, set_file_times, set_file_xattr};
-pub use entry::{Entry, EntryKind, entries};
-pub use remove::{clear_directory, remove_at};
-pub use view::{Access, Last, Spot, View, Walked};
-pub use xattr::{get_xattr_at, list_xattrs_at, set_xattr_at};
-
+use crate::dir::{Dir, FileStat};
+use crate::entry::{Entry, EntryKind, entries};
+use crate::remove::remove_at;
+use crate::xattr::{get_xattr_at, list_xattrs_at, set_xattr_at};
 use crate::{Error, Result};
 
 /// A directory that is the whole world for the names given to it.
 #[derive(Debug)]
 pub struct Root {
-    directory: OwnedFd,
+    pub(crate) directory: OwnedFd,
 }
 
 impl AsFd for Root {
@@ -294,7 +281,7 @@ pub fn proc_path(file: BorrowedFd<'_>) -> String {
 }
 
 /// The path that an open file has now.
-pub(crate) fn path_of(file: BorrowedFd<'_>) -> Result<PathBuf> {
+pub fn path_of(file: BorrowedFd<'_>) -> Result<PathBuf> {
     std::fs::read_link(proc_path(file)).map_err(|e| Error::os("read path of", "a descriptor", e))
 }
 

@@ -1,17 +1,4 @@
-//! Mounts in containerd's form: `{type, source, target, options}`, made with the new mount API.
-//!
-//! A mount is first made detached (`fsopen`/`fsconfig`/`fsmount`, or `open_tree` for binds) and only then, if at all,
-//! moved to a place in the mount table. Files of a detached mount are reached through its descriptor; it vanishes
-//! with the last descriptor, so a service that dies leaves nothing behind.
-//!
-//! Long lists of overlay layers need no page-sized option string: each layer is configured on its own
-//! (`lowerdir+`, Linux 6.5); older kernels get one string of `/proc/self/fd` names.
-
-mod attributes;
-pub mod classic;
-mod legacy;
-mod options;
-pub mod table;
+//! Mounts as containerd's API describes them: made detached, attached, taken away.
 
 use std::ffi::OsStr;
 use std::io;
@@ -25,11 +12,10 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
 };
 
-pub use attributes::{Attributes, Recursive, change as change_attributes, change_at as change_attributes_at};
-pub use options::{Options, Propagation};
+use gantry_rooted::{Root, path_of};
 
-use crate::root::Root;
-use crate::{Error, Result};
+use crate::options::{Options, Propagation};
+use crate::{Error, Recursive, Result, attributes, legacy, options};
 
 /// One mount as containerd's API describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -264,7 +250,7 @@ impl Mount {
 }
 
 /// The longest value that `fsconfig(2)` takes as a string, its final zero included.
-const LONGEST_STRING: usize = 256;
+pub(crate) const LONGEST_STRING: usize = 256;
 
 /// Hands overlay's directories over one by one; a name too long for a string goes as a descriptor (Linux 6.13).
 fn configure_overlay(context: BorrowedFd<'_>, key: &str, value: &str) -> rustix::io::Result<()> {
@@ -296,7 +282,7 @@ fn below(place: &Path, target: &str) -> Result<PathBuf> {
     }
     let root = Root::open_path(place)?;
     let file = root.open(Path::new(OsStr::from_bytes(target.as_bytes())), OFlags::PATH, Mode::empty())?;
-    crate::root::path_of(file.as_fd())
+    path_of(file.as_fd())
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl Classic {
         });
         changed.map_err(|e| {
             // The failure is the one to tell.
-            let _ = super::detach(place);
+            let _ = crate::detach(place);
             Error::path("change the mount at", place, e)
         })
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rustix::fs::{Mode, OFlags};
 
 use super::*;
-use crate::root::{EntryKind, Root};
+use crate::{EntryKind, Root};
 
 fn scratch(name: &str) -> PathBuf {
     let base = Path::new("/dev/shm").join(format!("gantry-fs-{name}-{}", std::process::id()));
@@ -75,7 +75,7 @@ fn few_descriptors() {
 
 /// Makes directories below one another.
 fn dig(top: &Path, depth: usize) {
-    let mut dir = crate::root::Dir::open(top).unwrap();
+    let mut dir = crate::Dir::open(top).unwrap();
     for _ in 0..depth {
         dir.make_dir("d".as_ref(), 0o755).unwrap();
         dir = dir.open_dir("d".as_ref()).unwrap().unwrap();

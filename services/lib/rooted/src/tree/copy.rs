@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
-use crate::root::{self, Entry, entries};
+use crate::dir::change_mode;
+use crate::{Entry, entries, get_xattr_at, list_xattrs_at, open_in, set_xattr_at};
 use crate::{Error, Result};
 
 /// What a copy came to.
@@ -150,8 +151,7 @@ impl Copy {
             return Ok(false);
         };
         let (parent, last) = (first.parent().unwrap_or(Path::new("")), first.file_name().unwrap_or_default());
-        let parent =
-            root::open_in(self.top.as_fd(), parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        let parent = open_in(self.top.as_fd(), parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
         rustix::fs::linkat(&parent, last, to, name, AtFlags::empty())?;
         *names -= 1;
         if *names == 0 {
@@ -266,16 +266,16 @@ fn set_metadata(
 ) -> rustix::io::Result<()> {
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     rustix::fs::chownat(to, new, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-    for attribute in root::list_xattrs_at(from, name)? {
-        if let Some(value) = root::get_xattr_at(from, name, &attribute)? {
-            match root::set_xattr_at(to, new, &attribute, &value) {
+    for attribute in list_xattrs_at(from, name)? {
+        if let Some(value) = get_xattr_at(from, name, &attribute)? {
+            match set_xattr_at(to, new, &attribute, &value) {
                 Ok(()) | Err(Errno::NOTSUP) => {}
                 Err(e) => return Err(e),
             }
         }
     }
     if !FileType::from_raw_mode(stat.st_mode).is_symlink() {
-        root::change_mode(to, new, stat.st_mode & 0o7777)?;
+        change_mode(to, new, stat.st_mode & 0o7777)?;
     }
     let times = Timestamps {
         last_access: Timespec { tv_sec: stat.st_atime as _, tv_nsec: stat.st_atime_nsec as _ },

@@ -43,18 +43,18 @@ impl Attributes {
     }
 
     /// What a new mount starts with.
-    pub(super) fn for_fsmount(&self) -> MountAttrFlags {
+    pub(crate) fn for_fsmount(&self) -> MountAttrFlags {
         self.set
     }
 
     /// Later words win over earlier ones.
-    pub(super) fn turn(&mut self, flag: MountAttrFlags, on: bool) {
+    pub(crate) fn turn(&mut self, flag: MountAttrFlags, on: bool) {
         self.set.set(flag, on);
         self.clear.set(flag, !on);
     }
 
     /// Sets one of the access time modes, which exclude each other.
-    pub(super) fn access_time(&mut self, mode: MountAttrFlags) {
+    pub(crate) fn access_time(&mut self, mode: MountAttrFlags) {
         self.set.remove(MountAttrFlags::MOUNT_ATTR__ATIME);
         self.set.insert(mode);
         self.clear.insert(MountAttrFlags::MOUNT_ATTR__ATIME);

@@ -41,7 +41,7 @@ fn a_detached_overlay_is_writable_and_in_no_table() {
         root.open(Path::new("new"), OFlags::CREATE | OFlags::WRONLY, Mode::from_raw_mode(0o600)).unwrap();
     drop(file);
     assert!(base.join("fs/new").exists());
-    let table = table::read().unwrap();
+    let table = crate::table::read().unwrap();
     assert!(
         !table
             .iter()

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use super::{Hierarchies, Version};
-use crate::{Error, Result};
+use crate::{Error, Hierarchies, Result, Version};
 
 /// What a cgroup has used so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,7 +90,7 @@ pub struct IoEntry {
     pub value: u64,
 }
 
-pub(super) fn read(hierarchies: &Hierarchies, cgroup: &str) -> Result<Stats> {
+pub(crate) fn read(hierarchies: &Hierarchies, cgroup: &str) -> Result<Stats> {
     if !hierarchies.exists(cgroup) {
         return Err(Error::os("read cgroup", cgroup, io::Error::from(io::ErrorKind::NotFound)));
     }

@@ -13,14 +13,14 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
-use super::{Mount, Options, options};
-use crate::{Error, Result};
+use crate::mount::LONGEST_STRING;
+use crate::{Error, Mount, Options, Result, options};
 
 /// The first kernel whose overlay takes its layers one by one.
 const LAYERS_ONE_BY_ONE: (u32, u32) = (6, 5);
 
 /// Whether the running kernel's overlay wants all layers in one string.
-pub(super) fn is_kernels() -> bool {
+pub(crate) fn is_kernels() -> bool {
     static KNOWN: LazyLock<bool> = LazyLock::new(|| {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         version(&release).is_some_and(|version| version < LAYERS_ONE_BY_ONE)
@@ -39,14 +39,14 @@ fn version(release: &str) -> Option<(u32, u32)> {
 /// # Errors
 ///
 /// ENAMETOOLONG when there are more layers than a string has room for.
-pub(super) fn configure(context: BorrowedFd<'_>, key: &str, value: &str) -> Result<Vec<OwnedFd>> {
+pub(crate) fn configure(context: BorrowedFd<'_>, key: &str, value: &str) -> Result<Vec<OwnedFd>> {
     let mut directories = Vec::new();
     let layers =
         if key == "lowerdir" { options::split_layers(value) } else { vec![options::unescape(value)] };
     let names: Result<Vec<String>> = layers.iter().map(|layer| name(layer, &mut directories)).collect();
     let text = names?.join(":");
     let fail = |errno| Error::os("mount", format!("overlay of {} layers at once", layers.len()), errno);
-    if text.len() >= super::LONGEST_STRING {
+    if text.len() >= LONGEST_STRING {
         return Err(fail(Errno::NAMETOOLONG));
     }
     rustix::mount::fsconfig_set_string(context, key, text).map_err(fail)?;
@@ -54,7 +54,7 @@ pub(super) fn configure(context: BorrowedFd<'_>, key: &str, value: &str) -> Resu
 }
 
 /// Whether the new mount API refused what mount(2) may still take.
-pub(super) fn is_wanted(error: &Error) -> bool {
+pub(crate) fn is_wanted(error: &Error) -> bool {
     match error {
         Error::Os { .. } => error.raw_os_error() == Some(libc::ENOSYS),
         Error::FileSystem { reason, .. } => reason.contains("Unknown parameter 'lowerdir+'"),
@@ -63,7 +63,7 @@ pub(super) fn is_wanted(error: &Error) -> bool {
 }
 
 /// Mounts with mount(2).
-pub(super) fn mount(mount: &Mount, options: &Options, place: &Path) -> Result<()> {
+pub(crate) fn mount(mount: &Mount, options: &Options, place: &Path) -> Result<()> {
     let mut directories: Vec<OwnedFd> = Vec::new();
     let mut words: Vec<String> = Vec::new();
     for (key, value) in &options.data {

@@ -1,18 +1,13 @@
-//! Cgroups, v1, v2 and both at once: where they are, what they have used, and their removal.
-//!
-//! Gantry makes and fills cgroups through the OCI runtime; here is what it asks of them afterwards. A cgroup is named
-//! by its path from the root of the hierarchies (`/moby/<id>`), the same in all of them.
-
-mod stats;
+//! Where the hierarchies are, and the cgroups in them by path.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use stats::{Cpu, Io, IoEntry, Memory, Pids, Stats};
+use gantry_mount::table;
 
-use crate::mount::table;
+use crate::stats::{self, Stats};
 use crate::{Error, Result};
 
 /// Which of the two generations manages resources on this machine.

@@ -2,8 +2,7 @@
 
 use rustix::mount::MountAttrFlags;
 
-use super::attributes::{Attributes, Recursive};
-use crate::{Error, Result};
+use crate::{Attributes, Error, Recursive, Result};
 
 /// How mounts and unmounts spread between mount namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,7 +58,7 @@ impl Options {
     }
 
     /// The flags that go to the file system rather than to the mount.
-    pub(super) fn super_flags(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn super_flags(&self) -> impl Iterator<Item = &'static str> {
         self.read_only.then_some("ro").into_iter().chain(self.super_words.iter().copied())
     }
 
@@ -156,7 +155,7 @@ fn turn(attributes: &mut Attributes, word: &str) -> bool {
 }
 
 /// Splits overlay's `lowerdir` at its colons; `\:` and `\\` stand for the characters themselves.
-pub(super) fn split_layers(value: &str) -> Vec<String> {
+pub(crate) fn split_layers(value: &str) -> Vec<String> {
     let mut layers = vec![String::new()];
     let mut characters = value.chars();
     while let Some(character) = characters.next() {
@@ -172,7 +171,7 @@ pub(super) fn split_layers(value: &str) -> Vec<String> {
 }
 
 /// Takes the backslashes out of a single directory's name.
-pub(super) fn unescape(value: &str) -> String {
+pub(crate) fn unescape(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut characters = value.chars();
     while let Some(character) = characters.next() {

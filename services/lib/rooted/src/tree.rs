@@ -77,8 +77,8 @@ pub fn remove_tree(path: &Path) -> Result<()> {
         return Err(Error::Unnamed(path.display().to_string()));
     };
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    match crate::root::Root::open_path(parent) {
-        Ok(directory) => crate::root::remove_at(directory.as_fd(), name),
+    match crate::Root::open_path(parent) {
+        Ok(directory) => crate::remove_at(directory.as_fd(), name),
         Err(error) if error.is_not_found() => Ok(()),
         Err(error) => Err(error),
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::root::{Entry, EntryKind, entries};
+use crate::{Entry, EntryKind, entries};
 use crate::{Error, Result};
 
 /// The room that a tree takes.

@@ -1,0 +1,32 @@
+//! Mounts in containerd's form, `{type, source, target, options}`, made with the new mount API.
+//!
+//! A mount is first made detached (`fsopen`/`fsconfig`/`fsmount`, or `open_tree` for binds) and only then, if at all,
+//! moved to a place in the mount table. Files of a detached mount are reached through its descriptor; it vanishes
+//! with the last descriptor, so a process that dies leaves nothing behind.
+//!
+//! Long lists of overlay layers need no page-sized option string: each layer is configured on its own
+//! (`lowerdir+`, Linux 6.5); older kernels get one string of `/proc/self/fd` names.
+//!
+//! | module | for |
+//! | --- | --- |
+//! | [`Mount`] | making a mount, attached or detached |
+//! | [`Options`] | options as text: who reads which word |
+//! | [`Attributes`] | what a mount allows, changed after it was made |
+//! | [`classic`] | mount(2) with the options of an fstab line |
+//! | [`table`] | the mount table |
+//!
+//! `unsafe` lives in `attributes` alone.
+
+mod attributes;
+pub mod classic;
+mod legacy;
+mod mount;
+mod options;
+pub mod table;
+
+pub use attributes::{Attributes, Recursive, change as change_attributes, change_at as change_attributes_at};
+pub use gantry_host::{Error, Result};
+pub use mount::{
+    Mount, attach, clone_tree, detach, detach_all, mount_all, open_detached, set_propagation, unmount,
+};
+pub use options::{Options, Propagation};
