@@ -16,6 +16,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-netlink", &[]),
     ("gantry-compression", &[]),
     ("gantry-tls", &[]),
+    ("gantry-distribution", &["gantry-rpc", "gantry-tls", "gantry-types"]),
     ("gantry-systemd", &[]),
     ("gantry-disk", &["gantry-types"]),
     ("gantry-rpc", &["gantry-types"]),

@@ -20,13 +20,13 @@ use crate::names::Names;
 use crate::pull::Puller;
 use crate::push::Pusher;
 use crate::recover::Recovery;
-use crate::remote::Remote;
 use crate::remove::Remover;
 use crate::server::{Collector, Fsck, ImageStore, Records, Streaming, Transfer};
 use crate::settings::{DEFAULT_SNAPSHOTTER, Settings};
 use crate::store::Store;
 use crate::streams::Streams;
 use crate::transfer::Transfers;
+use gantry_distribution::Client;
 
 /// `gantryd images`.
 pub struct Service;
@@ -48,7 +48,7 @@ impl gantry_daemon::Service for Service {
 
     async fn run(context: Context) -> Result<(), BoxError> {
         let settings: Settings = context.config()?;
-        let remote = Remote::new(settings.remote(&context.state())?);
+        let remote = Client::new(settings.remote(&context.state())?);
         let snapshotter = settings.snapshotter.as_deref().unwrap_or(DEFAULT_SNAPSHOTTER);
 
         let peers = Peers::new(context.run());

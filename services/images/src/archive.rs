@@ -30,7 +30,7 @@ use crate::document::Index;
 use crate::error::Error;
 use crate::lease::{Leases, Purpose};
 use crate::names::Names;
-use crate::remote::Remote;
+use gantry_distribution::Client;
 
 /// Archives that are worked on at once; others wait, and a client that stands still gives way to them.
 const AT_ONCE: usize = 256;
@@ -42,7 +42,7 @@ pub struct Archives {
     catalog: Catalog,
     content: Content,
     leases: Leases,
-    remote: Remote,
+    remote: Client,
     slots: Slots,
 }
 
@@ -56,7 +56,7 @@ struct Desk {
 
 impl Archives {
     /// Archives of, and into, what these know.
-    pub fn new(names: Names, catalog: Catalog, leases: Leases, remote: Remote) -> Self {
+    pub fn new(names: Names, catalog: Catalog, leases: Leases, remote: Client) -> Self {
         let content = catalog.content().clone();
         Self { names, catalog, content, leases, remote, slots: Slots::new(AT_ONCE) }
     }

@@ -8,7 +8,7 @@ use gantry_types::{Descriptor, Digest, Namespace, media_type};
 use crate::content::Content;
 use crate::document::{self, Entry, MAX_DEPTH};
 use crate::error::Error;
-use crate::remote::MANIFEST_LIMIT;
+use gantry_distribution::MANIFEST_LIMIT;
 
 /// One image, spread out.
 #[derive(Clone, Debug, Default)]

@@ -16,8 +16,8 @@ use crate::content::Content;
 use crate::document::{self, CONFIG_LIMIT, Config, MAX_DEPTH, Manifest};
 use crate::error::Error;
 use crate::record::Record;
-use crate::remote::MANIFEST_LIMIT;
 use crate::store::Store;
+use gantry_distribution::MANIFEST_LIMIT;
 
 /// Finds and reads images. A cheap clone.
 #[derive(Clone)]

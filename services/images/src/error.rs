@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use gantry_rpc::{Code, Coded};
 use gantry_types::{Digest, Platform};
 
-use crate::remote::{Failure, Reason};
+use gantry_distribution::{self as distribution, Failure, Reason};
 
 /// The errors of the images service.
 #[derive(Debug, thiserror::Error)]
@@ -66,12 +66,9 @@ pub enum Error {
     /// Any other failure at a registry.
     #[error("cannot {0}")]
     Registry(#[source] Box<Failure>),
-    /// Nobody answers there, or breaks off.
-    #[error("Get {address:?}: {cause}")]
-    Get { address: String, cause: String },
-    /// What is there is no file for us, in Docker's words.
-    #[error("failed to GET {address} with status {}: {words}", crate::remote::told(*.status))]
-    Answered { address: String, status: reqwest::StatusCode, words: String },
+    /// What went wrong before a registry was asked, or with what it answered.
+    #[error(transparent)]
+    Distribution(distribution::Error),
     /// Bytes that are not what their name says.
     #[error("{what} is corrupt: expected {expected}, got {found}")]
     WrongDigest { what: String, expected: Digest, found: Digest },
@@ -81,9 +78,6 @@ pub enum Error {
     /// A layer that proved wrong when it was complete.
     #[error("layer {digest} is not what its digest says: {cause}")]
     WrongLayer { digest: Digest, cause: String },
-    /// A manifest beyond all measure.
-    #[error("manifest {reference} of {repository} is larger than the {limit} bytes that are accepted")]
-    ManifestTooLarge { repository: String, reference: String, limit: usize },
     /// A manifest, index or config that cannot be used.
     #[error("{what} {digest} cannot be used: {cause}")]
     Document { what: &'static str, digest: Digest, cause: String },
@@ -112,16 +106,6 @@ pub enum Error {
     /// A setting that is not understood.
     #[error("setting {what} has the invalid value {value:?}")]
     Setting { what: &'static str, value: String },
-    /// A certificate or key on disk that cannot be used.
-    #[error("certificate {0}")]
-    Certificate(#[from] gantry_tls::Unusable),
-    /// The HTTP client cannot be made.
-    #[error("no HTTP client for {host}")]
-    HttpClient {
-        host: String,
-        #[source]
-        source: reqwest::Error,
-    },
     /// The local disk.
     #[error("cannot {op} {}", path.display())]
     Io {
@@ -196,9 +180,12 @@ impl Error {
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        Self::Registry(Box::new(failure))
+impl From<distribution::Error> for Error {
+    fn from(error: distribution::Error) -> Self {
+        match error {
+            distribution::Error::Failed(failure) => Self::Registry(failure),
+            other => Self::Distribution(other),
+        }
     }
 }
 
@@ -231,28 +218,18 @@ impl Coded for Error {
             | Self::WrongDigest { .. }
             | Self::WrongSize { .. }
             | Self::WrongLayer { .. }
-            | Self::ManifestTooLarge { .. }
             | Self::Document { .. } => Code::FailedPrecondition,
             // Whether it is there is not told to who may not see it. A client that hears of credentials asks its user for them.
             Self::AccessDenied { .. } => Code::NotFound,
-            Self::Registry(failure) => code_of(&failure.reason),
-            Self::Answered { status, .. } => match status.as_u16() {
-                400 => Code::InvalidArgument,
-                401 => Code::Unauthenticated,
-                403 => Code::PermissionDenied,
-                404 => Code::NotFound,
-                _ => Code::Internal,
-            },
-            Self::Get { .. } => Code::Internal,
+            Self::Registry(failure) => failure.reason.code(),
+            Self::Distribution(error) => error.code(),
             Self::Peer { status, .. } => Code::from(status.code()),
             Self::Cancelled => Code::Cancelled,
             Self::Stream { .. } => Code::Aborted,
             Self::Full { .. } => Code::ResourceExhausted,
             Self::Io { source, .. } if is_full(source) => Code::ResourceExhausted,
             Self::Disk { source, .. } if source.is_disk_full() => Code::ResourceExhausted,
-            Self::Certificate { .. } | Self::HttpClient { .. } | Self::Io { .. } | Self::Disk { .. } => {
-                Code::Internal
-            }
+            Self::Io { .. } | Self::Disk { .. } => Code::Internal,
         }
     }
 }
@@ -260,20 +237,4 @@ impl Coded for Error {
 /// Whether space is what was missing.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
-fn code_of(reason: &Reason) -> Code {
-    match reason {
-        Reason::Connect(_)
-        | Reason::Untrusted(_)
-        | Reason::Broken(_)
-        | Reason::Silent(_)
-        | Reason::Overloaded { .. } => Code::Unavailable,
-        Reason::NotFound(_) => Code::NotFound,
-        Reason::Unauthorized(_) => Code::Unauthenticated,
-        Reason::Denied(_) => Code::PermissionDenied,
-        Reason::Refused { .. } | Reason::Protocol(_) | Reason::ClearText(_) => Code::FailedPrecondition,
-        Reason::Address(_) => Code::InvalidArgument,
-        Reason::NoCredentials | Reason::Local(_) => Code::Internal,
-    }
 }

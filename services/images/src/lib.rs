@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Who reads next: [`pull`] for the way of a layer, [`names`] for what makes a record safe against the garbage
-//! collection, [`remote`] for registries, [`archive`] for `load`, `save` and `import`, [`transfer`] for what containerd's
+//! collection, `gantry-distribution` for registries, [`archive`] for `load`, `save` and `import`, [`transfer`] for what containerd's
 //! clients ask for.
 
 mod app;
@@ -33,7 +33,6 @@ mod pull;
 mod push;
 mod record;
 mod recover;
-pub mod remote;
 mod remove;
 mod server;
 mod settings;

@@ -28,8 +28,8 @@ use crate::lease::{Lease, Leases, Purpose};
 use crate::names::Names;
 use crate::progress::{Event, Progress, State};
 use crate::record::Record;
-use crate::remote::{Access, Credentials, Remote, Repository};
 use crate::unpack;
+use gantry_distribution::{Access, Client, Credentials, Repository};
 
 pub use plan::{Sources, origin_label};
 pub use transfer::layer_ref;
@@ -42,7 +42,7 @@ const VERDICT: Duration = Duration::from_secs(5);
 /// Pulls images. A cheap clone.
 #[derive(Clone)]
 pub struct Puller {
-    remote: Remote,
+    remote: Client,
     names: Names,
     catalog: Catalog,
     content: Content,
@@ -66,13 +66,13 @@ pub struct Order {
 
 impl Puller {
     /// A puller that stores with these.
-    pub fn new(remote: Remote, names: Names, catalog: Catalog, leases: Leases) -> Self {
+    pub fn new(remote: Client, names: Names, catalog: Catalog, leases: Leases) -> Self {
         let content = catalog.content().clone();
         Self { remote, names, catalog, content, leases }
     }
 
     /// The registry client.
-    pub fn remote(&self) -> &Remote {
+    pub fn remote(&self) -> &Client {
         &self.remote
     }
 
@@ -89,7 +89,7 @@ impl Puller {
             let reference = reference.clone().with_default_tag();
             return self.pull_one(namespace, &order, &repository, &reference, &progress).await;
         }
-        let tags = repository.tags().await.map_err(|error| about(error, reference))?;
+        let tags = repository.tags().await.map_err(|error| about(error.into(), reference))?;
         for tag in tags {
             let reference = reference.with_tag(&tag)?;
             self.pull_one(namespace, &order, &repository, &reference, &progress).await?;

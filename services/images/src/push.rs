@@ -18,8 +18,8 @@ use crate::catalog::Catalog;
 use crate::content::Content;
 use crate::error::Error;
 use crate::pull::origin_label;
-use crate::remote::{Access, Credentials, Mounted, Remote, Repository};
 use crate::store::Store;
+use gantry_distribution::{Access, Client, Credentials, Mounted, Repository};
 
 /// What a push tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub enum Told {
 /// Pushes images. A cheap clone.
 #[derive(Clone)]
 pub struct Pusher {
-    remote: Remote,
+    remote: Client,
     store: Store,
     catalog: Catalog,
     content: Content,
@@ -74,7 +74,7 @@ pub struct Order {
 
 impl Pusher {
     /// A pusher of what these know.
-    pub fn new(remote: Remote, store: Store, catalog: Catalog) -> Self {
+    pub fn new(remote: Client, store: Store, catalog: Catalog) -> Self {
         let content = catalog.content().clone();
         Self { remote, store, catalog, content }
     }
@@ -157,7 +157,7 @@ impl Pusher {
     }
 
     /// The registry client.
-    pub fn remote(&self) -> &Remote {
+    pub fn remote(&self) -> &Client {
         &self.remote
     }
 
@@ -268,7 +268,7 @@ impl Pusher {
     }
 }
 
-fn repository_connections(remote: &Remote) -> usize {
+fn repository_connections(remote: &Client) -> usize {
     remote.settings().connections.max(1)
 }
 

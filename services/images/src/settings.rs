@@ -7,7 +7,7 @@ use gantry_daemon::settings::Duration;
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::remote;
+use gantry_distribution as distribution;
 
 /// The file, as it is written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -35,13 +35,13 @@ pub const DEFAULT_SNAPSHOTTER: &str = "overlayfs";
 impl Settings {
     /// Where registries' certificates are looked for, beside the service's own directory.
     pub fn certificate_directories(&self) -> Vec<PathBuf> {
-        let default = || remote::Settings::default().certificate_directories;
+        let default = || distribution::Settings::default().certificate_directories;
         self.certificates.clone().unwrap_or_else(default)
     }
 
     /// The registry client's part, checked; certificates are also looked for in `own`.
-    pub fn remote(&self, own: &Path) -> Result<remote::Settings, Error> {
-        let defaults = remote::Settings::default();
+    pub fn remote(&self, own: &Path) -> Result<distribution::Settings, Error> {
+        let defaults = distribution::Settings::default();
         let mut certificate_directories = self.certificate_directories();
         certificate_directories.push(own.join("certs.d"));
         let span = |what, value: Option<Duration>, default| match value.map(std::time::Duration::from) {
@@ -53,7 +53,7 @@ impl Settings {
         if !(1..=64).contains(&connections) {
             return Err(Error::Setting { what: "connections", value: connections.to_string() });
         }
-        Ok(remote::Settings {
+        Ok(distribution::Settings {
             certificate_directories,
             mirrors: self.mirrors.clone(),
             insecure: self.insecure.clone(),

@@ -12,7 +12,7 @@ use crate::moments;
 use crate::progress;
 use crate::push;
 use crate::record;
-use crate::remote::Credentials;
+use gantry_distribution::Credentials;
 
 /// A platform of a request; empty means none.
 pub fn platform(text: &str) -> Result<Option<Platform>, Error> {

@@ -11,8 +11,8 @@ use crate::document::{self, MAX_DEPTH};
 use crate::error::Error;
 use crate::progress::{Event, Progress, State};
 use crate::record::Record;
-use crate::remote::MANIFEST_LIMIT;
 use crate::{unpack, wire};
+use gantry_distribution::MANIFEST_LIMIT;
 
 /// An image that came in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]

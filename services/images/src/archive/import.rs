@@ -16,8 +16,8 @@ use super::input;
 use super::load::compose;
 use super::{Desk, changes};
 use crate::error::Error;
-use crate::remote::Download;
 use crate::wire;
+use gantry_distribution::Download;
 
 /// How often a client hears how far a download is.
 const TELL_EVERY: Duration = Duration::from_millis(100);

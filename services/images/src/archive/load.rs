@@ -277,8 +277,11 @@ impl Contents {
             return Ok(Vec::new());
         }
         let content = &desk.archives.content;
-        let bytes =
-            desk.wait(content.read(&desk.namespace, &target.digest, crate::remote::MANIFEST_LIMIT as u64))?;
+        let bytes = desk.wait(content.read(
+            &desk.namespace,
+            &target.digest,
+            gantry_distribution::MANIFEST_LIMIT as u64,
+        ))?;
         let Some(bytes) = bytes else { return Ok(Vec::new()) };
         let config = document::any_manifest(target, &bytes)?.config.digest;
         let same = docker

@@ -9,7 +9,7 @@ use gantry_types::{Descriptor, Digest, Platform, media_type};
 use crate::content::Content;
 use crate::document::{self, Config, MAX_DEPTH, Manifest};
 use crate::error::Error;
-use crate::remote::{self, MANIFEST_LIMIT, Repository};
+use gantry_distribution::{self as distribution, MANIFEST_LIMIT, Repository};
 
 /// An image that is to be fetched.
 #[derive(Debug)]
@@ -169,7 +169,7 @@ impl Plan {
 
 /// The label that remembers where a blob came from, so that a push can mount it from there. The host stands in it without
 /// a port, as containerd has it.
-pub fn origin_label(repository: &remote::Repository) -> (String, String) {
+pub fn origin_label(repository: &distribution::Repository) -> (String, String) {
     let domain = repository.domain();
     let host = match domain.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => host,

@@ -25,10 +25,10 @@ use crate::progress::Progress;
 use crate::pull::{self, Puller};
 use crate::push::{self, Pusher};
 use crate::record::{self, Record};
-use crate::remote::{Access, Remote};
 use crate::remove::{Force, Removed, Remover, Use};
 use crate::wire;
 use crate::{moments, unpack};
+use gantry_distribution::{Access, Client};
 
 /// Serves images to those who know them as Docker's users do.
 pub struct ImageStore {
@@ -193,12 +193,16 @@ impl ImageStore {
         request: pb::DistributionRequest,
     ) -> Result<pb::DistributionResponse, Error> {
         let reference = Reference::parse_normalized(&request.reference)?.with_default_tag();
-        let remote: &Remote = self.puller.remote();
+        let remote: &Client = self.puller.remote();
         let credentials = wire::credentials(request.auth);
         let repository =
             remote.repository(reference.domain(), reference.path(), credentials, Access::Pull)?;
-        let about = |error: Error| {
-            error.of_image("pull", &reference.without_tag_or_digest().familiar(), &reference.familiar())
+        let about = |error: gantry_distribution::Error| {
+            Error::from(error).of_image(
+                "pull",
+                &reference.without_tag_or_digest().familiar(),
+                &reference.familiar(),
+            )
         };
         let wanted = match (reference.digest(), reference.tag()) {
             (Some(digest), _) => digest.to_string(),

@@ -22,8 +22,8 @@ use crate::document::{self, Config, MAX_DEPTH, Manifest};
 use crate::error::Error;
 use crate::progress::{Event, Progress, State};
 use crate::pull::{Sources, origin_label};
-use crate::remote::{Access, MANIFEST_LIMIT};
 use crate::unpack;
+use gantry_distribution::{Access, MANIFEST_LIMIT};
 
 /// What is to be fetched of a manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::cargo::{Cargo, Gaps};
 use crate::document::{self, Entry};
 use crate::error::Error;
 use crate::push::{Event, State, Told};
-use crate::remote::Access;
+use gantry_distribution::Access;
 
 impl Transfers {
     /// Pushes the image that `from` names.

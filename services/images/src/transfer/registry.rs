@@ -8,8 +8,8 @@ use tokio::sync::Mutex;
 
 use super::Transfers;
 use crate::error::Error;
-use crate::remote::{Access, Ask, Asker, Credentials, Manner, Remote, Repository, Scheme};
 use crate::streams::Stream;
+use gantry_distribution::{Access, Ask, Asker, Client, Credentials, Repository, Scheme, Transport};
 
 /// An image at a registry.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Transfers {
     pub(super) fn registry(
         &self,
         namespace: &Namespace,
-        remote: &Remote,
+        remote: &Client,
         registry: pb::OciRegistry,
         access: Access,
     ) -> Result<Source, Error> {
@@ -55,7 +55,7 @@ impl Transfers {
             "" => Credentials::Anonymous,
             id => {
                 let stream = Mutex::new(self.streams.take(namespace.as_str(), id)?);
-                Credentials::Asked(Asker::new(Client { stream, reference: text.clone() }))
+                Credentials::Asked(Asker::new(AskedCaller { stream, reference: text.clone() }))
             }
         };
         let (domain, path) = (reference.domain(), reference.path());
@@ -64,7 +64,7 @@ impl Transfers {
     }
 }
 
-fn manner(resolver: &pb::RegistryResolver) -> Result<Manner, Error> {
+fn manner(resolver: &pb::RegistryResolver) -> Result<Transport, Error> {
     if !resolver.host_dir.is_empty() {
         let what = format!("the hosts directory {}", resolver.host_dir);
         return Err(Error::Elsewhere { what, how: "mirrors and certificates are set in images.toml" });
@@ -84,18 +84,18 @@ fn manner(resolver: &pb::RegistryResolver) -> Result<Manner, Error> {
         let name = HeaderName::try_from(name).map_err(|_| invalid())?;
         headers.insert(name, HeaderValue::try_from(value).map_err(|_| invalid())?);
     }
-    Ok(Manner { scheme, headers })
+    Ok(Transport { scheme, headers })
 }
 
 /// The client, who has the credentials.
 #[derive(Debug)]
-struct Client {
+struct AskedCaller {
     /// Held from a question to its answer.
     stream: Mutex<Stream>,
     reference: String,
 }
 
-impl Ask for Client {
+impl Ask for AskedCaller {
     fn ask<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Credentials, String>> {
         Box::pin(async move {
             let mut stream = self.stream.lock().await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
-use gantry_images::remote::{Access, Credentials, Remote};
+use gantry_distribution::{Access, Client, Credentials};
 use gantry_types::{Digest, media_type};
 use serde_json::{Value, json};
 
@@ -121,7 +121,7 @@ impl Bundle {
     }
 
     /// Puts the image into a registry.
-    pub async fn push(&self, remote: &Remote, domain: &str, path: &str, tag: &str, credentials: Credentials) {
+    pub async fn push(&self, remote: &Client, domain: &str, path: &str, tag: &str, credentials: Credentials) {
         let repository = remote.repository(domain, path, credentials, Access::Push).expect("an address");
         for blob in self.blobs() {
             let mut file = tempfile::tempfile_in("/dev/shm").expect("a file");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use gantry_images::remote::{Credentials, Remote, Settings};
+use gantry_distribution::{Client, Credentials, Settings};
 use gantry_proto::containerd::services::images::v1 as records;
 use gantry_proto::containerd::services::leases::v1 as leases;
 use gantry_proto::gantry::images::v1 as pb;
@@ -50,7 +50,7 @@ async fn a_pull_brings_a_whole_image_and_a_push_takes_it_back() {
     let (world, registry) = (World::start().await, Registry::start(Guard::Password));
     let bundle = Bundle::new(1, 300_000);
     let ada = Credentials::Basic { username: "ada".into(), password: "lovelace".into() };
-    let remote = Remote::new(Settings::default());
+    let remote = Client::new(Settings::default());
     bundle.push(&remote, &registry.domain(), "team/app", "1", ada).await;
     let domain = registry.domain();
     let host = domain.split(':').next().expect("a host");

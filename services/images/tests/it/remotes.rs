@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gantry_images::Error;
-use gantry_images::remote::{Access, Credentials, Reason, Remote, Repository, Settings};
+use gantry_distribution::{Access, Client, Credentials, Error, Reason, Repository, Settings};
 use gantry_rpc::{Code, Coded};
 use gantry_types::Digest;
 
@@ -21,7 +20,7 @@ fn settings() -> Settings {
 }
 
 fn repository(domain: &str) -> Repository {
-    let remote = Remote::new(settings());
+    let remote = Client::new(settings());
     remote.repository(domain, "team/app", Credentials::Anonymous, Access::Pull).expect("an address")
 }
 
@@ -42,7 +41,7 @@ async fn read(repository: &Repository, digest: &Digest, size: usize, offset: u64
 async fn a_real_registry_takes_and_gives_images() {
     let registry = Registry::start(Guard::Open);
     let bundle = Bundle::new(1, 100_000);
-    let remote = Remote::new(settings());
+    let remote = Client::new(settings());
     bundle.push(&remote, &registry.domain(), "team/app", "1", Credentials::Anonymous).await;
 
     let repository = repository(&registry.domain());
@@ -70,7 +69,7 @@ async fn a_real_registry_takes_and_gives_images() {
 #[tokio::test]
 async fn a_password_is_demanded_and_taken() {
     let registry = Registry::start(Guard::Password);
-    let remote = Remote::new(settings());
+    let remote = Client::new(settings());
     let bundle = Bundle::new(2, 1000);
     bundle.push(&remote, &registry.domain(), "team/app", "1", ada()).await;
     let open = |credentials| {
@@ -93,7 +92,7 @@ async fn a_private_ca_is_trusted_when_it_is_put_there() {
         let directory = tempfile::tempdir_in("/dev/shm").expect("a directory");
         let place = directory.path().join(format!("localhost:{}", registry.port));
         let settings = Settings { certificate_directories: vec![directory.path().to_owned()], ..settings() };
-        let remote = Remote::new(settings);
+        let remote = Client::new(settings);
         let domain = format!("localhost:{}", registry.port);
         let open =
             || remote.repository(&domain, "team/app", ada(), Access::Push).expect("readable certificates");
@@ -168,7 +167,7 @@ async fn hopeless_registries_are_given_up_in_time() {
         let liar = Liar::start(move |_| answer.clone()).await;
         let error = repository(&liar.domain()).manifest("1", None).await.expect_err("hopeless");
         assert_eq!(error.code(), Code::Unavailable, "{expected:?}");
-        let Error::Registry(failure) = error else { panic!("{error}") };
+        let Error::Failed(failure) = error else { panic!("{error}") };
         assert!(matches!(failure.reason, Reason::Silent(_) | Reason::Overloaded { .. }), "{failure}");
         assert!(failure.to_string().contains("manifest 1 of team/app"), "{failure}");
     }
@@ -233,7 +232,7 @@ async fn a_token_is_fetched_once_and_renewed_when_refused() {
         }
     })
     .await;
-    let remote = Remote::new(settings());
+    let remote = Client::new(settings());
     let repository = remote.repository(&liar.domain(), "team/app", ada(), Access::Pull).expect("an address");
     repository.manifest("0", None).await.expect("with the first token");
     repository.head("0").await.expect("with the same token");
@@ -270,7 +269,7 @@ async fn a_login_is_the_registrys_alone_and_for_no_repository() {
     .await;
     let mut settings = settings();
     settings.mirrors.insert(registry.domain(), vec![format!("http://{}", mirror.domain())]);
-    let remote = Remote::new(settings);
+    let remote = Client::new(settings);
     let login = |credentials| {
         remote.repository(&registry.domain(), "", credentials, Access::Login).expect("an address")
     };
@@ -298,7 +297,7 @@ async fn a_mirror_that_does_not_answer_is_tried_once() {
     let mirror = Liar::start(|_| Answer::new(503, "")).await;
     let mut settings = settings();
     settings.mirrors.insert(registry.domain(), vec![format!("http://{}", mirror.domain())]);
-    let remote = Remote::new(settings);
+    let remote = Client::new(settings);
     let repository =
         remote.repository(&registry.domain(), "team/app", ada(), Access::Pull).expect("an address");
     repository.manifest("0", None).await.expect("from the registry");
@@ -312,7 +311,7 @@ async fn a_mirror_is_asked_first_and_forgiven() {
     let mirror = Liar::start(|_| unknown("NAME_UNKNOWN")).await;
     let mut settings = settings();
     settings.mirrors.insert(registry.domain(), vec![format!("http://{}/cache", mirror.domain())]);
-    let remote = Remote::new(settings);
+    let remote = Client::new(settings);
     let repository =
         remote.repository(&registry.domain(), "team/app", ada(), Access::Pull).expect("an address");
     repository.manifest("0", None).await.expect("from the registry");

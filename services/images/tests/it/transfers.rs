@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use gantry_images::remote::{Credentials, Remote, Settings};
+use gantry_distribution::{Client, Credentials, Settings};
 use gantry_proto::containerd::services::images::v1 as images;
 use gantry_proto::containerd::services::streaming::v1::StreamInit;
 use gantry_proto::containerd::services::transfer::v1 as api;
@@ -114,7 +114,7 @@ async fn image(world: &World, name: &str) -> Result<images::Image, Status> {
 
 async fn published(guard: Guard, credentials: Credentials) -> (Registry, Bundle, Blob) {
     let (registry, bundle) = (Registry::start(guard), Bundle::new(1, 200_000));
-    let remote = Remote::new(Settings::default());
+    let remote = Client::new(Settings::default());
     bundle.push(&remote, &registry.domain(), "team/app", "1", credentials.clone()).await;
     let mut entry = bundle.manifest.descriptor();
     entry["platform"] = serde_json::json!({"os": "linux", "architecture": Platform::host().architecture()});
@@ -122,7 +122,7 @@ async fn published(guard: Guard, credentials: Credentials) -> (Registry, Bundle,
         "schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": [entry],
     });
     let index = Blob::json(media_type::OCI_INDEX, &index);
-    let access = gantry_images::remote::Access::Push;
+    let access = gantry_distribution::Access::Push;
     let repository = remote.repository(&registry.domain(), "team/app", credentials, access);
     let put = repository.expect("an address");
     put.put_manifest("1", &index.media_type, index.bytes.clone()).await.expect("put");
@@ -188,7 +188,7 @@ async fn what_is_there_is_said_to_be_there_and_an_old_name_leaves_nothing() {
 
     let other = Bundle::new(2, 1000);
     other
-        .push(&Remote::new(Settings::default()), &registry.domain(), "team/app", "1", Credentials::Anonymous)
+        .push(&Client::new(Settings::default()), &registry.domain(), "team/app", "1", Credentials::Anonymous)
         .await;
     told(&world, &source, &here(&name)).await.expect("pulled");
     let list = world.ask(images::ListImagesRequest::default());

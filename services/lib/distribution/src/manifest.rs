@@ -6,11 +6,11 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LINK};
 use serde::Deserialize;
 
-use super::auth::read_limited;
-use super::failure::Reason;
-use super::send::Ask;
-use super::{Failure, Repository};
+use crate::auth::read_limited;
 use crate::error::Error;
+use crate::failure::Reason;
+use crate::send::Ask;
+use crate::{Failure, Repository};
 
 /// The longest manifest or index that is accepted: what other runtimes and registries accept.
 pub const MANIFEST_LIMIT: usize = 4 << 20;
@@ -106,7 +106,7 @@ impl Repository {
         if let Some(expected) = expected
             && *expected != found
         {
-            return Err(Error::WrongDigest { what: "manifest".into(), expected: expected.clone(), found });
+            return Err(Error::WrongDigest { what: "manifest", expected: expected.clone(), found });
         }
         let media_type = self.media_type(&kind, &bytes, reference)?;
         Ok(Manifest {
@@ -150,13 +150,12 @@ impl Repository {
     /// Puts a manifest under `reference` (tag or digest).
     pub async fn put_manifest(&self, reference: &str, media_type: &str, bytes: Bytes) -> Result<(), Error> {
         let mut ask = self.manifest_ask(Method::PUT, reference, "push manifest");
-        let value = HeaderValue::from_str(media_type).map_err(|_| Error::Document {
-            what: "manifest",
+        let value = HeaderValue::from_str(media_type).map_err(|_| Error::Manifest {
             digest: Digest::sha256(&bytes),
             cause: format!("media type {media_type:?} cannot be sent"),
         })?;
         ask.headers = HeaderMap::from_iter([(CONTENT_TYPE, value)]);
-        ask.payload = super::Payload::Bytes(bytes);
+        ask.payload = crate::Payload::Bytes(bytes);
         self.send(&ask, &mut |_| {}).await?;
         Ok(())
     }
@@ -185,8 +184,7 @@ impl Repository {
 
     /// The kind of document: what it says of itself, what the header says, or what it looks like, in that order.
     fn media_type(&self, header: &str, bytes: &[u8], reference: &str) -> Result<String, Error> {
-        let unusable =
-            |cause: String| Error::Document { what: "manifest", digest: Digest::sha256(bytes), cause };
+        let unusable = |cause: String| Error::Manifest { digest: Digest::sha256(bytes), cause };
         let document: MediaType =
             serde_json::from_slice(bytes).map_err(|error| unusable(error.to_string()))?;
         if document.schema_version != 2 {

@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 
-use super::Remote;
-use super::auth::{Authorisation, Credentials};
-use super::failure::Reason;
-use super::settings::is_loopback;
+use crate::Client;
+use crate::auth::{Authorisation, Credentials};
 use crate::error::Error;
+use crate::failure::Reason;
+use crate::settings::is_loopback;
 
 /// What a repository is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,18 +24,18 @@ pub enum Access {
 
 /// A host and everything that is known about how to speak with it.
 #[derive(Debug)]
-pub(super) struct Endpoint {
-    pub(super) authority: String,
+pub(crate) struct Endpoint {
+    pub(crate) authority: String,
     /// What every request to the host carries.
-    pub(super) headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// Between the host and `/v2/`; empty but for some mirrors.
     prefix: String,
     insecure: bool,
     /// Guards one word: the scheme that is fixed, or has proved itself.
     scheme: Mutex<Option<Scheme>>,
-    pub(super) client: reqwest::Client,
-    pub(super) authorisation: Authorisation,
-    pub(super) remote: Remote,
+    pub(crate) client: reqwest::Client,
+    pub(crate) authorisation: Authorisation,
+    pub(crate) remote: Client,
 }
 
 /// How a host is spoken to.
@@ -49,7 +49,7 @@ pub enum Scheme {
 
 /// How the registry itself is to be spoken with, where a caller knows better than the settings.
 #[derive(Clone, Debug, Default)]
-pub struct Manner {
+pub struct Transport {
     /// This way only. In the clear, secrets too: whoever says so has been told.
     pub scheme: Option<Scheme>,
     /// What every request carries.
@@ -67,28 +67,28 @@ impl Scheme {
 
 impl Endpoint {
     /// The registry that references call `domain`.
-    pub(super) fn registry(
-        remote: &Remote,
+    pub(crate) fn registry(
+        remote: &Client,
         domain: &str,
         credentials: Credentials,
-        manner: Manner,
+        transport: Transport,
     ) -> Result<Self, Error> {
         let authority = match domain {
             "docker.io" | "index.docker.io" => "registry-1.docker.io",
             other => other,
         };
-        let mut endpoint = Self::new(remote, authority, String::new(), manner.scheme, credentials)?;
-        endpoint.insecure |= manner.scheme == Some(Scheme::Http);
-        endpoint.headers = manner.headers;
+        let mut endpoint = Self::new(remote, authority, String::new(), transport.scheme, credentials)?;
+        endpoint.insecure |= transport.scheme == Some(Scheme::Http);
+        endpoint.headers = transport.headers;
         Ok(endpoint)
     }
 
     /// A mirror by its configured base address: `https://host[:port][/prefix]`, or without a scheme.
-    pub(super) fn mirror(remote: &Remote, base: &str) -> Result<Self, Error> {
+    pub(crate) fn mirror(remote: &Client, base: &str) -> Result<Self, Error> {
         let (scheme, rest) = match base.split_once("://") {
             Some(("https", rest)) => (Some(Scheme::Https), rest),
             Some(("http", rest)) => (Some(Scheme::Http), rest),
-            Some(_) => return Err(Error::Setting { what: "mirror", value: base.to_owned() }),
+            Some(_) => return Err(Error::Mirror(base.to_owned())),
             None => (None, base),
         };
         let (authority, prefix) = rest.split_once('/').unwrap_or((rest, ""));
@@ -98,7 +98,7 @@ impl Endpoint {
     }
 
     fn new(
-        remote: &Remote,
+        remote: &Client,
         authority: &str,
         prefix: String,
         scheme: Option<Scheme>,
@@ -119,7 +119,7 @@ impl Endpoint {
     }
 
     /// The schemes to try, in their order.
-    pub(super) fn schemes(&self) -> Vec<Scheme> {
+    pub(crate) fn schemes(&self) -> Vec<Scheme> {
         match *self.scheme.lock().expect("no holder of this lock panics") {
             Some(scheme) => vec![scheme],
             None => vec![Scheme::Https, Scheme::Http],
@@ -127,18 +127,18 @@ impl Endpoint {
     }
 
     /// Remembers the scheme that answered.
-    pub(super) fn settle(&self, scheme: Scheme) {
+    pub(crate) fn settle(&self, scheme: Scheme) {
         *self.scheme.lock().expect("no holder of this lock panics") = Some(scheme);
     }
 
     /// The address of `path` (which begins with `/v2/`) under `scheme`.
-    pub(super) fn url(&self, scheme: Scheme, path: &str) -> Result<Url, Reason> {
+    pub(crate) fn url(&self, scheme: Scheme, path: &str) -> Result<Url, Reason> {
         let text = format!("{}://{}{}{path}", scheme.name(), self.authority, self.prefix);
         Url::parse(&text).map_err(|_| Reason::Address(text))
     }
 
     /// Whether `url` leads to this host, however its name and port are written.
-    pub(super) fn is_at(&self, url: &Url) -> bool {
+    pub(crate) fn is_at(&self, url: &Url) -> bool {
         Url::parse(&format!("{}://{}", url.scheme(), self.authority)).is_ok_and(|own| {
             own.host() == url.host() && own.port_or_known_default() == url.port_or_known_default()
         })
@@ -146,7 +146,7 @@ impl Endpoint {
 
     /// Whether a secret may be sent to `url`: over TLS always, in the clear only within this machine, to a host
     /// that was declared insecure, or to the very host that is spoken to in the clear anyway.
-    pub(super) fn may_see_secrets(&self, url: &Url) -> bool {
+    pub(crate) fn may_see_secrets(&self, url: &Url) -> bool {
         let authority = authority_of(url);
         url.scheme() == "https"
             || is_loopback(&authority)
@@ -156,7 +156,7 @@ impl Endpoint {
 }
 
 /// `host[:port]` of an address, as certificates' directories are named.
-pub(super) fn authority_of(url: &Url) -> String {
+pub(crate) fn authority_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
         Some(port) => format!("{host}:{port}"),
@@ -166,14 +166,14 @@ pub(super) fn authority_of(url: &Url) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Settings;
     use super::*;
+    use crate::Settings;
 
     #[test]
     fn a_host_is_known_however_its_name_and_port_are_written() {
-        let remote = Remote::new(Settings { certificate_directories: Vec::new(), ..Settings::default() });
+        let remote = Client::new(Settings { certificate_directories: Vec::new(), ..Settings::default() });
         let endpoint = |domain: &str| {
-            Endpoint::registry(&remote, domain, Credentials::Anonymous, Manner::default())
+            Endpoint::registry(&remote, domain, Credentials::Anonymous, Transport::default())
                 .expect("an address")
         };
         let at = |domain: &str, url: &str| endpoint(domain).is_at(&Url::parse(url).expect("an address"));

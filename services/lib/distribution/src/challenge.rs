@@ -2,7 +2,7 @@
 
 /// How a registry wants to be convinced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub(crate) enum Challenge {
     /// User name and password with every request.
     Basic,
     /// A token from the server at `realm`.
@@ -11,7 +11,7 @@ pub(super) enum Challenge {
 
 impl Challenge {
     /// Picks the best challenge out of all header lines: a token server before a password.
-    pub(super) fn pick<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
+    pub(crate) fn pick<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut basic = None;
         for (scheme, parameters) in headers.flat_map(parse) {
             let parameter = |name: &str| {

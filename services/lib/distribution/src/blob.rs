@@ -7,10 +7,10 @@ use gantry_types::Digest;
 use reqwest::header::{CONTENT_RANGE, HeaderValue, RANGE};
 use reqwest::{Method, Response, StatusCode};
 
-use super::Repository;
-use super::failure::Reason;
-use super::send::Ask;
+use crate::Repository;
 use crate::error::Error;
+use crate::failure::Reason;
+use crate::send::Ask;
 
 /// A blob on its way: yields its bytes from an offset to its end, across broken connections.
 #[derive(Debug)]

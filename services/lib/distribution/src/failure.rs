@@ -93,7 +93,7 @@ fn detail(message: &str) -> String {
 
 impl Reason {
     /// What one more try costs of the budget; none when it would be pointless.
-    pub(super) fn cost(&self) -> Option<u32> {
+    pub(crate) fn cost(&self) -> Option<u32> {
         match self {
             Self::Broken(_) | Self::Overloaded { .. } => Some(1),
             Self::Connect(_) => Some(2),
@@ -112,7 +112,7 @@ impl Reason {
     }
 
     /// How long the registry asked to be left alone.
-    pub(super) fn wait(&self) -> Option<Duration> {
+    pub(crate) fn wait(&self) -> Option<Duration> {
         match self {
             Self::Overloaded { after, .. } => *after,
             _ => None,
@@ -120,7 +120,7 @@ impl Reason {
     }
 
     /// Sorts an error of the HTTP client.
-    pub(super) fn transport(error: reqwest::Error) -> Self {
+    pub(crate) fn transport(error: reqwest::Error) -> Self {
         let error = error.without_url();
         match error.is_connect() {
             true if speaks_tls(&error) => Self::Untrusted(error),
@@ -130,7 +130,7 @@ impl Reason {
     }
 
     /// Sorts an answer that is not a success; `body` is the beginning of it.
-    pub(super) fn status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(crate) fn status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let message = message(body);
         match status {
             StatusCode::NOT_FOUND => Self::NotFound(message),

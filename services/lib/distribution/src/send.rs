@@ -5,27 +5,27 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, Response, StatusCode, Url};
 
-use super::auth::read_limited;
-use super::challenge::Challenge;
-use super::endpoint::{Endpoint, Scheme};
-use super::failure::{Failure, Reason};
-use super::push::Payload;
-use super::{Repository, retry};
+use crate::auth::read_limited;
+use crate::challenge::Challenge;
+use crate::endpoint::{Endpoint, Scheme};
+use crate::failure::{Failure, Reason};
+use crate::push::Payload;
+use crate::{Repository, retry};
 
 /// A request that can be sent any number of times.
 #[derive(Clone, Debug)]
-pub(super) struct Ask {
-    pub(super) method: Method,
-    pub(super) target: Target,
-    pub(super) headers: HeaderMap,
-    pub(super) payload: Payload,
+pub(crate) struct Ask {
+    pub(crate) method: Method,
+    pub(crate) target: Target,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Payload,
     /// For people: `fetch manifest x of y`.
-    pub(super) action: String,
+    pub(crate) action: String,
 }
 
 /// Where a request goes.
 #[derive(Clone, Debug)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// A path below any host's base.
     Path(String),
     /// An address that the registry gave (where an upload goes on).
@@ -33,7 +33,7 @@ pub(super) enum Target {
 }
 
 impl Ask {
-    pub(super) fn new(method: Method, path: String, action: String) -> Self {
+    pub(crate) fn new(method: Method, path: String, action: String) -> Self {
         Self {
             method,
             target: Target::Path(path),
@@ -51,7 +51,7 @@ impl Repository {
     /// Sends `ask` to each host in turn until one gives a success: once to a mirror, with retries to the registry.
     ///
     /// `on_wait` is told of pauses. Returns the answer and the index of the host that gave it.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         ask: &Ask,
         on_wait: &mut (dyn FnMut(Duration) + Send),
@@ -98,14 +98,14 @@ impl Repository {
     }
 
     /// The pause before the next try, or none when there shall be no next try.
-    pub(super) fn worth_waiting(&self, reason: &Reason, attempt: u32) -> Option<Duration> {
+    pub(crate) fn worth_waiting(&self, reason: &Reason, attempt: u32) -> Option<Duration> {
         let pause = reason.wait().unwrap_or_else(|| retry::pause(attempt));
         (pause <= self.settings.patience && reason.cost().is_some_and(|cost| self.budget.take(cost)))
             .then_some(pause)
     }
 
     /// One try: over each scheme that is in question, with at most one round of authorisation.
-    pub(super) async fn attempt(&self, endpoint: &Endpoint, ask: &Ask) -> Result<Response, Reason> {
+    pub(crate) async fn attempt(&self, endpoint: &Endpoint, ask: &Ask) -> Result<Response, Reason> {
         let schemes = match ask.target {
             Target::Path(_) => endpoint.schemes(),
             Target::Address(_) => vec![Scheme::Https],
@@ -190,7 +190,7 @@ impl Repository {
     }
 
     /// A failure of this repository's own host, for errors that show only after the answer.
-    pub(super) fn failure(&self, host: usize, action: &str, reason: Reason) -> Failure {
+    pub(crate) fn failure(&self, host: usize, action: &str, reason: Reason) -> Failure {
         Failure { action: action.to_owned(), host: self.endpoints[host].authority.clone(), reason }
     }
 }

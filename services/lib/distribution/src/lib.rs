@@ -1,6 +1,6 @@
 //! A client of OCI registries (Distribution 1.1, Docker's registry v2).
 //!
-//! [`Remote`] is made once for the process: it holds the settings and one pool of connections per host.
+//! [`Client`] is made once for the process: it holds the settings and one pool of connections per host.
 //! [`Repository`] is one repository with one set of credentials for the time of one pull or push: it finds the
 //! host that answers (mirrors first, then the registry itself; HTTPS first, plain HTTP only where a host is allowed
 //! to be insecure), keeps tokens, retries what is worth retrying and verifies every manifest's digest.
@@ -12,6 +12,7 @@ mod auth;
 mod blob;
 mod challenge;
 mod endpoint;
+mod error;
 mod failure;
 mod fetch;
 mod manifest;
@@ -24,13 +25,12 @@ mod tls;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use crate::error::Error;
-
 pub use auth::{Ask, Asker, Credentials};
 pub use blob::BlobBody;
-pub use endpoint::{Access, Manner, Scheme};
+pub use endpoint::{Access, Scheme, Transport};
+pub use error::Error;
 pub use failure::{Failure, Reason};
-pub use fetch::{Download, told};
+pub use fetch::Download;
 pub use manifest::{MANIFEST_LIMIT, Manifest};
 pub use push::{Mounted, Payload};
 pub use settings::Settings;
@@ -41,7 +41,7 @@ use retry::Budget;
 
 /// The process's registry client: settings and pools of connections. A cheap clone.
 #[derive(Clone, Debug)]
-pub struct Remote {
+pub struct Client {
     inner: Arc<Inner>,
 }
 
@@ -52,7 +52,7 @@ struct Inner {
     clients: Mutex<HashMap<String, (Trust, reqwest::Client)>>,
 }
 
-impl Remote {
+impl Client {
     /// Makes a client; connects nowhere.
     pub fn new(settings: Settings) -> Self {
         // A second installation fails, and the first one serves as well.
@@ -76,17 +76,17 @@ impl Remote {
         credentials: Credentials,
         access: Access,
     ) -> Result<Repository, Error> {
-        self.repository_in(domain, path, credentials, access, Manner::default())
+        self.repository_in(domain, path, credentials, access, Transport::default())
     }
 
-    /// As [`repository`](Self::repository), spoken with in a certain manner.
+    /// As [`repository`](Self::repository), spoken with in a certain way.
     pub fn repository_in(
         &self,
         domain: &str,
         path: &str,
         credentials: Credentials,
         access: Access,
-        manner: Manner,
+        transport: Transport,
     ) -> Result<Repository, Error> {
         let mut endpoints = Vec::new();
         if access == Access::Pull {
@@ -94,7 +94,7 @@ impl Remote {
                 endpoints.push(Endpoint::mirror(self, &mirror)?);
             }
         }
-        endpoints.push(Endpoint::registry(self, domain, credentials, manner)?);
+        endpoints.push(Endpoint::registry(self, domain, credentials, transport)?);
         Ok(Repository {
             domain: domain.to_owned(),
             path: path.to_owned(),

@@ -1,16 +1,16 @@
-//! A file from the web, for an import: asked for once, with plain GETs, in the network that the service is in.
+//! A file from the web: asked for once, with plain GETs, without a registry's credentials.
 
 use std::io::{self, Read};
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::Url;
 use reqwest::redirect::Policy;
-use reqwest::{StatusCode, Url};
 use tokio::runtime::Handle;
 
-use super::Remote;
-use super::tls;
+use crate::Client;
 use crate::error::Error;
+use crate::tls;
 
 /// How often it is gone on to where an answer points.
 const REDIRECTS: usize = 10;
@@ -28,7 +28,7 @@ pub struct Download {
     runtime: Handle,
 }
 
-impl Remote {
+impl Client {
     /// Asks for a file; without a scheme by HTTP. Answers when its first bytes may come.
     ///
     /// # Errors
@@ -40,7 +40,8 @@ impl Remote {
             false => format!("http://{source}"),
         };
         let parsed = Url::parse(&address);
-        let url = parsed.map_err(|error| Error::Request(format!("parse {address:?}: {error}")))?;
+        let url =
+            parsed.map_err(|error| Error::Address { address: address.clone(), cause: error.to_string() })?;
         let failed = |cause: String| Error::Get { address: address.clone(), cause };
         if !matches!(url.scheme(), "http" | "https") {
             return Err(failed(format!("unsupported protocol scheme {:?}", url.scheme())));
@@ -105,9 +106,4 @@ async fn words(mut response: reqwest::Response) -> String {
     };
     let _ = tokio::time::timeout(Duration::from_secs(5), reading).await;
     String::from_utf8_lossy(&words).trim().to_owned()
-}
-
-/// The status line's end: `404 Not Found`.
-pub fn told(status: StatusCode) -> String {
-    format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
 }

@@ -42,18 +42,18 @@ impl Default for Settings {
 
 impl Settings {
     /// The mirrors of `domain`, in the order they are asked.
-    pub(super) fn mirrors_of(&self, domain: &str) -> Vec<String> {
+    pub(crate) fn mirrors_of(&self, domain: &str) -> Vec<String> {
         self.mirrors.get(domain).cloned().unwrap_or_default()
     }
 
     /// Whether `authority` may speak plain HTTP: loopback addresses by nature, others by configuration.
-    pub(super) fn may_be_insecure(&self, authority: &str) -> bool {
+    pub(crate) fn may_be_insecure(&self, authority: &str) -> bool {
         is_loopback(authority) || self.insecure.iter().any(|host| host == authority)
     }
 }
 
 /// Whether `authority` (`host[:port]`) names this machine's loopback interface.
-pub(super) fn is_loopback(authority: &str) -> bool {
+pub(crate) fn is_loopback(authority: &str) -> bool {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
         None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use gantry_tls::{Identity, PemFile, Trust};
 use reqwest::redirect::Policy;
 
-use super::settings::{Settings, is_loopback};
 use crate::error::Error;
+use crate::settings::{Settings, is_loopback};
 
 /// Reads the certificates of `authority` from all `directories`; a missing directory holds none.
-pub(super) fn load(directories: &[PathBuf], authority: &str, insecure: bool) -> Result<Trust, Error> {
+pub(crate) fn load(directories: &[PathBuf], authority: &str, insecure: bool) -> Result<Trust, Error> {
     let mut trust = Trust::default();
     for directory in directories {
         load_directory(&mut trust, &directory.join(authority))?;
@@ -53,11 +53,11 @@ fn load_directory(trust: &mut Trust, directory: &Path) -> Result<(), Error> {
 }
 
 fn unreadable(path: &Path, source: io::Error) -> Error {
-    Error::Io { op: "read certificates", path: path.to_owned(), source }
+    Error::Certificates { path: path.to_owned(), source }
 }
 
 /// Makes the pool of connections for one host.
-pub(super) fn client(
+pub(crate) fn client(
     trust: &Trust,
     authority: &str,
     insecure: bool,
@@ -73,7 +73,7 @@ pub(super) fn client(
 }
 
 /// What all clients have in common.
-pub(super) fn builder(
+pub(crate) fn builder(
     trust: &Trust,
     authority: &str,
     connect_timeout: std::time::Duration,

@@ -12,10 +12,10 @@ use gantry_types::Digest;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Body, Method, RequestBuilder, StatusCode};
 
-use super::failure::Reason;
-use super::send::{Ask, Target};
-use super::{Failure, Repository, retry};
 use crate::error::Error;
+use crate::failure::Reason;
+use crate::send::{Ask, Target};
+use crate::{Failure, Repository, retry};
 
 /// A request's body, which can be sent again from its beginning.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ const STORING: u64 = 8 << 20;
 
 impl Payload {
     /// Adds the body to a request. The second result tells when it stopped moving.
-    pub(super) fn attach(
+    pub(crate) fn attach(
         &self,
         request: RequestBuilder,
         idle: Duration,
@@ -65,7 +65,7 @@ impl Payload {
 }
 
 /// Watches a request whose answer is only due when its body was sent.
-pub(super) struct Stalls {
+pub(crate) struct Stalls {
     idle: Duration,
     /// How much was sent, and how much there is.
     sent: Option<(Arc<AtomicU64>, u64)>,
@@ -74,7 +74,7 @@ pub(super) struct Stalls {
 impl Stalls {
     /// Returns when nothing moved for the idle time, or no answer came in the time that storing the body may take;
     /// says which time that was.
-    pub(super) async fn stalled(&self) -> Duration {
+    pub(crate) async fn stalled(&self) -> Duration {
         let mut before = None;
         loop {
             tokio::time::sleep(self.idle).await;

@@ -8,23 +8,23 @@ use rand::Rng;
 
 /// The failures that one operation (a blob, or all small requests together) still forgives.
 #[derive(Clone, Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     left: Arc<AtomicU32>,
     full: u32,
 }
 
 impl Budget {
-    pub(super) fn new(full: u32) -> Self {
+    pub(crate) fn new(full: u32) -> Self {
         Self { left: Arc::new(AtomicU32::new(full)), full }
     }
 
     /// Takes `cost`; false when the budget is spent.
-    pub(super) fn take(&self, cost: u32) -> bool {
+    pub(crate) fn take(&self, cost: u32) -> bool {
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(cost)).is_ok()
     }
 
     /// Puts one back for honest progress.
-    pub(super) fn refill(&self) {
+    pub(crate) fn refill(&self) {
         let full = self.full;
         let _ = self
             .left
@@ -33,7 +33,7 @@ impl Budget {
 }
 
 /// The pause before attempt `attempt` (from 1): doubles from 100 ms to 5 s, of which up to half is chance.
-pub(super) fn pause(attempt: u32) -> Duration {
+pub(crate) fn pause(attempt: u32) -> Duration {
     let whole = Duration::from_millis(100)
         .saturating_mul(1 << attempt.saturating_sub(1).min(6))
         .min(Duration::from_secs(5));

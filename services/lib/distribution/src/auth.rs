@@ -12,9 +12,9 @@ use reqwest::{RequestBuilder, Response, Url};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::challenge::Challenge;
-use super::endpoint::{Endpoint, authority_of};
-use super::failure::Reason;
+use crate::challenge::Challenge;
+use crate::endpoint::{Endpoint, authority_of};
+use crate::failure::Reason;
 
 /// What a user gave to be known by.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl fmt::Debug for Credentials {
 
 /// The state of our standing with one host.
 #[derive(Debug)]
-pub(super) struct Authorisation {
+pub(crate) struct Authorisation {
     credentials: Credentials,
     /// Held while a token is fetched, so that ten layers ask for one token and not for ten.
     state: Mutex<State>,
@@ -115,12 +115,12 @@ const MARGIN: Duration = Duration::from_secs(5);
 const TOKEN_LIMIT: usize = 256 << 10;
 
 impl Authorisation {
-    pub(super) fn new(credentials: Credentials) -> Self {
+    pub(crate) fn new(credentials: Credentials) -> Self {
         Self { credentials, state: Mutex::new(State::default()) }
     }
 
     /// The header for a request, as far as it is known already.
-    pub(super) async fn header(&self, scopes: &[String]) -> Option<HeaderValue> {
+    pub(crate) async fn header(&self, scopes: &[String]) -> Option<HeaderValue> {
         let state = self.state.lock().await;
         match (&state.challenge, state.answered.as_ref().unwrap_or(&self.credentials)) {
             (_, Credentials::RegistryToken(token)) => secret(format!("Bearer {token}")),
@@ -133,7 +133,7 @@ impl Authorisation {
     /// Answers a 401: obtains what the registry asked for. `used` is the header that was refused.
     ///
     /// False when there is nothing (new) to show.
-    pub(super) async fn answer(
+    pub(crate) async fn answer(
         &self,
         endpoint: &Endpoint,
         challenge: Challenge,
@@ -295,7 +295,7 @@ async fn read_token(request: RequestBuilder) -> Result<Token, Reason> {
 }
 
 /// Reads a body to its end; one beyond `limit` is an offence.
-pub(super) async fn read_limited(response: &mut Response, limit: usize) -> Result<Vec<u8>, Reason> {
+pub(crate) async fn read_limited(response: &mut Response, limit: usize) -> Result<Vec<u8>, Reason> {
     let too_long = || Reason::Protocol(format!("an answer of more than {limit} bytes"));
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(too_long());
