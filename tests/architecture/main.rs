@@ -20,6 +20,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-systemd", &[]),
     ("gantry-disk", &["gantry-types"]),
     ("gantry-rpc", &["gantry-types"]),
+    ("gantry-http", &["gantry-rpc"]),
     ("gantry-daemon", &["gantry-host", "gantry-proto", "gantry-rpc", "gantry-types"]),
     ("gantry-records", &["gantry-disk", "gantry-proto", "gantry-rpc"]),
     ("gantry-docker", &["gantry-proto", "gantry-types"]),

@@ -5,18 +5,17 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
+use gantry_http::{Body, Interrupted};
 use http::header::{self, HeaderMap};
 use http::{Method, Request, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt, BodyStream};
-use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
-use crate::connection::Phase;
 use crate::error::Error;
 use crate::peers::Peers;
 use crate::query::Query;
-use crate::received::Received;
 use crate::version::ApiVersion;
 use crate::wire;
 use crate::wire::registry::AuthConfig;
@@ -36,10 +35,8 @@ pub struct Call {
     pub version: ApiVersion,
     /// The parameters.
     pub query: Query,
-    /// The state of the connection, for routes that take it over.
-    pub phase: Phase,
     /// The request itself.
-    pub request: Request<Received>,
+    pub request: Request<Body>,
 }
 
 impl Call {
@@ -87,7 +84,7 @@ impl Call {
     }
 
     /// The body as it arrives, for archives.
-    pub fn stream(self) -> impl Stream<Item = Result<Bytes, hyper::Error>> {
+    pub fn stream(self) -> impl Stream<Item = Result<Bytes, Interrupted>> {
         BodyStream::new(self.request.into_body())
             .filter_map(|frame| std::future::ready(frame.map(|frame| frame.into_data().ok()).transpose()))
     }

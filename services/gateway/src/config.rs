@@ -1,10 +1,9 @@
 //! Settings of the gateway.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::Deserialize;
-
-use crate::tls;
 
 /// What the file of settings may say.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -15,9 +14,25 @@ pub struct Config {
     /// TCP addresses to listen on. Who may connect there is root: only loopback is accepted.
     pub tcp: Vec<SocketAddr>,
     /// TCP addresses to listen on with mutual TLS.
-    pub tls: Option<tls::Settings>,
+    pub tls: Option<Tls>,
     /// The TCP address where Prometheus finds the metrics of all services; loopback too.
     pub metrics: Option<SocketAddr>,
+}
+
+/// What the file of settings may say under `tls`: who has a certificate of the authority may do everything, nobody else
+/// anything.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The addresses to listen on.
+    #[serde(default)]
+    pub listen: Vec<SocketAddr>,
+    /// The certificate of the authority that clients' certificates are of (PEM).
+    pub ca: PathBuf,
+    /// The server's certificate, and those between it and its authority (PEM).
+    pub cert: PathBuf,
+    /// The server's key (PEM).
+    pub key: PathBuf,
 }
 
 impl Default for Config {

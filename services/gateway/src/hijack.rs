@@ -10,158 +10,53 @@
 //! detach keys end it while the process runs on.
 
 use std::io;
-use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
+use gantry_http::ImplicitUpgrade;
+use gantry_http::upgrade::{self, CLIENT_CHECK, Client, Input, Output};
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use hyper::ext::ReasonPhrase;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
-use tokio::net::{UnixStream, tcp, unix};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 use crate::call::Call;
-use crate::connection::{Connection, Socket};
 use crate::detach::{Keys, Scanned};
 use crate::error::Error;
 use crate::reply::{self, Reply};
 use crate::shape::Shape;
 
-/// How often a silent attachment looks whether its client is still there.
-const CLIENT_CHECK: Duration = Duration::from_secs(2);
-/// How long a client may take to close after its output has ended: what it has not read yet stays readable.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
-/// And over TCP, where closing upon what a client still sends resets the connection and takes unread output away.
-const TCP_PATIENCE: Duration = Duration::from_secs(3600);
 const CHUNK: usize = 32 << 10;
 
-/// The client's side of a taken-over connection.
-#[derive(Debug)]
-pub struct Client {
-    /// What the client sends.
-    pub input: Input,
-    /// What the client reads.
-    pub output: Output,
+/// How clients attached before `Upgrade` was in use: they expect `200 OK`, and then raw bytes.
+pub const IMPLICIT: ImplicitUpgrade = ImplicitUpgrade {
+    begins: b"POST /",
+    is: is_implicit,
+    answer: b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n",
+};
+
+fn is_implicit(head: &[u8]) -> bool {
+    let Ok(head) = std::str::from_utf8(head) else { return false };
+    let mut lines = head.split("\r\n");
+    let Some(path) = lines.next().and_then(|line| line.split(' ').nth(1)) else { return false };
+    let path = path.split('?').next().unwrap_or("");
+    let attach = path.contains("/containers/") && path.ends_with("/attach");
+    let exec = path.contains("/exec/") && path.ends_with("/start");
+    (attach || exec)
+        && !lines.any(|line| {
+            line.split_once(':').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("upgrade"))
+        })
 }
 
-/// What a client sends: what came early, then the socket.
-#[derive(Debug)]
-pub struct Input {
-    early: Bytes,
-    socket: ReadHalf,
-}
-
-#[derive(Debug)]
-enum ReadHalf {
-    Unix(unix::OwnedReadHalf),
-    Tcp(tcp::OwnedReadHalf),
-}
-
-/// What a client reads.
-#[derive(Debug)]
-pub enum Output {
-    Unix(unix::OwnedWriteHalf),
-    Tcp(tcp::OwnedWriteHalf),
-}
-
-impl Input {
-    /// Receives some bytes; none at the end.
-    pub async fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
-        if self.early.has_remaining() {
-            let count = self.early.remaining().min(chunk.len());
-            self.early.copy_to_slice(&mut chunk[..count]);
-            return Ok(count);
-        }
-        match &mut self.socket {
-            ReadHalf::Unix(half) => half.read(chunk).await,
-            ReadHalf::Tcp(half) => half.read(chunk).await,
-        }
+/// Sends a message to people who look at the stream: as a frame of output, as dockerd does, or as it is on a terminal.
+pub async fn tell(client: &mut Client, terminal: Terminal, message: &str) -> io::Result<()> {
+    let text = format!("{message}\r\n");
+    if terminal == Terminal::No {
+        let mut frame = vec![1, 0, 0, 0];
+        frame.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+        client.output.write_all(&frame).await?;
     }
-}
-
-impl Output {
-    /// Sends all of `bytes`.
-    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Unix(half) => half.write_all(bytes).await,
-            Self::Tcp(half) => half.write_all(bytes).await,
-        }
-    }
-
-    /// Whether the client is gone for good, as opposed to having only stopped sending.
-    pub async fn is_gone(&self) -> bool {
-        let ready = match self {
-            Self::Unix(half) => half.ready(Interest::WRITABLE).await,
-            Self::Tcp(half) => half.ready(Interest::WRITABLE).await,
-        };
-        ready.map_or(true, |ready| ready.is_write_closed())
-    }
-
-    /// Waits until the client is gone for good.
-    pub async fn gone(&self) {
-        while !self.is_gone().await {
-            tokio::time::sleep(CLIENT_CHECK).await;
-        }
-    }
-
-    async fn shutdown(&mut self) -> io::Result<()> {
-        match self {
-            Self::Unix(half) => half.shutdown().await,
-            Self::Tcp(half) => half.shutdown().await,
-        }
-    }
-}
-
-impl Client {
-    /// The client at the other end of a socket.
-    pub fn of(socket: UnixStream) -> Self {
-        let (read, write) = socket.into_split();
-        Self {
-            input: Input { early: Bytes::new(), socket: ReadHalf::Unix(read) },
-            output: Output::Unix(write),
-        }
-    }
-
-    /// Sends a message to people who look at the stream: as a frame of output, as dockerd does, or as it is on a
-    /// terminal.
-    pub async fn tell(&mut self, terminal: Terminal, message: &str) -> io::Result<()> {
-        let text = format!("{message}\r\n");
-        if terminal == Terminal::No {
-            let mut frame = vec![1, 0, 0, 0];
-            frame.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
-            self.output.write_all(&frame).await?;
-        }
-        self.output.write_all(text.as_bytes()).await
-    }
-
-    /// Copies all of `source` to the client.
-    pub async fn copy_from(&mut self, source: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
-        let mut chunk = vec![0; CHUNK];
-        loop {
-            let count = source.read(&mut chunk).await?;
-            if count == 0 {
-                return Ok(());
-            }
-            self.output.write_all(&chunk[..count]).await?;
-        }
-    }
-
-    /// Ends the connection so that the client sees all output and a clean end, whatever it still sends.
-    pub async fn close(mut self) {
-        if self.output.shutdown().await.is_err() {
-            return;
-        }
-        let drain = async {
-            let mut chunk = vec![0; 4 << 10];
-            while self.input.read(&mut chunk).await.is_ok_and(|count| count > 0) {}
-        };
-        let patience = match &self.output {
-            Output::Unix(_) => CLOSE_PATIENCE,
-            Output::Tcp(_) => TCP_PATIENCE,
-        };
-        // A client that does not close in time is closed upon.
-        let _ = tokio::time::timeout(patience, drain).await;
-    }
+    client.output.write_all(text.as_bytes()).await
 }
 
 /// Whether the process has a terminal: its output is raw then.
@@ -225,43 +120,8 @@ where
     F: FnOnce(Client) -> W + Send + 'static,
     W: Future<Output = ()> + Send,
 {
-    if call.request.extensions().get::<hyper::upgrade::OnUpgrade>().is_none() {
-        return Err(Error::bad("the connection cannot be taken over: HTTP/1.1 is needed"));
-    }
-    let upgraded = hyper::upgrade::on(&mut call.request);
-    let phase = call.phase.clone();
-    call.app.spawn(async move {
-        match upgraded.await {
-            Ok(upgraded) => match client(upgraded).await {
-                Ok(client) => work(client).await,
-                Err(error) => tracing::debug!(%error, "connection was lost while it was taken over"),
-            },
-            Err(error) => tracing::debug!(%error, "connection was not taken over"),
-        }
-    });
-    phase.raw();
+    upgrade::take_over(&mut call.request, work).map_err(|error| Error::bad(error.to_string()))?;
     Ok(reply)
-}
-
-async fn client(upgraded: hyper::upgrade::Upgraded) -> io::Result<Client> {
-    let parts = upgraded
-        .downcast::<TokioIo<Connection>>()
-        .map_err(|_| io::Error::other("the connection is of an unknown kind"))?;
-    let raw = parts.io.into_inner().into_raw();
-    let mut early = BytesMut::from(&parts.read_buf[..]);
-    early.unsplit(raw.input);
-    let (socket, mut output) = match raw.socket {
-        Socket::Unix(stream) => {
-            let (read, write) = stream.into_split();
-            (ReadHalf::Unix(read), Output::Unix(write))
-        }
-        Socket::Tcp(stream) => {
-            let (read, write) = stream.into_split();
-            (ReadHalf::Tcp(read), Output::Tcp(write))
-        }
-    };
-    output.write_all(&raw.output).await?;
-    Ok(Client { input: Input { early: early.freeze(), socket }, output })
 }
 
 /// Moves bytes between a client and the shim until either is through.
@@ -278,7 +138,7 @@ pub async fn splice_shaped(
     keys: Option<Keys>,
 ) -> Ended {
     let (from_shim, to_shim) = shim.into_split();
-    let Client { input, output } = client;
+    let Client { input, output, .. } = client;
     let mut outgoing = std::pin::pin!(send_output(from_shim, output, shape));
     let mut incoming = std::pin::pin!(send_input(input, to_shim, input_end, keys));
     tokio::select! {
@@ -295,7 +155,7 @@ async fn send_output(mut from_shim: impl AsyncRead + Unpin, output: &mut Output,
         let count = tokio::select! {
             count = from_shim.read(&mut chunk) => count,
             _ = check.tick() => {
-                if output.is_gone().await {
+                if output.is_gone() {
                     return Ended::ClientGone;
                 }
                 continue;
@@ -355,18 +215,27 @@ async fn send_input(
 
 #[cfg(test)]
 mod tests {
+    use gantry_http::Socket;
+
     use super::*;
 
     fn client() -> (Client, UnixStream) {
         let (ours, theirs) = UnixStream::pair().expect("a socket pair");
-        let (read, write) = ours.into_split();
-        (
-            Client {
-                input: Input { early: Bytes::from_static(b"early "), socket: ReadHalf::Unix(read) },
-                output: Output::Unix(write),
-            },
-            theirs,
-        )
+        (Client::new(Socket::Unix(ours), Bytes::from_static(b"early ")).expect("a client"), theirs)
+    }
+
+    #[test]
+    fn which_heads_imply_an_upgrade() {
+        let rows = [
+            ("POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d", true),
+            ("POST /v1.41/exec/x/start HTTP/1.1\r\nHost: d", true),
+            ("POST /exec/x/start HTTP/1.1\r\nupgrade: tcp", false),
+            ("POST /containers/x/start HTTP/1.1\r\nHost: d", false),
+            ("POST /containers/create HTTP/1.1\r\nHost: d", false),
+        ];
+        for (head, old) in rows {
+            assert_eq!(is_implicit(head.as_bytes()), old, "{head}");
+        }
     }
 
     #[tokio::test]

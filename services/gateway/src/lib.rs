@@ -4,8 +4,8 @@
 //! images, networks those of network. It keeps nothing on disk.
 //!
 //! ```text
-//! docker ──HTTP──> run/docker.sock ──> connection   old hijacking, half-closed clients
-//!                                      app          one connection after the other, one reply a request
+//! docker ──HTTP──> run/docker.sock ──> gantry_http  connections, and who is calling
+//!                                      app          one reply a request
 //!                                      version      /v1.41/…
 //!                                      routes/…     one function a route: parse, call a peer, convert
 //!                                      convert/…    Docker's models (wire/…) <-> the services' messages
@@ -24,33 +24,28 @@
 
 mod app;
 mod attach_point;
-mod backlog;
 mod call;
 mod config;
-mod connection;
 mod convert;
 mod detach;
 mod error;
 mod hijack;
 mod host;
-mod listen;
+mod listeners;
 mod lists;
 mod metrics;
 mod peers;
 mod query;
-mod received;
 mod reply;
 mod routes;
 mod rows;
 mod shape;
-mod tls;
 mod version;
 mod websocket;
 mod wire;
 
 pub use app::App;
 pub use config::Config;
-pub use listen::Listener;
 
 use std::sync::Arc;
 
@@ -88,12 +83,13 @@ impl gantry_daemon::Service for Service {
         let config: Config = context.config()?;
         config.validate()?;
         let app = App::new(context.run(), context.shutdown().clone());
-        for listener in listen::all(&context, &config).await? {
+        for listener in listeners::all(context.run(), &config)? {
             context.spawn("Docker's API", Arc::clone(&app).serve(listener));
         }
         if let Some(address) = config.metrics {
-            let listener = listen::bind(address)?;
-            context.spawn("metrics", metrics::serve(listener, context.run().to_owned()));
+            let listener = listeners::tcp(address)?;
+            let shutdown = context.shutdown().clone();
+            context.spawn("metrics", metrics::serve(listener, context.run().to_owned(), shutdown));
         }
         // Health and reflection; the API itself is HTTP.
         context.serve(tonic::service::Routes::default()).await?;

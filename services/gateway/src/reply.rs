@@ -17,8 +17,8 @@ use tokio_util::io::ReaderStream;
 use crate::error::Error;
 use crate::wire::ErrorBody;
 
-/// Why a body ended early; the connection is closed then.
-pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+pub use gantry_http::BodyError;
+
 /// The body of any reply.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 /// Any reply.

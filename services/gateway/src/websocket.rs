@@ -15,6 +15,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
+use gantry_http::Socket;
+use gantry_http::upgrade::{Client, Input, Output};
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::{Response, StatusCode};
 use ring::digest;
@@ -23,7 +25,7 @@ use tokio::net::{UnixStream, unix};
 use tokio::sync::mpsc;
 
 use crate::error::Error;
-use crate::hijack::{Client, Input, Output, Terminal};
+use crate::hijack::Terminal;
 use crate::reply::{self, Reply};
 use frame::{Decoder, Said};
 
@@ -79,10 +81,16 @@ pub async fn carry<W: Future<Output = ()>>(
 ) -> std::io::Result<()> {
     let (inside, outside) = UnixStream::pair()?;
     let (from, to) = outside.into_split();
-    let Client { mut input, output } = client;
+    let inside = Client::new(Socket::Unix(inside), Bytes::new())?;
+    let Client { mut input, mut output, .. } = client;
     let (answers, asked) = mpsc::channel(16);
     let carried = async move {
-        let mut sending = std::pin::pin!(send(from, output, asked, terminal));
+        let sending = async {
+            send(from, &mut output, asked, terminal).await;
+            // One that is gone hears of no end.
+            let _ = output.shutdown().await;
+        };
+        let mut sending = std::pin::pin!(sending);
         let mut receiving = std::pin::pin!(receive(&mut input, to, answers));
         tokio::select! {
             // The client has heard of the end when it says so itself, or closes.
@@ -90,7 +98,7 @@ pub async fn carry<W: Future<Output = ()>>(
             () = &mut receiving => drop(tokio::time::timeout(CLOSE_PATIENCE, sending).await),
         }
     };
-    tokio::join!(work(Client::of(inside)), carried);
+    tokio::join!(work(inside), carried);
     Ok(())
 }
 
@@ -125,7 +133,7 @@ async fn receive(input: &mut Input, mut to: unix::OwnedWriteHalf, answers: mpsc:
 /// Puts output and answers into frames, until there is no more of either.
 async fn send(
     mut from: unix::OwnedReadHalf,
-    mut output: Output,
+    output: &mut Output,
     mut asked: mpsc::Receiver<Bytes>,
     terminal: Terminal,
 ) {

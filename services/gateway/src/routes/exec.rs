@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt, stream};
+use gantry_http::upgrade::Client;
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::engine::v1::exec_start_request::{Message as Ask, Open};
 use gantry_proto::gantry::engine::v1::exec_start_response::Message as Answer;
@@ -18,7 +19,7 @@ use crate::attach_point::{self, Streams};
 use crate::call::Call;
 use crate::detach::{self, Keys};
 use crate::error::Error;
-use crate::hijack::{self, Client, Ended, InputEnd, Terminal};
+use crate::hijack::{self, Ended, InputEnd, Terminal};
 use crate::peers::{ENGINE, Peers, of};
 use crate::reply::{self, Reply};
 use crate::shape::Shape;
@@ -71,7 +72,7 @@ pub async fn start(mut call: Call, id: &str) -> Result<Reply, Error> {
         let message = format!("exec command {id} {ran}");
         return hijack::take_over(&mut call, terminal, move |mut client| async move {
             // The client may be gone.
-            let _ = client.tell(terminal, &message).await;
+            let _ = hijack::tell(&mut client, terminal, &message).await;
             client.close().await;
         });
     }
@@ -121,7 +122,7 @@ impl Attachment {
             Err(error) => {
                 tracing::debug!(exec = self.id, %error, "exec did not start");
                 // The client may be gone as well.
-                let _ = client.tell(terminal, &error.to_string()).await;
+                let _ = hijack::tell(&mut client, terminal, &error.to_string()).await;
             }
         }
         client.close().await;

@@ -3,6 +3,7 @@
 use futures::TryStreamExt;
 use gantry_docker::Filters;
 use gantry_docker::image::layers_usage;
+use gantry_http::send_buffer;
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::images::v1 as images;
 use http::StatusCode;
@@ -11,7 +12,6 @@ use serde::Serialize;
 
 use super::containers;
 use super::images::{Shown, summaries};
-use crate::backlog;
 use crate::call::Call;
 use crate::convert::{self, image, volume};
 use crate::error::Error;
@@ -103,7 +103,7 @@ pub async fn events(call: &Call) -> Result<Reply, Error> {
     let request = engine::EventsRequest { since, until, filters: convert::engine_filters(filters) };
     let events = call.peers().system().events(request).await.map_err(of(ENGINE))?.into_inner();
     let lines = reply::lines(events.map_ok(Message::from));
-    Ok(reply::streamed(reply::JSON, backlog::bounded(&call.app, "events", lines)))
+    Ok(reply::streamed(reply::JSON, send_buffer::bounded(call.app.tasks(), "events", lines)))
 }
 
 /// `GET /system/df`

@@ -6,7 +6,8 @@ mod http;
 use std::path::Path;
 use std::time::Duration;
 
-use gantry_gateway::{App, Listener};
+use gantry_gateway::App;
+use gantry_http::Listener;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
@@ -23,8 +24,8 @@ impl Gateway {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let shutdown = CancellationToken::new();
         let app = App::new(directory.path(), shutdown.clone());
-        let listener = gantry_rpc::socket::bind(&directory.path().join("docker.sock"), 0o660).expect("bound");
-        tokio::spawn(app.serve(Listener::Unix(listener)));
+        let listener = Listener::unix(&directory.path().join("docker.sock"), 0o660).expect("bound");
+        tokio::spawn(app.serve(listener));
         Self { directory, shutdown }
     }
 

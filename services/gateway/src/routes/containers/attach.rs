@@ -4,6 +4,7 @@
 //! engine knows the container, and the shim is connected to when it is there; the engine holds the start back until then.
 
 use futures::{StreamExt, stream};
+use gantry_http::upgrade::Client;
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::engine::v1::attach_request::{Message as Ask, Open};
 use gantry_proto::gantry::engine::v1::attach_response::{Message as Answer, Opened};
@@ -16,7 +17,7 @@ use crate::attach_point::{self, Streams};
 use crate::call::Call;
 use crate::detach::{self, Keys};
 use crate::error::Error;
-use crate::hijack::{self, Client, Ended, InputEnd, Terminal};
+use crate::hijack::{self, Ended, InputEnd, Terminal};
 use crate::peers::{ENGINE, Peers, of};
 use crate::reply::{self, Reply};
 use crate::websocket;
@@ -99,7 +100,7 @@ impl Attachment {
             Err(error) => {
                 tracing::warn!(container = self.opened.id, %error, "attachment failed");
                 // The client may be gone as well.
-                let _ = client.tell(terminal, &error.to_string()).await;
+                let _ = hijack::tell(&mut client, terminal, &error.to_string()).await;
             }
         }
         client.close().await;

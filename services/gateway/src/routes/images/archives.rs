@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use gantry_docker::event;
+use gantry_http::Interrupted;
 use gantry_proto::gantry::images::v1 as images;
 use gantry_proto::gantry::images::v1::archive_progress::Event;
 use gantry_proto::gantry::images::v1::data_request::{Action, Import, Load, Save};
@@ -136,7 +137,7 @@ async fn id_of(peers: &Peers, name: &str) -> Option<String> {
 /// Sends an archive while progress comes back.
 fn progress<B>(store: UnixStream, body: B) -> impl Stream<Item = Result<Event, Error>> + Send
 where
-    B: Stream<Item = Result<Bytes, hyper::Error>> + Send + 'static,
+    B: Stream<Item = Result<Bytes, Interrupted>> + Send + 'static,
 {
     let (answers, mut archive) = store.into_split();
     let send = async move {

@@ -2,8 +2,9 @@
 //!
 //! Two things that the HTTP library does not do are done on the bytes:
 //!
-//! - **Old hijacking.** Old clients attach without an `Upgrade` header and expect `200 OK` followed by raw bytes.
-//!   The head of such a request gets the header added on its way in, and the `101` is turned into `200` on its way out.
+//! - **Implicit upgrades.** Before `Upgrade` was in use, clients took a connection over by the path alone, and expect
+//!   another answer than `101` ([`ImplicitUpgrade`]). The head of such a request gets the header added on its way in, and
+//!   the head of a `101` is replaced on its way out.
 //! - **Half-closed requests.** A client may close its sending side right after a request and still read the answer.
 //!   The end of input is kept back for [`GRACE`] while a request is being answered; what takes longer is cancelled
 //!   then, as for any client that went away.
@@ -23,28 +24,31 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Sleep;
+
+use crate::socket::Socket;
 
 /// How long an answer may take after its client has stopped sending.
 const GRACE: Duration = Duration::from_millis(500);
 /// Longer heads are left to the HTTP library to refuse.
 const HEAD_LIMIT: usize = 64 << 10;
-/// What is added to the head of an old client's request.
+/// What is added to the head of a request that takes its connection over without a word.
 const UPGRADE: &[u8] = b"\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
-/// What an old client is answered.
-const OLD_REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n";
 
-/// The socket under a connection.
-#[derive(Debug)]
-pub enum Socket {
-    Unix(UnixStream),
-    Tcp(TcpStream),
+/// Requests that take their connection over and do not say so.
+#[derive(Clone, Copy, Debug)]
+pub struct ImplicitUpgrade {
+    /// How such a request begins: others are not looked at.
+    pub begins: &'static [u8],
+    /// Whether a head, without the empty line at its end, is that of such a request.
+    pub is: fn(&[u8]) -> bool,
+    /// The whole head that its client expects instead of the `101`.
+    pub answer: &'static [u8],
 }
 
 /// What is left of a connection that is no longer HTTP.
 #[derive(Debug)]
-pub struct Raw {
+pub(crate) struct Raw {
     /// The socket.
     pub socket: Socket,
     /// What was read ahead.
@@ -55,7 +59,7 @@ pub struct Raw {
 
 /// Where a connection stands; shared with the request that is being answered.
 #[derive(Debug, Clone, Default)]
-pub struct Phase(Arc<AtomicU8>);
+pub(crate) struct Phase(Arc<AtomicU8>);
 
 const HEAD: u8 = 0;
 const BUSY: u8 = 1;
@@ -65,7 +69,7 @@ impl Phase {
     /// A request is being answered.
     pub fn busy(&self) -> Busy {
         self.0.store(BUSY, Ordering::Release);
-        Busy(self.clone())
+        Busy(Arc::new(Answering(self.clone())))
     }
 
     /// From here on the bytes are not HTTP.
@@ -78,11 +82,14 @@ impl Phase {
     }
 }
 
-/// Lasts as long as an answer does.
-#[derive(Debug)]
-pub struct Busy(Phase);
+/// Lasts as long as an answer does, and the request's body.
+#[derive(Debug, Clone)]
+pub(crate) struct Busy(#[expect(dead_code, reason = "it only has to be kept")] Arc<Answering>);
 
-impl Drop for Busy {
+#[derive(Debug)]
+struct Answering(Phase);
+
+impl Drop for Answering {
     fn drop(&mut self) {
         // A connection that became raw stays raw.
         let _ = self.0.0.compare_exchange(BUSY, HEAD, Ordering::AcqRel, Ordering::Acquire);
@@ -92,15 +99,16 @@ impl Drop for Busy {
 #[derive(Debug, PartialEq, Eq)]
 enum Outgoing {
     Plain,
-    /// The next response head may be that of an upgrade for an old client.
-    OldClient,
+    /// The next response head may be that of an upgrade whose client expects this one.
+    Replaced(&'static [u8]),
 }
 
 /// A connection with both corrections.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     socket: Socket,
     phase: Phase,
+    implicit: Option<ImplicitUpgrade>,
     /// Read from the socket and not yet handed out.
     input: BytesMut,
     /// `input` may be handed out.
@@ -114,10 +122,11 @@ pub struct Connection {
 
 impl Connection {
     /// Wraps an accepted socket.
-    pub fn new(socket: Socket, phase: Phase) -> Self {
+    pub fn new(socket: Socket, phase: Phase, implicit: Option<ImplicitUpgrade>) -> Self {
         Self {
             socket,
             phase,
+            implicit,
             input: BytesMut::new(),
             released: false,
             ended: false,
@@ -135,25 +144,26 @@ impl Connection {
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut chunk = [0u8; 8 << 10];
         let mut buffer = ReadBuf::new(&mut chunk);
-        ready!(read_socket(&mut self.socket, cx, &mut buffer))?;
+        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
         self.input.extend_from_slice(buffer.filled());
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Reads a request head and adds the upgrade to that of an old client.
+    /// Reads a request head and adds the upgrade to one that implies it.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.released {
-            let candidate = self.input.starts_with(&b"POST /"[..self.input.len().min(6)]);
+        while let Some(implicit) = self.implicit.filter(|_| !self.released) {
+            let candidate =
+                self.input.starts_with(&implicit.begins[..self.input.len().min(implicit.begins.len())]);
             if !self.input.is_empty() && (!candidate || self.input.len() > HEAD_LIMIT) {
                 break;
             }
             if let Some(end) = find(&self.input, b"\r\n\r\n") {
-                if is_old_hijack(&self.input[..end]) {
+                if (implicit.is)(&self.input[..end]) {
                     let rest = self.input.split_off(end + 4);
                     self.input.truncate(end);
                     self.input.extend_from_slice(UPGRADE);
                     self.input.unsplit(rest);
-                    self.outgoing = Outgoing::OldClient;
+                    self.outgoing = Outgoing::Replaced(implicit.answer);
                 }
                 break;
             }
@@ -179,7 +189,7 @@ impl Connection {
     /// Sends what is in `output`.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.output.is_empty() {
-            let written = ready!(write_socket(&mut self.socket, cx, &self.output))?;
+            let written = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.output))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -189,36 +199,8 @@ impl Connection {
     }
 }
 
-fn read_socket(socket: &mut Socket, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-    match socket {
-        Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-        Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-    }
-}
-
-fn write_socket(socket: &mut Socket, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-    match socket {
-        Socket::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-        Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-    }
-}
-
 fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).position(|window| window == needle)
-}
-
-/// Whether a request head asks for a raw stream in the old way.
-fn is_old_hijack(head: &[u8]) -> bool {
-    let Ok(head) = std::str::from_utf8(head) else { return false };
-    let mut lines = head.split("\r\n");
-    let Some(path) = lines.next().and_then(|line| line.split(' ').nth(1)) else { return false };
-    let path = path.split('?').next().unwrap_or("");
-    let attach = path.contains("/containers/") && path.ends_with("/attach");
-    let exec = path.contains("/exec/") && path.ends_with("/start");
-    (attach || exec)
-        && !lines.any(|line| {
-            line.split_once(':').is_some_and(|(name, _)| name.trim().eq_ignore_ascii_case("upgrade"))
-        })
 }
 
 impl AsyncRead for Connection {
@@ -244,7 +226,7 @@ impl AsyncRead for Connection {
             return this.poll_end(cx);
         }
         let before = buffer.filled().len();
-        ready!(read_socket(&mut this.socket, cx, buffer))?;
+        ready!(Pin::new(&mut this.socket).poll_read(cx, buffer))?;
         if buffer.filled().len() == before {
             return this.poll_end(cx);
         }
@@ -255,10 +237,10 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.outgoing == Outgoing::Plain {
+        let Outgoing::Replaced(answer) = this.outgoing else {
             ready!(this.poll_drain(cx))?;
-            return write_socket(&mut this.socket, cx, bytes);
-        }
+            return Pin::new(&mut this.socket).poll_write(cx, bytes);
+        };
         this.output.extend_from_slice(bytes);
         if let Some(end) = find(&this.output, b"\r\n\r\n") {
             let upgraded = this.output.starts_with(b"HTTP/1.1 101");
@@ -266,7 +248,7 @@ impl AsyncWrite for Connection {
             if upgraded {
                 let rest = this.output.split_off(end + 4);
                 this.output.clear();
-                this.output.extend_from_slice(OLD_REPLY);
+                this.output.extend_from_slice(answer);
                 this.output.unsplit(rest);
             }
             if !interim {
@@ -281,19 +263,13 @@ impl AsyncWrite for Connection {
         if this.outgoing == Outgoing::Plain || this.output.starts_with(b"HTTP/1.1 100") {
             ready!(this.poll_drain(cx))?;
         }
-        match &mut this.socket {
-            Socket::Unix(stream) => Pin::new(stream).poll_flush(cx),
-            Socket::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        Pin::new(&mut this.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_drain(cx))?;
-        match &mut this.socket {
-            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        Pin::new(&mut this.socket).poll_shutdown(cx)
     }
 }
 
@@ -301,11 +277,19 @@ impl AsyncWrite for Connection {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: raw\r\n\r\n";
 
     fn pair() -> (Connection, UnixStream, Phase) {
         let (server, client) = UnixStream::pair().expect("a socket pair");
         let phase = Phase::default();
-        (Connection::new(Socket::Unix(server), phase.clone()), client, phase)
+        let implicit = ImplicitUpgrade {
+            begins: b"POST /",
+            is: |head| head.starts_with(b"POST /raw ") && find(head, b"Upgrade:").is_none(),
+            answer: ANSWER,
+        };
+        (Connection::new(Socket::Unix(server), phase.clone(), Some(implicit)), client, phase)
     }
 
     async fn read(connection: &mut Connection) -> String {
@@ -314,29 +298,12 @@ mod tests {
         String::from_utf8_lossy(&chunk[..count]).into_owned()
     }
 
-    #[test]
-    fn which_heads_are_old_hijacks() {
-        let rows = [
-            ("POST /containers/x/attach?stream=1 HTTP/1.1\r\nHost: d", true),
-            ("POST /v1.41/exec/x/start HTTP/1.1\r\nHost: d", true),
-            ("POST /exec/x/start HTTP/1.1\r\nupgrade: tcp", false),
-            ("POST /containers/x/start HTTP/1.1\r\nHost: d", false),
-            ("POST /containers/create HTTP/1.1\r\nHost: d", false),
-        ];
-        for (head, old) in rows {
-            assert_eq!(is_old_hijack(head.as_bytes()), old, "{head}");
-        }
-    }
-
     #[tokio::test]
-    async fn an_old_client_gets_200_and_raw_bytes() {
+    async fn an_implicit_upgrade_gets_its_answer_and_raw_bytes() {
         let (mut connection, mut client, phase) = pair();
-        client.write_all(b"POST /containers/x/attach HTTP/1.1\r\nHost: d\r\n\r\nearly").await.expect("write");
+        client.write_all(b"POST /raw HTTP/1.1\r\nHost: d\r\n\r\nearly").await.expect("write");
         let head = read(&mut connection).await;
-        assert_eq!(
-            head,
-            "POST /containers/x/attach HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly"
-        );
+        assert_eq!(head, "POST /raw HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly");
         let _busy = phase.busy();
         connection.write_all(b"HTTP/1.1 101 UPGRADED\r\nUpgr").await.expect("write");
         connection.write_all(b"ade: tcp\r\n\r\nout").await.expect("write");
@@ -346,13 +313,13 @@ mod tests {
         drop(connection);
         let mut text = String::new();
         client.read_to_string(&mut text).await.expect("read");
-        assert_eq!(text, format!("{}output", std::str::from_utf8(OLD_REPLY).expect("text")));
+        assert_eq!(text, format!("{}output", std::str::from_utf8(ANSWER).expect("text")));
     }
 
     #[tokio::test]
-    async fn an_error_for_an_old_client_passes_unchanged() {
+    async fn an_error_for_an_implicit_upgrade_passes_unchanged() {
         let (mut connection, mut client, phase) = pair();
-        client.write_all(b"POST /exec/x/start HTTP/1.1\r\n\r\n").await.expect("write");
+        client.write_all(b"POST /raw HTTP/1.1\r\n\r\n").await.expect("write");
         read(&mut connection).await;
         let _busy = phase.busy();
         connection.write_all(b"HTTP/1.1 404 Not Found\r\n\r\nno").await.expect("write");

@@ -12,8 +12,8 @@ use futures::{Stream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use crate::app::App;
-use crate::reply::BodyError;
+use crate::BodyError;
+use crate::tasks::Tasks;
 
 /// Bytes that wait for one client, beside those that are on their way to it.
 const ROOM: u32 = 256 << 10;
@@ -22,22 +22,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The same chunks, taken as they come as long as there is room, and kept until they are read.
 pub fn bounded(
-    app: &App,
+    tasks: &Tasks,
     what: &'static str,
     chunks: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
 ) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
-    patient(app, what, PATIENCE, chunks)
+    patient(tasks, what, PATIENCE, chunks)
 }
 
 fn patient(
-    app: &App,
+    tasks: &Tasks,
     what: &'static str,
     patience: Duration,
     chunks: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
 ) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
     let room = Arc::new(Semaphore::new(ROOM as usize));
     let (sender, receiver) = mpsc::unbounded_channel();
-    app.spawn(async move {
+    tasks.spawn(async move {
         let mut chunks = std::pin::pin!(chunks);
         loop {
             let chunk = tokio::select! {
@@ -91,14 +91,14 @@ mod tests {
         stream::iter((0..count).map(|_| Ok(Bytes::from_static(LINE))))
     }
 
-    fn app() -> std::sync::Arc<App> {
-        App::new(std::path::Path::new("/nowhere"), CancellationToken::new())
+    fn tasks() -> Tasks {
+        Tasks::new(CancellationToken::new())
     }
 
     #[tokio::test]
     async fn who_reads_gets_all() {
         // More than there is room for, told faster than it is read.
-        let told = bounded(&app(), "test", lines(2000));
+        let told = bounded(&tasks(), "test", lines(2000));
         let read = told.then(|line| async {
             tokio::task::yield_now().await;
             line
@@ -111,14 +111,14 @@ mod tests {
         let large = Bytes::from(vec![b'x'; 2 * ROOM as usize]);
         let chunks = stream::iter([Ok(large.clone()), Ok(large.clone())]);
         let read: Vec<_> =
-            bounded(&app(), "test", chunks).map(|chunk| chunk.expect("it is kept")).collect().await;
+            bounded(&tasks(), "test", chunks).map(|chunk| chunk.expect("it is kept")).collect().await;
         assert_eq!(read, [large.clone(), large]);
     }
 
     #[tokio::test]
     async fn who_does_not_read_is_dropped_with_what_was_kept() {
         let patience = Duration::from_millis(100);
-        let kept = patient(&app(), "test", patience, lines(100_000));
+        let kept = patient(&tasks(), "test", patience, lines(100_000));
         tokio::time::sleep(patience * 5).await;
         let kept: Vec<_> = kept.collect().await;
         assert_eq!(kept.len(), ROOM as usize / LINE.len() + 1);
@@ -130,7 +130,7 @@ mod tests {
         let patience = Duration::from_millis(400);
         let large = vec![b'x'; ROOM as usize];
         let chunks = stream::iter((0..4).map(move |_| Ok(Bytes::from(large.clone()))));
-        let read = patient(&app(), "test", patience, chunks).then(|chunk| async {
+        let read = patient(&tasks(), "test", patience, chunks).then(|chunk| async {
             tokio::time::sleep(patience / 2).await;
             chunk
         });
