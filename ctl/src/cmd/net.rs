@@ -239,7 +239,7 @@ pub fn as_json(network: &Network) -> Value {
         "labels": network.labels,
         "options": network.options,
         "endpoints": network.endpoints.iter().map(|endpoint| json!({
-            "container": endpoint.sandbox,
+            "container": endpoint.netns,
             "name": endpoint.name,
             "ipv4_address": endpoint.ipv4_address,
             "ipv6_address": endpoint.ipv6_address,

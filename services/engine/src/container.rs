@@ -51,7 +51,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bytes::Bytes;
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1::{EndpointSettings, Status};
-use gantry_proto::gantry::network::v1::Sandbox;
+use gantry_proto::gantry::network::v1::Netns;
 use gantry_rpc::notice;
 use gantry_rpc::paced::Queue;
 use parking_lot::{Mutex, RwLock};
@@ -103,7 +103,7 @@ pub struct Live {
     /// What is also written down.
     pub state: State,
     /// The network, while there is one.
-    pub sandbox: Option<Arc<Sandbox>>,
+    pub netns: Option<Arc<Netns>>,
     /// Health, if there is a check and it was started.
     pub health: Option<Health>,
     /// Counts runs: what belongs to an earlier run does not touch a later one.

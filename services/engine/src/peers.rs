@@ -91,7 +91,7 @@ impl Peers {
         self.run.join("bundles").join(NAMESPACE).join(id).join("attach.sock")
     }
 
-    /// Where the network service pins a sandbox's namespace.
+    /// Where the network service pins a network namespace.
     pub fn netns_path(&self, id: &str) -> PathBuf {
         self.run.join("netns").join(id)
     }

@@ -168,14 +168,14 @@ impl Engine {
         pid: u32,
         status: Status,
     ) -> Result<()> {
-        let sandbox = self.peers.sandbox(container.id()).await?;
+        let netns = self.peers.netns(container.id()).await?;
         self.adopt_execs(container).await?;
         self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id);
         let before = container.live().state.clone();
         container.change(|live| {
             live.run += 1;
             live.attachable = true;
-            live.sandbox = sandbox.map(Arc::new);
+            live.netns = netns.map(Arc::new);
             live.health = crate::container::health::check_of(record).map(|_| Health::default());
             live.state.set_status(status);
             live.state.pid = pid;
@@ -301,7 +301,7 @@ impl Engine {
         for stray in parts.without_container(&self.index) {
             tracing::warn!(kind = stray.kind(), container = stray.id(), "kept: {}", stray.reason());
         }
-        for id in parts.idle_sandboxes(&self.index) {
+        for id in parts.idle_netns(&self.index) {
             tracing::info!(container = %id, "removing a network namespace without a container");
             self.peers.detach(id).await?;
         }

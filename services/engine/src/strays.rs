@@ -18,7 +18,7 @@ pub(crate) struct Parts {
     pub(crate) tasks: BTreeSet<String>,
     /// What tasks starts from.
     pub(crate) records: BTreeSet<String>,
-    pub(crate) sandboxes: BTreeSet<String>,
+    pub(crate) netns: BTreeSet<String>,
     /// Names of directories, those on their way out among them.
     pub(crate) directories: BTreeSet<String>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Parts {
 pub(crate) enum Stray {
     Task(String),
     Record(String),
-    Sandbox(String),
+    Netns(String),
     Directory(String),
 }
 
@@ -38,14 +38,14 @@ impl Stray {
         match self {
             Stray::Task(_) => "process",
             Stray::Record(_) => "record",
-            Stray::Sandbox(_) => "netns",
+            Stray::Netns(_) => "netns",
             Stray::Directory(_) => "directory",
         }
     }
 
     pub(crate) fn id(&self) -> &str {
         match self {
-            Stray::Task(id) | Stray::Record(id) | Stray::Sandbox(id) | Stray::Directory(id) => id,
+            Stray::Task(id) | Stray::Record(id) | Stray::Netns(id) | Stray::Directory(id) => id,
         }
     }
 
@@ -55,7 +55,7 @@ impl Stray {
             Stray::Record(_) => {
                 "Docker's record of it is lost, its root is kept; `ctr -n moby containers rm` gives it up"
             }
-            Stray::Sandbox(_) => "the network of what runs without a record",
+            Stray::Netns(_) => "the network of what runs without a record",
             Stray::Directory(_) => "no record names it: its log is all that is left, or it runs",
         }
     }
@@ -74,7 +74,7 @@ impl Engine {
         Ok(Parts {
             tasks: self.peers.task_ids().await?.into_iter().collect(),
             records: self.peers.record_ids().await?.into_iter().collect(),
-            sandboxes: self.peers.sandbox_ids().await?.into_iter().collect(),
+            netns: self.peers.netns_ids().await?.into_iter().collect(),
             directories,
         })
     }
@@ -88,7 +88,7 @@ impl Parts {
         };
         let mut found = unknown(&self.tasks, Stray::Task);
         found.extend(unknown(&self.records, Stray::Record));
-        let (idle, kept) = (self.idle_sandboxes(index), unknown(&self.sandboxes, Stray::Sandbox));
+        let (idle, kept) = (self.idle_netns(index), unknown(&self.netns, Stray::Netns));
         found.extend(kept.into_iter().filter(|stray| !idle.contains(&stray.id())));
         let directories = unknown(&self.directories, Stray::Directory);
         found.extend(directories.into_iter().filter(|stray| !Paths::is_removed(stray.id())));
@@ -96,9 +96,9 @@ impl Parts {
     }
 
     /// Network namespaces of no container, in which nothing runs.
-    pub(crate) fn idle_sandboxes(&self, index: &Index) -> Vec<&str> {
+    pub(crate) fn idle_netns(&self, index: &Index) -> Vec<&str> {
         let unused = |id: &&String| !is_known(index, id) && !self.tasks.contains(*id);
-        self.sandboxes.iter().filter(unused).map(String::as_str).collect()
+        self.netns.iter().filter(unused).map(String::as_str).collect()
     }
 }
 

@@ -34,12 +34,12 @@ pub fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
             owner: format!("a link of kind {:?}", link.kind),
         });
     }
-    if !network.adopted && (link.alias != mark || link.group != GROUP) {
+    if !network.preexisting && (link.alias != mark || link.group != GROUP) {
         route.set_mark(link.index, mark, GROUP).map_err(failed())?;
     }
     let v6 = network.gateways().iter().any(|net| net.addr().is_ipv6());
-    if v6 || !network.adopted {
-        // Also without IPv6: a container that sends router advertisements must not become the host's router. An adopted
+    if v6 || !network.preexisting {
+        // Also without IPv6: a container that sends router advertisements must not become the host's router. An preexisting
         // bridge may have a real one.
         let refuse = sysctl::ensure(&format!("net/ipv6/conf/{name}/accept_ra"), "0");
         or_missing(refuse.map(drop)).map_err(failed())?;
@@ -65,7 +65,7 @@ pub fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
 pub fn retire(route: &mut Route, network: &Network, mark: &str) -> Result<bool> {
     let failed = || Error::kernel(format!("bridge {} of network {}", network.bridge, network.name));
     let link = route.link(&network.bridge).map_err(failed())?;
-    let Some(link) = link.filter(|link| !network.adopted && link.kind == "bridge" && link.alias == mark)
+    let Some(link) = link.filter(|link| !network.preexisting && link.kind == "bridge" && link.alias == mark)
     else {
         return Ok(false);
     };

@@ -35,7 +35,7 @@ pub enum Error {
     },
     /// The networks are to be withdrawn, but containers are connected.
     #[error("{0} containers are connected to networks")]
-    SandboxesLeft(usize),
+    NetnsLeft(usize),
     /// A driver that is not built.
     #[error("network driver {0} is not implemented: use bridge")]
     DriverNotBuilt(String),
@@ -133,30 +133,30 @@ pub enum Error {
         /// The last.
         last: u16,
     },
-    /// The sandbox is not there.
-    #[error("sandbox {0} not found")]
-    SandboxNotFound(String),
-    /// The sandbox is there, with other endpoints.
-    #[error("sandbox {0} is attached already, to other networks")]
-    SandboxDiffers(String),
-    /// The sandbox is on the network already.
-    #[error("endpoint with name {sandbox} already exists in network {network}")]
+    /// The netns is not there.
+    #[error("network namespace {0} not found")]
+    NetnsNotFound(String),
+    /// The netns is there, with other endpoints.
+    #[error("network namespace {0} is attached already, to other networks")]
+    NetnsDiffers(String),
+    /// The netns is on the network already.
+    #[error("endpoint with name {container} already exists in network {network}")]
     AlreadyConnected {
         /// The container's name.
-        sandbox: String,
+        container: String,
         /// The network's name.
         network: String,
     },
-    /// The sandbox is not on the network.
-    #[error("container {sandbox} is not connected to network {network}")]
+    /// The netns is not on the network.
+    #[error("container {container} is not connected to network {network}")]
     NotConnected {
         /// The container's name.
-        sandbox: String,
+        container: String,
         /// The network's name.
         network: String,
     },
     /// `host` and `none` have no endpoints.
-    #[error("a live sandbox cannot be connected to network {0}")]
+    #[error("a live network namespace cannot be connected to network {0}")]
     NoEndpoints(String),
     /// The kernel refused.
     #[error("{op}")]
@@ -170,7 +170,7 @@ pub enum Error {
     /// A record could not be written or read.
     #[error("record of {object}")]
     Disk {
-        /// The network or sandbox.
+        /// The network or netns.
         object: String,
         /// The cause.
         #[source]
@@ -210,7 +210,7 @@ impl Coded for Error {
             | Error::AddressOutside { .. }
             | Error::HostV6 { .. } => Code::InvalidArgument,
             Error::NetworkNotFound(_)
-            | Error::SandboxNotFound(_)
+            | Error::NetnsNotFound(_)
             | Error::NotConnected { .. }
             | Error::DriverUnknown(_) => Code::NotFound,
             Error::NetworkExists(_) => Code::AlreadyExists,
@@ -228,8 +228,8 @@ impl Coded for Error {
             | Error::PortBusy { .. }
             | Error::HostAddress { .. }
             | Error::PortsUsedUp { .. }
-            | Error::SandboxDiffers(_)
-            | Error::SandboxesLeft(_) => Code::FailedPrecondition,
+            | Error::NetnsDiffers(_)
+            | Error::NetnsLeft(_) => Code::FailedPrecondition,
             Error::PoolsUsedUp | Error::AddressesUsedUp { .. } => Code::ResourceExhausted,
             Error::Disk { source, .. } if source.is_disk_full() => Code::ResourceExhausted,
             Error::Kernel { .. } | Error::Disk { .. } | Error::Io { .. } => Code::Internal,

@@ -8,119 +8,19 @@
 //!
 //! Rules of others are respected: nothing of theirs is touched, and what we accept they may still drop.
 
+mod closed;
+mod entry;
 mod rules;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
 
 use gantry_netlink::nft::{Batch, Element, Family, Nft};
-use ipnet::IpNet;
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
-use crate::ports::Protocol;
 
-/// What the names of all Gantrys' tables begin with.
-const PREFIX: &str = "gantry";
-
-/// One fact that the rules look up.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Entry {
-    /// A bridge of ours.
-    Bridge(String),
-    /// Packets may go from the bridge to itself.
-    Same(String),
-    /// Packets may neither enter nor leave by the bridge.
-    Internal(String),
-    /// A subnet of one of our networks.
-    Subnet(IpNet),
-    /// A subnet whose packets leave under the host's address.
-    Masquerade(IpNet),
-    /// The host forwards packets of the family only for bridges.
-    Closed(Family),
-    /// A published port.
-    Port {
-        /// The host's address; unspecified for all.
-        host: IpAddr,
-        /// The transport protocol's number.
-        protocol: u8,
-        /// The host's port.
-        port: u16,
-        /// The container's end.
-        to: SocketAddr,
-    },
-}
-
-impl Entry {
-    /// A published port.
-    pub fn port(host: IpAddr, protocol: Protocol, port: u16, to: SocketAddr) -> Self {
-        Entry::Port { host, protocol: protocol.number(), port, to }
-    }
-
-    fn is_v6(&self) -> bool {
-        match self {
-            Entry::Bridge(_) | Entry::Same(_) | Entry::Internal(_) => false,
-            Entry::Subnet(net) | Entry::Masquerade(net) => net.addr().is_ipv6(),
-            Entry::Closed(family) => *family == Family::Ip6,
-            Entry::Port { host, .. } => host.is_ipv6(),
-        }
-    }
-
-    /// The set that holds it in a family's table, and its elements there; nothing when it concerns the other family.
-    fn elements(&self, family: Family) -> Option<(&'static str, Vec<Element>)> {
-        let here = |address: IpAddr| address.is_ipv4() == (family == Family::Ip);
-        match self {
-            Entry::Bridge(name) => Some((rules::BRIDGES, vec![Element::new().interface(name)])),
-            Entry::Same(name) => Some((rules::SAME, vec![Element::new().interface(name).interface(name)])),
-            Entry::Internal(name) => Some((rules::INTERNAL, vec![Element::new().interface(name)])),
-            Entry::Subnet(net) => here(net.addr()).then(|| (rules::SUBNETS, Element::range(*net))),
-            Entry::Masquerade(net) => here(net.addr()).then(|| (rules::MASQUERADE, Element::range(*net))),
-            Entry::Closed(closed) => {
-                (*closed == family).then(|| (rules::CLOSED, vec![Element::new().family(family)]))
-            }
-            Entry::Port { host, protocol, port, to } if here(*host) => {
-                let (set, key) = match host.is_unspecified() {
-                    true => (rules::PORTS_ANY, Element::new()),
-                    false => (rules::PORTS_AT, Element::new().address(*host)),
-                };
-                Some((set, vec![key.protocol(*protocol).port(*port).to(to.ip(), to.port())]))
-            }
-            Entry::Port { .. } => None,
-        }
-    }
-}
-
-/// The families that the rules which an earlier process left have closed ([`Entry::Closed`]).
-pub fn closed(table: &str) -> Result<BTreeSet<Family>> {
-    let mut nft = Nft::open().map_err(Error::kernel("open nf_tables"))?;
-    let mut found = BTreeSet::new();
-    for family in [Family::Ip, Family::Ip6] {
-        if is_closed(&mut nft, family, table)? {
-            found.insert(family);
-        }
-    }
-    Ok(found)
-}
-
-/// Whether another Gantry than the one with this table has closed a family ([`Entry::Closed`]).
-pub fn closed_by_another(own: &str, family: Family) -> Result<bool> {
-    let mut nft = Nft::open().map_err(Error::kernel("open nf_tables"))?;
-    let tables = nft.tables(family).map_err(Error::kernel("look for other Gantrys' nf_tables tables"))?;
-    for table in tables.iter().filter(|table| *table != own && table.starts_with(PREFIX)) {
-        if is_closed(&mut nft, family, table)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn is_closed(nft: &mut Nft, family: Family, table: &str) -> Result<bool> {
-    match nft.elements(family, table, rules::CLOSED) {
-        Ok(elements) => Ok(!elements.is_empty()),
-        Err(error) if error.is_missing() => Ok(false),
-        Err(error) => Err(Error::kernel(format!("read nf_tables table {table}"))(error)),
-    }
-}
+pub use closed::{closed, closed_by_another};
+pub use entry::{Entry, netns_entries, network_entries, served};
 
 /// The host's rules.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use crate::error::{Error, Result};
 use crate::firewall::{self, Entry, Firewall};
 use crate::record;
-use crate::switchboard::Store;
+use crate::store::Store;
 
 /// The only key of the table.
 const KEY: &str = "forwarding";

@@ -1,12 +1,12 @@
 //! The network service: networks, endpoints, addresses, published ports, names.
 //!
-//! It owns every network namespace of a Gantry's containers, what is plugged into them, and the host's rules about them.
+//! It owns every network namespace of a Gantry's containers, their interfaces, and the host's rules about them.
 //! All traffic stays in the kernel: packets flow, and published ports answer, with or without this process. Only names are
 //! answered by it, and those answer again as soon as it is back.
 //!
 //! ```text
-//! <state>/network/db/         networks, sandboxes, what was switched on (RocksDB); addresses and ports follow from them
-//! <run>/netns/<sandbox>       a pinned network namespace each
+//! <state>/network/db/         networks, network namespaces, what was switched on (RocksDB); addresses and ports follow from them
+//! <run>/netns/<id>            a pinned network namespace each
 //! <run>/network.sock          gantry.network.v1
 //!
 //! in the kernel, recognised by name (DIGITS come from the state directory, so that several Gantrys share a host):
@@ -14,8 +14,11 @@
 //! bridges of all Gantrys are in one link group ([`bridge::GROUP`])
 //! ```
 //!
-//! The parts: [`book`] decides, [`switchboard`] carries out, [`plan`] says what follows from the records,
-//! [`firewall`], `forwarding`, [`bridge`] and [`plug`] speak to the kernel, [`names`] answers at 127.0.0.11, [`recover`] reconciles.
+//! The parts: [`state`] decides, [`controller`] carries out, [`gateway`] says which endpoint is the way out; [`firewall`],
+//! `forwarding`, [`bridge`], [`interface`] and [`links`] speak to the kernel, [`names`] answers at 127.0.0.11, [`recover`]
+//! reconciles at start and [`fsck`] whenever it is asked to.
+//!
+//! A network namespace is a `netns` in all names: `namespace` alone is tenancy, elsewhere.
 //!
 //! What it does not do: a published port answers on the host's 127.0.0.1, but on ::1 no more than on any other IPv6
 //! address of a host whose container has none (there is no proxy that could carry it over; clients that try `localhost`
@@ -25,27 +28,29 @@
 //!
 //! Who calls it: the engine (containers) and the gateway (networks).
 
-pub mod book;
 pub mod bridge;
+pub mod controller;
 mod error;
 pub mod firewall;
 mod forwarding;
+pub mod fsck;
+pub mod gateway;
+mod identity;
+pub mod interface;
 pub mod ipam;
+pub mod links;
 pub mod names;
+pub mod netns;
 pub mod networks;
-pub mod plan;
-pub mod plug;
 pub mod ports;
-pub mod reaper;
 pub mod record;
 pub mod recover;
-pub mod sandboxes;
 mod server;
-pub mod switchboard;
-pub mod warm;
+pub mod state;
+mod store;
 
+pub use controller::Controller;
 pub use error::{Error, Result};
-pub use switchboard::Switchboard;
 
 use caps::Capability;
 use gantry_daemon::confinement::Family;
@@ -72,8 +77,8 @@ impl gantry_daemon::Service for Service {
     }
 
     async fn run(context: Context) -> Result<(), BoxError> {
-        let board = Switchboard::open(&context).await?;
-        let routes = server::routes(&board);
+        let controller = Controller::open(&context).await?;
+        let routes = server::routes(&controller);
         context.serve(routes).await
     }
 }

@@ -1,12 +1,12 @@
-//! The name service: 127.0.0.11 in every sandbox that is on a user-defined network.
+//! The name service: 127.0.0.11 in every netns that is on a user-defined network.
 //!
 //! It answers the names of the containers that share a network with the asker, and forwards the rest. A server has two
-//! sockets inside its sandbox, on ports that the kernel chose; rules in the sandbox lead port 53 of 127.0.0.11 there, so
+//! sockets inside its netns, on ports that the kernel chose; rules in the netns lead port 53 of 127.0.0.11 there, so
 //! that a container can have a name server of its own on all its addresses.
 //!
 //! - [`zone`]: who is called what, on which network;
 //! - [`answer`]: a query's bytes to a reply's;
-//! - [`server`]: the sockets of one sandbox;
+//! - [`server`]: the sockets of one netns;
 //! - [`upstream`]: the servers of others.
 
 pub mod answer;
@@ -22,12 +22,12 @@ use gantry_netlink::Namespace;
 use parking_lot::{Mutex, RwLock};
 
 use crate::error::Result;
-use crate::record::{Networks, Sandbox};
+use crate::record::{Netns, Networks};
 use server::{Server, Sockets};
 use upstream::Upstream;
 use zone::Zone;
 
-/// The name service of all sandboxes. Cheap to clone.
+/// The name service of all network namespaces. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Names(Arc<Inner>);
 
@@ -39,49 +39,49 @@ struct Inner {
 }
 
 impl Names {
-    /// Learns a sandbox's names, or what has become of them.
-    pub fn put(&self, sandbox: &Sandbox, networks: &Networks) {
-        self.0.zone.write().put(sandbox, networks);
+    /// Learns a network namespace's names, or what has become of them.
+    pub fn put(&self, netns: &Netns, networks: &Networks) {
+        self.0.zone.write().put(netns, networks);
     }
 
-    /// Whether the sandbox ought to have a server.
-    pub fn wanted(sandbox: &Sandbox, networks: &Networks) -> bool {
+    /// Whether the netns ought to have a server.
+    pub fn wanted(netns: &Netns, networks: &Networks) -> bool {
         let on = |endpoint: &crate::record::Endpoint| {
             networks.get(&endpoint.network).is_some_and(|it| it.name_service())
         };
-        sandbox.endpoints.iter().any(on)
+        netns.endpoints.iter().any(on)
     }
 
-    /// Whether the sandbox has a server.
-    pub fn serves(&self, sandbox: &str) -> bool {
-        self.0.servers.lock().contains_key(sandbox)
+    /// Whether the netns has a server.
+    pub fn serves(&self, netns: &str) -> bool {
+        self.0.servers.lock().contains_key(netns)
     }
 
-    /// Starts a sandbox's server on sockets that were bound inside it.
-    pub fn serve(&self, sandbox: &str, namespace: Namespace, sockets: Sockets) -> Result<()> {
-        let server = Server::start(self.clone(), sandbox.to_owned(), namespace, sockets)?;
-        self.0.servers.lock().insert(sandbox.to_owned(), server);
+    /// Starts a network namespace's server on sockets that were bound inside it.
+    pub fn serve(&self, netns: &str, namespace: Namespace, sockets: Sockets) -> Result<()> {
+        let server = Server::start(self.clone(), netns.to_owned(), namespace, sockets)?;
+        self.0.servers.lock().insert(netns.to_owned(), server);
         Ok(())
     }
 
-    /// Forgets a sandbox's names and stops its server.
-    pub fn remove(&self, sandbox: &str) {
-        self.0.zone.write().remove(sandbox);
-        let server = self.0.servers.lock().remove(sandbox);
+    /// Forgets a network namespace's names and stops its server.
+    pub fn remove(&self, netns: &str) {
+        self.0.zone.write().remove(netns);
+        let server = self.0.servers.lock().remove(netns);
         drop(server);
     }
 
-    /// What a sandbox may know of a name.
+    /// What a netns may know of a name.
     pub fn lookup(&self, asker: &str, name: &str) -> Option<zone::Addresses> {
         self.0.zone.read().lookup(asker, name)
     }
 
-    /// What a sandbox may know of an address.
+    /// What a netns may know of an address.
     pub fn reverse(&self, asker: &str, address: IpAddr) -> Option<String> {
         self.0.zone.read().reverse(asker, address)
     }
 
-    /// Where a sandbox's other questions go.
+    /// Where a network namespace's other questions go.
     pub fn forwarding(&self, asker: &str) -> zone::Forwarding {
         self.0.zone.read().forwarding(asker)
     }

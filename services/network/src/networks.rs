@@ -8,16 +8,17 @@ use gantry_netlink::Route;
 use ipnet::IpNet;
 
 use crate::bridge;
+use crate::controller::{Controller, blocking};
 use crate::error::{Error, Result};
+use crate::firewall::network_entries;
+use crate::gateway::Family;
 use crate::ipam;
-use crate::plan::{Family, network_entries};
-use crate::reaper;
+use crate::links;
 use crate::record::{Network, Subnet, option};
-use crate::switchboard::{Switchboard, blocking};
 
 /// A network to be made.
 #[derive(Clone, Debug, Default)]
-pub struct NetworkWish {
+pub struct NetworkSpec {
     /// Its name.
     pub name: String,
     /// Its driver; empty for `bridge`.
@@ -42,16 +43,16 @@ pub struct NetworkWish {
     pub labels: HashMap<String, String>,
 }
 
-impl Switchboard {
+impl Controller {
     /// Makes a network: record, bridge, rules.
-    pub async fn create_network(&self, wish: NetworkWish) -> Result<Network> {
-        let wish = check::checked(wish)?;
+    pub async fn create_network(&self, spec: NetworkSpec) -> Result<Network> {
+        let spec = check::checked(spec)?;
         let this = self.clone();
         // Choosing a subnet looks at the host's own routes, and takes what it chose, in one go.
-        let record = blocking(move || this.reserve(wish)).await?;
-        match self.build(&record).await {
+        let record = blocking(move || this.reserve(spec)).await?;
+        match self.set_up_network(&record).await {
             Ok(()) => {
-                self.0.book.lock().network_is_ready(&record.id);
+                self.0.state.lock().network_is_ready(&record.id);
                 tracing::info!(
                     network = record.name,
                     id = record.id,
@@ -64,13 +65,13 @@ impl Switchboard {
                 if let Err(error) = self.0.store.delete_network(&record).await {
                     complain(&record, &error);
                 }
-                self.tear_down(&record).await;
+                self.tear_down_network(&record).await;
                 Err(error)
             }
         }
     }
 
-    async fn build(&self, record: &Network) -> Result<()> {
+    async fn set_up_network(&self, record: &Network) -> Result<()> {
         let (this, network) = (self.clone(), record.clone());
         let kernel = blocking(move || {
             bridge::ensure(&mut this.0.route.lock(), &network, &this.0.identity.mark())?;
@@ -83,20 +84,20 @@ impl Switchboard {
 
     /// Removes a network that nothing is on.
     pub async fn remove_network(&self, reference: &str) -> Result<Network> {
-        let record = self.0.book.lock().begin_removal(reference)?;
+        let record = self.0.state.lock().begin_removal(reference)?;
         // The record first: a network that comes back with the next start was not removed. What a crash leaves of it in
         // the kernel, recovery finds.
         if let Err(error) = self.0.store.delete_network(&record).await {
-            self.0.book.lock().network_is_ready(&record.id);
+            self.0.state.lock().network_is_ready(&record.id);
             return Err(error);
         }
-        self.tear_down(&record).await;
+        self.tear_down_network(&record).await;
         tracing::info!(network = record.name, id = record.id, "network removed");
         Ok(record)
     }
 
     /// Undoes all of a network but its record; what fails is logged and left to recovery, the rest goes on.
-    async fn tear_down(&self, record: &Network) {
+    async fn tear_down_network(&self, record: &Network) {
         let (this, network) = (self.clone(), record.clone());
         let kernel = blocking(move || {
             let closed = this.0.firewall.change(&network_entries(&network), &BTreeSet::new());
@@ -105,8 +106,8 @@ impl Switchboard {
                 let link = vec![network.bridge.clone()];
                 // A name that the user chose may be wanted again at once; our own never is.
                 match network.options.contains_key(option::BRIDGE_NAME) {
-                    true => reaper::delete(&mut route, link),
-                    false => this.0.reaper.delete(link),
+                    true => links::delete(&mut route, link),
+                    false => this.0.deleter.delete(link),
                 }
             }
             closed
@@ -114,7 +115,7 @@ impl Switchboard {
         if let Err(error) = kernel.await {
             complain(record, &error);
         }
-        self.0.book.lock().forget_network(&record.id);
+        self.0.state.lock().forget_network(&record.id);
     }
 
     /// Takes what the host has of all networks away: our bridges, forwarding where we switched it on, and the rules. The next start makes them again from the
@@ -123,10 +124,10 @@ impl Switchboard {
         let this = self.clone();
         blocking(move || {
             let networks = {
-                let book = this.0.book.lock();
-                match book.sandboxes().count() {
-                    0 => book.list(),
-                    left => return Err(Error::SandboxesLeft(left)),
+                let state = this.0.state.lock();
+                match state.all_netns().count() {
+                    0 => state.list(),
+                    left => return Err(Error::NetnsLeft(left)),
                 }
             };
             let mut route = this.0.route.lock();
@@ -136,18 +137,18 @@ impl Switchboard {
                     links.push(network.bridge);
                 }
             }
-            reaper::delete(&mut route, links);
+            links::delete(&mut route, links);
             this.0.forwarding.put_back(&this.0.firewall)?;
             this.0.firewall.withdraw()
         })
         .await?;
-        self.0.reaper.catch_up().await;
+        self.0.deleter.catch_up().await;
         Ok(())
     }
 
-    fn reserve(&self, wish: NetworkWish) -> Result<Network> {
+    fn reserve(&self, spec: NetworkSpec) -> Result<Network> {
         let id = crate::random_id();
-        let bridge = match wish.options.get(option::BRIDGE_NAME) {
+        let bridge = match spec.options.get(option::BRIDGE_NAME) {
             Some(name) => name.clone(),
             None => self.0.identity.bridge(&id),
         };
@@ -159,24 +160,24 @@ impl Switchboard {
         let mut record = Network {
             id,
             bridge,
-            adopted: there,
-            name: wish.name,
+            preexisting: there,
+            name: spec.name,
             driver: "bridge".to_owned(),
-            internal: wish.internal,
-            attachable: wish.attachable,
-            enable_ipv4: wish.ipv4,
-            enable_ipv6: wish.ipv6,
-            subnets: wish.subnets,
-            ipam_driver: if wish.ipam_driver.is_empty() { "default".to_owned() } else { wish.ipam_driver },
-            ipam_options: wish.ipam_options,
-            options: wish.options,
-            labels: wish.labels,
+            internal: spec.internal,
+            attachable: spec.attachable,
+            enable_ipv4: spec.ipv4,
+            enable_ipv6: spec.ipv6,
+            subnets: spec.subnets,
+            ipam_driver: if spec.ipam_driver.is_empty() { "default".to_owned() } else { spec.ipam_driver },
+            ipam_options: spec.ipam_options,
+            options: spec.options,
+            labels: spec.labels,
             created_at: Some(crate::now()),
             predefined: false,
         };
-        let mut book = self.0.book.lock();
-        complete(&mut record, &book.nets(), &busy, self.0.identity.v6_seed())?;
-        book.reserve_network(record.clone())?;
+        let mut state = self.0.state.lock();
+        complete(&mut record, &state.nets(), &busy, self.0.identity.v6_seed())?;
+        state.reserve_network(record.clone())?;
         Ok(record)
     }
 }

@@ -1,4 +1,4 @@
-//! What is written down: networks and sandboxes. Addresses are text, as in the contract; [`Endpoint::ipv4`] and the
+//! What is written down: networks and network namespaces. Addresses are text, as in the contract; [`Endpoint::ipv4`] and the
 //! like read them back.
 
 use std::collections::{BTreeMap, HashMap};
@@ -74,7 +74,7 @@ pub struct Network {
     pub bridge: String,
     /// The interface was there before the network: it stays when the network goes.
     #[prost(bool, tag = "15")]
-    pub adopted: bool,
+    pub preexisting: bool,
     #[prost(bool, tag = "16")]
     pub predefined: bool,
 }
@@ -98,9 +98,9 @@ pub struct Subnet {
     pub gateway_chosen: bool,
 }
 
-/// A network namespace and what is plugged into it.
+/// A network namespace and what is complete into it.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct Sandbox {
+pub struct Netns {
     #[prost(string, tag = "1")]
     pub id: String,
     #[prost(string, tag = "2")]
@@ -117,14 +117,14 @@ pub struct Sandbox {
     pub sysctls: HashMap<String, String>,
 }
 
-/// A plug: a sandbox's interface on a network.
+/// A network namespace's interface on a network.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Endpoint {
     #[prost(string, tag = "1")]
     pub id: String,
     #[prost(string, tag = "2")]
     pub network: String,
-    /// In the sandbox.
+    /// In the netns.
     #[prost(string, tag = "3")]
     pub interface: String,
     /// On the host.
@@ -217,7 +217,7 @@ impl Network {
         self.driver == "bridge"
     }
 
-    /// Whether 127.0.0.11 answers in its sandboxes.
+    /// Whether 127.0.0.11 answers in its network namespaces.
     pub fn name_service(&self) -> bool {
         self.is_bridge() && !self.predefined
     }
@@ -254,7 +254,7 @@ impl Endpoint {
     }
 }
 
-impl Sandbox {
+impl Netns {
     /// The first twelve digits of the id.
     pub fn short_id(&self) -> &str {
         self.id.get(..12).unwrap_or(&self.id)
@@ -283,3 +283,31 @@ impl Sandbox {
 
 /// Networks by id: what the plans are made from.
 pub type Networks = BTreeMap<String, Network>;
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+
+    /// A netns as it was written when its table got its name.
+    const STORED: &str = concat!(
+        "0a02633112036170701a04686f7374223f0a016512016e1a0465746830220276312a0b31302e302e302e322f32343a11",
+        "30323a30303a30303a30303a30303a30314203776562620831302e302e302e312a130a0374637010501a07302e302e30",
+        "2e3020903f3207312e312e312e31",
+    );
+
+    #[test]
+    fn what_was_stored_is_read_and_written_as_it_was() {
+        let bytes = hex::decode(STORED).unwrap();
+        let netns = Netns::decode(bytes.as_slice()).unwrap();
+        assert_eq!((netns.id.as_str(), netns.name.as_str(), netns.hostname.as_str()), ("c1", "app", "host"));
+        let endpoint = &netns.endpoints[0];
+        assert_eq!((endpoint.network.as_str(), endpoint.interface.as_str()), ("n", "eth0"));
+        assert_eq!(endpoint.ipv4().unwrap().to_string(), "10.0.0.2/24");
+        assert_eq!(endpoint.ipv4_gateway, "10.0.0.1");
+        assert_eq!((netns.ports[0].container_port, netns.ports[0].host_port), (80, 8080));
+        assert_eq!(netns.dns_servers, ["1.1.1.1"]);
+        assert_eq!(netns.encode_to_vec(), bytes);
+    }
+}

@@ -1,9 +1,9 @@
 //! Start: records, kernel and rules are brought together. Traffic does not notice: what is right is not touched, and the
 //! rules are replaced in one transaction.
 //!
-//! 1. the records are read; sandboxes whose namespace is gone (a reboot) are forgotten;
+//! 1. the records are read; those of network namespaces that are gone (a reboot) are forgotten;
 //! 2. the predefined networks are made, if this is the first start;
-//! 3. bridges are completed, then the rules, then the sandboxes' interfaces and name servers;
+//! 3. bridges are completed, then the rules, then the network namespaces' interfaces and name servers;
 //! 4. what carries our marks but has no record is removed: namespaces, veths, bridges. Unless a task uses such a namespace:
 //!    then records are lost, and what runs keeps its network, with all that it may hang on.
 //!
@@ -19,55 +19,43 @@ use gantry_daemon::Context;
 use gantry_netlink::{Namespace, Route};
 use parking_lot::Mutex;
 
-use crate::book::Book;
 use crate::bridge;
+use crate::controller::{Controller, Inner, blocking};
 use crate::error::{Error, Result};
-use crate::firewall::Firewall;
+use crate::firewall::{self, Firewall};
 use crate::forwarding::Forwarding;
+use crate::identity::Identity;
+use crate::interface;
+use crate::links::Deleter;
 use crate::names::Names;
 use crate::names::server::Sockets;
+use crate::netns::pool::NetnsPool;
 use crate::networks::{complete, host_nets};
-use crate::plan;
-use crate::plug;
-use crate::reaper::{self, Reaper};
 use crate::record::{Network, PREDEFINED, option};
-use crate::switchboard::{Identity, Inner, Store, Switchboard, blocking};
-use crate::warm::Warm;
-
-/// Something that belongs to nobody, or is missing.
-#[derive(Clone, Debug)]
-pub struct Stray {
-    /// `netns`, `link`, `nft`, `record`.
-    pub kind: &'static str,
-    /// Which one.
-    pub name: String,
-    /// What is wrong with it.
-    pub detail: String,
-    /// Whether that was mended.
-    pub repaired: bool,
-}
+use crate::state::State;
+use crate::store::Store;
 
 /// How often the host's rules are looked for.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long after it could not be done.
 const LATER: Duration = Duration::from_secs(60);
 
-/// A name server to start: the sandbox, its namespace, the sockets bound in it.
+/// A name server to start: the netns, its namespace, the sockets bound in it.
 type Pending = (String, Namespace, Sockets);
 
-impl Switchboard {
+impl Controller {
     /// Opens the records and reconciles them with the kernel. Its sockets belong to the network namespace of the calling
     /// process from here on.
     pub async fn open(context: &Context) -> Result<Self> {
         let identity = Identity::new(context.roots());
-        let state = context.state();
-        let (reaper, work) = Reaper::new(Route::open().map_err(Error::kernel("open rtnetlink"))?);
-        context.spawn("reaper", work);
-        let (board, servers) = blocking(move || Self::reconcile(identity, state.join("db"), reaper)).await?;
-        for (sandbox, namespace, sockets) in servers {
-            board.0.names.serve(&sandbox, namespace, sockets)?;
+        let dir = context.state().join("db");
+        let (deleter, work) = Deleter::new(Route::open().map_err(Error::kernel("open rtnetlink"))?);
+        context.spawn("links", work);
+        let (controller, servers) = blocking(move || Self::reconcile(identity, dir, deleter)).await?;
+        for (netns, namespace, sockets) in servers {
+            controller.0.names.serve(&netns, namespace, sockets)?;
         }
-        let this = board.clone();
+        let this = controller.clone();
         blocking(move || {
             for stray in this.check(true)? {
                 tracing::info!(
@@ -77,12 +65,12 @@ impl Switchboard {
                     "stray found at start"
                 );
             }
-            this.0.warm.refill();
+            this.0.netns_pool.refill();
             Ok(())
         })
         .await?;
-        context.spawn("rules", board.clone().keep_rules());
-        Ok(board)
+        context.spawn("rules", controller.clone().keep_rules());
+        Ok(controller)
     }
 
     /// Puts the host's rules back whenever they have been removed: restarting a host's firewall often flushes all there are.
@@ -109,17 +97,17 @@ impl Switchboard {
         }
     }
 
-    fn reconcile(identity: Identity, dir: PathBuf, reaper: Reaper) -> Result<(Self, Vec<Pending>)> {
+    fn reconcile(identity: Identity, dir: PathBuf, deleter: Deleter) -> Result<(Self, Vec<Pending>)> {
         make_directory(&identity)?;
-        let store = Store::open(dir, identity.netns.clone())?;
+        let store = Store::open(dir, identity.pins.clone())?;
         let mut route = Route::open().map_err(Error::kernel("open rtnetlink"))?;
-        let mut book = Book::default();
-        read(&store, &identity, &mut book)?;
-        predefine(&store, &identity, &mut book, &mut route)?;
+        let mut state = State::default();
+        read(&store, &identity, &mut state)?;
+        predefine(&store, &identity, &mut state, &mut route)?;
 
-        let forwarding = Forwarding::open(&store, identity.table(), &book.list())?;
+        let forwarding = Forwarding::open(&store, identity.table(), &state.list())?;
         let mut entries = forwarding.entries();
-        for network in book.list() {
+        for network in state.list() {
             if network.is_bridge()
                 && let Err(error) = bridge::ensure(&mut route, &network, &identity.mark())
             {
@@ -129,168 +117,87 @@ impl Switchboard {
                 }
                 tracing::error!(network = network.name, error = %gantry_rpc::chain(&error), "network cannot be completed");
             }
-            entries.extend(plan::network_entries(&network));
+            entries.extend(firewall::network_entries(&network));
         }
-        for sandbox in book.sandboxes() {
-            entries.extend(plan::sandbox_entries(sandbox, &book.networks_of(sandbox)));
+        for netns in state.all_netns() {
+            entries.extend(firewall::netns_entries(netns, &state.networks_of(netns)));
         }
         let firewall = Firewall::open(identity.table(), entries)?;
-        for network in book.list() {
+        for network in state.list() {
             forwarding.allow(&network, &firewall)?;
         }
         let names = Names::default();
-        let sandboxes = gantry_disk::KeyedLocks::new();
-        let (book, route, warm) = (Mutex::new(book), Mutex::new(route), Warm::default());
-        let inner =
-            Inner { book, store, route, firewall, forwarding, warm, reaper, names, identity, sandboxes };
-        let board = Switchboard(std::sync::Arc::new(inner));
-        let servers = board.complete_sandboxes();
-        Ok((board, servers))
+        let changing = gantry_disk::KeyedLocks::new();
+        let (state, route, netns_pool) = (Mutex::new(state), Mutex::new(route), NetnsPool::default());
+        let inner = Inner {
+            state,
+            store,
+            route,
+            firewall,
+            forwarding,
+            netns_pool,
+            deleter,
+            names,
+            identity,
+            changing,
+        };
+        let controller = Controller(std::sync::Arc::new(inner));
+        let servers = controller.complete_netns();
+        Ok((controller, servers))
     }
 
-    /// Completes the sandboxes' interfaces; one that cannot be does not keep the others.
-    fn complete_sandboxes(&self) -> Vec<Pending> {
+    /// Completes the network namespaces' interfaces; one that cannot be does not keep the others.
+    fn complete_netns(&self) -> Vec<Pending> {
         let mut servers = Vec::new();
-        for (sandbox, networks) in self.sandboxes() {
+        for (netns, networks) in self.all_netns() {
             let complete = || {
-                let failed = || Error::kernel(format!("sandbox {}", sandbox.id));
-                let namespace = Namespace::open(&self.0.identity.pin(&sandbox.id)).map_err(failed())?;
+                let failed = || Error::kernel(format!("network namespace {}", netns.id));
+                let namespace = Namespace::open(&self.0.identity.pin(&netns.id)).map_err(failed())?;
                 let mut inside = namespace.run(Route::open).map_err(failed())?.map_err(failed())?;
-                plug::ensure(&self.0.route, &namespace, &mut inside, &sandbox, &networks)?;
-                self.0.names.put(&sandbox, &networks);
-                if Names::wanted(&sandbox, &networks) {
+                interface::ensure(&self.0.route, &namespace, &mut inside, &netns, &networks)?;
+                self.0.names.put(&netns, &networks);
+                if Names::wanted(&netns, &networks) {
                     let sockets = Sockets::bind(&namespace)?;
-                    return Ok(Some((sandbox.id.clone(), namespace, sockets)));
+                    return Ok(Some((netns.id.clone(), namespace, sockets)));
                 }
                 Ok::<_, Error>(None)
             };
             match complete() {
                 Ok(server) => servers.extend(server),
                 Err(error) => {
-                    tracing::error!(sandbox = sandbox.id, error = %gantry_rpc::chain(&error), "sandbox cannot be completed");
+                    tracing::error!(netns = netns.id, error = %gantry_rpc::chain(&error), "network namespace cannot be completed");
                 }
             }
         }
         servers
     }
-
-    /// Compares records and kernel; removes what carries our marks without a record, and mends the rules, if asked to.
-    pub fn check(&self, repair: bool) -> Result<Vec<Stray>> {
-        let (namespaces, links) = self.unknown()?;
-        let (used, namespaces): (Vec<_>, Vec<_>) =
-            namespaces.into_iter().partition(|name| self.0.identity.is_used(name));
-        let rules = self.0.firewall.check()?;
-        let links_are_used = !used.is_empty();
-        if repair {
-            for name in &namespaces {
-                let pin = self.0.identity.pin(name);
-                // Under the lock, for a container of this id may have been started since it was looked at.
-                let book = self.0.book.lock();
-                if book.sandbox(name).is_some() {
-                    continue;
-                }
-                Namespace::unpin(&pin).map_err(Error::kernel(format!("remove stray sandbox {name}")))?;
-            }
-            if !links.is_empty() && !links_are_used {
-                reaper::delete(&mut Route::open().map_err(Error::kernel("open rtnetlink"))?, links.clone());
-            }
-            if !rules.is_empty() {
-                self.0.firewall.repair()?;
-            }
-        }
-        let unknown = |kind, name, kept| {
-            let detail =
-                if kept { "no record knows it, but a task uses it: kept" } else { "no record knows it" };
-            Stray { kind, name, detail: detail.to_owned(), repaired: repair && !kept }
-        };
-        let namespaces = namespaces.into_iter().map(|name| unknown("netns", name, false));
-        let used = used.into_iter().map(|name| unknown("netns", name, true));
-        let links = links.into_iter().map(|name| unknown("link", name, links_are_used));
-        let name = || self.0.identity.table();
-        let rules =
-            rules.into_iter().map(|detail| Stray { kind: "nft", name: name(), detail, repaired: repair });
-        Ok(namespaces.chain(used).chain(links).chain(rules).chain(self.unplugged()?).collect())
-    }
-
-    /// Networks on record whose bridge is gone, and sandboxes whose namespace or links are. They are their owner's to
-    /// remove or detach.
-    fn unplugged(&self) -> Result<Vec<Stray>> {
-        let links = self.0.route.lock().links().map_err(Error::kernel("list links"))?;
-        let links: BTreeSet<String> = links.into_iter().map(|link| link.name).collect();
-        let book = self.0.book.lock();
-        let mut found = Vec::new();
-        for network in book.list() {
-            if network.is_bridge() && !links.contains(&network.bridge) {
-                let detail = format!("its bridge {} is gone", network.bridge);
-                let name = format!("network {}", network.name);
-                found.push(Stray { kind: "record", name, detail, repaired: false });
-            }
-        }
-        for sandbox in book.sandboxes() {
-            let pinned = Namespace::is_pinned(&self.0.identity.pin(&sandbox.id));
-            let plugged = sandbox.endpoints.iter().all(|endpoint| links.contains(&endpoint.veth));
-            let detail = match (pinned, plugged) {
-                (true, true) => continue,
-                (false, _) => "its network namespace is gone",
-                (true, false) => "an interface of it is gone",
-            };
-            found.push(Stray {
-                kind: "record",
-                name: format!("sandbox {}", sandbox.id),
-                detail: detail.to_owned(),
-                repaired: false,
-            });
-        }
-        Ok(found)
-    }
-
-    /// Pins and links of ours that no record knows.
-    fn unknown(&self) -> Result<(Vec<String>, Vec<String>)> {
-        let io = |source| Error::Io { op: format!("list {}", self.0.identity.netns.display()), source };
-        let mut pins = Vec::new();
-        for entry in fs::read_dir(&self.0.identity.netns).map_err(io)? {
-            pins.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
-        }
-        let links = self.0.route.lock().links().map_err(Error::kernel("list links"))?;
-        let book = self.0.book.lock();
-        pins.retain(|name| book.sandbox(name).is_none());
-        let (veths, bridges) = (book.veths(), book.bridges());
-        let (prefix, mark) = (self.0.identity.veth_prefix(), self.0.identity.mark());
-        let stray = |link: &gantry_netlink::Link| match link.kind.as_str() {
-            "veth" => link.name.starts_with(&prefix) && !veths.contains(&link.name),
-            "bridge" => link.alias == mark && !bridges.contains(&link.name),
-            _ => false,
-        };
-        let links = links.into_iter().filter(stray).map(|link| link.name).collect();
-        Ok((pins, links))
-    }
 }
 
 fn make_directory(identity: &Identity) -> Result<()> {
-    let io = |source: io::Error| Error::Io { op: format!("make {}", identity.netns.display()), source };
-    fs::create_dir_all(&identity.netns).map_err(io)
+    let io = |source: io::Error| Error::Io { op: format!("make {}", identity.pins.display()), source };
+    fs::create_dir_all(&identity.pins).map_err(io)
 }
 
-fn read(store: &Store, identity: &Identity, book: &mut Book) -> Result<()> {
+fn read(store: &Store, identity: &Identity, state: &mut State) -> Result<()> {
     let failed = || Error::disk("the network service");
     for (_, network) in store.networks.scan_all().map_err(failed())? {
-        book.restore_network(network)?;
+        state.restore_network(network)?;
     }
     let mut batch = store.database.batch();
-    for (id, sandbox) in store.sandboxes.scan_all().map_err(failed())? {
+    for (id, netns) in store.netns.scan_all().map_err(failed())? {
         if Namespace::is_pinned(&identity.pin(&id)) {
-            book.restore_sandbox(sandbox, crate::ports::hold);
+            state.restore_netns(netns, crate::ports::hold);
         } else {
-            tracing::info!(sandbox = id, "its network namespace is gone; forgotten");
-            batch.delete(&store.sandboxes, &id);
+            tracing::info!(netns = id, "its network namespace is gone; forgotten");
+            batch.delete(&store.netns, &id);
         }
     }
     batch.commit_blocking().map_err(failed())
 }
 
 /// Makes the three networks that are always there.
-fn predefine(store: &Store, identity: &Identity, book: &mut Book, route: &mut Route) -> Result<()> {
-    let known: BTreeSet<String> = book.list().into_iter().map(|network| network.name).collect();
+fn predefine(store: &Store, identity: &Identity, state: &mut State, route: &mut Route) -> Result<()> {
+    let known: BTreeSet<String> = state.list().into_iter().map(|network| network.name).collect();
     let mut batch = store.database.batch();
     for (name, driver) in PREDEFINED.iter().filter(|(name, _)| !known.contains(*name)) {
         let mut network = Network {
@@ -307,10 +214,10 @@ fn predefine(store: &Store, identity: &Identity, book: &mut Book, route: &mut Ro
             network.bridge = identity.default_bridge();
             network.options = default_options(&network.bridge);
             let busy = host_nets(route)?;
-            complete(&mut network, &book.nets(), &busy, identity.v6_seed())?;
+            complete(&mut network, &state.nets(), &busy, identity.v6_seed())?;
         }
         batch.put(&store.networks, &network.id, &network);
-        book.restore_network(network)?;
+        state.restore_network(network)?;
     }
     batch.commit_blocking().map_err(Error::disk("the predefined networks"))
 }

@@ -1,4 +1,4 @@
-//! gRPC in, the switchboard out: parse, call, convert.
+//! gRPC in, the controller out: parse, call, convert.
 //!
 //! A change goes on to its end also when its caller goes away: half of it would have to be undone otherwise.
 
@@ -7,25 +7,25 @@ mod convert;
 use gantry_proto::gantry::gc::v1 as gc;
 use gantry_proto::gantry::network::v1 as pb;
 use gc::fsck_server::{Fsck, FsckServer};
+use pb::network_namespaces_server::{NetworkNamespaces, NetworkNamespacesServer};
 use pb::networks_server::{Networks, NetworksServer};
-use pb::sandboxes_server::{Sandboxes, SandboxesServer};
 use tonic::{Request, Response, Status};
 use tracing::Instrument;
 
+use crate::controller::{Controller, blocking};
 use crate::error::{Error, Result};
-use crate::switchboard::{Switchboard, blocking};
 
 /// The routes of the service.
-pub fn routes(board: &Switchboard) -> tonic::service::Routes {
+pub fn routes(controller: &Controller) -> tonic::service::Routes {
     let mut routes = tonic::service::RoutesBuilder::default();
-    routes.add_service(NetworksServer::new(Server(board.clone())));
-    routes.add_service(SandboxesServer::new(Server(board.clone())));
-    routes.add_service(FsckServer::new(Server(board.clone())));
-    routes.add_service(gantry_records::server(board.0.store.database.clone()));
+    routes.add_service(NetworksServer::new(Server(controller.clone())));
+    routes.add_service(NetworkNamespacesServer::new(Server(controller.clone())));
+    routes.add_service(FsckServer::new(Server(controller.clone())));
+    routes.add_service(gantry_records::server(controller.0.store.database.clone()));
     routes.routes()
 }
 
-struct Server(Switchboard);
+struct Server(Controller);
 
 /// Runs a change to its end, whoever waits for it.
 async fn to_the_end<T: Send + 'static>(
@@ -45,9 +45,9 @@ impl Networks for Server {
         &self,
         request: Request<pb::CreateRequest>,
     ) -> std::result::Result<Response<pb::Network>, Status> {
-        let wish = convert::network_wish(request.into_inner());
-        let board = self.0.clone();
-        let network = to_the_end(async move { board.create_network(wish).await }).await?;
+        let spec = convert::network_spec(request.into_inner());
+        let controller = self.0.clone();
+        let network = to_the_end(async move { controller.create_network(spec).await }).await?;
         Ok(Response::new(convert::network(&network, Vec::new())))
     }
 
@@ -70,8 +70,8 @@ impl Networks for Server {
         &self,
         request: Request<pb::RemoveRequest>,
     ) -> std::result::Result<Response<pb::RemoveResponse>, Status> {
-        let (board, reference) = (self.0.clone(), request.into_inner().network);
-        let network = to_the_end(async move { board.remove_network(&reference).await }).await?;
+        let (controller, reference) = (self.0.clone(), request.into_inner().network);
+        let network = to_the_end(async move { controller.remove_network(&reference).await }).await?;
         Ok(Response::new(pb::RemoveResponse { network: Some(convert::network(&network, Vec::new())) }))
     }
 
@@ -79,80 +79,80 @@ impl Networks for Server {
         &self,
         _: Request<pb::WithdrawRequest>,
     ) -> std::result::Result<Response<pb::WithdrawResponse>, Status> {
-        let board = self.0.clone();
-        to_the_end(async move { board.withdraw().await }).await?;
+        let controller = self.0.clone();
+        to_the_end(async move { controller.withdraw().await }).await?;
         Ok(Response::new(pb::WithdrawResponse {}))
     }
 }
 
 #[tonic::async_trait]
-impl Sandboxes for Server {
+impl NetworkNamespaces for Server {
     async fn attach(
         &self,
         request: Request<pb::AttachRequest>,
-    ) -> std::result::Result<Response<pb::Sandbox>, Status> {
-        let wish = convert::sandbox_wish(request.into_inner()).map_err(gantry_rpc::status)?;
-        let board = self.0.clone();
-        let found = to_the_end(async move { board.attach(wish).await }).await?;
-        Ok(Response::new(self.0.describe_sandbox(&found)))
+    ) -> std::result::Result<Response<pb::Netns>, Status> {
+        let spec = convert::netns_spec(request.into_inner()).map_err(gantry_rpc::status)?;
+        let controller = self.0.clone();
+        let found = to_the_end(async move { controller.attach(spec).await }).await?;
+        Ok(Response::new(self.0.describe_netns(&found)))
     }
 
     async fn detach(
         &self,
         request: Request<pb::DetachRequest>,
     ) -> std::result::Result<Response<pb::DetachResponse>, Status> {
-        let (board, id) = (self.0.clone(), request.into_inner().sandbox);
-        to_the_end(async move { board.detach(&id).await }).await?;
+        let (controller, id) = (self.0.clone(), request.into_inner().netns);
+        to_the_end(async move { controller.detach(&id).await }).await?;
         Ok(Response::new(pb::DetachResponse {}))
     }
 
     async fn connect(
         &self,
         request: Request<pb::ConnectRequest>,
-    ) -> std::result::Result<Response<pb::Sandbox>, Status> {
+    ) -> std::result::Result<Response<pb::Netns>, Status> {
         let request = request.into_inner();
-        let wish =
-            convert::endpoint_wish(request.endpoint.unwrap_or_default()).map_err(gantry_rpc::status)?;
-        let (board, id) = (self.0.clone(), request.sandbox);
-        let found = to_the_end(async move { board.connect(&id, wish).await }).await?;
-        Ok(Response::new(self.0.describe_sandbox(&found)))
+        let spec =
+            convert::endpoint_spec(request.endpoint.unwrap_or_default()).map_err(gantry_rpc::status)?;
+        let (controller, id) = (self.0.clone(), request.netns);
+        let found = to_the_end(async move { controller.connect(&id, spec).await }).await?;
+        Ok(Response::new(self.0.describe_netns(&found)))
     }
 
     async fn disconnect(
         &self,
         request: Request<pb::DisconnectRequest>,
-    ) -> std::result::Result<Response<pb::Sandbox>, Status> {
+    ) -> std::result::Result<Response<pb::Netns>, Status> {
         let request = request.into_inner();
-        let board = self.0.clone();
+        let controller = self.0.clone();
         let found =
-            to_the_end(async move { board.disconnect(&request.sandbox, &request.network).await }).await?;
-        Ok(Response::new(self.0.describe_sandbox(&found)))
+            to_the_end(async move { controller.disconnect(&request.netns, &request.network).await }).await?;
+        Ok(Response::new(self.0.describe_netns(&found)))
     }
 
     async fn get(
         &self,
-        request: Request<pb::GetSandboxRequest>,
-    ) -> std::result::Result<Response<pb::Sandbox>, Status> {
-        let found = self.0.sandbox(&request.get_ref().sandbox).map_err(gantry_rpc::status)?;
-        Ok(Response::new(self.0.describe_sandbox(&found)))
+        request: Request<pb::GetNetnsRequest>,
+    ) -> std::result::Result<Response<pb::Netns>, Status> {
+        let found = self.0.netns(&request.get_ref().netns).map_err(gantry_rpc::status)?;
+        Ok(Response::new(self.0.describe_netns(&found)))
     }
 
     async fn list(
         &self,
-        _: Request<pb::ListSandboxesRequest>,
-    ) -> std::result::Result<Response<pb::ListSandboxesResponse>, Status> {
-        let sandboxes = self.0.sandboxes().iter().map(|found| self.0.describe_sandbox(found)).collect();
-        Ok(Response::new(pb::ListSandboxesResponse { sandboxes }))
+        _: Request<pb::ListNetnsRequest>,
+    ) -> std::result::Result<Response<pb::ListNetnsResponse>, Status> {
+        let netns = self.0.all_netns().iter().map(|found| self.0.describe_netns(found)).collect();
+        Ok(Response::new(pb::ListNetnsResponse { netns }))
     }
 
     async fn rename(
         &self,
         request: Request<pb::RenameRequest>,
-    ) -> std::result::Result<Response<pb::Sandbox>, Status> {
+    ) -> std::result::Result<Response<pb::Netns>, Status> {
         let request = request.into_inner();
-        let board = self.0.clone();
-        let found = to_the_end(async move { board.rename(&request.sandbox, request.name).await }).await?;
-        Ok(Response::new(self.0.describe_sandbox(&found)))
+        let controller = self.0.clone();
+        let found = to_the_end(async move { controller.rename(&request.netns, request.name).await }).await?;
+        Ok(Response::new(self.0.describe_netns(&found)))
     }
 }
 
@@ -162,11 +162,11 @@ impl Fsck for Server {
         &self,
         request: Request<gc::FsckRequest>,
     ) -> std::result::Result<Response<gc::FsckResponse>, Status> {
-        let (board, repair) = (self.0.clone(), request.get_ref().repair);
+        let (controller, repair) = (self.0.clone(), request.get_ref().repair);
         // What is on its way out is no stray.
-        board.0.reaper.catch_up().await;
-        let found = blocking(move || board.check(repair)).await.map_err(gantry_rpc::status)?;
-        let stray = |stray: crate::recover::Stray| gc::Stray {
+        controller.0.deleter.catch_up().await;
+        let found = blocking(move || controller.check(repair)).await.map_err(gantry_rpc::status)?;
+        let stray = |stray: crate::fsck::Stray| gc::Stray {
             kind: stray.kind.to_owned(),
             repaired: stray.repaired,
             name: stray.name,

@@ -65,7 +65,7 @@ impl Engine {
         let (mut untold_oom, mut stopping) = (false, false);
         // Whoever asked for it hears of the end before this is over: what is wanted is read with it.
         let mut kept = false;
-        let sandbox = container.live().sandbox.clone();
+        let netns = container.live().netns.clone();
         container.change(|live| {
             let state = &mut live.state;
             ran = Duration::from_nanos(u64::try_from(finished_at - state.started_at).unwrap_or(0));
@@ -84,7 +84,7 @@ impl Engine {
             kept = live.kept || live.removing;
             live.exits += 1;
             live.attachable = false;
-            live.sandbox = None;
+            live.netns = None;
             if let Some(health) = &mut live.health {
                 health.unwatch();
             }
@@ -93,7 +93,7 @@ impl Engine {
             self.publish_container(container, "oom", BTreeMap::new());
         }
         // Docker's order: a container that dies has lost what it had.
-        self.publish_networks(container, sandbox.as_deref(), "disconnect").await;
+        self.publish_networks(container, netns.as_deref(), "disconnect").await;
         self.publish_unmounts(container);
         self.release_volumes(container).await;
         if stopping {

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use gantry_proto::gantry::network::v1::Sandbox;
+use gantry_proto::gantry::network::v1::Netns;
 
 use super::create::blocking;
 use super::hosts::{self, Line};
@@ -25,16 +25,16 @@ const PUBLIC_SERVERS: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
 const HOST_RESOLV: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
 
 impl Engine {
-    /// Writes the files of a container that is about to start. `sandbox` is `None` on the host's network.
-    pub(crate) async fn write_files(&self, record: &Record, sandbox: Option<&Sandbox>) -> Result<()> {
+    /// Writes the files of a container that is about to start. `netns` is `None` on the host's network.
+    pub(crate) async fn write_files(&self, record: &Record, netns: Option<&Netns>) -> Result<()> {
         let files = self.paths.files(&record.id);
         let gateways = self.host_gateways(record).await?;
-        let resolv = resolv_conf(record, sandbox, &host_resolv());
+        let resolv = resolv_conf(record, netns, &host_resolv());
         let hostname = format!("{}\n", record.config.hostname);
         // Whose children may move meanwhile is told of it after this.
         let _turn = if record.links.is_empty() { None } else { Some(self.hosts.lock().await) };
         let linked: Vec<Line> = self.linked(record)?.iter().map(links::line).collect();
-        let hosts = hosts_of(record, sandbox, &gateways, linked);
+        let hosts = hosts_of(record, netns, &gateways, linked);
         blocking(move || {
             put(&files.hosts, &hosts)?;
             put(&files.resolv_conf, &resolv)?;
@@ -48,11 +48,11 @@ impl Engine {
     pub(crate) async fn refresh_files(
         &self,
         record: &Record,
-        before: Option<&Sandbox>,
-        after: &Sandbox,
+        before: Option<&Netns>,
+        after: &Netns,
     ) -> Result<()> {
         let files = self.paths.files(&record.id);
-        let own = |sandbox: &Sandbox| hosts::own(record, sandbox);
+        let own = |netns: &Netns| hosts::own(record, netns);
         let (old, new) = (before.map(own).unwrap_or_default(), own(after));
         let gone: Vec<Line> = old.iter().filter(|line| !new.contains(line)).cloned().collect();
         let new: Vec<Line> = new.into_iter().filter(|line| !old.contains(line)).collect();
@@ -93,14 +93,14 @@ impl Engine {
 }
 
 /// The hosts file of a container that is about to start.
-fn hosts_of(record: &Record, sandbox: Option<&Sandbox>, gateways: &[String], linked: Vec<Line>) -> String {
-    if sandbox.is_none() && record.host.extra_hosts.is_empty() {
+fn hosts_of(record: &Record, netns: Option<&Netns>, gateways: &[String], linked: Vec<Line>) -> String {
+    if netns.is_none() && record.host.extra_hosts.is_empty() {
         // On the host's network the host's own names hold.
         if let Ok(own) = std::fs::read_to_string("/etc/hosts") {
             return own;
         }
     }
-    let own = sandbox.map(|sandbox| hosts::own(record, sandbox)).unwrap_or_default();
+    let own = netns.map(|netns| hosts::own(record, netns)).unwrap_or_default();
     hosts::whole(&[hosts::added(record, gateways), linked, own].concat())
 }
 
@@ -137,10 +137,10 @@ fn words(resolv: &str, keyword: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-fn resolv_conf(record: &Record, sandbox: Option<&Sandbox>, host: &str) -> String {
+fn resolv_conf(record: &Record, netns: Option<&Netns>, host: &str) -> String {
     let own = &record.host;
     let asked = !own.dns.is_empty() || !own.dns_search.is_empty() || !own.dns_options.is_empty();
-    if sandbox.is_none() && !asked {
+    if netns.is_none() && !asked {
         return host.to_owned();
     }
     let search: Vec<String> = if own.dns_search.is_empty() {
@@ -151,7 +151,7 @@ fn resolv_conf(record: &Record, sandbox: Option<&Sandbox>, host: &str) -> String
     let mut options: Vec<String> =
         if own.dns_options.is_empty() { words(host, "options").concat() } else { own.dns_options.clone() };
     let name_service =
-        sandbox.is_some_and(|sandbox| sandbox.endpoints.iter().any(|endpoint| endpoint.name_service));
+        netns.is_some_and(|netns| netns.endpoints.iter().any(|endpoint| endpoint.name_service));
     let servers = if name_service {
         if !options.iter().any(|option| option.starts_with("ndots:")) {
             options.push("ndots:0".to_owned());
@@ -161,7 +161,7 @@ fn resolv_conf(record: &Record, sandbox: Option<&Sandbox>, host: &str) -> String
         own.dns.clone()
     } else {
         let mut reachable = servers(host);
-        if sandbox.is_some() {
+        if netns.is_some() {
             reachable.retain(|server| !server.starts_with("127.") && server != "::1");
         }
         if reachable.is_empty() { PUBLIC_SERVERS.map(str::to_owned).to_vec() } else { reachable }
@@ -185,14 +185,14 @@ mod tests {
 
     use super::*;
 
-    fn sandbox(name_service: bool) -> Sandbox {
+    fn netns(name_service: bool) -> Netns {
         let endpoint = Endpoint {
             ipv4_address: "172.17.0.2".to_owned(),
             ipv4_gateway: "172.17.0.1".to_owned(),
             name_service,
             ..Default::default()
         };
-        Sandbox { endpoints: vec![endpoint], ..Default::default() }
+        Netns { endpoints: vec![endpoint], ..Default::default() }
     }
 
     fn record() -> Record {
@@ -203,13 +203,13 @@ mod tests {
 
     #[test]
     fn local_servers_are_no_use_in_a_container() {
-        let text = resolv_conf(&record(), Some(&sandbox(false)), "nameserver 127.0.0.53\nsearch lan\n");
+        let text = resolv_conf(&record(), Some(&netns(false)), "nameserver 127.0.0.53\nsearch lan\n");
         assert_eq!(text, "nameserver 8.8.8.8\nnameserver 8.8.4.4\nsearch lan\n");
     }
 
     #[test]
     fn user_networks_have_the_name_service() {
-        let text = resolv_conf(&record(), Some(&sandbox(true)), "nameserver 1.1.1.1\n");
+        let text = resolv_conf(&record(), Some(&netns(true)), "nameserver 1.1.1.1\n");
         assert_eq!(text, "nameserver 127.0.0.11\noptions ndots:0\n");
     }
 

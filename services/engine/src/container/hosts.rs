@@ -1,7 +1,7 @@
 //! The text of `/etc/hosts`: made whole at a start; while the container runs, single lines of ours come and go, and what
 //! else it wrote there stays.
 
-use gantry_proto::gantry::network::v1::Sandbox;
+use gantry_proto::gantry::network::v1::Netns;
 
 use crate::record::Record;
 
@@ -46,7 +46,7 @@ pub fn added(record: &Record, gateways: &[String]) -> Vec<Line> {
 }
 
 /// The container's own names at each of its addresses: the full one, and the short one where they differ.
-pub fn own(record: &Record, sandbox: &Sandbox) -> Vec<Line> {
+pub fn own(record: &Record, netns: &Netns) -> Vec<Line> {
     let config = &record.config;
     let full = match config.domainname.as_str() {
         "" => config.hostname.clone(),
@@ -56,7 +56,7 @@ pub fn own(record: &Record, sandbox: &Sandbox) -> Vec<Line> {
         Some((short, _)) => format!("{full} {short}"),
         None => full,
     };
-    let addresses = sandbox.endpoints.iter().flat_map(|one| [&one.ipv4_address, &one.ipv6_address]);
+    let addresses = netns.endpoints.iter().flat_map(|one| [&one.ipv4_address, &one.ipv6_address]);
     addresses
         .filter(|address| !address.is_empty())
         .map(|address| Line { address: address.clone(), names: names.clone() })
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn the_container_has_its_full_and_its_short_name() {
         let endpoint = Endpoint { ipv4_address: "172.17.0.2".to_owned(), ..Default::default() };
-        let sandbox = Sandbox { endpoints: vec![endpoint], ..Default::default() };
+        let netns = Netns { endpoints: vec![endpoint], ..Default::default() };
         for (hostname, domain, names) in [
             ("web", "", "web"),
             ("web", "x.y", "web.x.y web"),
@@ -117,7 +117,7 @@ mod tests {
             let mut record = Record::default();
             record.config.hostname = hostname.to_owned();
             record.config.domainname = domain.to_owned();
-            assert_eq!(own(&record, &sandbox), [line("172.17.0.2", names)]);
+            assert_eq!(own(&record, &netns), [line("172.17.0.2", names)]);
         }
     }
 

@@ -119,9 +119,9 @@ impl Engine {
         let child = self.index.find(&link.child).map_err(|_| not_running(&link.name))?;
         let record = child.record();
         let live = child.live();
-        let sandbox = live.sandbox.as_ref().filter(|_| live.state.has_process());
-        let sandbox = sandbox.ok_or_else(|| not_running(&record.name))?;
-        let endpoint = sandbox.endpoints.iter().find(|endpoint| endpoint.network_name == DEFAULT);
+        let netns = live.netns.as_ref().filter(|_| live.state.has_process());
+        let netns = netns.ok_or_else(|| not_running(&record.name))?;
+        let endpoint = netns.endpoints.iter().find(|endpoint| endpoint.network_name == DEFAULT);
         let endpoint = endpoint.ok_or_else(|| {
             Error::Refused(format!("container {} not attached to default bridge network", record.id))
         })?;
@@ -156,10 +156,10 @@ impl Engine {
     /// that a parent that starts meanwhile has the new address in any case.
     pub(crate) async fn tell_parents(&self, child: &Container) {
         let names = child.further_names();
-        let address = child.live().sandbox.as_ref().and_then(|sandbox| {
+        let address = child.live().netns.as_ref().and_then(|netns| {
             let on =
                 |endpoint: &&gantry_proto::gantry::network::v1::Endpoint| endpoint.network_name == DEFAULT;
-            sandbox.endpoints.iter().find(on).map(|endpoint| endpoint.ipv4_address.clone())
+            netns.endpoints.iter().find(on).map(|endpoint| endpoint.ipv4_address.clone())
         });
         let Some(address) = address.filter(|_| !names.is_empty()) else { return };
         let _turn = self.hosts.lock().await;

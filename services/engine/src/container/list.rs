@@ -150,7 +150,7 @@ fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
     let status = live.state.status();
     let health = live.health.as_ref().map_or("none", |health| health.status.as_str());
     let stopped = matches!(status, Status::Exited | Status::Dead);
-    let published = live.sandbox.iter().flat_map(|sandbox| &sandbox.ports);
+    let published = live.netns.iter().flat_map(|netns| &netns.ports);
     let networks = &record.networks;
     // Alternatives, unlike all others.
     let ports = ["expose", "publish"];

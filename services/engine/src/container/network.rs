@@ -99,13 +99,13 @@ impl Engine {
         changed.networks.insert(found.name.clone(), settings.clone());
         if container.live().state.has_process() && !is_without_endpoints(&found.name) {
             let request = network::ConnectRequest {
-                sandbox: container.id().to_owned(),
+                netns: container.id().to_owned(),
                 endpoint: Some(endpoint(&found.name, &settings, &record)),
             };
-            let sandbox = self.peers.connect(request).await?;
-            let before = container.live().sandbox.clone();
-            self.refresh_files(&record, before.as_deref(), &sandbox).await?;
-            container.change(|live| live.sandbox = Some(Arc::new(sandbox)));
+            let netns = self.peers.connect(request).await?;
+            let before = container.live().netns.clone();
+            self.refresh_files(&record, before.as_deref(), &netns).await?;
+            container.change(|live| live.netns = Some(Arc::new(netns)));
         }
         self.write_record(&container, changed).await?;
         // A container at rest is connected when it starts.
@@ -143,10 +143,10 @@ impl Engine {
         let mut changed = Record::clone(&record);
         changed.networks.remove(&found.name);
         if runs && !is_without_endpoints(&found.name) {
-            let sandbox = self.peers.disconnect(container.id(), &found.id).await?;
-            let before = container.live().sandbox.clone();
-            self.refresh_files(&record, before.as_deref(), &sandbox).await?;
-            container.change(|live| live.sandbox = Some(Arc::new(sandbox)));
+            let netns = self.peers.disconnect(container.id(), &found.id).await?;
+            let before = container.live().netns.clone();
+            self.refresh_files(&record, before.as_deref(), &netns).await?;
+            container.change(|live| live.netns = Some(Arc::new(netns)));
         }
         self.write_record(&container, changed).await?;
         if runs {
@@ -164,14 +164,14 @@ impl Engine {
         self.events.publish("network", action, &network.id, attributes);
     }
 
-    /// Network events of a container that got or lost its networks; `sandbox` is `None` on the host's network.
+    /// Network events of a container that got or lost its networks; `netns` is `None` on the host's network.
     pub(crate) async fn publish_networks(
         &self,
         container: &Container,
-        sandbox: Option<&network::Sandbox>,
+        netns: Option<&network::Netns>,
         action: &str,
     ) {
-        for endpoint in sandbox.iter().flat_map(|sandbox| &sandbox.endpoints) {
+        for endpoint in netns.iter().flat_map(|netns| &netns.endpoints) {
             let attributes = BTreeMap::from([
                 ("container".to_owned(), container.id().to_owned()),
                 ("name".to_owned(), endpoint.network_name.clone()),
@@ -222,7 +222,7 @@ pub(crate) fn attach_request(record: &Record) -> Result<Option<network::AttachRe
         .map(|(name, settings)| endpoint(name, settings, record))
         .collect();
     Ok(Some(network::AttachRequest {
-        sandbox: record.id.clone(),
+        netns: record.id.clone(),
         name: record.name.clone(),
         hostname: record.config.hostname.clone(),
         endpoints,

@@ -34,7 +34,7 @@ impl Engine {
         }
         self.index.release(&record.name, container.id());
         self.rename_children(&record.links);
-        if container.live().sandbox.is_some() {
+        if container.live().netns.is_some() {
             // Names on networks follow; a network service that is away learns of it at the next start.
             if let Err(error) = self.peers.rename(container.id(), &new).await {
                 tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "name not told to the network");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_proto::gantry::engine::v1 as pb;
-use gantry_proto::gantry::network::v1::{Endpoint, Sandbox};
+use gantry_proto::gantry::network::v1::{Endpoint, Netns};
 
 use super::Container;
 use super::network::attach_request;
@@ -86,16 +86,16 @@ impl Engine {
         };
         let spec = spec::build(&record, &around)?;
         let shipping = self.prepare_shipping(&record).await?;
-        let (sandbox, rootfs, ()) = tokio::try_join!(
+        let (netns, rootfs, ()) = tokio::try_join!(
             self.attach_network(&record),
             self.mounts_of(container),
             self.peers.update_spec(&record.id, &spec),
         )?;
         let own_files = spec::of_container(&record.host.network_mode).is_none();
         if own_files {
-            self.write_files(&record, sandbox.as_ref()).await?;
+            self.write_files(&record, netns.as_ref()).await?;
         }
-        let sandbox = sandbox.map(Arc::new);
+        let netns = netns.map(Arc::new);
 
         match self.peers.create_task(&record.id, rootfs.clone(), &self.stdio(&record)?).await {
             // Left by a start that was cut short: nobody was told that it runs.
@@ -129,9 +129,9 @@ impl Engine {
                 state.restart_count = 0;
             }
             state.stopped_by_hand = false;
-            state.networks = sandbox.iter().flat_map(|sandbox| &sandbox.endpoints).map(network_of).collect();
+            state.networks = netns.iter().flat_map(|netns| &netns.endpoints).map(network_of).collect();
             live.halted = false;
-            live.sandbox = sandbox.clone();
+            live.netns = netns.clone();
             live.health = super::health::check_of(&record).map(|_| Health::starting(live.health.take()));
         });
         let state = container.live().state.clone();
@@ -146,7 +146,7 @@ impl Engine {
             return Err(error);
         }
         self.publish_mounts(container);
-        self.publish_networks(container, sandbox.as_deref(), "connect").await;
+        self.publish_networks(container, netns.as_deref(), "connect").await;
         self.publish_container(container, "start", BTreeMap::new());
         self.watch_health(container, run);
         Ok(())
@@ -173,7 +173,7 @@ impl Engine {
             // It did not run: it is as it was before.
             let ran = state.started_at != 0;
             state.set_status(if ran { pb::Status::Exited } else { pb::Status::Created });
-            live.sandbox = None;
+            live.netns = None;
             live.attachable = false;
             live.failures += 1;
         });
@@ -196,7 +196,7 @@ impl Engine {
         self.peers.delete_task(id).await
     }
 
-    async fn attach_network(&self, record: &Record) -> Result<Option<Sandbox>> {
+    async fn attach_network(&self, record: &Record) -> Result<Option<Netns>> {
         match attach_request(record)? {
             Some(request) => self.peers.attach(request).await.map(Some),
             None => Ok(None),

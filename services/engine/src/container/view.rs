@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
-use gantry_proto::gantry::network::v1::{Endpoint, Sandbox};
+use gantry_proto::gantry::network::v1::{Endpoint, Netns};
 
 use super::network::is_predefined;
 use super::{Container, Live};
@@ -124,8 +124,8 @@ impl Engine {
                 .filter(|exec| exec.is_running())
                 .map(|exec| exec.id().to_owned())
                 .collect(),
-            ports: ports(live.sandbox.as_deref()),
-            sandbox_key: live.sandbox.as_ref().map(|sandbox| sandbox.netns_path.clone()).unwrap_or_default(),
+            ports: ports(live.netns.as_deref()),
+            sandbox_key: live.netns.as_ref().map(|netns| netns.netns_path.clone()).unwrap_or_default(),
             snapshotter: record.snapshotter.clone(),
             apparmor_profile: self.apparmor_of(&record, &live.state),
             ..Default::default()
@@ -161,7 +161,7 @@ pub(crate) fn summary(container: &Container) -> pb::ContainerSummary {
             .map(|(network, settings)| pb::NamedEndpoint { network, settings: Some(settings) })
             .collect(),
         mounts: mounts(&record),
-        ports: ports(live.sandbox.as_deref()),
+        ports: ports(live.netns.as_deref()),
         exposed_ports: record.config.exposed_ports.clone(),
         further_names: container
             .further_names()
@@ -218,9 +218,8 @@ fn networks(record: &Record, live: &Live) -> impl Iterator<Item = (String, pb::E
     record.networks.iter().map(move |(name, asked)| {
         let mut settings = asked.clone();
         live.network_id(name, asked).clone_into(&mut settings.network_id);
-        let sandbox = live.sandbox.as_deref();
-        let endpoint =
-            sandbox.and_then(|sandbox| sandbox.endpoints.iter().find(|one| one.network_name == *name));
+        let netns = live.netns.as_deref();
+        let endpoint = netns.and_then(|netns| netns.endpoints.iter().find(|one| one.network_name == *name));
         if let Some(endpoint) = endpoint {
             take_endpoint(&mut settings, endpoint);
         } else if live.state.started_at != 0 && !is_predefined(name) {
@@ -257,10 +256,10 @@ fn take_endpoint(settings: &mut pb::EndpointSettings, endpoint: &Endpoint) {
     settings.dns_names.clone_from(&endpoint.dns_names);
 }
 
-fn ports(sandbox: Option<&Sandbox>) -> Vec<pb::PublishedPort> {
-    sandbox
+fn ports(netns: Option<&Netns>) -> Vec<pb::PublishedPort> {
+    netns
         .iter()
-        .flat_map(|sandbox| &sandbox.ports)
+        .flat_map(|netns| &netns.ports)
         .map(|port| pb::PublishedPort {
             protocol: port.protocol.clone(),
             container_port: port.container_port,

@@ -15,8 +15,8 @@ use gantry_proto::containerd::types::Mount;
 use gantry_proto::containerd::v1::types as task;
 use gantry_proto::gantry::{images::v1 as images, network::v1 as network};
 use images::image_store_server::{ImageStore, ImageStoreServer};
+use network::network_namespaces_server::{NetworkNamespaces, NetworkNamespacesServer};
 use network::networks_server::{Networks, NetworksServer};
-use network::sandboxes_server::{Sandboxes, SandboxesServer};
 use snapshots::snapshots_server::{Snapshots, SnapshotsServer};
 use tasks::tasks_server::{Tasks, TasksServer};
 use tokio::net::UnixListener;
@@ -47,7 +47,7 @@ pub struct Things {
     /// Processes by container and exec id.
     pub processes: BTreeMap<(String, String), Process>,
     /// Network namespaces.
-    pub sandboxes: BTreeMap<String, network::Sandbox>,
+    pub netns: BTreeMap<String, network::Netns>,
     /// Starts that were asked for.
     pub starts: u32,
     /// What the next start answers instead.
@@ -79,7 +79,7 @@ impl World {
         routes("snapshots", Routes::new(SnapshotsServer::new(world.clone())));
         let tasks = Routes::new(TasksServer::new(world.clone()));
         routes("tasks", tasks.add_service(ContainersServer::new(world.clone())));
-        let network = Routes::new(SandboxesServer::new(world.clone()));
+        let network = Routes::new(NetworkNamespacesServer::new(world.clone()));
         routes("network", network.add_service(NetworksServer::new(world.clone())));
         world
     }
@@ -95,7 +95,7 @@ impl World {
         things.records.is_empty()
             && things.snapshots.is_empty()
             && things.processes.is_empty()
-            && things.sandboxes.is_empty()
+            && things.netns.is_empty()
     }
 
     /// Ends a container's process.
@@ -474,51 +474,48 @@ impl Tasks for World {
 }
 
 #[tonic::async_trait]
-impl Sandboxes for World {
-    async fn attach(&self, request: Request<network::AttachRequest>) -> Reply<network::Sandbox> {
+impl NetworkNamespaces for World {
+    async fn attach(&self, request: Request<network::AttachRequest>) -> Reply<network::Netns> {
         let request = request.into_inner();
         let endpoints = request.endpoints.iter().map(|asked| network::Endpoint {
             network_name: asked.network.clone(),
             ipv4_address: "172.17.0.2".to_owned(),
             ..Default::default()
         });
-        let sandbox = network::Sandbox {
-            id: request.sandbox.clone(),
+        let netns = network::Netns {
+            id: request.netns.clone(),
             endpoints: endpoints.collect(),
             ..Default::default()
         };
-        self.things().sandboxes.insert(request.sandbox, sandbox.clone());
-        Ok(Response::new(sandbox))
+        self.things().netns.insert(request.netns, netns.clone());
+        Ok(Response::new(netns))
     }
 
     async fn detach(&self, request: Request<network::DetachRequest>) -> Reply<network::DetachResponse> {
-        self.things().sandboxes.remove(&request.get_ref().sandbox);
+        self.things().netns.remove(&request.get_ref().netns);
         Ok(Response::new(network::DetachResponse {}))
     }
 
-    async fn connect(&self, _: Request<network::ConnectRequest>) -> Reply<network::Sandbox> {
+    async fn connect(&self, _: Request<network::ConnectRequest>) -> Reply<network::Netns> {
         Err(unused())
     }
 
-    async fn disconnect(&self, _: Request<network::DisconnectRequest>) -> Reply<network::Sandbox> {
+    async fn disconnect(&self, _: Request<network::DisconnectRequest>) -> Reply<network::Netns> {
         Err(unused())
     }
 
-    async fn get(&self, request: Request<network::GetSandboxRequest>) -> Reply<network::Sandbox> {
-        let sandbox = self.things().sandboxes.get(&request.get_ref().sandbox).cloned();
-        sandbox.map(Response::new).ok_or_else(|| missing("sandbox"))
+    async fn get(&self, request: Request<network::GetNetnsRequest>) -> Reply<network::Netns> {
+        let netns = self.things().netns.get(&request.get_ref().netns).cloned();
+        netns.map(Response::new).ok_or_else(|| missing("netns"))
     }
 
-    async fn list(
-        &self,
-        request: Request<network::ListSandboxesRequest>,
-    ) -> Reply<network::ListSandboxesResponse> {
+    async fn list(&self, request: Request<network::ListNetnsRequest>) -> Reply<network::ListNetnsResponse> {
         let _ = request;
-        let sandboxes = self.things().sandboxes.values().cloned().collect();
-        Ok(Response::new(network::ListSandboxesResponse { sandboxes }))
+        let netns = self.things().netns.values().cloned().collect();
+        Ok(Response::new(network::ListNetnsResponse { netns }))
     }
 
-    async fn rename(&self, _: Request<network::RenameRequest>) -> Reply<network::Sandbox> {
+    async fn rename(&self, _: Request<network::RenameRequest>) -> Reply<network::Netns> {
         Err(unused())
     }
 }

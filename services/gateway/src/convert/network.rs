@@ -146,7 +146,7 @@ pub fn from_network(of: network::Network, containers: Containers) -> Network {
                     ipv4_address: with_prefix(&endpoint.ipv4_address, endpoint.ipv4_prefix),
                     ipv6_address: with_prefix(&endpoint.ipv6_address, endpoint.ipv6_prefix),
                 };
-                (endpoint.sandbox, resource)
+                (endpoint.netns, resource)
             })
             .collect(),
         options: of.options.into_iter().collect(),
@@ -171,7 +171,7 @@ mod tests {
             enable_ipv4: true,
             endpoints: vec![network::Endpoint {
                 id: "e1".into(),
-                sandbox: "c1".into(),
+                netns: "c1".into(),
                 name: "db".into(),
                 ipv4_address: "172.18.0.2".into(),
                 ipv4_prefix: 16,

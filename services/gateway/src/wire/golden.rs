@@ -157,7 +157,7 @@ fn networks() {
     };
     let bridge = network::Network {
         ipam: Some(network::Ipam { config: vec![config], ..Default::default() }),
-        endpoints: vec![network::Endpoint { sandbox: "c".into(), ..Default::default() }],
+        endpoints: vec![network::Endpoint { netns: "c".into(), ..Default::default() }],
         options: [("o".to_owned(), "1".to_owned())].into(),
         ..Default::default()
     };

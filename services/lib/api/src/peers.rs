@@ -68,7 +68,7 @@ clients! {
     /// Networks.
     networks: network, gantry::network::v1::networks_client::NetworksClient<Channel>;
     /// Network namespaces and their endpoints.
-    sandboxes: network, gantry::network::v1::sandboxes_client::SandboxesClient<Channel>;
+    netns: network, gantry::network::v1::network_namespaces_client::NetworkNamespacesClient<Channel>;
     /// Containerd namespaces.
     namespaces: control, containerd::namespaces::v1::namespaces_client::NamespacesClient<Channel>;
     /// Leases.

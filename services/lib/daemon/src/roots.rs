@@ -7,7 +7,7 @@
 //! <run>/containerd.sock         front socket (control)
 //! <run>/docker.sock             Docker API (gateway)
 //! <run>/bundles/<ns>/<id>/      one per running task
-//! <run>/netns/<sandbox>         pinned network namespaces
+//! <run>/netns/<id>              pinned network namespaces
 //! ```
 //!
 //! `state` survives a reboot, `run` does not. Any number of roots run side by side.

@@ -32,7 +32,7 @@ pub enum Transport {
     Tcp,
 }
 
-/// Answers a query of a sandbox, from what it may know.
+/// Answers a query of a netns, from what it may know.
 pub fn answer(names: &Names, asker: &str, bytes: &[u8], transport: Transport) -> Outcome {
     let Ok(query) = Message::from_vec(bytes) else { return Outcome::Ignore };
     if query.metadata.message_type != MessageType::Query {
@@ -111,7 +111,7 @@ fn reply(message: Message, transport: Transport, limit: u16) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Endpoint, Network, Networks, Sandbox};
+    use crate::record::{Endpoint, Netns, Network, Networks};
     use hickory_proto::op::Query;
 
     fn names(count: u8) -> Names {
@@ -126,13 +126,13 @@ mod tests {
                 aliases: vec!["all".into()],
                 ..Endpoint::default()
             };
-            let sandbox = Sandbox {
+            let netns = Netns {
                 id: format!("s{last}"),
                 name: format!("c{last}"),
                 endpoints: vec![endpoint],
-                ..Sandbox::default()
+                ..Netns::default()
             };
-            names.put(&sandbox, &networks);
+            names.put(&netns, &networks);
         }
         names
     }

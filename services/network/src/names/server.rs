@@ -1,4 +1,4 @@
-//! The name server of one sandbox: its sockets, and the tasks that read them.
+//! The name server of one netns: its sockets, and the tasks that read them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::error::{Error, Result};
 
 /// Where containers ask.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
-/// The table inside a sandbox.
+/// The table inside a netns.
 const TABLE: &str = "gantry-names";
 /// An idle connection is closed.
 const IDLE: Duration = Duration::from_secs(10);
-/// Connections of one sandbox at a time.
+/// Connections of one netns at a time.
 const CONNECTIONS: usize = 64;
-/// Questions of one sandbox that may be with the servers of others: a part of what all may have there.
+/// Questions of one netns that may be with the servers of others: a part of what all may have there.
 const OUT: usize = 256;
 
-/// Sockets inside a sandbox that port 53 leads to.
+/// Sockets inside a netns that port 53 leads to.
 #[derive(Debug)]
 pub struct Sockets {
     udp: std::net::UdpSocket,
@@ -37,7 +37,7 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Binds the sockets in a sandbox and leads 127.0.0.11:53 to them, replacing what a former process left. Blocks.
+    /// Binds the sockets in a netns and leads 127.0.0.11:53 to them, replacing what a former process left. Blocks.
     pub fn bind(namespace: &Namespace) -> Result<Self> {
         let io = |source| Error::Io { op: "bind the name service".to_owned(), source };
         let inside = || {
@@ -53,7 +53,7 @@ impl Sockets {
         namespace.run(inside).map_err(Error::kernel("bind the name service"))?
     }
 
-    /// Takes the rules out of a sandbox that needs them no more. Blocks.
+    /// Takes the rules out of a netns that needs them no more. Blocks.
     pub fn release(namespace: &Namespace) -> Result<()> {
         let failed = || Error::kernel("release 127.0.0.11");
         let inside = || {
@@ -103,18 +103,18 @@ impl Drop for Server {
 
 struct Shared {
     names: Names,
-    sandbox: String,
+    netns: String,
     namespace: Namespace,
     out: Semaphore,
 }
 
 impl Server {
     /// Starts answering on the sockets.
-    pub fn start(names: Names, sandbox: String, namespace: Namespace, sockets: Sockets) -> Result<Self> {
-        let io = |source| Error::Io { op: format!("serve names to sandbox {sandbox}"), source };
+    pub fn start(names: Names, netns: String, namespace: Namespace, sockets: Sockets) -> Result<Self> {
+        let io = |source| Error::Io { op: format!("serve names to network namespace {netns}"), source };
         let udp = UdpSocket::from_std(sockets.udp).map_err(io)?;
         let tcp = TcpListener::from_std(sockets.tcp).map_err(io)?;
-        let shared = Arc::new(Shared { names, sandbox, namespace, out: Semaphore::new(OUT) });
+        let shared = Arc::new(Shared { names, netns, namespace, out: Semaphore::new(OUT) });
         let datagrams = tokio::spawn(datagrams(shared.clone(), Arc::new(udp)));
         let connections = tokio::spawn(connections(shared, tcp));
         Ok(Server { tasks: [datagrams.abort_handle(), connections.abort_handle()] })
@@ -129,7 +129,7 @@ impl Shared {
         transport: Transport,
     ) -> Vec<u8> {
         let Ok(_permit) = self.out.try_acquire() else { return refuse(query, ResponseCode::ServFail) };
-        let forwarding = self.names.forwarding(&self.sandbox);
+        let forwarding = self.names.forwarding(&self.netns);
         match self.names.upstream().ask(bytes, transport, &forwarding, &self.namespace).await {
             Some(reply) => reply,
             None => refuse(query, ResponseCode::ServFail),
@@ -150,7 +150,7 @@ async fn datagrams(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
             },
             Some(_) = forwards.join_next() => continue,
         };
-        match answer(&shared.names, &shared.sandbox, &buffer[..length], Transport::Udp) {
+        match answer(&shared.names, &shared.netns, &buffer[..length], Transport::Udp) {
             Outcome::Reply(reply) => send(&socket, &reply, from).await,
             Outcome::Forward(query) => {
                 let (shared, socket, bytes) = (shared.clone(), socket.clone(), buffer[..length].to_vec());
@@ -192,7 +192,7 @@ async fn connections(shared: Arc<Shared>, listener: TcpListener) {
 async fn connection(shared: &Shared, mut stream: TcpStream) {
     loop {
         let Ok(Ok(bytes)) = tokio::time::timeout(IDLE, read_framed(&mut stream)).await else { return };
-        let reply = match answer(&shared.names, &shared.sandbox, &bytes, Transport::Tcp) {
+        let reply = match answer(&shared.names, &shared.netns, &bytes, Transport::Tcp) {
             Outcome::Reply(reply) => reply,
             Outcome::Forward(query) => shared.forward(&query, &bytes, Transport::Tcp).await,
             Outcome::Ignore => return,

@@ -1,4 +1,4 @@
-//! The servers of others: the host's, or those that a sandbox names.
+//! The servers of others: the host's, or those that a netns names.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::record::{Networks, Sandbox};
+use crate::record::{Netns, Networks};
 
 /// The addresses behind a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,12 +17,12 @@ pub struct Addresses {
 /// Where questions go that are not about containers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Forwarding {
-    /// Nowhere: the sandbox has no way out.
+    /// Nowhere: the netns has no way out.
     #[default]
     Nowhere,
     /// To the host's servers, from the host.
     Host,
-    /// To these servers, from the sandbox.
+    /// To these servers, from the netns.
     To(Vec<IpAddr>),
 }
 
@@ -43,7 +43,7 @@ struct Segment {
 
 #[derive(Debug, Clone)]
 struct Host {
-    sandbox: String,
+    netns: String,
     v4: Option<Ipv4Addr>,
     v6: Option<Ipv6Addr>,
 }
@@ -57,11 +57,11 @@ struct Asker {
 }
 
 impl Zone {
-    /// Learns a sandbox, replacing what was known of it.
-    pub fn put(&mut self, sandbox: &Sandbox, networks: &Networks) {
-        self.remove(&sandbox.id);
-        let mut asker = Asker { forwarding: forwarding(sandbox, networks), ..Asker::default() };
-        for endpoint in &sandbox.endpoints {
+    /// Learns a netns, replacing what was known of it.
+    pub fn put(&mut self, netns: &Netns, networks: &Networks) {
+        self.remove(&netns.id);
+        let mut asker = Asker { forwarding: forwarding(netns, networks), ..Asker::default() };
+        for endpoint in &netns.endpoints {
             let Some(network) = networks.get(&endpoint.network).filter(|network| network.name_service())
             else {
                 continue;
@@ -73,33 +73,33 @@ impl Zone {
             }
             let segment = self.segments.entry(network.id.clone()).or_default();
             segment.name = network.name.to_lowercase();
-            let mut host = Host { sandbox: sandbox.id.clone(), v4: None, v6: None };
+            let mut host = Host { netns: netns.id.clone(), v4: None, v6: None };
             for net in endpoint.nets() {
                 match net.addr() {
                     IpAddr::V4(v4) => host.v4 = Some(v4),
                     IpAddr::V6(v6) => host.v6 = Some(v6),
                 }
-                segment.addresses.insert(net.addr(), (sandbox.id.clone(), sandbox.name.clone()));
+                segment.addresses.insert(net.addr(), (netns.id.clone(), netns.name.clone()));
             }
             // The full id is for links, which may name a container by it.
-            let names = sandbox.dns_names(endpoint).into_iter().chain([sandbox.id.clone()]);
+            let names = netns.dns_names(endpoint).into_iter().chain([netns.id.clone()]);
             for name in names {
                 segment.hosts.entry(name.to_lowercase()).or_default().push(host.clone());
             }
         }
-        self.askers.insert(sandbox.id.clone(), asker);
+        self.askers.insert(netns.id.clone(), asker);
     }
 
-    /// Forgets a sandbox.
-    pub fn remove(&mut self, sandbox: &str) {
-        let Some(asker) = self.askers.remove(sandbox) else { return };
+    /// Forgets a netns.
+    pub fn remove(&mut self, netns: &str) {
+        let Some(asker) = self.askers.remove(netns) else { return };
         for network in asker.networks {
             let Some(segment) = self.segments.get_mut(&network) else { continue };
             segment.hosts.retain(|_, hosts| {
-                hosts.retain(|host| host.sandbox != sandbox);
+                hosts.retain(|host| host.netns != netns);
                 !hosts.is_empty()
             });
-            segment.addresses.retain(|_, (owner, _)| owner != sandbox);
+            segment.addresses.retain(|_, (owner, _)| owner != netns);
             if segment.hosts.is_empty() {
                 self.segments.remove(&network);
             }
@@ -147,15 +147,13 @@ fn addresses(hosts: &[Host]) -> Addresses {
     }
 }
 
-fn forwarding(sandbox: &Sandbox, networks: &Networks) -> Forwarding {
-    let out = sandbox
-        .endpoints
-        .iter()
-        .any(|endpoint| networks.get(&endpoint.network).is_some_and(|it| !it.internal));
+fn forwarding(netns: &Netns, networks: &Networks) -> Forwarding {
+    let out =
+        netns.endpoints.iter().any(|endpoint| networks.get(&endpoint.network).is_some_and(|it| !it.internal));
     if !out {
         return Forwarding::Nowhere;
     }
-    let servers: Vec<IpAddr> = sandbox.dns_servers.iter().filter_map(|text| text.parse().ok()).collect();
+    let servers: Vec<IpAddr> = netns.dns_servers.iter().filter_map(|text| text.parse().ok()).collect();
     if servers.is_empty() { Forwarding::Host } else { Forwarding::To(servers) }
 }
 
@@ -176,7 +174,7 @@ mod tests {
             .into_iter()
             .map(|network| (network.id.clone(), network))
             .collect();
-        let sandbox = |id: &str, name: &str, on: &[(&str, &str)]| Sandbox {
+        let netns = |id: &str, name: &str, on: &[(&str, &str)]| Netns {
             id: format!("{id:0>64}"),
             name: name.into(),
             hostname: format!("host-{name}"),
@@ -190,13 +188,13 @@ mod tests {
                     ..Endpoint::default()
                 })
                 .collect(),
-            ..Sandbox::default()
+            ..Netns::default()
         };
         let mut zone = Zone::default();
         for one in [
-            sandbox("1", "web", &[("a", "10.0.0.2"), ("d", "10.9.0.2")]),
-            sandbox("2", "db", &[("a", "10.0.0.3"), ("b", "10.1.0.3")]),
-            sandbox("3", "far", &[("b", "10.1.0.4")]),
+            netns("1", "web", &[("a", "10.0.0.2"), ("d", "10.9.0.2")]),
+            netns("2", "db", &[("a", "10.0.0.3"), ("b", "10.1.0.3")]),
+            netns("3", "far", &[("b", "10.1.0.4")]),
         ] {
             zone.put(&one, &networks);
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::NetworkWish;
+use super::NetworkSpec;
 use crate::error::{Error, Result};
 use crate::ipam;
 use crate::record::{PREDEFINED, Subnet, option};
@@ -18,57 +18,57 @@ const NOT_BUILT: [&str; 4] = [
     "com.docker.network.bridge.host_binding_ipv6",
 ];
 
-/// The wish, if it can be met, with what its options say about families.
-pub(super) fn checked(mut wish: NetworkWish) -> Result<NetworkWish> {
-    if wish.name.trim().is_empty() {
+/// The spec, if it can be met, with what its options say about families.
+pub(super) fn checked(mut spec: NetworkSpec) -> Result<NetworkSpec> {
+    if spec.name.trim().is_empty() {
         return Err(Error::Invalid("invalid name: name is empty".to_owned()));
     }
-    if wish.name.contains(char::is_control) {
+    if spec.name.contains(char::is_control) {
         return Err(Error::Invalid(format!(
             "invalid network name {:?}: it has control characters",
-            wish.name
+            spec.name
         )));
     }
-    if PREDEFINED.iter().any(|(name, _)| *name == wish.name) || wish.name == "default" {
-        return Err(Error::Predefined(wish.name));
+    if PREDEFINED.iter().any(|(name, _)| *name == spec.name) || spec.name == "default" {
+        return Err(Error::Predefined(spec.name));
     }
-    match wish.driver.as_str() {
+    match spec.driver.as_str() {
         "" | "bridge" => {}
-        "host" | "null" => return Err(Error::OnlyOne(wish.driver)),
-        "macvlan" | "ipvlan" | "overlay" => return Err(Error::DriverNotBuilt(wish.driver)),
+        "host" | "null" => return Err(Error::OnlyOne(spec.driver)),
+        "macvlan" | "ipvlan" | "overlay" => return Err(Error::DriverNotBuilt(spec.driver)),
         other => return Err(Error::DriverUnknown(other.to_owned())),
     }
-    match wish.ipam_driver.as_str() {
+    match spec.ipam_driver.as_str() {
         "" | "default" => {}
         "null" => {
             return Err(Error::Invalid("IPAM driver \"null\" is not implemented: use default".to_owned()));
         }
         other => return Err(Error::DriverUnknown(other.to_owned())),
     }
-    for (name, enabled) in [(option::ENABLE_IPV4, &mut wish.ipv4), (option::ENABLE_IPV6, &mut wish.ipv6)] {
-        if let Some(value) = wish.options.get(name) {
+    for (name, enabled) in [(option::ENABLE_IPV4, &mut spec.ipv4), (option::ENABLE_IPV6, &mut spec.ipv6)] {
+        if let Some(value) = spec.options.get(name) {
             let invalid = || Error::Invalid(format!("driver-opt {name:?} is not a valid bool"));
             *enabled = boolean(value).ok_or_else(invalid)?;
         }
     }
-    if !wish.ipv4 && !wish.ipv6 {
+    if !spec.ipv4 && !spec.ipv6 {
         return Err(Error::Invalid("IPv4 or IPv6 must be enabled".to_owned()));
     }
-    options(&wish.options)?;
-    match subnets(&wish.subnets).as_slice() {
+    options(&spec.options)?;
+    match subnets(&spec.subnets).as_slice() {
         [] => {}
         [one] => return Err(Error::Invalid(format!("invalid network config:\n{one}"))),
         all => return Err(Error::Invalid(format!("invalid network config:\n* {}", all.join("\n* ")))),
     }
-    families(&wish)?;
-    Ok(wish)
+    families(&spec)?;
+    Ok(spec)
 }
 
 /// Subnets that are right by themselves, against each other and against the network's families.
-fn families(wish: &NetworkWish) -> Result<()> {
+fn families(spec: &NetworkSpec) -> Result<()> {
     let mut nets: Vec<IpNet> = Vec::new();
-    for net in wish.subnets.iter().filter_map(|subnet| subnet.subnet.parse::<IpNet>().ok()) {
-        let enabled = if net.addr().is_ipv4() { wish.ipv4 } else { wish.ipv6 };
+    for net in spec.subnets.iter().filter_map(|subnet| subnet.subnet.parse::<IpNet>().ok()) {
+        let enabled = if net.addr().is_ipv4() { spec.ipv4 } else { spec.ipv6 };
         if !enabled {
             return Err(Error::Invalid(format!(
                 "subnet {net} is of a family that is not enabled on the network"
@@ -217,23 +217,23 @@ fn boolean(text: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn wish(name: &str) -> NetworkWish {
-        NetworkWish { name: name.into(), ipv4: true, ..NetworkWish::default() }
+    fn spec(name: &str) -> NetworkSpec {
+        NetworkSpec { name: name.into(), ipv4: true, ..NetworkSpec::default() }
     }
 
-    fn said(wish: NetworkWish) -> String {
-        checked(wish).map_or_else(|error| error.to_string(), |_| String::new())
+    fn said(spec: NetworkSpec) -> String {
+        checked(spec).map_or_else(|error| error.to_string(), |_| String::new())
     }
 
     #[test]
     fn names_and_drivers() {
-        assert!(matches!(checked(wish("host")), Err(Error::Predefined(_))));
-        assert_eq!(said(wish(" ")), "invalid name: name is empty");
-        assert!(checked(wish("a b")).is_ok() && checked(wish("a\nb")).is_err());
-        let driver = |driver: &str| checked(NetworkWish { driver: driver.into(), ..wish("m") });
+        assert!(matches!(checked(spec("host")), Err(Error::Predefined(_))));
+        assert_eq!(said(spec(" ")), "invalid name: name is empty");
+        assert!(checked(spec("a b")).is_ok() && checked(spec("a\nb")).is_err());
+        let driver = |driver: &str| checked(NetworkSpec { driver: driver.into(), ..spec("m") });
         assert!(matches!(driver("macvlan"), Err(Error::DriverNotBuilt(_))));
         assert!(matches!(driver("weave"), Err(Error::DriverUnknown(_))));
-        let ipam = NetworkWish { ipam_driver: "weave".into(), ..wish("m") };
+        let ipam = NetworkSpec { ipam_driver: "weave".into(), ..spec("m") };
         assert_eq!(said(ipam), "plugin \"weave\" not found");
     }
 
@@ -242,7 +242,7 @@ mod tests {
         let subnet = |subnet: &str, ip_range: &str, gateway: &str| {
             let (subnet, ip_range, gateway) = (subnet.into(), ip_range.into(), gateway.into());
             let subnets = vec![Subnet { subnet, ip_range, gateway, ..Subnet::default() }];
-            said(NetworkWish { subnets, ..wish("m") })
+            said(NetworkSpec { subnets, ..spec("m") })
         };
         for (net, range, gateway, expected) in [
             ("10.0.0.0/24", "10.0.0.128/25", "10.0.0.9", ""),
@@ -271,7 +271,7 @@ mod tests {
         }
         let six = |net: &str| {
             let subnets = vec![Subnet { subnet: net.into(), ..Subnet::default() }];
-            said(NetworkWish { subnets, ipv6: true, ..wish("m") })
+            said(NetworkSpec { subnets, ipv6: true, ..spec("m") })
         };
         assert_eq!(six("fe80::/80"), "'fe80::1/80' clashes with the Link-Local prefix 'fe80::/64'");
         assert_eq!(six("ff12::/64"), "multicast subnet 'ff12::1/64' is not allowed");
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn options_are_understood_or_refused() {
         let option = |name: &str, value: &str| {
-            said(NetworkWish { options: [(name.to_owned(), value.to_owned())].into(), ..wish("m") })
+            said(NetworkSpec { options: [(name.to_owned(), value.to_owned())].into(), ..spec("m") })
         };
         for (name, good, bad, expected) in [
             (option::GATEWAY_MODE_V4, "nat", "x", "(unknown gateway mode x)"),
@@ -299,7 +299,7 @@ mod tests {
             assert!(option(name, bad).contains(expected), "{name}={bad}: {}", option(name, bad));
         }
         let six =
-            NetworkWish { options: [(option::ENABLE_IPV6.to_owned(), "1".to_owned())].into(), ..wish("m") };
+            NetworkSpec { options: [(option::ENABLE_IPV6.to_owned(), "1".to_owned())].into(), ..spec("m") };
         assert!(checked(six).unwrap().ipv6);
     }
 }

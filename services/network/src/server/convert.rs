@@ -5,16 +5,16 @@ use std::path::Path;
 
 use gantry_proto::gantry::network::v1 as pb;
 
-use crate::book::{EndpointWish, PortWish};
+use crate::controller::Controller;
 use crate::error::{Error, Result};
-use crate::networks::NetworkWish;
-use crate::plan;
+use crate::firewall;
+use crate::netns::{Described, NetnsSpec};
+use crate::networks::NetworkSpec;
 use crate::ports::{Protocol, Wanted};
-use crate::record::{Endpoint, Network, Networks, Sandbox, Subnet};
-use crate::sandboxes::{Described, SandboxWish};
-use crate::switchboard::Switchboard;
+use crate::record::{Endpoint, Netns, Network, Networks, Subnet};
+use crate::state::{EndpointSpec, PortMapping};
 
-pub(super) fn network_wish(request: pb::CreateRequest) -> NetworkWish {
+pub(super) fn network_spec(request: pb::CreateRequest) -> NetworkSpec {
     let ipam = request.ipam.unwrap_or_default();
     let subnet = |config: pb::IpamConfig| Subnet {
         subnet: config.subnet,
@@ -23,7 +23,7 @@ pub(super) fn network_wish(request: pb::CreateRequest) -> NetworkWish {
         auxiliary: config.auxiliary_addresses,
         ..Subnet::default()
     };
-    NetworkWish {
+    NetworkSpec {
         name: request.name,
         driver: request.driver,
         internal: request.internal,
@@ -38,10 +38,10 @@ pub(super) fn network_wish(request: pb::CreateRequest) -> NetworkWish {
     }
 }
 
-pub(super) fn sandbox_wish(request: pb::AttachRequest) -> Result<SandboxWish> {
+pub(super) fn netns_spec(request: pb::AttachRequest) -> Result<NetnsSpec> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if request.sandbox.is_empty() || request.sandbox.starts_with('.') || !request.sandbox.chars().all(plain) {
-        return Err(Error::Invalid(format!("invalid sandbox id {:?}", request.sandbox)));
+    if request.netns.is_empty() || request.netns.starts_with('.') || !request.netns.chars().all(plain) {
+        return Err(Error::Invalid(format!("invalid id of a network namespace {:?}", request.netns)));
     }
     for server in &request.dns_servers {
         if server.parse::<IpAddr>().is_err() {
@@ -53,18 +53,18 @@ pub(super) fn sandbox_wish(request: pb::AttachRequest) -> Result<SandboxWish> {
             return Err(Error::Invalid(format!("sysctl {name:?} is not one of the network's")));
         }
     }
-    Ok(SandboxWish {
-        id: request.sandbox,
+    Ok(NetnsSpec {
+        id: request.netns,
         name: request.name,
         hostname: request.hostname,
-        endpoints: request.endpoints.into_iter().map(endpoint_wish).collect::<Result<_>>()?,
-        ports: request.ports.iter().map(port_wish).collect::<Result<_>>()?,
+        endpoints: request.endpoints.into_iter().map(endpoint_spec).collect::<Result<_>>()?,
+        ports: request.ports.iter().map(port_mapping).collect::<Result<_>>()?,
         dns_servers: request.dns_servers,
         sysctls: request.sysctls,
     })
 }
 
-pub(super) fn endpoint_wish(spec: pb::EndpointSpec) -> Result<EndpointWish> {
+pub(super) fn endpoint_spec(spec: pb::EndpointSpec) -> Result<EndpointSpec> {
     let address = |text: &str, v4: bool| match text {
         "" => Ok(None),
         text => match text.parse::<IpAddr>() {
@@ -79,7 +79,7 @@ pub(super) fn endpoint_wish(spec: pb::EndpointSpec) -> Result<EndpointWish> {
                 .map_err(|error: gantry_netlink::mac::ParseMacError| Error::Invalid(error.to_string()))?,
         ),
     };
-    Ok(EndpointWish {
+    Ok(EndpointSpec {
         ipv4: address(&spec.ipv4_address, true)?,
         ipv6: address(&spec.ipv6_address, false)?,
         network: spec.network,
@@ -91,7 +91,7 @@ pub(super) fn endpoint_wish(spec: pb::EndpointSpec) -> Result<EndpointWish> {
     })
 }
 
-fn port_wish(mapping: &pb::PortMapping) -> Result<PortWish> {
+fn port_mapping(mapping: &pb::PortMapping) -> Result<PortMapping> {
     let number =
         |value: u32| u16::try_from(value).map_err(|_| Error::Invalid(format!("invalid port {value}")));
     let (first, last) = (number(mapping.host_port_first)?, number(mapping.host_port_last)?);
@@ -109,7 +109,7 @@ fn port_wish(mapping: &pb::PortMapping) -> Result<PortWish> {
     if container_port == 0 {
         return Err(Error::Invalid("invalid container port 0".to_owned()));
     }
-    Ok(PortWish {
+    Ok(PortMapping {
         container_port,
         host,
         wanted: Wanted { protocol: Protocol::parse(&mapping.protocol)?, range },
@@ -147,29 +147,29 @@ pub(super) fn network(network: &Network, endpoints: Vec<pb::Endpoint>) -> pb::Ne
     }
 }
 
-fn sandbox(sandbox: &Sandbox, networks: &Networks, pin: &Path) -> pb::Sandbox {
-    let served = |port: &&crate::record::Port| plan::served(sandbox, networks, port).is_some();
+fn netns(netns: &Netns, networks: &Networks, pin: &Path) -> pb::Netns {
+    let served = |port: &&crate::record::Port| firewall::served(netns, networks, port).is_some();
     let port = |port: &crate::record::Port| pb::PublishedPort {
         protocol: port.protocol.clone(),
         container_port: port.container_port,
         host_ip: port.host_ip.clone(),
         host_port: port.host_port,
     };
-    pb::Sandbox {
-        id: sandbox.id.clone(),
-        name: sandbox.name.clone(),
+    pb::Netns {
+        id: netns.id.clone(),
+        name: netns.name.clone(),
         netns_path: pin.to_string_lossy().into_owned(),
-        endpoints: sandbox
+        endpoints: netns
             .endpoints
             .iter()
-            .filter_map(|it| Some(endpoint(sandbox, it, networks.get(&it.network)?)))
+            .filter_map(|it| Some(endpoint(netns, it, networks.get(&it.network)?)))
             .collect(),
-        ports: sandbox.ports.iter().filter(served).map(port).collect(),
-        hostname: sandbox.hostname.clone(),
+        ports: netns.ports.iter().filter(served).map(port).collect(),
+        hostname: netns.hostname.clone(),
     }
 }
 
-fn endpoint(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> pb::Endpoint {
+fn endpoint(netns: &Netns, endpoint: &Endpoint, network: &Network) -> pb::Endpoint {
     let split = |net: Option<ipnet::IpNet>| match net {
         Some(net) => (net.addr().to_string(), u32::from(net.prefix_len())),
         None => (String::new(), 0),
@@ -180,8 +180,8 @@ fn endpoint(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> pb::En
         id: endpoint.id.clone(),
         network_id: network.id.clone(),
         network_name: network.name.clone(),
-        sandbox: sandbox.id.clone(),
-        name: sandbox.name.clone(),
+        netns: netns.id.clone(),
+        name: netns.name.clone(),
         interface: endpoint.interface.clone(),
         ipv4_address,
         ipv4_prefix,
@@ -191,7 +191,7 @@ fn endpoint(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> pb::En
         ipv6_gateway: endpoint.ipv6_gateway.clone(),
         mac_address: endpoint.mac.clone(),
         aliases: endpoint.aliases.clone(),
-        dns_names: if network.name_service() { sandbox.dns_names(endpoint) } else { Vec::new() },
+        dns_names: if network.name_service() { netns.dns_names(endpoint) } else { Vec::new() },
         driver_options: endpoint.options.clone(),
         links: endpoint.links.clone(),
         gateway_priority: endpoint.gateway_priority,
@@ -199,25 +199,25 @@ fn endpoint(sandbox: &Sandbox, endpoint: &Endpoint, network: &Network) -> pb::En
     }
 }
 
-impl Switchboard {
-    pub(super) fn describe_sandbox(&self, found: &Described) -> pb::Sandbox {
-        sandbox(&found.0, &found.1, &self.0.identity.pin(&found.0.id))
+impl Controller {
+    pub(super) fn describe_netns(&self, found: &Described) -> pb::Netns {
+        netns(&found.0, &found.1, &self.0.identity.pin(&found.0.id))
     }
 
     pub(super) fn describe(&self, reference: &str) -> Result<pb::Network> {
-        let book = self.0.book.lock();
-        let found = book.network(reference)?;
-        let endpoints = book.endpoints_of(&found.id).map(|(owner, it)| endpoint(owner, it, found)).collect();
+        let state = self.0.state.lock();
+        let found = state.network(reference)?;
+        let endpoints = state.endpoints_of(&found.id).map(|(owner, it)| endpoint(owner, it, found)).collect();
         Ok(network(found, endpoints))
     }
 
     pub(super) fn describe_all(&self) -> Vec<pb::Network> {
-        let book = self.0.book.lock();
+        let state = self.0.state.lock();
         let one = |found: &Network| {
             let endpoints =
-                book.endpoints_of(&found.id).map(|(owner, it)| endpoint(owner, it, found)).collect();
+                state.endpoints_of(&found.id).map(|(owner, it)| endpoint(owner, it, found)).collect();
             network(found, endpoints)
         };
-        book.list().iter().map(one).collect()
+        state.list().iter().map(one).collect()
     }
 }

@@ -74,7 +74,7 @@ fn the_host_routes_for_its_containers_alone() {
         assert_eq!(forwarding_of(&world.host), ["1", "1"]);
         assert_eq!(routed(&world), [false, false]);
         assert_eq!(seen(&far, OUTSIDE, 9000), None);
-        let web = world.attach(sandbox('a', "web", &["six"], &[tcp("", 8080, 80)])).unwrap();
+        let web = world.attach(netns('a', "web", &["six"], &[tcp("", 8080, 80)])).unwrap();
         let inside = world.pin(&web.id);
         serve(&inside, 80);
         assert!(seen(&inside, FAR, 9000).is_some() && seen(&inside, FAR6, 9000).is_some());
@@ -123,7 +123,7 @@ fn a_host_that_was_a_router_stays_one() {
 fn the_last_of_several_gantrys_switches_off() {
     let world = World::prepared(|| set_forwarding("0"));
     let other = World::beside(&world);
-    let web = other.attach(sandbox('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
+    let web = other.attach(netns('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
     serve(&other.pin(&web.id), 80);
     world.withdraw().unwrap();
     assert_eq!(forwarding_of(&world.host)[0], "1");

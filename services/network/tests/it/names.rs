@@ -56,14 +56,14 @@ fn over_tcp(space: &Namespace, name: &str) -> Message {
 fn containers_find_each_other_by_name() {
     let world = World::new();
     world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
-    let mut wish = sandbox('a', "web", &["app"], &[]);
-    wish.endpoints[0].aliases = vec!["front".into()];
-    let web = world.attach(wish).unwrap();
+    let mut spec = netns('a', "web", &["app"], &[]);
+    spec.endpoints[0].aliases = vec!["front".into()];
+    let web = world.attach(spec).unwrap();
     assert_eq!(web.endpoints[0].dns_names, ["web", "front", "aaaaaaaaaaaa"]);
-    let mut wish = sandbox('b', "db", &["app"], &[]);
-    wish.endpoints[0].aliases = vec!["front".into()];
-    wish.endpoints[0].links = vec!["web:w".into()];
-    let db = world.attach(wish).unwrap();
+    let mut spec = netns('b', "db", &["app"], &[]);
+    spec.endpoints[0].aliases = vec!["front".into()];
+    spec.endpoints[0].links = vec!["web:w".into()];
+    let db = world.attach(spec).unwrap();
     let (inside, other) = (world.pin(&web.id), world.pin(&db.id));
     let address: Ipv4Addr = db.endpoints[0].ipv4_address.parse().unwrap();
     for name in ["db.", "DB.", "db.app.", "bbbbbbbbbbbb."] {
@@ -79,8 +79,8 @@ fn containers_find_each_other_by_name() {
     udp_echo(&inside, 53, "own");
     assert_eq!(addresses(&inside, "db."), [address]);
 
-    let mut client = world.peers.sandboxes();
-    let request = pb::RenameRequest { sandbox: db.id.clone(), name: "store".into() };
+    let mut client = world.peers.netns();
+    let request = pb::RenameRequest { netns: db.id.clone(), name: "store".into() };
     world.runtime.block_on(async { client.rename(request).await }).unwrap();
     assert_eq!(addresses(&inside, "store."), [address]);
 
@@ -128,30 +128,30 @@ fn a_server_that_refuses_is_passed_over() {
     world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
     name_server(&world.outside, OUTSIDE, ResponseCode::Refused);
     name_server(&world.host, HOST, ResponseCode::NoError);
-    let mut wish = sandbox('a', "web", &["app"], &[]);
-    wish.dns_servers = vec![OUTSIDE.into(), HOST.into()];
-    let web = world.attach(wish).unwrap();
+    let mut spec = netns('a', "web", &["app"], &[]);
+    spec.dns_servers = vec![OUTSIDE.into(), HOST.into()];
+    let web = world.attach(spec).unwrap();
     let address: Ipv4Addr = web.endpoints[0].ipv4_address.parse().unwrap();
     assert_eq!(addresses(&world.pin(&web.id), "example.com."), [address]);
-    let mut wish = sandbox('b', "other", &["app"], &[]);
-    wish.dns_servers = vec![OUTSIDE.into()];
-    let other = world.attach(wish).unwrap();
+    let mut spec = netns('b', "other", &["app"], &[]);
+    spec.dns_servers = vec![OUTSIDE.into()];
+    let other = world.attach(spec).unwrap();
     let reply = ask(&world.pin(&other.id), "example.com.", RecordType::A).unwrap();
     assert_eq!(reply.metadata.response_code, ResponseCode::Refused, "nobody else is there to be asked");
 }
 
 #[test]
-fn one_sandbox_cannot_use_up_what_all_may_ask() {
+fn one_netns_cannot_use_up_what_all_may_ask() {
     let world = World::new();
     world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
     name_server(&world.outside, OUTSIDE, ResponseCode::NoError);
     // Nobody is there, and nobody says so.
-    let mut wish = sandbox('a', "loud", &["app"], &[]);
-    wish.dns_servers = vec!["198.51.100.1".into()];
-    let loud = world.attach(wish).unwrap();
-    let mut wish = sandbox('b', "quiet", &["app"], &[]);
-    wish.dns_servers = vec![OUTSIDE.into()];
-    let quiet = world.attach(wish).unwrap();
+    let mut spec = netns('a', "loud", &["app"], &[]);
+    spec.dns_servers = vec!["198.51.100.1".into()];
+    let loud = world.attach(spec).unwrap();
+    let mut spec = netns('b', "quiet", &["app"], &[]);
+    spec.dns_servers = vec![OUTSIDE.into()];
+    let quiet = world.attach(spec).unwrap();
 
     let flood = world.pin(&loud.id).run(|| UdpSocket::bind("0.0.0.0:0").unwrap()).unwrap();
     flood.connect("127.0.0.11:53").unwrap();
@@ -170,17 +170,17 @@ fn one_sandbox_cannot_use_up_what_all_may_ask() {
 }
 
 #[test]
-fn other_names_are_forwarded_from_the_sandbox() {
+fn other_names_are_forwarded_from_the_netns() {
     let world = World::new();
     world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
     name_server(&world.outside, OUTSIDE, ResponseCode::NoError);
-    let mut wish = sandbox('a', "web", &["app"], &[]);
-    wish.dns_servers = vec![OUTSIDE.into()];
-    let web = world.attach(wish).unwrap();
+    let mut spec = netns('a', "web", &["app"], &[]);
+    spec.dns_servers = vec![OUTSIDE.into()];
+    let web = world.attach(spec).unwrap();
     assert_eq!(addresses(&world.pin(&web.id), "example.com."), [HOST.parse::<Ipv4Addr>().unwrap()]);
 
     world.create(pb::CreateRequest { name: "inner".into(), internal: true, ..Default::default() }).unwrap();
-    let shut = world.attach(sandbox('b', "shut", &["inner"], &[])).unwrap();
+    let shut = world.attach(netns('b', "shut", &["inner"], &[])).unwrap();
     let reply = ask(&world.pin(&shut.id), "example.com.", RecordType::A).unwrap();
     assert_eq!(reply.metadata.response_code, ResponseCode::ServFail);
 }
@@ -188,7 +188,7 @@ fn other_names_are_forwarded_from_the_sandbox() {
 #[test]
 fn the_default_network_has_no_name_service() {
     let world = World::new();
-    let web = world.attach(sandbox('a', "web", &["bridge"], &[])).unwrap();
+    let web = world.attach(netns('a', "web", &["bridge"], &[])).unwrap();
     assert!(!web.endpoints[0].name_service);
     assert!(ask(&world.pin(&web.id), "web.", RecordType::A).is_none());
 }

@@ -1,4 +1,4 @@
-//! Networks, and sandboxes that come and go on them.
+//! Networks, and network namespaces that come and go on them.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ fn networks_are_made_found_and_removed() {
     let refused = world.create(pb::CreateRequest { ipam, ..named("clash") }).unwrap_err();
     assert!(refused.message().contains("Pool overlaps"), "{refused}");
 
-    world.attach(sandbox('a', "web", &["first"], &[])).unwrap();
+    world.attach(netns('a', "web", &["first"], &[])).unwrap();
     assert_eq!(world.network("first").unwrap().endpoints[0].name, "web");
     let refused = world.remove("first").unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
@@ -60,7 +60,7 @@ fn networks_are_made_found_and_removed() {
 fn networks_are_withdrawn_and_come_back() {
     let mut world = World::new();
     let net = world.create(named("net")).unwrap();
-    world.attach(sandbox('a', "web", &["net"], &[])).unwrap();
+    world.attach(netns('a', "web", &["net"], &[])).unwrap();
     let refused = world.withdraw().unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
     let bridges = [net.bridge, world.network("bridge").unwrap().bridge];
@@ -81,7 +81,7 @@ fn networks_are_withdrawn_and_come_back() {
     world.start();
     assert!(bridges.iter().all(|bridge| world.links().contains(bridge)));
     assert_eq!(world.check(false), Vec::<String>::new());
-    world.attach(sandbox('b', "web", &["net"], &[])).unwrap();
+    world.attach(netns('b', "web", &["net"], &[])).unwrap();
 }
 
 #[test]
@@ -111,18 +111,18 @@ fn options_and_requested_addresses_are_kept() {
         })
         .unwrap();
     assert_eq!((made.bridge.as_str(), made.labels["a"].as_str()), ("mine0", "b"));
-    let any = world.attach(sandbox('a', "any", &["mine"], &[])).unwrap();
+    let any = world.attach(netns('a', "any", &["mine"], &[])).unwrap();
     assert!(any.endpoints[0].ipv4_address.starts_with("10.77.5."), "{any:?}");
     assert_eq!(any.endpoints[0].ipv4_gateway, "10.77.0.254");
-    let mut wish = sandbox('b', "fixed", &["mine"], &[]);
-    wish.endpoints[0].ipv4_address = "10.77.9.9".into();
-    wish.endpoints[0].mac_address = "02:42:0a:4d:09:09".into();
-    let fixed = world.attach(wish.clone()).unwrap();
+    let mut spec = netns('b', "fixed", &["mine"], &[]);
+    spec.endpoints[0].ipv4_address = "10.77.9.9".into();
+    spec.endpoints[0].mac_address = "02:42:0a:4d:09:09".into();
+    let fixed = world.attach(spec.clone()).unwrap();
     assert_eq!((fixed.endpoints[0].ipv4_address.as_str(), fixed.endpoints[0].ipv4_prefix), ("10.77.9.9", 16));
     assert_eq!(fixed.endpoints[0].mac_address, "02:42:0a:4d:09:09");
-    assert_eq!(world.attach(wish.clone()).unwrap(), fixed, "attaching again answers the same");
-    wish.sandbox = id('c');
-    let error = world.attach(wish).unwrap_err();
+    assert_eq!(world.attach(spec.clone()).unwrap(), fixed, "attaching again answers the same");
+    spec.netns = id('c');
+    let error = world.attach(spec).unwrap_err();
     assert_eq!((error.code(), error.message()), (Code::PermissionDenied, "Address already in use"));
     let dev = world
         .pin(&fixed.id)
@@ -135,8 +135,8 @@ fn options_and_requested_addresses_are_kept() {
 fn internal_networks_have_no_way_out_and_icc_can_be_off() {
     let world = World::new();
     world.create(pb::CreateRequest { internal: true, ..named("inner") }).unwrap();
-    let one = world.attach(sandbox('a', "one", &["inner"], &[tcp("", 8080, 80)])).unwrap();
-    let two = world.attach(sandbox('b', "two", &["inner"], &[])).unwrap();
+    let one = world.attach(netns('a', "one", &["inner"], &[tcp("", 8080, 80)])).unwrap();
+    let two = world.attach(netns('b', "two", &["inner"], &[])).unwrap();
     assert!(one.ports.is_empty());
     serve(&world.pin(&one.id), 80);
     serve(&world.outside, 9000);
@@ -145,34 +145,34 @@ fn internal_networks_have_no_way_out_and_icc_can_be_off() {
 
     let options = [("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())].into();
     world.create(pb::CreateRequest { options, ..named("quiet") }).unwrap();
-    let three = world.attach(sandbox('c', "three", &["quiet"], &[])).unwrap();
-    let four = world.attach(sandbox('d', "four", &["quiet"], &[])).unwrap();
+    let three = world.attach(netns('c', "three", &["quiet"], &[])).unwrap();
+    let four = world.attach(netns('d', "four", &["quiet"], &[])).unwrap();
     serve(&world.pin(&three.id), 80);
     assert_eq!(seen(&world.pin(&four.id), &three.endpoints[0].ipv4_address, 80), None);
     assert!(seen(&world.pin(&four.id), OUTSIDE, 9000).is_some());
 }
 
 #[test]
-fn live_sandboxes_are_connected_and_disconnected() {
+fn live_netns_are_connected_and_disconnected() {
     let world = World::new();
     world.create(named("one")).unwrap();
     world.create(named("two")).unwrap();
-    let a = world.attach(sandbox('a', "a", &["two"], &[tcp("", 8080, 80)])).unwrap();
-    let b = world.attach(sandbox('b', "b", &["one"], &[])).unwrap();
+    let a = world.attach(netns('a', "a", &["two"], &[tcp("", 8080, 80)])).unwrap();
+    let b = world.attach(netns('b', "b", &["one"], &[])).unwrap();
     let inside = world.pin(&a.id);
     serve(&inside, 80);
     serve(&world.outside, 9000);
     assert_eq!(seen(&world.pin(&b.id), &a.endpoints[0].ipv4_address, 80), None);
 
-    let mut client = world.peers.sandboxes();
-    let request = pb::ConnectRequest { sandbox: a.id.clone(), endpoint: Some(on("one")) };
+    let mut client = world.peers.netns();
+    let request = pb::ConnectRequest { netns: a.id.clone(), endpoint: Some(on("one")) };
     let connected = world.runtime.block_on(async { client.connect(request).await }).unwrap().into_inner();
     assert_eq!(connected.endpoints[1].interface, "eth1");
     assert!(seen(&world.pin(&b.id), &connected.endpoints[1].ipv4_address, 80).is_some());
     assert!(seen(&world.outside, HOST, 8080).is_some(), "published through the new way out");
     assert!(seen(&inside, OUTSIDE, 9000).is_some());
 
-    let request = pb::DisconnectRequest { sandbox: a.id.clone(), network: "one".into() };
+    let request = pb::DisconnectRequest { netns: a.id.clone(), network: "one".into() };
     let left =
         world.runtime.block_on(async { client.disconnect(request.clone()).await }).unwrap().into_inner();
     assert_eq!(left.endpoints.len(), 1);
@@ -184,9 +184,9 @@ fn live_sandboxes_are_connected_and_disconnected() {
 }
 
 #[test]
-fn a_sandbox_without_networks_has_only_lo() {
+fn a_netns_without_networks_has_only_lo() {
     let world = World::new();
-    let alone = world.attach(sandbox('a', "alone", &[], &[])).unwrap();
+    let alone = world.attach(netns('a', "alone", &[], &[])).unwrap();
     let links = world.pin(&alone.id).run(|| gantry_netlink::Route::open().unwrap().links().unwrap()).unwrap();
     assert_eq!(
         links.iter().filter(|link| link.up).map(|link| link.name.as_str()).collect::<Vec<_>>(),
@@ -200,18 +200,18 @@ fn a_sandbox_without_networks_has_only_lo() {
 fn attaching_is_quick_and_nothing_leaks() {
     let world = World::new();
     let before = world.links();
-    let mut client = world.peers.sandboxes();
+    let mut client = world.peers.netns();
     let mut attach = Vec::new();
     let mut detach = Vec::new();
     for round in 0..20u32 {
-        let mut request = sandbox('a', "quick", &["bridge"], &[tcp("", 7000 + round, 80)]);
-        request.sandbox = format!("{round:064x}");
+        let mut request = netns('a', "quick", &["bridge"], &[tcp("", 7000 + round, 80)]);
+        request.netns = format!("{round:064x}");
         let begun = Instant::now();
         world.runtime.block_on(async { client.attach(request).await }).unwrap();
         attach.push(begun.elapsed());
         std::thread::sleep(std::time::Duration::from_millis(5));
         let begun = Instant::now();
-        let request = pb::DetachRequest { sandbox: format!("{round:064x}") };
+        let request = pb::DetachRequest { netns: format!("{round:064x}") };
         world.runtime.block_on(async { client.detach(request).await }).unwrap();
         detach.push(begun.elapsed());
     }

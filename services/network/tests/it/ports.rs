@@ -23,7 +23,7 @@ fn a_published_port_answers_from_everywhere() {
 }
 
 fn from_everywhere(world: &World) {
-    let web = world.attach(sandbox('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
+    let web = world.attach(netns('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
     assert_eq!(web.ports.len(), 1);
     assert_eq!((web.ports[0].host_ip.as_str(), web.ports[0].host_port), ("0.0.0.0", 8080));
     let gateway = web.endpoints[0].ipv4_gateway.clone();
@@ -38,11 +38,11 @@ fn from_everywhere(world: &World) {
     assert_eq!(seen(&inside, HOST, 8080).as_deref(), Some(gateway.as_str()), "the container itself");
 
     world.create(pb::CreateRequest { name: "other".into(), ..Default::default() }).unwrap();
-    let other = world.attach(sandbox('b', "other", &["other"], &[])).unwrap();
+    let other = world.attach(netns('b', "other", &["other"], &[])).unwrap();
     let there = world.pin(&other.id);
     assert_eq!(seen(&there, HOST, 8080).as_deref(), Some(gateway.as_str()), "a container of another network");
     assert_eq!(seen(&there, &address, 80), None, "networks are isolated");
-    let near = world.attach(sandbox('c', "near", &["bridge"], &[])).unwrap();
+    let near = world.attach(netns('c', "near", &["bridge"], &[])).unwrap();
     assert!(seen(&world.pin(&near.id), &address, 80).is_some(), "a neighbour");
     assert!(seen(&world.pin(&near.id), &gateway, 8080).is_some(), "a neighbour by the gateway");
 }
@@ -50,7 +50,7 @@ fn from_everywhere(world: &World) {
 #[test]
 fn containers_leave_under_the_hosts_address() {
     let world = World::new();
-    let out = world.attach(sandbox('a', "out", &["bridge"], &[])).unwrap();
+    let out = world.attach(netns('a', "out", &["bridge"], &[])).unwrap();
     serve(&world.outside, 9000);
     assert_eq!(seen(&world.pin(&out.id), OUTSIDE, 9000).as_deref(), Some(HOST));
     assert_eq!(forwarding_of(&world.host)[0], "1");
@@ -62,12 +62,12 @@ fn containers_leave_under_the_hosts_address() {
 #[test]
 fn a_port_can_be_on_one_address_only() {
     let world = World::new();
-    let web = world.attach(sandbox('a', "web", &["bridge"], &[tcp("127.0.0.1", 8081, 80)])).unwrap();
+    let web = world.attach(netns('a', "web", &["bridge"], &[tcp("127.0.0.1", 8081, 80)])).unwrap();
     serve(&world.pin(&web.id), 80);
     assert!(seen(&world.host, "127.0.0.1", 8081).is_some());
     assert_eq!(seen(&world.host, HOST, 8081), None);
     assert_eq!(seen(&world.outside, HOST, 8081), None);
-    let two = world.attach(sandbox('b', "two", &["bridge"], &[tcp(HOST, 8081, 81)])).unwrap();
+    let two = world.attach(netns('b', "two", &["bridge"], &[tcp(HOST, 8081, 81)])).unwrap();
     serve(&world.pin(&two.id), 81);
     assert!(seen(&world.outside, HOST, 8081).is_some());
 }
@@ -75,7 +75,7 @@ fn a_port_can_be_on_one_address_only() {
 #[test]
 fn what_is_published_on_loopback_is_for_the_host_alone() {
     let world = World::new();
-    let web = world.attach(sandbox('a', "web", &["bridge"], &[tcp("127.0.0.1", 8081, 80)])).unwrap();
+    let web = world.attach(netns('a', "web", &["bridge"], &[tcp("127.0.0.1", 8081, 80)])).unwrap();
     serve(&world.pin(&web.id), 80);
     // A neighbour on the host's wire that sends 127.0.0.1 there.
     let turn_hostile = || {
@@ -94,33 +94,32 @@ fn what_is_published_on_loopback_is_for_the_host_alone() {
 #[test]
 fn refusals_leave_nothing_behind() {
     let world = World::new();
-    world.attach(sandbox('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
+    world.attach(netns('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
     let links = world.links().len();
     let refused =
-        world.attach(sandbox('b', "two", &["bridge"], &[tcp("", 8082, 80), tcp("", 8080, 80)])).unwrap_err();
+        world.attach(netns('b', "two", &["bridge"], &[tcp("", 8082, 80), tcp("", 8080, 80)])).unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("port is already allocated"), "{refused}");
     let listener = world.host.run(|| TcpListener::bind("0.0.0.0:8083").unwrap()).unwrap();
-    let refused = world.attach(sandbox('b', "two", &["bridge"], &[tcp("", 8083, 80)])).unwrap_err();
+    let refused = world.attach(netns('b', "two", &["bridge"], &[tcp("", 8083, 80)])).unwrap_err();
     assert!(refused.message().contains("address already in use"), "{refused}");
     drop(listener);
     assert!(
         world.host.run(|| TcpListener::bind("0.0.0.0:8080").is_err()).unwrap(),
         "a published port is nobody else's"
     );
-    let refused = world.attach(sandbox('b', "two", &["bridge", "nowhere"], &[])).unwrap_err();
+    let refused = world.attach(netns('b', "two", &["bridge", "nowhere"], &[])).unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
     assert_eq!(world.links().len(), links);
     assert!(!exists(&world.roots().run.join("netns").join(id('b'))));
 
-    let two =
-        world.attach(sandbox('b', "two", &["bridge"], &[tcp("", 8082, 80), tcp("", 8083, 80)])).unwrap();
+    let two = world.attach(netns('b', "two", &["bridge"], &[tcp("", 8082, 80), tcp("", 8083, 80)])).unwrap();
     assert!(
         two.endpoints[0].ipv4_address.ends_with(".0.3"),
         "addresses of refused attachments are free again"
     );
     world.detach(&id('a'));
-    let again = world.attach(sandbox('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
+    let again = world.attach(netns('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
     assert!(again.endpoints[0].ipv4_address.ends_with(".0.2"));
 }
 
@@ -129,8 +128,7 @@ fn ephemeral_ports_and_ranges() {
     let world = World::new();
     let mut range = tcp("", 9000, 80);
     range.host_port_last = 9002;
-    let web =
-        world.attach(sandbox('a', "web", &["bridge"], &[tcp("", 0, 80), range.clone(), range])).unwrap();
+    let web = world.attach(netns('a', "web", &["bridge"], &[tcp("", 0, 80), range.clone(), range])).unwrap();
     let ports: Vec<u32> = web.ports.iter().map(|port| port.host_port).collect();
     assert!((32768..=60999).contains(&ports[0]), "{ports:?}");
     assert_eq!(ports[1..], [9000, 9001]);
@@ -140,7 +138,7 @@ fn ephemeral_ports_and_ranges() {
 fn udp_follows_the_container_that_has_the_port() {
     let world = World::new();
     let mapping = pb::PortMapping { protocol: "udp".into(), ..tcp("", 5353, 53) };
-    let one = world.attach(sandbox('a', "one", &["bridge"], std::slice::from_ref(&mapping))).unwrap();
+    let one = world.attach(netns('a', "one", &["bridge"], std::slice::from_ref(&mapping))).unwrap();
     udp_echo(&world.pin(&one.id), 53, "one");
     let client = world.outside.run(|| UdpSocket::bind("0.0.0.0:4444").unwrap()).unwrap();
     client.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
@@ -151,8 +149,8 @@ fn udp_follows_the_container_that_has_the_port() {
     };
     assert_eq!(ask().as_deref(), Some("one"));
     world.detach(&one.id);
-    let keep = world.attach(sandbox('c', "keep", &["bridge"], &[])).unwrap();
-    let two = world.attach(sandbox('b', "two", &["bridge"], &[mapping])).unwrap();
+    let keep = world.attach(netns('c', "keep", &["bridge"], &[])).unwrap();
+    let two = world.attach(netns('b', "two", &["bridge"], &[mapping])).unwrap();
     assert_ne!(keep.endpoints[0].ipv4_address, two.endpoints[0].ipv4_address);
     udp_echo(&world.pin(&two.id), 53, "two");
     assert_eq!(ask().as_deref(), Some("two"), "the same client port, another container");
@@ -165,7 +163,7 @@ fn ipv6_is_published_too() {
         .create(pb::CreateRequest { name: "six".into(), enable_ipv6: Some(true), ..Default::default() })
         .unwrap();
     assert!(network.ipam.unwrap().config[1].subnet.starts_with("fd"));
-    let web = world.attach(sandbox('a', "web", &["six"], &[tcp("", 8080, 80)])).unwrap();
+    let web = world.attach(netns('a', "web", &["six"], &[tcp("", 8080, 80)])).unwrap();
     let hosts: Vec<&str> = web.ports.iter().map(|port| port.host_ip.as_str()).collect();
     assert_eq!(hosts, ["0.0.0.0", "::"]);
     serve(&world.pin(&web.id), 80);

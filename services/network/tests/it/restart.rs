@@ -14,8 +14,8 @@ use crate::world::*;
 fn traffic_flows_while_the_service_is_away_and_while_it_comes_back() {
     let mut world = World::new();
     world.create(pb::CreateRequest { name: "app".into(), ..Default::default() }).unwrap();
-    let web = world.attach(sandbox('a', "web", &["app"], &[tcp("", 8080, 80)])).unwrap();
-    let db = world.attach(sandbox('b', "db", &["app"], &[])).unwrap();
+    let web = world.attach(netns('a', "web", &["app"], &[tcp("", 8080, 80)])).unwrap();
+    let db = world.attach(netns('b', "db", &["app"], &[])).unwrap();
     serve(&world.pin(&web.id), 80);
     let (mut old, _) = open(&world.outside, HOST, 8080).unwrap();
 
@@ -49,13 +49,13 @@ fn traffic_flows_while_the_service_is_away_and_while_it_comes_back() {
     old.read_exact(&mut buffer).unwrap();
     assert_eq!(&buffer, b"still there");
 
-    let mut sandboxes = world.peers.sandboxes();
-    let request = pb::GetSandboxRequest { sandbox: web.id.clone() };
-    let found = world.runtime.block_on(async { sandboxes.get(request).await }).unwrap().into_inner();
+    let mut client = world.peers.netns();
+    let request = pb::GetNetnsRequest { netns: web.id.clone() };
+    let found = world.runtime.block_on(async { client.get(request).await }).unwrap().into_inner();
     assert_eq!(found, web);
     let address: std::net::Ipv4Addr = db.endpoints[0].ipv4_address.parse().unwrap();
     assert_eq!(addresses(&world.pin(&web.id), "db."), [address]);
-    let taken = world.attach(sandbox('c', "c", &["app"], &[tcp("", 8080, 80)])).unwrap_err();
+    let taken = world.attach(netns('c', "c", &["app"], &[tcp("", 8080, 80)])).unwrap_err();
     assert!(taken.message().contains("port is already allocated"));
 }
 
@@ -74,7 +74,7 @@ fn flush_rules() {
 #[test]
 fn flushed_rules_come_back() {
     let world = World::new();
-    let web = world.attach(sandbox('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
+    let web = world.attach(netns('a', "web", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
     serve(&world.pin(&web.id), 80);
     world.host.run(flush_rules).unwrap();
     assert_eq!(seen(&world.outside, HOST, 8080), None);
@@ -84,8 +84,8 @@ fn flushed_rules_come_back() {
 #[test]
 fn strays_are_removed_and_lost_namespaces_forgotten() {
     let mut world = World::new();
-    let lost = world.attach(sandbox('a', "lost", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
-    let kept = world.attach(sandbox('b', "kept", &["bridge"], &[])).unwrap();
+    let lost = world.attach(netns('a', "lost", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
+    let kept = world.attach(netns('b', "kept", &["bridge"], &[])).unwrap();
     let veth = world.links().into_iter().find(|name| name.starts_with('v')).unwrap();
     world.stop();
 
@@ -114,14 +114,11 @@ fn strays_are_removed_and_lost_namespaces_forgotten() {
     world.start();
     assert!(!world.links().contains(&name));
     assert!(!pins.join(id('f')).exists());
-    let mut sandboxes = world.peers.sandboxes();
-    let all = world
-        .runtime
-        .block_on(async { sandboxes.list(pb::ListSandboxesRequest {}).await })
-        .unwrap()
-        .into_inner();
-    assert_eq!(all.sandboxes.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), [kept.id.as_str()]);
-    let again = world.attach(sandbox('c', "again", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
+    let mut client = world.peers.netns();
+    let all =
+        world.runtime.block_on(async { client.list(pb::ListNetnsRequest {}).await }).unwrap().into_inner();
+    assert_eq!(all.netns.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), [kept.id.as_str()]);
+    let again = world.attach(netns('c', "again", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
     serve(&world.pin(&again.id), 80);
     assert!(seen(&world.outside, HOST, 8080).is_some());
     assert_eq!(world.check(true), Vec::<String>::new());
@@ -153,8 +150,8 @@ fn a_network_that_cannot_be_completed_keeps_no_other_from_working() {
     };
     world.host.run(replace).unwrap();
     world.start();
-    world.attach(sandbox('a', "web", &["bridge"], &[])).unwrap();
-    assert!(world.attach(sandbox('b', "b", &["mine"], &[])).is_err());
+    world.attach(netns('a', "web", &["bridge"], &[])).unwrap();
+    assert!(world.attach(netns('b', "b", &["mine"], &[])).is_err());
     world.remove("mine").unwrap();
     assert!(world.links().contains(&"mine0".to_owned()), "it is somebody else's by now");
 }
@@ -179,12 +176,12 @@ fn rules_that_no_network_needs_any_more_go() {
 fn two_gantrys_share_a_host() {
     let world = World::new();
     let other = World::beside(&world);
-    let one = world.attach(sandbox('a', "one", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
-    let two = other.attach(sandbox('a', "two", &["bridge"], &[tcp("", 8081, 80)])).unwrap();
+    let one = world.attach(netns('a', "one", &["bridge"], &[tcp("", 8080, 80)])).unwrap();
+    let two = other.attach(netns('a', "two", &["bridge"], &[tcp("", 8081, 80)])).unwrap();
     assert_ne!(one.endpoints[0].ipv4_gateway, two.endpoints[0].ipv4_gateway);
     serve(&world.pin(&one.id), 80);
     serve(&other.pin(&two.id), 80);
-    let taken = other.attach(sandbox('b', "b", &["bridge"], &[tcp("", 8080, 80)])).unwrap_err();
+    let taken = other.attach(netns('b', "b", &["bridge"], &[tcp("", 8080, 80)])).unwrap_err();
     assert!(taken.message().contains("address already in use"), "{taken}");
     for (port, from) in [(8080, "one"), (8081, "two")] {
         assert_eq!(seen(&world.outside, HOST, port).as_deref(), Some(OUTSIDE), "{from}");

@@ -119,14 +119,14 @@ impl World {
         }
     }
 
-    pub fn attach(&self, request: pb::AttachRequest) -> Result<pb::Sandbox, tonic::Status> {
-        let mut client = self.peers.sandboxes();
+    pub fn attach(&self, request: pb::AttachRequest) -> Result<pb::Netns, tonic::Status> {
+        let mut client = self.peers.netns();
         self.runtime.block_on(async move { client.attach(request).await }).map(tonic::Response::into_inner)
     }
 
     pub fn detach(&self, id: &str) {
-        let mut client = self.peers.sandboxes();
-        let request = pb::DetachRequest { sandbox: id.to_owned() };
+        let mut client = self.peers.netns();
+        let request = pb::DetachRequest { netns: id.to_owned() };
         self.runtime.block_on(async move { client.detach(request).await }).unwrap();
     }
 
@@ -207,9 +207,9 @@ pub fn tcp(host_ip: &str, host: u32, container: u32) -> pb::PortMapping {
     }
 }
 
-pub fn sandbox(digit: char, name: &str, networks: &[&str], ports: &[pb::PortMapping]) -> pb::AttachRequest {
+pub fn netns(digit: char, name: &str, networks: &[&str], ports: &[pb::PortMapping]) -> pb::AttachRequest {
     pb::AttachRequest {
-        sandbox: id(digit),
+        netns: id(digit),
         name: name.into(),
         hostname: id(digit)[..12].into(),
         endpoints: networks.iter().map(|network| on(network)).collect(),

@@ -1,15 +1,15 @@
-//! The networks in the book: found, reserved, removed.
+//! The networks in the state: found, reserved, removed.
 
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 
-use super::{Book, Entry, Phase};
+use super::{Entry, Phase, State};
 use crate::error::{Error, Result};
 use crate::ipam::{Pool, overlap};
-use crate::record::{Endpoint, Network, Networks, Sandbox};
+use crate::record::{Endpoint, Netns, Network, Networks};
 
-impl Book {
+impl State {
     /// Finds a network by id, name or unique beginning of an id.
     pub fn network(&self, reference: &str) -> Result<&Network> {
         let ready =
@@ -114,7 +114,7 @@ impl Book {
         }
         let endpoints: Vec<String> = self
             .endpoints_of(&network.id)
-            .map(|(sandbox, endpoint)| format!("name:\"{}\" id:\"{}\"", sandbox.name, short(&endpoint.id)))
+            .map(|(netns, endpoint)| format!("name:\"{}\" id:\"{}\"", netns.name, short(&endpoint.id)))
             .collect();
         if !endpoints.is_empty() {
             return Err(Error::ActiveEndpoints { name: network.name, endpoints });
@@ -129,19 +129,19 @@ impl Book {
         self.networks.remove(id);
     }
 
-    /// The endpoints on a network, with their sandboxes.
-    pub fn endpoints_of<'a>(&'a self, network: &'a str) -> impl Iterator<Item = (&'a Sandbox, &'a Endpoint)> {
-        let on = move |sandbox: &'a Sandbox| sandbox.endpoint_on(network).map(|endpoint| (sandbox, endpoint));
-        self.sandboxes.values().filter_map(on)
+    /// The endpoints on a network, with their network namespaces.
+    pub fn endpoints_of<'a>(&'a self, network: &'a str) -> impl Iterator<Item = (&'a Netns, &'a Endpoint)> {
+        let on = move |netns: &'a Netns| netns.endpoint_on(network).map(|endpoint| (netns, endpoint));
+        self.netns.values().filter_map(on)
     }
 
-    /// The networks that a sandbox's endpoints are on.
-    pub fn networks_of(&self, sandbox: &Sandbox) -> Networks {
+    /// The networks that a network namespace's endpoints are on.
+    pub fn networks_of(&self, netns: &Netns) -> Networks {
         let one = |endpoint: &Endpoint| {
             let entry = self.networks.get(&endpoint.network)?;
             Some((endpoint.network.clone(), entry.record.clone()))
         };
-        sandbox.endpoints.iter().filter_map(one).collect()
+        netns.endpoints.iter().filter_map(one).collect()
     }
 }
 

@@ -1,62 +1,62 @@
-//! Addresses, interfaces and ports: taken for a sandbox that is being built, and given back.
+//! Addresses, interfaces and ports: taken for a netns that is being built, and given back.
 
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{Book, EndpointWish, PortWish, key};
+use super::{EndpointSpec, PortMapping, State, key};
 use crate::bridge::derived_mac;
 use crate::error::{Error, Result};
-use crate::plan::Family;
+use crate::gateway::Family;
 use crate::ports::{Held, Protocol, any};
-use crate::record::{Endpoint, Network, Port, Sandbox, option};
+use crate::record::{Endpoint, Netns, Network, Port, option};
 
-impl Book {
-    /// Adds an endpoint to a sandbox that is being built: finds the network, takes addresses, chooses names.
-    pub fn plug(&mut self, sandbox: &mut Sandbox, wish: &EndpointWish, veth_prefix: &str) -> Result<()> {
-        let network = self.network(&wish.network)?.clone();
+impl State {
+    /// Adds an endpoint to a netns that is being built: finds the network, takes addresses, chooses names.
+    pub fn add_endpoint(&mut self, netns: &mut Netns, spec: &EndpointSpec, veth_prefix: &str) -> Result<()> {
+        let network = self.network(&spec.network)?.clone();
         if !network.is_bridge() {
             return Err(Error::NoEndpoints(network.name));
         }
-        if sandbox.endpoint_on(&network.id).is_some() {
-            return Err(Error::AlreadyConnected { sandbox: sandbox.name.clone(), network: network.name });
+        if netns.endpoint_on(&network.id).is_some() {
+            return Err(Error::AlreadyConnected { container: netns.name.clone(), network: network.name });
         }
-        if (wish.ipv4.is_some() || wish.ipv6.is_some()) && network.predefined {
+        if (spec.ipv4.is_some() || spec.ipv6.is_some()) && network.predefined {
             let text = "user specified IP address is supported on user defined networks only";
             return Err(Error::Invalid(text.to_owned()));
         }
-        let interface = interface(sandbox, &network, wish)?;
+        let interface = interface(netns, &network, spec)?;
         let id = crate::random_id();
         let mut endpoint = Endpoint {
             veth: format!("{veth_prefix}{}", &id[..8]),
             id,
             network: network.id.clone(),
             interface,
-            aliases: wish.aliases.clone(),
-            links: wish.links.clone(),
-            options: wish.options.clone(),
-            gateway_priority: wish.gateway_priority,
+            aliases: spec.aliases.clone(),
+            links: spec.links.clone(),
+            options: spec.options.clone(),
+            gateway_priority: spec.gateway_priority,
             ..Endpoint::default()
         };
-        let taken = self.addresses(&network, wish, &mut endpoint);
+        let taken = self.addresses(&network, spec, &mut endpoint);
         if let Err(error) = taken {
-            self.unplug(&endpoint);
+            self.release_endpoint(&endpoint);
             return Err(error);
         }
         let first = endpoint.nets().first().map(|net| net.addr().to_string()).unwrap_or_default();
-        endpoint.mac = wish.mac.unwrap_or_else(|| derived_mac(&network.id, &first)).to_string();
-        sandbox.endpoints.push(endpoint);
+        endpoint.mac = spec.mac.unwrap_or_else(|| derived_mac(&network.id, &first)).to_string();
+        netns.endpoints.push(endpoint);
         Ok(())
     }
 
-    fn addresses(&mut self, network: &Network, wish: &EndpointWish, endpoint: &mut Endpoint) -> Result<()> {
+    fn addresses(&mut self, network: &Network, spec: &EndpointSpec, endpoint: &mut Endpoint) -> Result<()> {
         if network.enable_ipv4 {
-            let (net, gateway) = self.address(network, Family::V4, wish.ipv4)?;
+            let (net, gateway) = self.address(network, Family::V4, spec.ipv4)?;
             endpoint.ipv4 = net.to_string();
             endpoint.ipv4_gateway = gateway;
         }
         if network.enable_ipv6 {
-            let (net, gateway) = self.address(network, Family::V6, wish.ipv6)?;
+            let (net, gateway) = self.address(network, Family::V6, spec.ipv6)?;
             endpoint.ipv6 = net.to_string();
             endpoint.ipv6_gateway = gateway;
         }
@@ -101,7 +101,7 @@ impl Book {
     }
 
     /// Gives an endpoint's addresses back.
-    pub fn unplug(&mut self, endpoint: &Endpoint) {
+    pub fn release_endpoint(&mut self, endpoint: &Endpoint) {
         if let Some(entry) = self.networks.get_mut(&endpoint.network) {
             for net in endpoint.nets() {
                 if let Some(pool) = entry.pools.iter_mut().find(|pool| pool.contains(net.addr())) {
@@ -111,37 +111,37 @@ impl Book {
         }
     }
 
-    /// Takes the ports that a sandbox wants, all or none.
+    /// Takes the ports that a netns wants, all or none.
     pub fn take_ports(
         &mut self,
-        sandbox: &mut Sandbox,
-        wishes: &[PortWish],
+        netns: &mut Netns,
+        mappings: &[PortMapping],
         hold: impl Fn(Protocol, SocketAddr) -> Result<Held> + Copy,
     ) -> Result<()> {
-        let networks = self.networks_of(sandbox);
-        let way_out = |family| crate::plan::gateway(sandbox, &networks, family);
+        let networks = self.networks_of(netns);
+        let way_out = |family| crate::gateway::gateway(netns, &networks, family);
         let binding =
             way_out(Family::V4).and_then(|endpoint| networks.get(&endpoint.network)?.host_binding());
         let v6 = way_out(Family::V6).is_some();
         let mut taken = Vec::new();
         let v4 = way_out(Family::V4).is_some();
-        for wish in wishes {
-            if let Some(IpAddr::V6(host)) = wish.host {
+        for spec in mappings {
+            if let Some(IpAddr::V6(host)) = spec.host {
                 let unreachable = if host.is_loopback() { v4 || v6 } else { v4 && !v6 };
                 if unreachable {
                     self.give_ports(&taken);
-                    return Err(Error::HostV6 { host, port: wish.container_port });
+                    return Err(Error::HostV6 { host, port: spec.container_port });
                 }
             }
-            let hosts: Vec<IpAddr> = match (wish.host, binding) {
+            let hosts: Vec<IpAddr> = match (spec.host, binding) {
                 (Some(host), _) | (None, Some(host)) => vec![host],
                 (None, None) if v6 => vec![any(false), any(true)],
                 (None, None) => vec![any(false)],
             };
-            match self.ports.allocate(wish.wanted, &hosts, hold) {
+            match self.ports.allocate(spec.wanted, &hosts, hold) {
                 Ok(port) => taken.extend(hosts.iter().map(|host| Port {
-                    protocol: wish.wanted.protocol.name().to_owned(),
-                    container_port: u32::from(wish.container_port),
+                    protocol: spec.wanted.protocol.name().to_owned(),
+                    container_port: u32::from(spec.container_port),
                     host_ip: host.to_string(),
                     host_port: u32::from(port),
                 })),
@@ -151,7 +151,7 @@ impl Book {
                 }
             }
         }
-        sandbox.ports = taken;
+        netns.ports = taken;
         Ok(())
     }
 
@@ -165,10 +165,10 @@ impl Book {
     }
 }
 
-/// The requested name, or the lowest `ethN` (or what the network has in place of `eth`) that the sandbox does not have.
-fn interface(sandbox: &Sandbox, network: &Network, wish: &EndpointWish) -> Result<String> {
-    let has = |name: &str| sandbox.endpoints.iter().any(|endpoint| endpoint.interface == name);
-    if let Some(name) = wish.options.get(option::INTERFACE) {
+/// The requested name, or the lowest `ethN` (or what the network has in place of `eth`) that the netns does not have.
+fn interface(netns: &Netns, network: &Network, spec: &EndpointSpec) -> Result<String> {
+    let has = |name: &str| netns.endpoints.iter().any(|endpoint| endpoint.interface == name);
+    if let Some(name) = spec.options.get(option::INTERFACE) {
         let valid = gantry_netlink::route::check_name(name).is_ok() && !has(name) && name != "lo";
         return match valid {
             true => Ok(name.clone()),

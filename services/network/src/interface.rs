@@ -1,4 +1,4 @@
-//! A sandbox's interfaces, in the kernel. Every step finds itself already done.
+//! A network namespace's interfaces, in the kernel. Every step finds itself already done.
 
 use std::collections::HashMap;
 
@@ -6,37 +6,38 @@ use gantry_netlink::{Mac, Namespace, Port, Route, Veth, or_exists, sysctl};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
-use crate::plan;
-use crate::record::{Endpoint, Network, Networks, Sandbox};
+use crate::gateway;
+use crate::record::{Endpoint, Netns, Network, Networks};
 
-/// Plugs a sandbox's endpoints into its namespace and gives it its routes.
+/// Gives a network namespace its endpoints' interfaces, and its routes.
 ///
 /// `host` speaks rtnetlink on the host's side, `inside` within the namespace.
 pub fn ensure(
     host: &Mutex<Route>,
     namespace: &Namespace,
     inside: &mut Route,
-    sandbox: &Sandbox,
+    netns: &Netns,
     networks: &Networks,
 ) -> Result<()> {
-    let v6: Vec<&str> = sandbox
+    let v6: Vec<&str> = netns
         .endpoints
         .iter()
         .filter(|endpoint| endpoint.ipv6().is_some())
         .map(|endpoint| endpoint.interface.as_str())
         .collect();
-    for endpoint in &sandbox.endpoints {
+    for endpoint in &netns.endpoints {
         let network = networks
             .get(&endpoint.network)
             .ok_or_else(|| Error::NetworkNotFound(endpoint.network.clone()))?;
         connect(host, namespace, endpoint, network)?;
     }
-    if !v6.is_empty() || !sandbox.sysctls.is_empty() {
-        settings(namespace, &v6, &sandbox.sysctls)?;
+    if !v6.is_empty() || !netns.sysctls.is_empty() {
+        settings(namespace, &v6, &netns.sysctls)?;
     }
-    let routes = plan::routes(sandbox, networks);
-    for endpoint in &sandbox.endpoints {
-        let failed = || Error::kernel(format!("interface {} of sandbox {}", endpoint.interface, sandbox.id));
+    let routes = gateway::routes(netns, networks);
+    for endpoint in &netns.endpoints {
+        let failed =
+            || Error::kernel(format!("interface {} of network namespace {}", endpoint.interface, netns.id));
         let index = inside.index(&endpoint.interface).map_err(failed())?;
         let here: Vec<_> = routes
             .iter()
@@ -52,10 +53,10 @@ pub fn ensure(
     Ok(())
 }
 
-/// Gives a sandbox the routes that it should have, after its endpoints have changed.
-pub fn reroute(inside: &mut Route, sandbox: &Sandbox, networks: &Networks) -> Result<()> {
-    let failed = || Error::kernel(format!("routes of sandbox {}", sandbox.id));
-    let wanted = plan::routes(sandbox, networks);
+/// Gives a netns the routes that it should have, after its endpoints have changed.
+pub fn reroute(inside: &mut Route, netns: &Netns, networks: &Networks) -> Result<()> {
+    let failed = || Error::kernel(format!("routes of network namespace {}", netns.id));
+    let wanted = gateway::routes(netns, networks);
     for (interface, mut entry) in wanted.clone() {
         entry.link = Some(inside.index(&interface).map_err(failed())?);
         inside.replace_routes(&[entry]).map_err(failed())?;

@@ -1,6 +1,6 @@
 //! Links that are to go: the kernel takes 20 ms for each and holds its one big lock meanwhile, so nobody waits for it.
 //!
-//! The veths of a namespace that was unpinned go with it, many at once, without our doing. The reaper looks a little
+//! The veths of a namespace that was unpinned go with it, many at once, without our doing. The deleter looks a little
 //! later and deletes those that are still there (a process kept the namespace alive). What it does not get to, because
 //! this process ends, recovery finds by name.
 
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Takes names of links that must go. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Reaper(mpsc::UnboundedSender<Ask>);
+pub struct Deleter(mpsc::UnboundedSender<Ask>);
 
 #[derive(Debug)]
 enum Ask {
@@ -23,8 +23,8 @@ enum Ask {
     Tell(oneshot::Sender<()>),
 }
 
-impl Reaper {
-    /// A reaper, and its work, which the caller spawns.
+impl Deleter {
+    /// A deleter, and its work, which the caller spawns.
     pub fn new(mut route: Route) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let work = async move {
@@ -57,7 +57,7 @@ impl Reaper {
                 }
             }
         };
-        (Reaper(sender), work)
+        (Deleter(sender), work)
     }
 
     /// Deletes links some time soon.

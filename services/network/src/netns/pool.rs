@@ -13,7 +13,7 @@ const SIZE: usize = 4;
 
 /// A namespace with `lo` up and a socket to configure it with.
 #[derive(Debug)]
-pub struct Space {
+pub struct Prepared {
     /// The namespace.
     pub namespace: Namespace,
     /// Speaks rtnetlink inside it.
@@ -22,14 +22,14 @@ pub struct Space {
 
 /// The namespaces that wait. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Warm(Arc<Mutex<Vec<Space>>>);
+pub struct NetnsPool(Arc<Mutex<Vec<Prepared>>>);
 
-impl Warm {
+impl NetnsPool {
     /// Takes one, or makes one when none waits. Blocks.
-    pub fn take(&self) -> Result<Space> {
+    pub fn take(&self) -> Result<Prepared> {
         let waiting = self.0.lock().pop();
         match waiting {
-            Some(space) => Ok(space),
+            Some(prepared) => Ok(prepared),
             None => make(),
         }
     }
@@ -38,10 +38,10 @@ impl Warm {
     pub fn refill(&self) {
         while self.0.lock().len() < SIZE {
             match make() {
-                Ok(space) => {
+                Ok(prepared) => {
                     let mut waiting = self.0.lock();
                     if waiting.len() < SIZE {
-                        waiting.push(space);
+                        waiting.push(prepared);
                     }
                 }
                 Err(error) => {
@@ -53,7 +53,7 @@ impl Warm {
     }
 }
 
-fn make() -> Result<Space> {
+fn make() -> Result<Prepared> {
     let setup = || {
         let mut route = Route::open()?;
         let lo = route.index("lo")?;
@@ -68,5 +68,5 @@ fn make() -> Result<Space> {
     };
     let failed = || Error::kernel("make a network namespace");
     let (namespace, route) = Namespace::create(setup).map_err(failed())?;
-    Ok(Space { namespace, route: route.map_err(failed())? })
+    Ok(Prepared { namespace, route: route.map_err(failed())? })
 }

@@ -3,8 +3,8 @@
 //! Nothing here waits or touches the disk; the caller holds the lock for microseconds, reserves, and then does the slow
 //! work without it. What is not stored on its own (which addresses and ports are taken) is rebuilt from the records.
 
+mod endpoint;
 mod networks;
-mod plug;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -14,11 +14,11 @@ use gantry_netlink::Mac;
 use crate::error::Result;
 use crate::ipam::Pool;
 use crate::ports::{Held, Ports, Protocol, Wanted};
-use crate::record::{Network, Port, Sandbox};
+use crate::record::{Netns, Network, Port};
 
-/// What a sandbox wants of a network.
+/// What a netns wants of a network.
 #[derive(Clone, Debug, Default)]
-pub struct EndpointWish {
+pub struct EndpointSpec {
     /// Name or id.
     pub network: String,
     /// Further names.
@@ -37,9 +37,9 @@ pub struct EndpointWish {
     pub gateway_priority: i32,
 }
 
-/// A port that a sandbox wants published.
+/// A port that a netns wants published.
 #[derive(Clone, Copy, Debug)]
-pub struct PortWish {
+pub struct PortMapping {
     /// The container's port.
     pub container_port: u16,
     /// The host's address; none for all.
@@ -64,33 +64,33 @@ struct Entry {
 
 /// The records, and what follows from them.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct State {
     networks: BTreeMap<String, Entry>,
-    sandboxes: BTreeMap<String, Sandbox>,
+    netns: BTreeMap<String, Netns>,
     ports: Ports,
 }
 
-impl Book {
-    /// A sandbox.
-    pub fn sandbox(&self, id: &str) -> Option<&Sandbox> {
-        self.sandboxes.get(id)
+impl State {
+    /// A netns.
+    pub fn netns(&self, id: &str) -> Option<&Netns> {
+        self.netns.get(id)
     }
 
-    /// All sandboxes, by id.
-    pub fn sandboxes(&self) -> impl Iterator<Item = &Sandbox> {
-        self.sandboxes.values()
+    /// All network namespaces, by id.
+    pub fn all_netns(&self) -> impl Iterator<Item = &Netns> {
+        self.netns.values()
     }
 
-    /// Stores a sandbox, whose addresses and ports are taken already.
-    pub fn put_sandbox(&mut self, sandbox: Sandbox) {
-        self.sandboxes.insert(sandbox.id.clone(), sandbox);
+    /// Stores a netns, whose addresses and ports are taken already.
+    pub fn put_netns(&mut self, netns: Netns) {
+        self.netns.insert(netns.id.clone(), netns);
     }
 
-    /// Notes a sandbox that a record says is there, and takes its addresses and ports.
+    /// Notes a netns that a record says is there, and takes its addresses and ports.
     ///
     /// A port that somebody else bound while the service was away stays published: its container was there first.
-    pub fn restore_sandbox(&mut self, sandbox: Sandbox, hold: impl Fn(Protocol, SocketAddr) -> Result<Held>) {
-        for endpoint in &sandbox.endpoints {
+    pub fn restore_netns(&mut self, netns: Netns, hold: impl Fn(Protocol, SocketAddr) -> Result<Held>) {
+        for endpoint in &netns.endpoints {
             if let Some(entry) = self.networks.get_mut(&endpoint.network) {
                 for net in endpoint.nets() {
                     if let Some(pool) = entry.pools.iter_mut().find(|pool| pool.contains(net.addr())) {
@@ -99,34 +99,30 @@ impl Book {
                 }
             }
         }
-        for port in &sandbox.ports {
+        for port in &netns.ports {
             if let Some((protocol, number, host)) = key(port) {
                 let socket = hold(protocol, SocketAddr::new(host, number)).unwrap_or_else(|error| {
-                    tracing::warn!(sandbox = sandbox.id, %error, "a published port is somebody else's as well");
+                    tracing::warn!(netns = netns.id, %error, "a published port is somebody else's as well");
                     None
                 });
                 self.ports.restore(protocol, number, host, socket);
             }
         }
-        self.put_sandbox(sandbox);
+        self.put_netns(netns);
     }
 
-    /// Forgets a sandbox and gives back what it had.
-    pub fn forget_sandbox(&mut self, sandbox: &Sandbox) {
-        for endpoint in &sandbox.endpoints {
-            self.unplug(endpoint);
+    /// Forgets a netns and gives back what it had.
+    pub fn forget_netns(&mut self, netns: &Netns) {
+        for endpoint in &netns.endpoints {
+            self.release_endpoint(endpoint);
         }
-        self.give_ports(&sandbox.ports);
-        self.sandboxes.remove(&sandbox.id);
+        self.give_ports(&netns.ports);
+        self.netns.remove(&netns.id);
     }
 
     /// The interfaces and namespaces that ought to exist, for comparing with what does.
     pub fn veths(&self) -> BTreeSet<String> {
-        self.sandboxes
-            .values()
-            .flat_map(|sandbox| &sandbox.endpoints)
-            .map(|endpoint| endpoint.veth.clone())
-            .collect()
+        self.netns.values().flat_map(|netns| &netns.endpoints).map(|endpoint| endpoint.veth.clone()).collect()
     }
 }
 

@@ -1,0 +1,120 @@
+//! What the rules look up: single facts, and the facts that follow from a network's and a network namespace's record.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use gantry_netlink::nft::{Element, Family};
+use ipnet::IpNet;
+
+use super::rules;
+use crate::gateway::{self, gateway};
+use crate::ports::Protocol;
+use crate::record::{Netns, Network, Networks, Port};
+
+/// One fact that the rules look up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entry {
+    /// A bridge of ours.
+    Bridge(String),
+    /// Packets may go from the bridge to itself.
+    Same(String),
+    /// Packets may neither enter nor leave by the bridge.
+    Internal(String),
+    /// A subnet of one of our networks.
+    Subnet(IpNet),
+    /// A subnet whose packets leave under the host's address.
+    Masquerade(IpNet),
+    /// The host forwards packets of the family only for bridges.
+    Closed(Family),
+    /// A published port.
+    Port {
+        /// The host's address; unspecified for all.
+        host: IpAddr,
+        /// The transport protocol's number.
+        protocol: u8,
+        /// The host's port.
+        port: u16,
+        /// The container's end.
+        to: SocketAddr,
+    },
+}
+
+impl Entry {
+    /// A published port.
+    pub fn port(host: IpAddr, protocol: Protocol, port: u16, to: SocketAddr) -> Self {
+        Entry::Port { host, protocol: protocol.number(), port, to }
+    }
+
+    pub(super) fn is_v6(&self) -> bool {
+        match self {
+            Entry::Bridge(_) | Entry::Same(_) | Entry::Internal(_) => false,
+            Entry::Subnet(net) | Entry::Masquerade(net) => net.addr().is_ipv6(),
+            Entry::Closed(family) => *family == Family::Ip6,
+            Entry::Port { host, .. } => host.is_ipv6(),
+        }
+    }
+
+    /// The set that holds it in a family's table, and its elements there; nothing when it concerns the other family.
+    pub(super) fn elements(&self, family: Family) -> Option<(&'static str, Vec<Element>)> {
+        let here = |address: IpAddr| address.is_ipv4() == (family == Family::Ip);
+        match self {
+            Entry::Bridge(name) => Some((rules::BRIDGES, vec![Element::new().interface(name)])),
+            Entry::Same(name) => Some((rules::SAME, vec![Element::new().interface(name).interface(name)])),
+            Entry::Internal(name) => Some((rules::INTERNAL, vec![Element::new().interface(name)])),
+            Entry::Subnet(net) => here(net.addr()).then(|| (rules::SUBNETS, Element::range(*net))),
+            Entry::Masquerade(net) => here(net.addr()).then(|| (rules::MASQUERADE, Element::range(*net))),
+            Entry::Closed(closed) => {
+                (*closed == family).then(|| (rules::CLOSED, vec![Element::new().family(family)]))
+            }
+            Entry::Port { host, protocol, port, to } if here(*host) => {
+                let (set, key) = match host.is_unspecified() {
+                    true => (rules::PORTS_ANY, Element::new()),
+                    false => (rules::PORTS_AT, Element::new().address(*host)),
+                };
+                Some((set, vec![key.protocol(*protocol).port(*port).to(to.ip(), to.port())]))
+            }
+            Entry::Port { .. } => None,
+        }
+    }
+}
+
+/// Where a published port leads at the moment: nowhere while no endpoint can serve it.
+pub fn served(netns: &Netns, networks: &Networks, port: &Port) -> Option<Entry> {
+    let host: IpAddr = port.host_ip.parse().ok()?;
+    let protocol = Protocol::parse(&port.protocol).ok()?;
+    let family = gateway::Family::of(host);
+    let endpoint = gateway(netns, networks, family)?;
+    let net = match family {
+        gateway::Family::V4 => endpoint.ipv4(),
+        gateway::Family::V6 => endpoint.ipv6(),
+    }?;
+    let to = SocketAddr::new(net.addr(), u16::try_from(port.container_port).ok()?);
+    Some(Entry::port(host, protocol, u16::try_from(port.host_port).ok()?, to))
+}
+
+/// What the host's rules must know of a netns.
+pub fn netns_entries(netns: &Netns, networks: &Networks) -> BTreeSet<Entry> {
+    netns.ports.iter().filter_map(|port| served(netns, networks, port)).collect()
+}
+
+/// What the host's rules must know of a network.
+pub fn network_entries(network: &Network) -> BTreeSet<Entry> {
+    let mut entries = BTreeSet::new();
+    if network.bridge.is_empty() {
+        return entries;
+    }
+    entries.insert(Entry::Bridge(network.bridge.clone()));
+    if network.icc() {
+        entries.insert(Entry::Same(network.bridge.clone()));
+    }
+    if network.internal {
+        entries.insert(Entry::Internal(network.bridge.clone()));
+    }
+    for net in network.nets() {
+        entries.insert(Entry::Subnet(net.trunc()));
+        if network.masquerade() {
+            entries.insert(Entry::Masquerade(net.trunc()));
+        }
+    }
+    entries
+}
