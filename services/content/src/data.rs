@@ -6,9 +6,12 @@
 mod follower;
 mod writer;
 
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use gantry_api::content::{Info, IngestRef};
+use gantry_api::wire::{Invalid, digest, number, optional_digest, signed};
 use gantry_daemon::Context;
 use gantry_proto::gantry::content::v1 as pb;
 use gantry_proto::gantry::content::v1::data_request::Action;
@@ -18,7 +21,6 @@ use tokio::net::{UnixListener, UnixStream};
 use tonic::Status;
 
 use crate::ingest::IngestKey;
-use crate::server::convert::{digest, number, optional_digest, signed};
 use crate::store::{Store, Wish};
 use crate::{Error, Result};
 
@@ -69,16 +71,18 @@ async fn answer(stream: &mut UnixStream, store: &Store, request: pb::DataRequest
             Ok(session) => session.run(stream).await,
             Err(error) => data::reject(stream, &status(error)).await,
         },
-        Some(Action::OpenBlob(open)) => {
-            match digest(&open.digest).and_then(|digest| store.open_blob(&namespace, &digest)) {
-                Ok((file, info)) => {
-                    data::accept(stream, &pb::BlobState { size: signed(info.size) }, &[file.as_fd()]).await
-                }
-                Err(error) => data::reject(stream, &status(error)).await,
+        Some(Action::OpenBlob(open)) => match open_blob(store, &namespace, &open) {
+            Ok((file, info)) => {
+                data::accept(stream, &pb::BlobState { size: signed(info.size) }, &[file.as_fd()]).await
             }
-        }
-        None => data::reject(stream, &status(Error::Missing { field: "action" })).await,
+            Err(error) => data::reject(stream, &status(error)).await,
+        },
+        None => data::reject(stream, &status(Invalid::Missing { field: "action" })).await,
     }
+}
+
+fn open_blob(store: &Store, namespace: &Namespace, open: &pb::OpenBlob) -> Result<(File, Info)> {
+    store.open_blob(namespace, &digest(&open.digest)?)
 }
 
 async fn open_ingest(
@@ -87,7 +91,7 @@ async fn open_ingest(
     lease: Option<String>,
     open: pb::OpenIngest,
 ) -> Result<writer::Session> {
-    let key = IngestKey::new(namespace, open.r#ref)?;
+    let key = IngestKey::of(&namespace, &IngestRef::try_from(open.r#ref)?);
     let wish =
         Wish { total: number("total", open.total)?, expected: optional_digest(&open.expected)?, lease };
     let mut writer = store.open_ingest(key, wish).await?;
@@ -101,7 +105,7 @@ async fn follow_any(store: &Store, namespace: Namespace, follow: pb::Follow) -> 
     // Who follows a blob by its digest alone waits for it under no ref.
     let key = IngestKey { namespace, reference: follow.r#ref };
     if key.reference.is_empty() && digest.is_none() {
-        return Err(Error::NoReference);
+        return Err(Invalid::NoReference.into());
     }
     store.follow(&key, digest.as_ref(), wait).await.map(follower::Session)
 }

@@ -42,16 +42,6 @@ pub enum Error {
         /// The blob.
         digest: Digest,
     },
-    /// A write that does not begin where the ingest ends.
-    #[error("ingest {reference:?}: a write at {offset} must occur at the current offset {current}")]
-    WrongOffset {
-        /// The ref.
-        reference: String,
-        /// Where the write was to begin.
-        offset: u64,
-        /// Where the ingest ends.
-        current: u64,
-    },
     /// A writer claims bytes that are not in the file.
     #[error("ingest {reference:?}: {offset} bytes were reported as written, the file has {length}")]
     WrongProgress {
@@ -92,23 +82,9 @@ pub enum Error {
         /// Where the blob ends.
         size: u64,
     },
-    /// A request without a ref.
-    #[error("the first message must have a ref")]
-    NoReference,
-    /// A number that must not be negative is, or an enumeration has no such value.
-    #[error("{field} cannot be {value}")]
-    BadNumber {
-        /// The field.
-        field: &'static str,
-        /// Its value.
-        value: i64,
-    },
-    /// A message lacks what it is about.
-    #[error("the message has no {field}")]
-    Missing {
-        /// The field.
-        field: &'static str,
-    },
+    /// A message that says nothing which could be carried out.
+    #[error(transparent)]
+    Request(#[from] gantry_api::wire::Invalid),
     /// A digest, a label, a filter or a namespace that does not parse.
     #[error(transparent)]
     Argument(#[from] gantry_types::Error),
@@ -154,13 +130,10 @@ impl Coded for Error {
             Error::AlreadyExists(_) => Code::AlreadyExists,
             Error::IngestLocked { .. } | Error::Vanished { .. } => Code::Unavailable,
             Error::IngestAborted { .. } => Code::Aborted,
-            Error::WrongOffset { .. } | Error::WrongProgress { .. } | Error::PastEnd { .. } => {
-                Code::OutOfRange
-            }
+            Error::WrongProgress { .. } | Error::PastEnd { .. } => Code::OutOfRange,
             Error::WrongSize { .. } | Error::WrongDigest { .. } => Code::FailedPrecondition,
-            Error::NoReference | Error::BadNumber { .. } | Error::Missing { .. } | Error::Argument(_) => {
-                Code::InvalidArgument
-            }
+            Error::Request(error) => error.code(),
+            Error::Argument(_) => Code::InvalidArgument,
             Error::Lease { source, .. } => gantry_rpc::code_of(source),
             Error::Disk(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
             Error::Disk(error) if error.is_disk_full() => Code::ResourceExhausted,

@@ -18,6 +18,7 @@ mod writer;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use gantry_api::content::IngestRef;
 use gantry_types::{Digest, Hasher, Namespace};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -36,12 +37,8 @@ pub(crate) struct IngestKey {
 }
 
 impl IngestKey {
-    pub(crate) fn new(namespace: Namespace, reference: impl Into<String>) -> Result<Self> {
-        let reference = reference.into();
-        if reference.is_empty() {
-            return Err(Error::NoReference);
-        }
-        Ok(IngestKey { namespace, reference })
+    pub(crate) fn of(namespace: &Namespace, reference: &IngestRef) -> Self {
+        IngestKey { namespace: namespace.clone(), reference: reference.to_string() }
     }
 
     pub(crate) fn not_found(&self) -> Error {

@@ -9,10 +9,11 @@
 //! A blob's record and its holder are written and deleted in one batch.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
+use gantry_api::content::Info;
+use gantry_api::wire;
 use gantry_disk::{Database, Schema, Table};
-use gantry_types::{Algorithm, Digest, Labels, Namespace};
+use gantry_types::{Algorithm, Digest, Namespace};
 use prost_types::Timestamp;
 
 use crate::Result;
@@ -33,6 +34,28 @@ pub(crate) struct BlobRecord {
     pub(crate) updated_at: Option<Timestamp>,
     #[prost(btree_map = "string, string", tag = "4")]
     pub(crate) labels: BTreeMap<String, String>,
+}
+
+impl BlobRecord {
+    pub(crate) fn of(info: &Info) -> Self {
+        BlobRecord {
+            size: info.size,
+            created_at: Some(info.created_at.into()),
+            updated_at: Some(info.updated_at.into()),
+            labels: info.labels.clone().into(),
+        }
+    }
+
+    /// The blob that this is about.
+    pub(crate) fn info(self, digest: Digest) -> Info {
+        Info {
+            digest,
+            size: self.size,
+            created_at: wire::moment(self.created_at.as_ref()),
+            updated_at: wire::moment(self.updated_at.as_ref()),
+            labels: self.labels.into(),
+        }
+    }
 }
 
 /// That a namespace has a blob.
@@ -91,38 +114,5 @@ impl Records {
             return Ok(None);
         };
         Ok(self.blobs.get(&(namespace, digest))?.map(|record| record.size))
-    }
-}
-
-/// A blob as a namespace sees it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct BlobInfo {
-    pub(crate) digest: Digest,
-    pub(crate) size: u64,
-    pub(crate) created_at: SystemTime,
-    pub(crate) updated_at: SystemTime,
-    pub(crate) labels: Labels,
-}
-
-impl BlobInfo {
-    pub(crate) fn of(digest: Digest, record: BlobRecord) -> Self {
-        let time =
-            |t: Option<Timestamp>| t.as_ref().map_or(SystemTime::UNIX_EPOCH, gantry_api::time::system_time);
-        BlobInfo {
-            digest,
-            size: record.size,
-            created_at: time(record.created_at),
-            updated_at: time(record.updated_at),
-            labels: record.labels.into(),
-        }
-    }
-
-    pub(crate) fn record(&self) -> BlobRecord {
-        BlobRecord {
-            size: self.size,
-            created_at: Some(self.created_at.into()),
-            updated_at: Some(self.updated_at.into()),
-            labels: self.labels.clone().into(),
-        }
     }
 }

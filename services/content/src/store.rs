@@ -11,6 +11,7 @@ mod commit;
 mod follow;
 mod ingests;
 mod lease;
+mod promise;
 mod references;
 mod verify;
 
@@ -27,7 +28,7 @@ use tokio::sync::watch;
 pub(crate) use check::Repair;
 pub(crate) use collect::{Node, ResourceName};
 pub(crate) use follow::Followed;
-pub(crate) use ingests::{IngestStatus, Wish};
+pub(crate) use ingests::Wish;
 
 use crate::ingest::{Ingest, IngestKey};
 use crate::layout::Layout;

@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use gantry_api::wire::signed;
 use gantry_proto::gantry::content::v1 as pb;
 use gantry_proto::gantry::content::v1::follower_message::Message;
 use gantry_rpc::data;
@@ -10,7 +11,6 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use crate::ingest::{Fate, State};
-use crate::server::convert::signed;
 use crate::store::Followed;
 
 /// What was found to follow.

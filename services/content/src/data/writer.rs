@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 
+use gantry_api::wire::{Invalid, number, optional_digest, signed};
 use gantry_proto::gantry::content::v1 as pb;
 use gantry_proto::gantry::content::v1::writer_message::Message;
 use gantry_proto::gantry::rpc::v1 as rpc;
@@ -10,7 +11,6 @@ use gantry_rpc::{data, status};
 use tokio::net::UnixStream;
 
 use crate::ingest::{Commit, Writer};
-use crate::server::convert::{number, optional_digest, signed};
 use crate::{Error, Result};
 
 /// An ingest that was opened, and the descriptor that goes to its writer.
@@ -29,7 +29,10 @@ impl Session {
         while let Some(message) = data::receive::<pb::WriterMessage>(stream).await? {
             let (answer, goes_on) = match message.message {
                 Some(Message::Progress(offset)) => {
-                    match number("progress", offset).and_then(|offset| self.writer.progress(offset)) {
+                    match number("progress", offset)
+                        .map_err(Error::from)
+                        .and_then(|offset| self.writer.progress(offset))
+                    {
                         Ok(()) => continue,
                         // Progress has no answer of its own: the error ends the connection.
                         Err(error) => (Err(error), false),
@@ -46,7 +49,7 @@ impl Session {
                 Some(Message::Abort(_)) => {
                     (self.writer.abort().await.map(|()| pb::Committed::default()), false)
                 }
-                None => (Err(Error::Missing { field: "message" }), false),
+                None => (Err(Invalid::Missing { field: "message" }.into()), false),
             };
             data::send(stream, &answer.unwrap_or_else(failed)).await?;
             if !goes_on {

@@ -1,13 +1,15 @@
 //! What the garbage collector calls.
 
-use futures::stream;
+use std::pin::Pin;
+
+use futures::stream::{self, Stream};
+use gantry_api::to_the_end;
 use gantry_proto::gantry::gc::v1 as pb;
 use gantry_proto::gantry::gc::v1::collector_server::Collector;
 use gantry_rpc::status;
 use tonic::{Request, Response, Status};
 
-use super::content::Answers;
-use super::{namespace, to_the_end};
+use super::namespace;
 use crate::store::{Node, ResourceName, Store, blocking};
 
 /// How many nodes one message of a scan has.
@@ -17,7 +19,7 @@ pub(super) struct Server(pub(super) Store);
 
 #[tonic::async_trait]
 impl Collector for Server {
-    type ScanStream = Answers<pb::ScanResponse>;
+    type ScanStream = Pin<Box<dyn Stream<Item = Result<pb::ScanResponse, Status>> + Send>>;
 
     async fn namespaces(
         &self,

@@ -3,30 +3,29 @@
 use std::fs::File;
 use std::time::SystemTime;
 
+use gantry_api::content::Info;
 use gantry_proto::containerd::events::ContentDelete;
-use gantry_types::filter::{self, FilterSet};
-use gantry_types::{Digest, Labels, Namespace};
+use gantry_types::filter::FilterSet;
+use gantry_types::{Digest, Namespace, Relabel};
 
 use super::{Store, blocking};
-use crate::record::BlobInfo;
+use crate::record::BlobRecord;
 use crate::stamp::Resource;
 use crate::{Error, Result, layout};
 
 impl Store {
     /// A blob as the namespace sees it.
-    pub(crate) fn info(&self, namespace: &Namespace, digest: &Digest) -> Result<BlobInfo> {
+    pub(crate) fn info(&self, namespace: &Namespace, digest: &Digest) -> Result<Info> {
         let record = self.0.records.blobs.get(&(namespace.clone(), digest.clone()))?;
-        record
-            .map(|record| BlobInfo::of(digest.clone(), record))
-            .ok_or_else(|| Error::NotFound(digest.clone()))
+        record.map(|record| record.info(digest.clone())).ok_or_else(|| Error::NotFound(digest.clone()))
     }
 
     /// The namespace's blobs that pass the filters, by digest.
-    pub(crate) fn list(&self, namespace: &Namespace, filters: &FilterSet) -> Result<Vec<BlobInfo>> {
+    pub(crate) fn list(&self, namespace: &Namespace, filters: &FilterSet) -> Result<Vec<Info>> {
         let mut blobs = Vec::new();
         for record in self.0.records.blobs.iter(namespace) {
             let ((_, digest), record) = record?;
-            let info = BlobInfo::of(digest, record);
+            let info = record.info(digest);
             if filters.matches(&info) {
                 blobs.push(info);
             }
@@ -34,20 +33,19 @@ impl Store {
         Ok(blobs)
     }
 
-    /// Changes labels, by containerd's rules for masks. Counts as a use of the blob.
+    /// Changes labels. Counts as a use of the blob.
     pub(crate) async fn update(
         &self,
         namespace: &Namespace,
         digest: &Digest,
-        labels: &Labels,
-        mask: &[String],
-    ) -> Result<BlobInfo> {
+        labels: &Relabel,
+    ) -> Result<Info> {
         let lock = self.0.digests.lock(digest.clone()).await;
         let mut info = self.info(namespace, digest)?;
-        info.labels.apply_update(labels, mask)?;
+        info.labels.relabel(labels)?;
         info.updated_at = SystemTime::now();
         let mut batch = self.0.records.database.batch();
-        batch.put(&self.0.records.blobs, &(namespace.clone(), digest.clone()), &info.record());
+        batch.put(&self.0.records.blobs, &(namespace.clone(), digest.clone()), &BlobRecord::of(&info));
         batch.commit().await?;
         self.0.stamps.touch(Resource::Blob(namespace.clone(), digest.clone()));
         drop(lock);
@@ -66,7 +64,7 @@ impl Store {
     }
 
     /// Opens a blob's bytes for reading.
-    pub(crate) fn open_blob(&self, namespace: &Namespace, digest: &Digest) -> Result<(File, BlobInfo)> {
+    pub(crate) fn open_blob(&self, namespace: &Namespace, digest: &Digest) -> Result<(File, Info)> {
         let info = self.info(namespace, digest)?;
         match layout::open_read(&self.0.layout.blob(digest)) {
             Ok(file) => Ok((file, info)),
@@ -117,15 +115,5 @@ impl Store {
             tracing::warn!(%digest, %error, "cannot remove the bytes of a deleted blob");
         }
         Ok(Some(record.size))
-    }
-}
-
-impl filter::Fields for BlobInfo {
-    fn field(&self, path: &[String]) -> Option<std::borrow::Cow<'_, str>> {
-        match path.first().map(String::as_str) {
-            Some("digest") => Some(self.digest.as_str().into()),
-            Some("labels") => filter::label(&self.labels, &path[1..]),
-            _ => None,
-        }
     }
 }

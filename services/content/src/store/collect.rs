@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use gantry_types::gc;
-use gantry_types::{Digest, Namespace};
+use gantry_types::{Digest, Labels, Namespace};
 
 use super::Store;
 use crate::Result;
 use crate::ingest::{Fate, IngestKey};
-use crate::record::BlobInfo;
 use crate::stamp::Resource;
 
 /// A resource of this store, as the collector names it.
@@ -75,7 +74,7 @@ impl Store {
         let mut nodes = Vec::new();
         for record in self.0.records.blobs.iter(namespace) {
             let ((_, digest), record) = record?;
-            let labels = BlobInfo::of(digest.clone(), record).labels;
+            let labels = Labels::from(record.labels);
             nodes.push(Node {
                 root: gc::is_root(&labels),
                 references: gc::edges(&labels)

@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
+use gantry_api::content::Info;
 use gantry_disk::atomic;
 use gantry_proto::containerd::events::ContentCreate;
 use gantry_types::{Algorithm, Digest};
@@ -17,7 +18,7 @@ use gantry_types::{Algorithm, Digest};
 use super::blocking;
 use crate::ingest::{Commit, Fate, Ingest, Writer};
 use crate::layout::{INGEST_MODE, Layout};
-use crate::record::{BlobInfo, Holder};
+use crate::record::{BlobRecord, Holder};
 use crate::seal::Proved;
 use crate::stamp::Resource;
 use crate::{Error, Result};
@@ -38,7 +39,7 @@ impl Writer {
     ///
     /// [`Error::WrongSize`] and [`Error::WrongDigest`] leave the ingest as it is. [`Error::AlreadyExists`], if somebody
     /// else was first, ends it.
-    pub(crate) async fn commit(&mut self, commit: Commit) -> Result<BlobInfo> {
+    pub(crate) async fn commit(&mut self, commit: Commit) -> Result<Info> {
         commit.labels.validate()?;
         let state = self.ensure_live()?;
         let expected = commit.expected.clone().or_else(|| state.expected.clone());
@@ -90,7 +91,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn install(&mut self, source: Source, commit: Commit) -> Result<BlobInfo> {
+    async fn install(&mut self, source: Source, commit: Commit) -> Result<Info> {
         let store = self.store.clone();
         let ingest = self.ingest().clone();
         let namespace = ingest.key.namespace.clone();
@@ -128,7 +129,7 @@ impl Writer {
             }
         };
         let now = SystemTime::now();
-        let info = BlobInfo {
+        let info = Info {
             digest: digest.clone(),
             size,
             created_at: now,
@@ -137,7 +138,7 @@ impl Writer {
         };
         let mut batch = records.database.batch();
         batch
-            .put(&records.blobs, &(namespace.clone(), digest.clone()), &info.record())
+            .put(&records.blobs, &(namespace.clone(), digest.clone()), &BlobRecord::of(&info))
             .put(&records.holders, &(digest.clone(), namespace.clone()), &Holder {})
             .delete(&records.ingests, &(namespace.clone(), ingest.key.reference.clone()));
         if let Err(error) = batch.commit().await {

@@ -4,19 +4,19 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_api::content::Info;
 use gantry_types::{Digest, Namespace};
 use tokio::sync::watch;
 
 use super::Store;
 use crate::ingest::{Ingest, IngestKey, State};
-use crate::record::BlobInfo;
 use crate::{Error, Result, layout};
 
 /// What a follower reads from.
 #[derive(Debug)]
 pub(crate) enum Followed {
     /// A committed blob.
-    Blob { file: File, info: BlobInfo },
+    Blob { file: File, info: Info },
     /// An ingest in progress.
     Ingest { file: File, state: State, news: watch::Receiver<State> },
 }

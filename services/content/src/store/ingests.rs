@@ -1,10 +1,10 @@
 //! Ingests: open, look, list, abort, expire.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use gantry_types::filter::{Fields, FilterSet};
+use gantry_api::content::{Expected, Status};
+use gantry_types::filter::FilterSet;
 use gantry_types::{Digest, Namespace};
 
 use super::{Store, blocking};
@@ -24,34 +24,18 @@ pub(crate) struct Wish {
     pub(crate) lease: Option<String>,
 }
 
-/// An ingest as clients see it.
-#[derive(Debug, Clone)]
-pub(crate) struct IngestStatus {
-    pub(crate) reference: String,
-    pub(crate) offset: u64,
-    pub(crate) total: u64,
-    pub(crate) expected: Option<Digest>,
-    pub(crate) started_at: SystemTime,
-    pub(crate) updated_at: SystemTime,
-}
-
-impl From<&Ingest> for IngestStatus {
-    fn from(ingest: &Ingest) -> Self {
-        let state = ingest.state();
-        IngestStatus {
-            reference: ingest.key.reference.clone(),
+impl Ingest {
+    /// The ingest as clients see it.
+    pub(crate) fn status(&self) -> Status {
+        let state = self.state();
+        let total = Some(state.total).filter(|total| *total > 0);
+        Status {
+            reference: self.key.reference.parse().expect("an ingest has a ref"),
             offset: state.offset(),
-            total: state.total,
-            expected: state.expected,
-            started_at: ingest.started_at,
+            expected: Expected { total, digest: state.expected },
+            started_at: self.started_at,
             updated_at: state.updated_at,
         }
-    }
-}
-
-impl Fields for IngestStatus {
-    fn field(&self, path: &[String]) -> Option<Cow<'_, str>> {
-        (path == ["ref"]).then(|| self.reference.as_str().into())
     }
 }
 
@@ -146,14 +130,13 @@ impl Store {
         self.0.ingests.lock().get(key).filter(|ingest| ingest.is_live()).cloned()
     }
 
-    pub(crate) fn status(&self, key: &IngestKey) -> Result<IngestStatus> {
-        self.ingest(key).map(|ingest| IngestStatus::from(&*ingest)).ok_or_else(|| key.not_found())
+    pub(crate) fn status(&self, key: &IngestKey) -> Result<Status> {
+        self.ingest(key).map(|ingest| ingest.status()).ok_or_else(|| key.not_found())
     }
 
     /// The namespace's ingests that pass the filters, by ref.
-    pub(crate) fn statuses(&self, namespace: &Namespace, filters: &FilterSet) -> Vec<IngestStatus> {
-        let mut statuses: Vec<_> =
-            self.live_ingests(Some(namespace)).iter().map(|i| IngestStatus::from(&**i)).collect();
+    pub(crate) fn statuses(&self, namespace: &Namespace, filters: &FilterSet) -> Vec<Status> {
+        let mut statuses: Vec<_> = self.live_ingests(Some(namespace)).iter().map(|i| i.status()).collect();
         statuses.retain(|status| filters.matches(status));
         statuses.sort_by(|a, b| a.reference.cmp(&b.reference));
         statuses
@@ -265,7 +248,7 @@ mod tests {
         let (publisher, _) = Publisher::new(&peers);
         let layout = Layout::open(dir.path()).unwrap();
         let store = Store::open(layout, peers, publisher, Metrics::default()).unwrap();
-        let key = IngestKey::new(Namespace::moby(), "r").unwrap();
+        let key = IngestKey { namespace: Namespace::moby(), reference: "r".parse().unwrap() };
 
         drop(store.open_ingest(key.clone(), Wish::default()).await.unwrap());
         let first = store.ingest(&key).unwrap();

@@ -15,15 +15,7 @@ use tokio::net::UnixStream;
 use tonic::{Code, Status};
 
 use crate::Peers;
-
-/// What protects the bytes: the namespace they belong to, and maybe a lease.
-#[derive(Debug, Clone)]
-pub struct Owner {
-    /// The containerd namespace.
-    pub namespace: Namespace,
-    /// The lease's id.
-    pub lease: Option<String>,
-}
+pub use crate::content::Owner;
 
 /// An ingest opened for writing. Dropping it keeps what was written, for the next writer to go on.
 #[derive(Debug)]

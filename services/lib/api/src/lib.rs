@@ -1,18 +1,43 @@
-//! Clients of the services.
+//! What each service promises, and how it is called.
+//!
+//! A promise is a module named for its service, and always has the same parts, so that who knows one finds his way in
+//! all:
+//!
+//! - `content.rs`: the lifecycle in prose, the traits, each the size of one capability (callers ask for the smallest),
+//!   and their sum; every implementation fails with one type, [`Promise::Error`];
+//! - what the traits speak of, in files beside it, made of `gantry-types`: what does not parse does not get in;
+//! - `convert.rs`: between those and the wire. Generated types appear there, in `client` and in `server`, nowhere else;
+//! - `client.rs`: the traits through the service's sockets, every call within a deadline;
+//! - `server.rs`: gRPC in, trait out, for whatever keeps the promise. It is here, and not in the service, because the
+//!   fakes of `gantry-fakes` are served by the same one.
+//!
+//! Who implements the traits proves it with the suite of the same name in `gantry-contract`: the service's store, the
+//! store through its socket, the fake.
+//!
+//! Promises: [`content`]. Beside them:
 //!
 //! - [`Peers`]: one lazily connected channel per service of this machine, and typed clients on it;
 //! - [`ingest`]: content's data socket, where blobs change hands as descriptors;
 //! - [`metrics`]: the metrics of all services as one text;
 //! - [`time`]: protobuf timestamps;
-//! - [`events`]: containerd events, published to control.
+//! - [`events`]: containerd events, published to control;
+//! - [`wire`]: fields of messages that every promise has: digests, sizes, filters.
 
+mod call;
+mod carry;
+pub mod content;
 pub mod events;
 pub mod ingest;
 pub mod metrics;
 mod peers;
+mod promise;
 pub mod time;
+pub mod wire;
 
+pub use call::Failure;
+pub use carry::to_the_end;
 pub use peers::Peers;
+pub use promise::Promise;
 
 /// The services of one machine, in the order in which they need each other.
 pub const SERVICES: [&str; 8] =

@@ -8,7 +8,7 @@ use gantry_proto::gantry;
 use gantry_rpc::Channel;
 
 /// The longest message, each way: containerd's default.
-const MESSAGE_LIMIT: usize = 16 << 20;
+pub(crate) const MESSAGE_LIMIT: usize = 16 << 20;
 
 /// Channels to the services of one root. They connect when they are first used,
 /// and again after a service was away. Cheap to clone.

@@ -36,7 +36,10 @@ impl FilterSet {
     pub fn parse<S: AsRef<str>>(filters: &[S]) -> Result<Self> {
         filters
             .iter()
-            .map(|text| parser::parse(text.as_ref()).map(Filter))
+            .map(|text| {
+                let text = text.as_ref();
+                parser::parse(text).map(|selectors| Filter { text: text.to_owned(), selectors })
+            })
             .collect::<Result<_>>()
             .map(FilterSet)
     }
@@ -44,17 +47,25 @@ impl FilterSet {
     /// Whether the object passes.
     pub fn matches(&self, object: &impl Fields) -> bool {
         self.0.is_empty()
-            || self.0.iter().any(|filter| filter.0.iter().all(|selector| selector.holds(object)))
+            || self.0.iter().any(|filter| filter.selectors.iter().all(|selector| selector.holds(object)))
+    }
+
+    /// The filters as they were written.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|filter| filter.text.as_str())
     }
 
     /// Whether everything passes without being looked at.
     pub fn is_empty(&self) -> bool {
-        self.0.iter().any(|filter| filter.0.is_empty()) || self.0.is_empty()
+        self.0.iter().any(|filter| filter.selectors.is_empty()) || self.0.is_empty()
     }
 }
 
 #[derive(Debug, Clone)]
-struct Filter(Vec<Selector>);
+struct Filter {
+    text: String,
+    selectors: Vec<Selector>,
+}
 
 #[derive(Debug, Clone)]
 struct Selector {

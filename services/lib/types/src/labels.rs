@@ -46,15 +46,19 @@ impl Labels {
     ///
     /// For objects whose labels are all that can change: any other path is an error. Nothing changes on an error.
     pub fn apply_update<P: AsRef<str>>(&mut self, update: &Labels, mask: &[P]) -> Result<()> {
-        let mut updated = self.clone();
-        for path in mask {
-            if !updated.apply_path(update, path.as_ref()) {
-                return Err(Error::UpdateMask { path: path.as_ref().to_owned() });
+        self.relabel(&Relabel::parse(update.clone(), mask)?)
+    }
+
+    /// Applies a change. Nothing changes on an error.
+    pub fn relabel(&mut self, change: &Relabel) -> Result<()> {
+        let updated = match change {
+            Relabel::All(labels) => labels.clone(),
+            Relabel::Each(labels) => {
+                let mut updated = self.clone();
+                updated.0.extend(labels.clone());
+                updated
             }
-        }
-        if mask.is_empty() {
-            updated = update.clone();
-        }
+        };
         updated.validate()?;
         *self = updated.without_empty();
         Ok(())
@@ -74,6 +78,44 @@ impl Labels {
             None => self.0.remove(key),
         };
         true
+    }
+}
+
+/// A change of the labels of an object on which nothing else can change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relabel {
+    /// These replace all that were there.
+    All(Labels),
+    /// These are set, or deleted where they have no value; the others stay.
+    Each(Labels),
+}
+
+impl Relabel {
+    /// The change that an update with a mask means, as containerd's services read it: see [`Labels::apply_update`].
+    pub fn parse<P: AsRef<str>>(update: Labels, mask: &[P]) -> Result<Self> {
+        let mut each = Labels::new();
+        let mut all = mask.is_empty();
+        for path in mask.iter().map(AsRef::as_ref) {
+            match path.strip_prefix("labels.") {
+                Some(key) => {
+                    each.insert(key.to_owned(), update.get(key).cloned().unwrap_or_default());
+                }
+                None if path == "labels" => all = true,
+                None => return Err(Error::UpdateMask { path: path.to_owned() }),
+            }
+        }
+        Ok(if all { Relabel::All(update) } else { Relabel::Each(each) })
+    }
+
+    /// The update and the mask that mean this change.
+    pub fn into_update(self) -> (Labels, Vec<String>) {
+        match self {
+            Relabel::All(labels) => (labels, vec!["labels".to_owned()]),
+            Relabel::Each(labels) => {
+                let mask = labels.keys().map(|key| format!("labels.{key}")).collect();
+                (labels, mask)
+            }
+        }
     }
 }
 

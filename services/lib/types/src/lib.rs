@@ -23,7 +23,7 @@ pub use chain::{ChainId, DiffId};
 pub use descriptor::Descriptor;
 pub use digest::{Algorithm, Digest, Hasher};
 pub use error::Error;
-pub use labels::Labels;
+pub use labels::{Labels, Relabel};
 pub use namespace::Namespace;
 pub use platform::Platform;
 pub use reference::Reference;

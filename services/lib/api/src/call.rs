@@ -1,0 +1,81 @@
+//! A client's calls: each within a deadline, each failure told with what was asked of whom.
+
+use std::time::Duration;
+
+use gantry_rpc::{Code, Coded, code_of};
+use tonic::{Response, Status};
+
+use crate::wire::Invalid;
+
+/// A call that a service did not carry out.
+#[derive(Debug, thiserror::Error)]
+#[error("{service} did not {call}")]
+pub struct Failure {
+    /// The service that was called.
+    pub service: &'static str,
+    /// What it was asked for, as an infinitive.
+    pub call: &'static str,
+    /// What it answered, or why there is no answer.
+    #[source]
+    pub status: Box<Status>,
+}
+
+impl Coded for Failure {
+    fn code(&self) -> Code {
+        code_of(&self.status)
+    }
+}
+
+/// Makes the calls to one service. This is the only place that knows how long a client waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    service: &'static str,
+    deadline: Duration,
+}
+
+impl Caller {
+    pub(crate) fn new(service: &'static str, deadline: Duration) -> Self {
+        Self { service, deadline }
+    }
+
+    /// A call that is answered by one message.
+    pub(crate) async fn ask<T>(
+        &self,
+        call: &'static str,
+        answer: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        self.within(self.deadline, call, answer).await.map(Response::into_inner)
+    }
+
+    /// A part of a call: the next message of a stream.
+    pub(crate) async fn hear<T>(
+        &self,
+        call: &'static str,
+        news: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Failure> {
+        self.within(self.deadline, call, news).await
+    }
+
+    /// Work that takes longer than calls do: its caller says how long, and why.
+    pub(crate) async fn within<T>(
+        &self,
+        deadline: Duration,
+        call: &'static str,
+        work: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Failure> {
+        match tokio::time::timeout(deadline, work).await {
+            Ok(outcome) => outcome.map_err(|status| self.failed(call, status)),
+            Err(_) => Err(self.failed(call, Status::deadline_exceeded(format!("no answer in {deadline:?}")))),
+        }
+    }
+
+    /// An answer that is none of this service's contract.
+    pub(crate) fn garbled(&self, call: &'static str) -> impl FnOnce(Invalid) -> Failure {
+        let caller = *self;
+        move |error| caller.failed(call, Status::internal(format!("an answer that does not parse: {error}")))
+    }
+
+    pub(crate) fn failed(&self, call: &'static str, status: Status) -> Failure {
+        Failure { service: self.service, call, status: Box::new(status) }
+    }
+}

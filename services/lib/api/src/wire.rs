@@ -1,0 +1,109 @@
+//! Fields of messages that every promise has: read strictly on their way in, never failing on their way out.
+
+use std::time::SystemTime;
+
+use gantry_rpc::{Code, Coded};
+use gantry_types::Digest;
+use gantry_types::filter::FilterSet;
+use prost_types::Timestamp;
+
+use crate::time;
+
+/// A message that says nothing which could be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// It lacks what it is about.
+    #[error("the message has no {field}")]
+    Missing {
+        /// The field.
+        field: &'static str,
+    },
+    /// A number that must not be negative is, or an enumeration has no such value.
+    #[error("{field} cannot be {value}")]
+    Number {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: i64,
+    },
+    /// An ingest without a ref.
+    #[error("the first message must have a ref")]
+    NoReference,
+    /// A digest, a label, a filter or a namespace that does not parse.
+    #[error(transparent)]
+    Argument(#[from] gantry_types::Error),
+}
+
+impl Coded for Invalid {
+    fn code(&self) -> Code {
+        match self {
+            Invalid::Missing { .. }
+            | Invalid::Number { .. }
+            | Invalid::NoReference
+            | Invalid::Argument(_) => Code::InvalidArgument,
+        }
+    }
+}
+
+/// A digest.
+///
+/// # Errors
+///
+/// When it does not parse.
+pub fn digest(text: &str) -> Result<Digest, Invalid> {
+    Ok(text.parse()?)
+}
+
+/// A digest that may be left out.
+///
+/// # Errors
+///
+/// When it does not parse.
+pub fn optional_digest(text: &str) -> Result<Option<Digest>, Invalid> {
+    match text {
+        "" => Ok(None),
+        text => digest(text).map(Some),
+    }
+}
+
+/// A size or an offset.
+///
+/// # Errors
+///
+/// When it is negative.
+pub fn number(field: &'static str, value: i64) -> Result<u64, Invalid> {
+    u64::try_from(value).map_err(|_| Invalid::Number { field, value })
+}
+
+/// A size that is 0 when it is not known.
+///
+/// # Errors
+///
+/// When it is negative.
+pub fn optional_number(field: &'static str, value: i64) -> Result<Option<u64>, Invalid> {
+    Ok(Some(number(field, value)?).filter(|value| *value > 0))
+}
+
+/// A size or an offset as messages have it.
+pub fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The filters of a request.
+///
+/// # Errors
+///
+/// When one does not parse.
+pub fn filters(texts: &[String]) -> Result<FilterSet, Invalid> {
+    Ok(FilterSet::parse(texts)?)
+}
+
+/// Filters as messages have them.
+pub fn filter_texts(filters: &FilterSet) -> Vec<String> {
+    filters.texts().map(str::to_owned).collect()
+}
+
+/// A time; the epoch when it is left out.
+pub fn moment(timestamp: Option<&Timestamp>) -> SystemTime {
+    timestamp.map_or(SystemTime::UNIX_EPOCH, time::system_time)
+}
