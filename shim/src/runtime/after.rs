@@ -5,16 +5,17 @@ use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use nix::mount::MsFlags;
+use gantry_mount::{
+    Attributes, Propagation, Recursive, attach, change_attributes_at, clone_tree, set_propagation,
+};
+use gantry_rooted::{EntryKind, Root, kind_of};
 use nix::sched::{CloneFlags, setns};
-use rustix::fs::{CWD, FileType, OFlags, fstat, major, minor};
-use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::fs::{major, minor};
 use serde_json::{Value, json};
 
 use super::init::Init;
-use super::launch::words;
+use super::launch::words_of;
 use super::spec::text;
-use super::user::open_inside;
 use super::{Failure, guard};
 
 const DEV: &str = "/dev";
@@ -23,7 +24,7 @@ const DEV: &str = "/dev";
 pub struct After {
     dev: Option<Dev>,
     /// Where host and container are to see nothing of what the other mounts, and whether below, too.
-    private: Vec<(PathBuf, MsFlags)>,
+    private: Vec<(PathBuf, Recursive)>,
     /// The spec, where it is to be found out what was mounted on /proc.
     nested: Option<Value>,
 }
@@ -69,11 +70,13 @@ impl After {
         if let Some(dev) = &self.dev {
             dev.mount().map_err(|error| format!("mount on {DEV}: {error}"))?;
         }
-        for (place, flags) in &self.private {
-            match nix::mount::mount(None::<&str>, place, None::<&str>, *flags, None::<&str>) {
+        for (place, recursive) in &self.private {
+            let done = set_propagation(place, Propagation::Private, *recursive);
+            match done.map_err(gantry_mount::Error::into_io) {
                 // Covered by another mount, or a symlink that has led elsewhere: no mount to be seen there.
-                Ok(()) | Err(nix::Error::EINVAL | nix::Error::ENOENT) => {}
-                Err(errno) => return Err(format!("make {} private: {errno}", place.display())),
+                Ok(()) => {}
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT)) => {}
+                Err(error) => return Err(format!("make {} private: {error}", place.display())),
             }
         }
         Ok(())
@@ -81,16 +84,16 @@ impl After {
 }
 
 /// How far a bind is to be private; none where it is to be shared or to follow the host.
-fn privacy(mount: &Value) -> Option<MsFlags> {
-    let mut flags = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
+fn privacy(mount: &Value) -> Option<Recursive> {
+    let mut recursive = Recursive::Yes;
     for option in mount.get("options").and_then(Value::as_array).into_iter().flatten() {
         match option.as_str() {
-            Some("private") => flags = MsFlags::MS_PRIVATE,
+            Some("private") => recursive = Recursive::No,
             Some("shared" | "rshared" | "slave" | "rslave" | "unbindable" | "runbindable") => return None,
             _ => {}
         }
     }
-    Some(flags)
+    Some(recursive)
 }
 
 /// libcontainer knows only the words without the `r`, and means them with it.
@@ -113,12 +116,9 @@ impl Dev {
                 .and_then(Value::as_array)
                 .is_some_and(|all| all.iter().any(|one| one == word))
         };
-        let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        if has("rbind") {
-            flags |= OpenTreeFlags::AT_RECURSIVE;
-        }
-        let tree = open_tree(CWD, source.as_str(), flags)
-            .map_err(|errno| format!("mount {source} on {DEV}: {}", words(errno)))?;
+        let recursive = if has("rbind") { Recursive::Yes } else { Recursive::No };
+        let tree = clone_tree(Path::new(&source), recursive)
+            .map_err(|error| format!("mount {source} on {DEV}: {}", words_of(&error)))?;
         check_null(&tree).map_err(|reason| format!("mount {source} on {DEV}: {reason}"))?;
         let inner = guard::mounts(spec)
             .filter_map(|mount| text(mount, "/destination").map(PathBuf::from))
@@ -142,27 +142,26 @@ impl Dev {
 
     /// Covers `/dev`, and mounts again what the user has below.
     fn mount(&self) -> std::io::Result<()> {
-        let to_place = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-        let copy =
-            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+        let refused = gantry_mount::Error::into_io;
         let inner: Vec<(&PathBuf, OwnedFd)> = self
             .inner
             .iter()
-            .map(|place| open_tree(CWD, place, copy).map(|tree| (place, tree)))
-            .collect::<Result<_, _>>()?;
-        move_mount(&self.tree, "", CWD, DEV, to_place)?;
+            .map(|place| clone_tree(place, Recursive::Yes).map(|tree| (place, tree)))
+            .collect::<Result<_, _>>()
+            .map_err(refused)?;
+        attach(&self.tree, Path::new(DEV)).map_err(refused)?;
         for (place, tree) in inner {
             if !place.exists() {
-                match FileType::from_raw_mode(fstat(&tree)?.st_mode) {
-                    FileType::Directory => fs::create_dir_all(place)?,
+                match kind_of(&tree).map_err(refused)? {
+                    EntryKind::Directory => fs::create_dir_all(place)?,
                     _ => drop(File::create(place)?),
                 }
             }
-            move_mount(&tree, "", CWD, place, to_place)?;
+            attach(&tree, place).map_err(refused)?;
         }
         if self.read_only {
-            let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-            nix::mount::mount(None::<&str>, DEV, None::<&str>, flags, None::<&str>)?;
+            let read_only = change_attributes_at(Path::new(DEV), &Attributes::READ_ONLY, Recursive::No);
+            read_only.map_err(refused)?;
         }
         Ok(())
     }
@@ -170,9 +169,10 @@ impl Dev {
 
 /// Without a null device a container's paths cannot be masked, nor its programs do without input.
 fn check_null(dev: &OwnedFd) -> Result<(), Failure> {
-    let stat = open_inside(dev, "null", OFlags::PATH | OFlags::NOFOLLOW).and_then(fstat);
-    let stat = stat.map_err(|errno| format!("open /dev/null: {}", words(errno)))?;
-    let is_null = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+    let dev = dev.try_clone().map_err(|error| error.to_string())?;
+    let stat = Root::from_fd(dev).stat(Path::new("null"));
+    let stat = stat.map_err(|error| format!("open /dev/null: {}", words_of(&error)))?;
+    let is_null = EntryKind::from_mode(stat.st_mode) == Some(EntryKind::CharDevice)
         && (major(stat.st_rdev), minor(stat.st_rdev)) == (1, 3);
     if is_null { Ok(()) } else { Err("its null is not the null device".into()) }
 }
@@ -183,12 +183,12 @@ mod tests {
 
     #[test]
     fn binds_are_private_unless_they_say_otherwise() {
-        let flags = |options: &[&str]| privacy(&json!({ "options": options }));
-        assert_eq!(flags(&["rbind", "ro"]), Some(MsFlags::MS_PRIVATE | MsFlags::MS_REC));
-        assert_eq!(flags(&["rbind", "rprivate"]), Some(MsFlags::MS_PRIVATE | MsFlags::MS_REC));
-        assert_eq!(flags(&["bind", "private"]), Some(MsFlags::MS_PRIVATE));
-        assert_eq!(flags(&["rbind", "rslave"]), None);
-        assert_eq!(flags(&["rshared"]), None);
+        let how_far = |options: &[&str]| privacy(&json!({ "options": options }));
+        assert_eq!(how_far(&["rbind", "ro"]), Some(Recursive::Yes));
+        assert_eq!(how_far(&["rbind", "rprivate"]), Some(Recursive::Yes));
+        assert_eq!(how_far(&["bind", "private"]), Some(Recursive::No));
+        assert_eq!(how_far(&["rbind", "rslave"]), None);
+        assert_eq!(how_far(&["rshared"]), None);
     }
 
     #[test]

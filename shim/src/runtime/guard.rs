@@ -2,16 +2,15 @@
 //! runc refuses it, and looked for again when everything is.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, readlinkat};
+use gantry_rooted::{EntryKind, Root};
 use serde_json::Value;
 
 use super::Failure;
+use super::libcontainer::chain;
 use super::spec::text;
-use super::user::open_inside;
 
 /// `statfs(2)` of a procfs.
 const PROC_MAGIC: u64 = 0x9fa0;
@@ -33,9 +32,7 @@ const ALLOWED: [&str; 10] = [
 
 /// Looks at the bare root and at the mounts that are to come.
 pub fn check(spec: &Value, root: &Path) -> Result<(), Failure> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::open(root, flags, Mode::empty())
-        .map_err(|errno| format!("open {}: {errno}", root.display()))?;
+    let root = Root::open_path(root).map_err(|error| chain(&error))?;
     // Devices and symlinks are made in /dev by name, whatever is mounted there.
     ordinary(&root, "dev", "/dev")?;
     for mount in mounts(spec) {
@@ -118,10 +115,10 @@ fn is_proc(mount: &Value) -> bool {
 }
 
 /// Refuses what is there and no directory, a symlink first of all.
-fn ordinary(root: &OwnedFd, name: &str, what: &str) -> Result<(), Failure> {
-    let Ok(found) = open_inside(root, name, OFlags::PATH | OFlags::NOFOLLOW) else { return Ok(()) };
-    match fstat(&found).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-        Ok(FileType::Directory) => Ok(()),
+fn ordinary(root: &Root, name: &str, what: &str) -> Result<(), Failure> {
+    let Ok(found) = root.stat(Path::new(name)) else { return Ok(()) };
+    match EntryKind::from_mode(found.st_mode) {
+        Some(EntryKind::Directory) => Ok(()),
         _ => Err(format!(
             "unable to start container process: filesystem {what:?} must be mounted on ordinary directory"
         )),
@@ -129,7 +126,7 @@ fn ordinary(root: &OwnedFd, name: &str, what: &str) -> Result<(), Failure> {
 }
 
 /// Where a path leads inside `root`; what is not there yet is taken as it is written.
-fn resolve(root: &OwnedFd, path: &str) -> PathBuf {
+fn resolve(root: &Root, path: &str) -> PathBuf {
     let mut reached = PathBuf::from("/");
     let mut ahead: Vec<OsString> = Vec::new();
     let push = |ahead: &mut Vec<OsString>, path: &OsStr| {
@@ -147,15 +144,13 @@ fn resolve(root: &OwnedFd, path: &str) -> PathBuf {
             continue;
         }
         let next = reached.join(part);
-        let target = open_inside(root, &next, OFlags::PATH | OFlags::NOFOLLOW)
-            .and_then(|link| readlinkat(link, c"", Vec::new()));
-        match target {
+        match root.read_link(&next) {
             Ok(target) if links < MOST_LINKS => {
                 links += 1;
-                if target.as_bytes().starts_with(b"/") {
+                if target.has_root() {
                     reached = PathBuf::from("/");
                 }
-                push(&mut ahead, &OsString::from_vec(target.into_bytes()));
+                push(&mut ahead, target.as_os_str());
             }
             _ => reached = next,
         }

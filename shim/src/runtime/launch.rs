@@ -190,6 +190,14 @@ pub fn words(errno: Errno) -> String {
     nix::errno::Errno::from_raw(errno.raw_os_error()).desc().to_lowercase()
 }
 
+/// As [`words`], of what a library has been refused.
+pub fn words_of(error: &gantry_rooted::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => nix::errno::Errno::from_raw(number).desc().to_lowercase(),
+        None => error.to_string(),
+    }
+}
+
 /// Finds `program` as execvp would, for the calling user in the current root.
 pub fn find_program(program: &str, path: &str) -> Result<PathBuf, String> {
     if program.contains('/') {

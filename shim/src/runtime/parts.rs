@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
-use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use gantry_mount::{Recursive, attach, clone_at};
+use gantry_rooted::{EntryKind, Root, kind_of};
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::launch::words;
+use super::launch::words_of;
 
 /// The mount option that names the part, from the mount's source.
 const OPTION: &str = "x-gantry.subpath=";
@@ -38,24 +38,18 @@ fn take(mount: &mut Value) -> Option<String> {
 
 fn mount_part(source: &Path, part: &str, place: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| error.to_string().to_lowercase();
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let base = rustix::fs::open(source, flags | OFlags::DIRECTORY, Mode::empty()).map_err(words)?;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let inside = openat2(&base, part, flags, Mode::empty(), resolve).map_err(words)?;
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_EMPTY_PATH
-        | OpenTreeFlags::AT_RECURSIVE;
-    let tree = open_tree(&inside, "", flags).map_err(words)?;
-    let kind = fstat(&inside).map(|stat| FileType::from_raw_mode(stat.st_mode)).map_err(words)?;
+    let refused = |error: gantry_rooted::Error| words_of(&error);
+    let inside =
+        Root::open_path(source).and_then(|base| base.open_beneath(Path::new(part))).map_err(refused)?;
+    let tree = clone_at(&inside, Recursive::Yes).map_err(refused)?;
     if let Some(parent) = place.parent() {
         fs::create_dir_all(parent).map_err(failed)?;
     }
-    match kind {
-        FileType::Directory => fs::create_dir_all(place).map_err(failed)?,
+    match kind_of(&inside).map_err(refused)? {
+        EntryKind::Directory => fs::create_dir_all(place).map_err(failed)?,
         _ => drop(fs::File::create(place).map_err(failed)?),
     }
-    move_mount(&tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(words)
+    attach(&tree, place).map_err(refused)
 }
 
 #[cfg(test)]

@@ -14,24 +14,27 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use gantry_mount::{Recursive, attach_at, clone_at};
+use gantry_rooted::Root;
 use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, setns, unshare};
 use oci_spec::runtime::LinuxResources;
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{Mode, OFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount,
+    fsopen, unmount,
 };
 use serde_json::Value;
 
 use super::init::Init;
-use super::launch::words;
+use super::launch::words_of;
 use super::spec::text;
 use super::{Failure, guard};
 use crate::cgroup::v1::{Group, Membership};
 use crate::cgroup::{self, ROOT, limits};
 
 const TMPFS_MAGIC: u64 = 0x0102_1994;
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 
 /// A container that is being placed.
 pub struct Placement {
@@ -109,12 +112,9 @@ impl View {
         let options = mount.get("options").and_then(Value::as_array);
         let read_only = options.is_some_and(|options| options.iter().any(|option| option == "ro"));
         let clone = |membership: &Membership| {
-            let flags = OpenTreeFlags::OPEN_TREE_CLONE
-                | OpenTreeFlags::OPEN_TREE_CLOEXEC
-                | OpenTreeFlags::AT_EMPTY_PATH;
-            open_tree(&membership.directory, "", flags)
+            clone_at(&membership.directory, Recursive::No)
                 .map(|tree| (membership.hierarchy.clone(), tree))
-                .map_err(|errno| format!("cgroup {}: {}", membership.hierarchy, words(errno)))
+                .map_err(|error| format!("cgroup {}: {}", membership.hierarchy, words_of(&error)))
         };
         let trees = group.memberships.iter().map(clone).collect::<Result<_, _>>()?;
         Ok(Self { destination, read_only, trees })
@@ -135,6 +135,7 @@ impl View {
 
     /// Mounts it in the calling process's namespace and root; changes the working directory.
     fn mount_here(&self) -> std::io::Result<()> {
+        let refused = gantry_mount::Error::into_io;
         let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
             | MountAttrFlags::MOUNT_ATTR_NODEV
             | MountAttrFlags::MOUNT_ATTR_NOEXEC;
@@ -142,13 +143,14 @@ impl View {
         fsconfig_set_string(&context, "mode", "755")?;
         fsconfig_create(&context)?;
         let tmpfs = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-        attach(&tmpfs, self.open()?)?;
+        attach_at(&tmpfs, self.open().map_err(refused)?).map_err(refused)?;
         // Opened anew: now it is the tmpfs.
-        let top = self.open()?;
+        let top = Root::from_fd(self.open().map_err(refused)?);
         for (hierarchy, tree) in &self.trees {
-            rustix::fs::mkdirat(&top, hierarchy, Mode::from_raw_mode(0o755))?;
-            attach(tree, open_below(&top, hierarchy)?)?;
-            self.seal(&open_below(&top, hierarchy)?)?;
+            let name = Path::new(hierarchy);
+            rustix::fs::mkdirat(&top, name, Mode::from_raw_mode(0o755))?;
+            attach_at(tree, top.open(name, DIRECTORY, Mode::empty()).map_err(refused)?).map_err(refused)?;
+            self.seal(&top.open(name, DIRECTORY, Mode::empty()).map_err(refused)?)?;
             // `cpu,cpuacct` is known by either name, too.
             for name in hierarchy.split(',').filter(|name| name != hierarchy) {
                 rustix::fs::symlinkat(hierarchy.as_str(), &top, name)?;
@@ -157,13 +159,12 @@ impl View {
         Ok(self.seal(&top)?)
     }
 
-    fn open(&self) -> rustix::io::Result<OwnedFd> {
-        let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        open_below(root, &self.destination)
+    fn open(&self) -> gantry_rooted::Result<OwnedFd> {
+        Root::open_path(Path::new("/"))?.open(&self.destination, DIRECTORY, Mode::empty())
     }
 
     /// Makes a mount, which `directory` is the root of, what the container may have.
-    fn seal(&self, directory: &OwnedFd) -> nix::Result<()> {
+    fn seal(&self, directory: &impl AsFd) -> nix::Result<()> {
         nix::unistd::fchdir(directory)?;
         let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
         if self.read_only {
@@ -199,17 +200,6 @@ fn hide() -> Result<(), Failure> {
         nix::mount::mount(Some("tmpfs"), ROOT, Some("tmpfs"), MsFlags::MS_RDONLY, None::<&str>)
     };
     hidden().map_err(|errno| format!("hide {ROOT} from the runtime: {errno}"))
-}
-
-fn attach(tree: &OwnedFd, at: OwnedFd) -> rustix::io::Result<()> {
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(tree, "", at, "", flags)
-}
-
-/// Opens a directory without ever leaving `root`.
-fn open_below(root: impl AsFd, path: impl rustix::path::Arg) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS)
 }
 
 fn is_tmpfs(path: &str) -> bool {

@@ -9,12 +9,13 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
+use gantry_rooted::Root;
 use oci_spec::runtime::{Box as Console, BoxBuilder};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde_json::{Map, Value, json};
 
-use super::user::{Accounts, User, open_inside};
+use super::user::{Accounts, User};
 use super::{Exec, Failure, Subject, guard, parts};
 use crate::cgroup::scope::Scope;
 
@@ -197,21 +198,20 @@ fn make_directory(root: &Path, mounts: &Value, cwd: &Path) {
         Some(_) => return,
         None => (root.to_path_buf(), cwd.strip_prefix("/").unwrap_or(cwd).to_path_buf()),
     };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(base) = rustix::fs::open(&base, flags, Mode::empty()) else {
+    let Ok(base) = Root::open_path(&base) else {
         return;
     };
-    let mut reached = String::from(".");
+    let mut reached = PathBuf::from(".");
     for component in below.components() {
         let Component::Normal(name) = component else {
             continue;
         };
         let Some(name) = name.to_str() else { return };
-        let Ok(parent) = open_inside(&base, reached.as_str(), flags) else {
+        let Ok(parent) = base.open(&reached, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()) else {
             return;
         };
         match make_one(&parent, name) {
-            Ok(()) | Err(Errno::EXIST) => reached = format!("{reached}/{name}"),
+            Ok(()) | Err(Errno::EXIST) => reached.push(name),
             Err(_) => return,
         }
     }

@@ -1,18 +1,13 @@
 //! Users and groups by name, looked up in a container's own `/etc/passwd` and
 //! `/etc/group`, which are hostile input: opened only inside the container's root.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
-use rustix::io::Errno;
+use gantry_host::process::Pinned;
+use gantry_rooted::Root;
 
 use super::Failure;
-
-/// The largest passwd or group file that is read.
-const LIMIT: u64 = 16 << 20;
+use super::libcontainer::chain;
 
 /// Who a process runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,27 +26,28 @@ pub struct Accounts {
 impl Accounts {
     /// Reads them below `root`; missing files are empty ones.
     pub fn read(root: &Path) -> Result<Self, Failure> {
-        let opened =
-            rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-                .map_err(|errno| format!("open {}: {errno}", root.display()))?;
-        Ok(Self::inside(&opened))
+        let root = Root::open_path(root).map_err(|error| chain(&error))?;
+        Ok(Self::inside(&root))
     }
 
     /// Reads those that a process sees, which was started at `start`: whoever else has its number by now is refused.
     pub fn of_process(pid: i32, start: u64) -> Result<Self, Failure> {
-        let ended = |_| format!("the container's init {pid} has ended");
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let process = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty()).map_err(ended)?;
+        let ended = || format!("the container's init {pid} has ended");
+        let process = Pinned::open(pid.cast_unsigned()).map_err(|_| ended())?;
         // The descriptor first: what it refers to cannot change any more while it is compared.
         if crate::exit::start_time(pid) != Some(start) {
-            return Err(ended(Errno::SRCH));
+            return Err(ended());
         }
-        let root = rustix::fs::openat(&process, "root", flags, Mode::empty()).map_err(ended)?;
-        Ok(Self::inside(&root))
+        Ok(Self::inside(&Root::from_fd(process.root().map_err(|_| ended())?)))
     }
 
-    fn inside(root: &OwnedFd) -> Self {
-        Self { passwd: read_inside(root, "etc/passwd"), group: read_inside(root, "etc/group") }
+    /// What cannot be read, or is longer than any such file, counts as empty.
+    fn inside(root: &Root) -> Self {
+        let text = |path| {
+            let bytes = root.read(Path::new(path)).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        Self { passwd: text("etc/passwd"), group: text("etc/group") }
     }
 
     /// Resolves a group, by name or number.
@@ -139,26 +135,6 @@ fn number(text: &str) -> Result<u32, Failure> {
         .ok()
         .filter(|number| *number <= i32::MAX.cast_unsigned())
         .ok_or_else(|| "uids and gids must be in range 0-2147483647".to_string())
-}
-
-/// Opens `path` as it is seen by a process whose root is `root`.
-pub fn open_inside(
-    root: &OwnedFd,
-    path: impl rustix::path::Arg,
-    flags: OFlags,
-) -> rustix::io::Result<OwnedFd> {
-    openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
-}
-
-fn read_inside(root: &OwnedFd, path: &str) -> String {
-    let mut bytes = Vec::new();
-    // A FIFO must not block, a device not be read.
-    if let Ok(file) = open_inside(root, path, OFlags::RDONLY | OFlags::NONBLOCK)
-        && fstat(&file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
-    {
-        let _ = File::from(file).take(LIMIT).read_to_end(&mut bytes);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

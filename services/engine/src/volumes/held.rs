@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gantry_mount::classic::is_mount_point;
+use gantry_mount::is_mount_point;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 

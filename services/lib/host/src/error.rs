@@ -42,6 +42,14 @@ pub enum Error {
     /// A mount option that is not carried out.
     #[error("mount option {0:?} is not supported")]
     UnsupportedOption(String),
+    /// Files that are not shown with the ids that were asked for.
+    #[error("{object} cannot be shown with mapped ids: {reason}")]
+    Unmapped {
+        /// What was to be mounted.
+        object: String,
+        /// Why not.
+        reason: String,
+    },
     /// A path whose last part does not name anything (`/`, `..`).
     #[error("path {0:?} does not name an entry")]
     Unnamed(String),
@@ -62,7 +70,18 @@ impl Error {
     pub fn io(&self) -> Option<&io::Error> {
         match self {
             Self::Os { source, .. } | Self::FileSystem { source, .. } => Some(source),
-            Self::Malformed { .. } | Self::UnsupportedOption(_) | Self::Unnamed(_) => None,
+            Self::Malformed { .. }
+            | Self::UnsupportedOption(_)
+            | Self::Unmapped { .. }
+            | Self::Unnamed(_) => None,
+        }
+    }
+
+    /// The kernel's error alone, for those who name the operation and the object themselves.
+    pub fn into_io(self) -> io::Error {
+        match self {
+            Self::Os { source, .. } | Self::FileSystem { source, .. } => source,
+            other => io::Error::new(io::ErrorKind::InvalidInput, other.to_string()),
         }
     }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rustix::mount::MountAttrFlags;
 
-use crate::{Error, Result};
+use crate::{Error, Result, legacy};
 
 /// Whether the mounts below a mount are meant too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -63,32 +63,63 @@ impl Attributes {
 
 /// Changes the attributes of the mount that a descriptor is the root of.
 pub fn change(tree: BorrowedFd<'_>, attributes: &Attributes, recursive: Recursive) -> Result<()> {
-    call(tree, c"", libc::AT_EMPTY_PATH, attributes, recursive)
+    call(tree, c"", libc::AT_EMPTY_PATH, Asked::of(attributes), recursive)
         .map_err(|e| Error::os("mount_setattr", "a mount", e))
 }
 
-/// Changes the attributes of the mount at a place of the mount table.
+/// Changes the attributes of the mount at a place of the mount table. Kernels before 5.12 are told by mount(2), which
+/// knows no mounts below, and takes away what is not among the attributes.
 pub fn change_at(place: &Path, attributes: &Attributes, recursive: Recursive) -> Result<()> {
     let path = std::ffi::CString::new(place.as_os_str().as_bytes())
         .map_err(|_| Error::Malformed { what: "path", text: place.display().to_string() })?;
-    call(rustix::fs::CWD, &path, 0, attributes, recursive).map_err(|e| Error::path("mount_setattr", place, e))
+    match call(rustix::fs::CWD, &path, 0, Asked::of(attributes), recursive) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) && recursive == Recursive::No => {
+            legacy::change(place, attributes)
+        }
+        done => done.map_err(|e| Error::path("mount_setattr", place, e)),
+    }
+}
+
+/// Has the files of a detached mount shown as if they belonged to the ids that a user namespace maps theirs to.
+pub(crate) fn show_ids(
+    tree: BorrowedFd<'_>,
+    namespace: BorrowedFd<'_>,
+    recursive: Recursive,
+) -> std::io::Result<()> {
+    let asked =
+        Asked { set: MountAttrFlags::MOUNT_ATTR_IDMAP, clear: MountAttrFlags::empty(), ids: Some(namespace) };
+    call(tree, c"", libc::AT_EMPTY_PATH, asked, recursive)
+}
+
+/// What mount_setattr(2) is asked for.
+struct Asked<'a> {
+    set: MountAttrFlags,
+    clear: MountAttrFlags,
+    /// The namespace that maps ids.
+    ids: Option<BorrowedFd<'a>>,
+}
+
+impl Asked<'_> {
+    fn of(attributes: &Attributes) -> Self {
+        Self { set: attributes.set, clear: attributes.clear, ids: None }
+    }
 }
 
 fn call(
     directory: BorrowedFd<'_>,
     path: &std::ffi::CStr,
     flags: libc::c_int,
-    attributes: &Attributes,
+    asked: Asked<'_>,
     recursive: Recursive,
 ) -> std::io::Result<()> {
     let flags = if recursive == Recursive::Yes { flags | libc::AT_RECURSIVE } else { flags };
     let argument = libc::mount_attr {
-        attr_set: u64::from(attributes.set.bits()),
-        attr_clr: u64::from(attributes.clear.bits()),
+        attr_set: u64::from(asked.set.bits()),
+        attr_clr: u64::from(asked.clear.bits()),
         propagation: 0,
-        userns_fd: 0,
+        userns_fd: asked.ids.map_or(0, |ids| u64::from(ids.as_raw_fd().cast_unsigned())),
     };
-    // SAFETY: the descriptor is open while it is borrowed, the path ends with a zero byte, and the kernel reads
+    // SAFETY: the descriptors are open while they are borrowed, the path ends with a zero byte, and the kernel reads
     // exactly `size_of::<mount_attr>()` bytes of `argument`, which outlives the call; it writes nothing.
     let answer = unsafe {
         libc::syscall(

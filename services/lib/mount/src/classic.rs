@@ -3,7 +3,6 @@
 use std::ffi::CString;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use crate::{Error, Result};
@@ -100,14 +99,6 @@ impl Classic {
     }
 }
 
-/// Whether something is mounted at `place` itself (statx(2) since Linux 5.8).
-pub fn is_mount_point(place: &Path) -> Result<bool> {
-    let stat =
-        rustix::fs::statx(CWD, place, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, StatxFlags::MNT_ID)
-            .map_err(|e| Error::path("statx", place, e))?;
-    Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,11 +111,5 @@ mod tests {
         assert_eq!(parsed.data, "addr=1.2.3.4,vers=4");
         assert_eq!(Classic::parse("bind").flags.bits(), 0x1000);
         assert_eq!(Classic::parse("").data, "");
-    }
-
-    #[test]
-    fn mount_points_are_told_from_directories() {
-        assert!(is_mount_point(Path::new("/proc")).expect("mounted"));
-        assert!(!is_mount_point(Path::new("/proc/self")).expect("there"));
     }
 }

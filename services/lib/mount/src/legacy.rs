@@ -1,6 +1,8 @@
-//! Overlay on kernels before 6.5, which do not know `lowerdir+`: mount(2) with one string of options.
+//! mount(2), for what the kernel's newer calls do not take: overlay before Linux 6.5, which does not know `lowerdir+`,
+//! values longer than `fsconfig(2)` has room for, binds with attributes before 5.12.
 //!
-//! The string may not be longer than a page, so directories go by the names that their descriptors have in
+//! All options are one string.
+//! It may not be longer than a page, so directories go by the names that their descriptors have in
 //! `/proc/self/fd`: 17 bytes a layer, whatever their real names are. A detached mount is made by `fsconfig(2)` there too,
 //! whose strings end after 255 bytes: fifteen layers or so.
 
@@ -11,10 +13,10 @@ use std::sync::LazyLock;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::MountFlags;
+use rustix::mount::{MountAttrFlags, MountFlags};
 
 use crate::mount::LONGEST_STRING;
-use crate::{Error, Mount, Options, Result, options};
+use crate::{Attributes, Error, Mount, Options, Recursive, Result, options};
 
 /// The first kernel whose overlay takes its layers one by one.
 const LAYERS_ONE_BY_ONE: (u32, u32) = (6, 5);
@@ -55,11 +57,49 @@ pub(crate) fn configure(context: BorrowedFd<'_>, key: &str, value: &str) -> Resu
 
 /// Whether the new mount API refused what mount(2) may still take.
 pub(crate) fn is_wanted(error: &Error) -> bool {
-    match error {
-        Error::Os { .. } => error.raw_os_error() == Some(libc::ENOSYS),
-        Error::FileSystem { reason, .. } => reason.contains("Unknown parameter 'lowerdir+'"),
-        Error::Malformed { .. } | Error::UnsupportedOption(_) | Error::Unnamed(_) => false,
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL | libc::EOPNOTSUPP))
+}
+
+/// Mounts with mount(2) after the new API has failed. Where both refuse, the new one has said more, unless it was not
+/// there at all.
+pub(crate) fn try_after(first: Error, mount: &Mount, options: &Options, place: &Path) -> Result<()> {
+    let done =
+        if mount.is_bind(options) { bind(mount, options, place) } else { self::mount(mount, options, place) };
+    done.map_err(|second| if first.raw_os_error() == Some(libc::ENOSYS) { second } else { first })
+}
+
+fn bind(mount: &Mount, options: &Options, place: &Path) -> Result<()> {
+    if !options.recursive_attributes.is_empty() {
+        return Err(Error::path("bind at", place, Errno::NOSYS));
     }
+    match options.bind {
+        Some(Recursive::Yes) => rustix::mount::mount_bind_recursive(mount.source.as_str(), place),
+        _ => rustix::mount::mount_bind(mount.source.as_str(), place),
+    }
+    .map_err(|e| Error::path("bind at", place, e))?;
+    if options.attributes.set.is_empty() { Ok(()) } else { change(place, &options.attributes) }
+}
+
+/// Gives the mount at a place these attributes, and no others.
+pub(crate) fn change(place: &Path, attributes: &Attributes) -> Result<()> {
+    let flags = MountFlags::BIND | flags_of(attributes);
+    rustix::mount::mount_remount(place, flags, c"").map_err(|e| Error::path("remount", place, e))
+}
+
+fn flags_of(attributes: &Attributes) -> MountFlags {
+    let mut flags = MountFlags::empty();
+    for (flag, attribute) in [
+        (MountFlags::RDONLY, MountAttrFlags::MOUNT_ATTR_RDONLY),
+        (MountFlags::NOSUID, MountAttrFlags::MOUNT_ATTR_NOSUID),
+        (MountFlags::NODEV, MountAttrFlags::MOUNT_ATTR_NODEV),
+        (MountFlags::NOEXEC, MountAttrFlags::MOUNT_ATTR_NOEXEC),
+        (MountFlags::NOATIME, MountAttrFlags::MOUNT_ATTR_NOATIME),
+        (MountFlags::NODIRATIME, MountAttrFlags::MOUNT_ATTR_NODIRATIME),
+        (MountFlags::STRICTATIME, MountAttrFlags::MOUNT_ATTR_STRICTATIME),
+    ] {
+        flags.set(flag, attributes.set.contains(attribute));
+    }
+    flags
 }
 
 /// Mounts with mount(2).
@@ -82,15 +122,14 @@ pub(crate) fn mount(mount: &Mount, options: &Options, place: &Path) -> Result<()
     }
     let data = CString::new(words.join(","))
         .map_err(|_| Error::Malformed { what: "mount options", text: words.join(",") })?;
-    let mut flags = MountFlags::empty();
-    flags.set(MountFlags::RDONLY, options.read_only);
+    let mut flags = flags_of(&options.attributes);
     for (flag, word) in [
-        (MountFlags::NOSUID, rustix::mount::MountAttrFlags::MOUNT_ATTR_NOSUID),
-        (MountFlags::NODEV, rustix::mount::MountAttrFlags::MOUNT_ATTR_NODEV),
-        (MountFlags::NOEXEC, rustix::mount::MountAttrFlags::MOUNT_ATTR_NOEXEC),
-        (MountFlags::NOATIME, rustix::mount::MountAttrFlags::MOUNT_ATTR_NOATIME),
+        (MountFlags::SYNCHRONOUS, "sync"),
+        (MountFlags::DIRSYNC, "dirsync"),
+        (MountFlags::LAZYTIME, "lazytime"),
+        (MountFlags::PERMIT_MANDATORY_FILE_LOCKING, "mand"),
     ] {
-        flags.set(flag, options.attributes.set.contains(word));
+        flags.set(flag, options.super_words.contains(&word));
     }
     rustix::mount::mount(mount.source.as_str(), place, mount.fs_type.as_str(), flags, Some(data.as_c_str()))
         .map_err(|e| Error::path("mount", place, e))

@@ -12,6 +12,8 @@
 //! | [`Mount`] | making a mount, attached or detached |
 //! | [`Options`] | options as text: who reads which word |
 //! | [`Attributes`] | what a mount allows, changed after it was made |
+//! | [`mount_each`] | lists of mounts, with files shown as other ids' |
+//! | [`attach`], [`clone_tree`], [`detach`] | places in the mount table |
 //! | [`classic`] | mount(2) with the options of an fstab line |
 //! | [`table`] | the mount table |
 //!
@@ -19,14 +21,19 @@
 
 mod attributes;
 pub mod classic;
+mod idmap;
 mod legacy;
 mod mount;
 mod options;
+mod place;
 pub mod table;
 
 pub use attributes::{Attributes, Recursive, change as change_attributes, change_at as change_attributes_at};
 pub use gantry_host::{Error, Result};
-pub use mount::{
-    Mount, attach, clone_tree, detach, detach_all, mount_all, open_detached, set_propagation, unmount,
-};
+pub use idmap::Namespaces;
+pub use mount::{Mount, mount_all, mount_each, open_detached};
 pub use options::{Options, Propagation};
+pub use place::{
+    attach, attach_at, clone_at, clone_tree, detach, detach_all, is_mount_point, mount_point_of,
+    set_propagation, unmount,
+};

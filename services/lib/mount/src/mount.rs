@@ -1,21 +1,18 @@
 //! Mounts as containerd's API describes them: made detached, attached, taken away.
 
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags};
+use gantry_rooted::Root;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-};
+use rustix::mount::{FsMountFlags, FsOpenFlags};
 
-use gantry_rooted::{Root, path_of};
-
-use crate::options::{Options, Propagation};
-use crate::{Error, Recursive, Result, attributes, legacy, options};
+use crate::idmap::{self, Namespaces};
+use crate::options::{self, Options};
+use crate::place::{Place, attach_at, clone_tree, detach, set_propagation};
+use crate::{Error, Recursive, Result, attributes, legacy};
 
 /// One mount as containerd's API describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -34,17 +31,29 @@ pub struct Mount {
 ///
 /// A failure takes away again what was mounted before it.
 pub fn mount_all(mounts: &[Mount], place: &Path) -> Result<()> {
+    mount_each(mounts, place, None).map_err(|(_, error)| error)
+}
+
+/// As [`mount_all`], and files are shown with the ids that options ask for, where there is somebody to make user
+/// namespaces. Also tells which mount has failed.
+pub fn mount_each<'m>(
+    mounts: &'m [Mount],
+    place: &Path,
+    namespaces: Option<Namespaces<'_>>,
+) -> Result<(), (&'m Mount, Error)> {
     let mut done: Vec<PathBuf> = Vec::new();
     for mount in mounts {
-        let at = below(place, &mount.target)?;
-        if let Err(error) = mount.mount(&at) {
-            for place in done.iter().rev() {
-                // The first failure is the one to tell; a place that stays busy goes with its last user.
-                let _ = detach(place);
+        let at = Place::below(place, &mount.target);
+        match at.and_then(|at| mount.mount_mapped(&at, namespaces).map(|()| at.path)) {
+            Ok(at) => done.push(at),
+            Err(error) => {
+                for place in done.iter().rev() {
+                    // The first failure is the one to tell; a place that stays busy goes with its last user.
+                    let _ = detach(place);
+                }
+                return Err((mount, error));
             }
-            return Err(error);
         }
-        done.push(at);
     }
     Ok(())
 }
@@ -60,70 +69,9 @@ pub fn open_detached(mounts: &[Mount]) -> Result<OwnedFd> {
     for mount in rest {
         let tree = mount.tree()?;
         let root = Root::from_fd(base.try_clone().map_err(|e| Error::os("duplicate", "a mount", e))?);
-        let place = root.open(Path::new(&mount.target), OFlags::PATH, Mode::empty())?;
-        rustix::mount::move_mount(
-            &tree,
-            c"",
-            &place,
-            c"",
-            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH,
-        )
-        .map_err(|e| Error::os("move_mount onto a detached", mount.target.clone(), e))?;
+        attach_at(tree, root.open(Path::new(&mount.target), OFlags::PATH, Mode::empty())?)?;
     }
     Ok(base)
-}
-
-/// Puts a detached mount at a place in the mount table.
-pub fn attach(tree: impl AsFd, place: &Path) -> Result<()> {
-    rustix::mount::move_mount(tree.as_fd(), c"", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .map_err(|e| Error::path("move_mount to", place, e))
-}
-
-/// Opens a copy of the mount at `source` that is in no mount table (`open_tree(2)`).
-pub fn clone_tree(source: &Path, recursive: Recursive) -> Result<OwnedFd> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if recursive == Recursive::Yes {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
-    rustix::mount::open_tree(CWD, source, flags).map_err(|e| Error::path("open_tree", source, e))
-}
-
-/// Takes the topmost mount at `place` away; fails while it is in use.
-pub fn unmount(place: &Path) -> Result<()> {
-    rustix::mount::unmount(place, UnmountFlags::NOFOLLOW).map_err(|e| Error::path("umount", place, e))
-}
-
-/// Takes the topmost mount at `place`, and all below it, out of the mount table at once; users keep it until they end.
-pub fn detach(place: &Path) -> Result<()> {
-    rustix::mount::unmount(place, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH)
-        .map_err(|e| Error::path("umount", place, e))
-}
-
-/// Takes every mount that is stacked at `place` away. A place with no mount, or no place at all, is no error.
-pub fn detach_all(place: &Path) -> Result<()> {
-    loop {
-        match detach(place) {
-            Ok(()) => {}
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOENT)) => {
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Changes how mounts spread between mount namespaces, of the mount at `place` alone or of all below it too.
-pub fn set_propagation(place: &Path, propagation: Propagation, recursive: Recursive) -> Result<()> {
-    let mut flags = match propagation {
-        Propagation::Private => MountPropagationFlags::PRIVATE,
-        Propagation::Shared => MountPropagationFlags::SHARED,
-        Propagation::Slave => MountPropagationFlags::DOWNSTREAM,
-        Propagation::Unbindable => MountPropagationFlags::UNBINDABLE,
-    };
-    if recursive == Recursive::Yes {
-        flags |= MountPropagationFlags::REC;
-    }
-    rustix::mount::mount_change(place, flags).map_err(|e| Error::path("change propagation of", place, e))
 }
 
 impl Mount {
@@ -141,22 +89,35 @@ impl Mount {
     ///
     /// With the option `remount` nothing is mounted: the attributes of what is there are changed.
     pub fn mount(&self, place: &Path) -> Result<()> {
-        let options = Options::parse(&self.options)?;
+        self.mount_mapped(&Place::named(place), None)
+    }
+
+    fn mount_mapped(&self, place: &Place, namespaces: Option<Namespaces<'_>>) -> Result<()> {
+        let Some(namespaces) = namespaces else {
+            return self.mount_with(&Options::parse(&self.options)?, place);
+        };
+        match Options::parse_mapped(&self.options)? {
+            (options, None) => self.mount_with(&options, place),
+            (options, Some(ids)) => idmap::mount(self, &options, place, &ids, namespaces),
+        }
+    }
+
+    pub(crate) fn mount_with(&self, options: &Options, place: &Place) -> Result<()> {
         if options.remount {
-            return self.remount(place, &options);
+            return self.remount(&place.path, options);
         }
         if options.bind.is_none() && self.fs_type == "overlay" && legacy::is_kernels() {
-            return legacy::mount(self, &options, place);
+            return legacy::mount(self, options, &place.name());
         }
-        let tree = match self.tree_with(&options) {
-            Err(error) if options.bind.is_none() && legacy::is_wanted(&error) => {
-                return legacy::mount(self, &options, place);
+        match self.tree_with(options) {
+            Ok(tree) => place.attach(tree.as_fd())?,
+            Err(error) if legacy::is_wanted(&error) => {
+                legacy::try_after(error, self, options, &place.name())?
             }
-            tree => tree?,
-        };
-        attach(&tree, place)?;
+            Err(error) => return Err(error),
+        }
         if let Some((propagation, recursive)) = options.propagation {
-            set_propagation(place, propagation, recursive)?;
+            set_propagation(&place.path, propagation, recursive)?;
         }
         Ok(())
     }
@@ -167,15 +128,16 @@ impl Mount {
     }
 
     fn tree_with(&self, options: &Options) -> Result<OwnedFd> {
-        match options.bind {
-            Some(recursive) => self.bind_tree(options, recursive),
-            None if self.fs_type == "bind" => self.bind_tree(options, Recursive::No),
-            None => self.fs_tree(options),
-        }
+        if self.is_bind(options) { self.bind_tree(options) } else { self.fs_tree(options) }
     }
 
-    fn bind_tree(&self, options: &Options, recursive: Recursive) -> Result<OwnedFd> {
-        let tree = clone_tree(Path::new(&self.source), recursive)?;
+    /// Whether what is mounted is a directory or file, by the type or by an option.
+    pub(crate) fn is_bind(&self, options: &Options) -> bool {
+        options.bind.is_some() || self.fs_type == "bind"
+    }
+
+    pub(crate) fn bind_tree(&self, options: &Options) -> Result<OwnedFd> {
+        let tree = clone_tree(Path::new(&self.source), options.bind.unwrap_or(Recursive::No))?;
         if !options.attributes.is_empty() {
             attributes::change(tree.as_fd(), &options.attributes, Recursive::No)?;
         }
@@ -273,16 +235,6 @@ fn set_directory(context: BorrowedFd<'_>, key: &str, path: &str) -> rustix::io::
     let directory =
         rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::mount::fsconfig_set_fd(context, key, directory)
-}
-
-/// The place of a mount with a `target`, resolved inside `place`.
-fn below(place: &Path, target: &str) -> Result<PathBuf> {
-    if target.is_empty() || target == "/" {
-        return Ok(place.to_owned());
-    }
-    let root = Root::open_path(place)?;
-    let file = root.open(Path::new(OsStr::from_bytes(target.as_bytes())), OFlags::PATH, Mode::empty())?;
-    path_of(file.as_fd())
 }
 
 #[cfg(test)]

@@ -38,8 +38,16 @@ pub struct Options {
     pub data: Vec<(String, Option<String>)>,
 }
 
+/// Which ids files are shown with: `inside:outside:count,…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ids {
+    pub users: String,
+    pub groups: String,
+}
+
 impl Options {
-    /// Sorts options, each a word of its own: overlay's directories may have commas.
+    /// Sorts options, each a word of its own: overlay's directories may have commas. Those that have files shown with
+    /// other ids are refused: only who makes a container does that.
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self> {
         let mut options = Self {
             bind: None,
@@ -55,6 +63,28 @@ impl Options {
             options.take(word.as_ref())?;
         }
         Ok(options)
+    }
+
+    /// As [`Self::parse`], and takes out which ids files are to be shown with.
+    pub(crate) fn parse_mapped(words: &[String]) -> Result<(Self, Option<Ids>)> {
+        let (mut users, mut groups) = (None, None);
+        let mut others = Vec::new();
+        for word in words {
+            match word.split_once('=') {
+                Some(("uidmap", ranges)) => users = Some(ranges.to_owned()),
+                Some(("gidmap", ranges)) => groups = Some(ranges.to_owned()),
+                _ => others.push(word),
+            }
+        }
+        let ids = match (users, groups) {
+            (None, None) => None,
+            (Some(users), Some(groups)) => Some(Ids { users, groups }),
+            _ => {
+                let reason = "uidmap and gidmap go together".to_owned();
+                return Err(Error::Unmapped { object: words.join(","), reason });
+            }
+        };
+        Ok((Self::parse(&others)?, ids))
     }
 
     /// The flags that go to the file system rather than to the mount.
@@ -82,7 +112,6 @@ impl Options {
             }
             "silent" | "loud" | "iversion" | "noiversion" => {}
             "loop" => return Err(Error::UnsupportedOption(word.to_owned())),
-            // Only who makes a container shows files with other ids.
             _ if word.starts_with("uidmap=") || word.starts_with("gidmap=") => {
                 return Err(Error::UnsupportedOption(word.to_owned()));
             }
@@ -217,6 +246,16 @@ mod tests {
         assert_eq!(options.propagation, Some((Propagation::Slave, Recursive::Yes)));
         assert_eq!(options.bind, Some(Recursive::No));
         assert!(options.data.is_empty());
+    }
+
+    #[test]
+    fn ids_are_told_apart_and_go_together() {
+        let words = ["ro", "uidmap=0:1:2", "gidmap=0:3:4", "index=off"].map(str::to_owned);
+        let (options, ids) = Options::parse_mapped(&words).unwrap();
+        assert_eq!(ids, Some(Ids { users: "0:1:2".into(), groups: "0:3:4".into() }));
+        assert_eq!(options.data, [("index".into(), Some("off".into()))]);
+        assert!(Options::parse_mapped(&words[..2]).is_err() && Options::parse(&words).is_err());
+        assert_eq!(Options::parse_mapped(&words[3..]).unwrap().1, None);
     }
 
     #[test]
