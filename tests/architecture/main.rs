@@ -18,6 +18,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-tls", &[]),
     ("gantry-distribution", &["gantry-rpc", "gantry-tls", "gantry-types"]),
     ("gantry-systemd", &[]),
+    ("gantry-spec", &["gantry-host", "gantry-systemd"]),
     ("gantry-disk", &["gantry-types"]),
     ("gantry-rpc", &["gantry-types"]),
     ("gantry-http", &["gantry-rpc"]),
@@ -99,6 +100,7 @@ fn kernel_and_wire_stay_where_they_belong() {
         ("gantry-cgroup", &["tonic", "prost"]),
         ("gantry-netlink", &["tonic", "prost"]),
         ("gantry-systemd", &["tokio", "tonic", "prost", "zbus"]),
+        ("gantry-spec", &["tokio", "tonic", "prost"]),
         ("gantry-disk", &["tonic"]),
         ("gantry-shim", &["rocksdb", "rustls", "reqwest", "axum"]),
     ] {

@@ -16,7 +16,6 @@ use crate::index::Index;
 use crate::paths::Paths;
 use crate::peers::Peers;
 use crate::shipping::Shippers;
-use crate::spec::HostFacts;
 use crate::store::Store;
 use crate::volumes::Volumes;
 
@@ -37,7 +36,7 @@ pub struct Shared {
     pub(crate) events: Events,
     pub(crate) peers: Peers,
     pub(crate) volumes: Volumes,
-    pub(crate) facts: HostFacts,
+    pub(crate) facts: gantry_spec::Facts,
     pub(crate) init: PathBuf,
     pub(crate) snapshotter: String,
     pub(crate) identity: String,
@@ -79,7 +78,7 @@ impl Engine {
             events: Events::default(),
             peers,
             volumes,
-            facts: HostFacts::detect(),
+            facts: gantry_spec::Facts::detect(),
             init: shim_binary(),
             snapshotter,
             hosts: tokio::sync::Mutex::default(),

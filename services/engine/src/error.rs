@@ -116,16 +116,9 @@ pub enum Error {
         /// What it was made with.
         driver: String,
     },
-    /// A capability that Linux does not have.
-    #[error("unknown capability: \"{0}\"")]
-    UnknownCapability(String),
-    /// A seccomp profile that is none.
-    #[error("decoding seccomp profile failed")]
-    SeccompProfile {
-        /// Where it breaks.
-        #[source]
-        source: serde_json::Error,
-    },
+    /// What makes no specification.
+    #[error(transparent)]
+    Spec(#[from] gantry_spec::Error),
     /// A restart policy that is none.
     #[error(transparent)]
     RestartPolicy(#[from] crate::restart::PolicyError),
@@ -266,8 +259,7 @@ impl Coded for Error {
             Error::AmbiguousPrefix(_)
             | Error::InvalidName(_)
             | Error::Invalid(_)
-            | Error::UnknownCapability(_)
-            | Error::SeccompProfile { .. }
+            | Error::Spec(_)
             | Error::RestartPolicy(_)
             | Error::Archive(_) => Code::InvalidArgument,
             Error::NameInUse { .. } | Error::VolumeDriver { .. } => Code::AlreadyExists,

@@ -6,7 +6,6 @@ use gantry_proto::gantry::engine::v1 as pb;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::spec;
 
 /// The part of an OCI image configuration (with Docker's extensions) that containers inherit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -164,7 +163,7 @@ fn merged_env(own: &[String], image: &[String]) -> Vec<String> {
     let mut env = own.to_vec();
     env.extend(image.iter().filter(|variable| !known.contains(&name(variable))).cloned());
     // What the user wrote twice counts once.
-    spec::merge_environment(Vec::new(), &env)
+    gantry_spec::environment::merge(Vec::new(), &env)
 }
 
 fn union<'a>(own: &mut Vec<String>, image: impl Iterator<Item = &'a String>) {

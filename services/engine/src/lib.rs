@@ -10,7 +10,7 @@
 //! | where | what |
 //! | --- | --- |
 //! | [`container`] | the life of a container, a file for each thing that can be done with it |
-//! | [`spec`] | from a container's record to the OCI runtime specification |
+//! | [`spec`] | from a container's record to what `gantry_spec` makes a specification of |
 //! | [`exec`] | further processes |
 //! | [`volumes`] | volumes, and the plan of a container's mounts |
 //! | [`logs`] | reading logs |

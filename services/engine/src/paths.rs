@@ -13,7 +13,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::spec::RuntimeFiles;
+use gantry_spec::RuntimeFiles;
 
 const REMOVED: &str = ".removed-";
 

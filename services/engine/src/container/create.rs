@@ -13,6 +13,7 @@ use std::sync::Arc;
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::images::v1 as images;
+use gantry_spec::{Namespace, masked};
 use oci_spec::runtime::Spec;
 
 use crate::container::Container;
@@ -243,7 +244,7 @@ impl Engine {
             host.cgroupns_mode = if self.facts.cgroup_v2 { "private" } else { "host" }.to_owned();
         }
         if host.shm_size == 0 {
-            host.shm_size = 64 * 1024 * 1024;
+            host.shm_size = gantry_spec::DEFAULT_SHM;
         }
         if host.runtime.is_empty() {
             host.runtime = "runc".to_owned();
@@ -262,8 +263,8 @@ impl Engine {
             host.security_opt.push("label=disable".to_owned());
         }
         for (paths, default) in [
-            (&mut host.masked_paths, spec::default_masked_paths as fn() -> Vec<String>),
-            (&mut host.readonly_paths, spec::default_readonly_paths),
+            (&mut host.masked_paths, masked::hidden as fn() -> Vec<String>),
+            (&mut host.readonly_paths, masked::read_only),
         ] {
             if paths.is_none() && !host.privileged {
                 *paths = Some(pb::StringList { values: default() });
@@ -295,7 +296,7 @@ impl Engine {
     pub(crate) fn preliminary_spec(&self, record: &Record) -> Result<Spec> {
         let around = spec::Surroundings {
             host: &self.facts,
-            netns: spec::Netns::Path(self.peers.netns_path(&record.id)),
+            netns: Namespace::Path(self.peers.netns_path(&record.id)),
             shared: spec::Shared::default(),
             files: None,
             init: &self.init,

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use gantry_proto::gantry::network::v1::Netns;
+use gantry_spec::RuntimeFiles;
 
 use super::create::blocking;
 use super::hosts::{self, Line};
@@ -15,7 +16,6 @@ use super::network::DEFAULT;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
-use crate::spec::RuntimeFiles;
 
 /// Where user-defined networks answer names.
 const NAME_SERVICE: &str = "127.0.0.11";

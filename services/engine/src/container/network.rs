@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1 as network;
+use gantry_spec::Namespace;
 
 use super::Container;
 use super::validate::{host_ports, port_of};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
-use crate::spec::{self, Netns};
+use crate::spec;
 
 /// The network that containers are on unless they say otherwise.
 pub(super) const DEFAULT: &str = "bridge";
@@ -191,10 +192,10 @@ impl Engine {
     }
 
     /// The network namespace of a container that is about to start, unless it joins another's.
-    pub(crate) fn netns_of(&self, record: &Record) -> Netns {
+    pub(crate) fn netns_of(&self, record: &Record) -> Namespace {
         match record.host.network_mode.as_str() {
-            "host" => Netns::Host,
-            _ => Netns::Path(self.peers.netns_path(&record.id)),
+            "host" => Namespace::Host,
+            _ => Namespace::Path(self.peers.netns_path(&record.id)),
         }
     }
 }
@@ -228,7 +229,7 @@ pub(crate) fn attach_request(record: &Record) -> Result<Option<network::AttachRe
         endpoints,
         ports: ports(record)?,
         dns_servers: record.host.dns.clone(),
-        sysctls: spec::network_sysctls(&record.host),
+        sysctls: gantry_spec::sysctls::of_network(&record.host.sysctls),
     }))
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1::{Endpoint, Netns};
+use gantry_spec::Namespace;
 
 use super::Container;
 use super::network::attach_request;
@@ -77,7 +78,7 @@ impl Engine {
         let joined = self.join_others(&record).await?;
         let around = spec::Surroundings {
             host: &self.facts,
-            netns: joined.path("net").map_or_else(|| self.netns_of(&record), spec::Netns::Path),
+            netns: joined.path("net").map_or_else(|| self.netns_of(&record), Namespace::Path),
             shared: spec::Shared { pid: joined.path("pid"), ipc: joined.path("ipc") },
             files: Some(self.files_of(&record)?),
             init: &self.init,

@@ -3,6 +3,7 @@
 mod cpusets;
 
 use gantry_proto::gantry::engine::v1 as pb;
+use gantry_spec::Facts;
 
 use crate::error::{Error, Result};
 use crate::restart::Policy;
@@ -29,7 +30,8 @@ pub fn check(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<Vec<
     sysctls(host)?;
     for (list, names) in [("CapAdd", &host.cap_add), ("CapDrop", &host.cap_drop)] {
         for name in names {
-            spec::normalise_capability(name).map_err(|error| invalid(format!("invalid {list}: {error}")))?;
+            gantry_spec::normalise_capability(name)
+                .map_err(|error| invalid(format!("invalid {list}: {error}")))?;
         }
     }
     runtime(host)?;
@@ -61,7 +63,7 @@ pub fn check(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<Vec<
 }
 
 /// Checks a cgroup's parent against who keeps cgroups here.
-pub fn cgroup_parent(host: &pb::HostConfig, facts: &spec::HostFacts) -> Result<()> {
+pub fn cgroup_parent(host: &pb::HostConfig, facts: &Facts) -> Result<()> {
     let parent = host.resources.as_ref().map_or("", |resources| &resources.cgroup_parent);
     if facts.systemd && !parent.is_empty() && gantry_systemd::slice_path(parent).is_none() {
         return Err(invalid(
@@ -165,7 +167,7 @@ pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Resul
     }
     cpusets::check(resources)?;
     for ulimit in &resources.ulimits {
-        spec::rlimit_name(&ulimit.name)?;
+        gantry_spec::rlimit_name(&ulimit.name)?;
         if ulimit.hard != -1 && (ulimit.soft > ulimit.hard || ulimit.soft == -1) {
             return Err(invalid(format!(
                 "ulimit soft limit must be less than or equal to hard limit: {} > {}",

@@ -72,7 +72,9 @@ impl Engine {
     fn apparmor_of(&self, record: &Record, state: &State) -> String {
         let host = &record.host;
         let profile = if state.started_at == 0 {
-            spec::Security::parse(&host.security_opt, host.privileged).ok().map(|security| security.apparmor)
+            gantry_spec::Security::parse(&host.security_opt, host.privileged)
+                .ok()
+                .map(|security| security.apparmor)
         } else {
             spec::apparmor_profile(host, &self.facts).ok().flatten()
         };

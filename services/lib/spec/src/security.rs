@@ -1,6 +1,6 @@
 //! `--security-opt`.
 
-use super::Error;
+use crate::{Error, Result};
 
 /// Which seccomp profile is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -31,7 +31,7 @@ pub struct Security {
 
 impl Security {
     /// Reads the options; `key=value` and the older `key:value`.
-    pub fn parse(options: &[String], privileged: bool) -> Result<Security, Error> {
+    pub fn parse(options: &[String], privileged: bool) -> Result<Security> {
         let mut security = Security { writable_cgroups: privileged, ..Security::default() };
         for option in options {
             if option == "no-new-privileges" {
@@ -44,7 +44,7 @@ impl Security {
             let (key, value) = option
                 .split_once('=')
                 .or_else(|| option.split_once(':'))
-                .ok_or_else(|| Error::Invalid(format!("invalid --security-opt 1: {option:?}")))?;
+                .ok_or_else(|| Error::SecurityOption(option.clone()))?;
             match key {
                 "seccomp" => {
                     security.seccomp = match value {
@@ -57,18 +57,18 @@ impl Security {
                 "writable-cgroups" => security.writable_cgroups = boolean(option, value)?,
                 "apparmor" => value.clone_into(&mut security.apparmor),
                 "label" => {}
-                _ => return Err(Error::Invalid(format!("invalid --security-opt 2: {option:?}"))),
+                _ => return Err(Error::SecurityOptionValue(option.clone())),
             }
         }
         Ok(security)
     }
 }
 
-fn boolean(option: &str, value: &str) -> Result<bool, Error> {
+fn boolean(option: &str, value: &str) -> Result<bool> {
     match value {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(Error::Invalid(format!("invalid --security-opt 2: {option:?}"))),
+        _ => Err(Error::SecurityOptionValue(option.to_owned())),
     }
 }
 
@@ -76,7 +76,7 @@ fn boolean(option: &str, value: &str) -> Result<bool, Error> {
 mod tests {
     use super::*;
 
-    fn parse(options: &[&str]) -> Result<Security, Error> {
+    fn parse(options: &[&str]) -> Result<Security> {
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         Security::parse(&options, false)
     }

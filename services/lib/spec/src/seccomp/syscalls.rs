@@ -1,6 +1,6 @@
 //! The system calls that the default seccomp profile allows to everybody, by name.
 //!
-//! What is absent is refused with EPERM unless a capability opens it (see [`super::seccomp`]): module loading,
+//! What is absent is refused with EPERM unless a capability opens it (see [`super`]): module loading,
 //! mounting, namespaces, keyrings, tracing of strangers, clocks, kexec, io_uring, userfaultfd and obsolete calls.
 
 /// Allowed without condition. Names that an architecture does not know are skipped by the runtime.

@@ -4,12 +4,11 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use gantry_proto::gantry::engine::v1 as pb;
 use oci_spec::runtime::{
     LinuxDevice, LinuxDeviceBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType,
 };
 
-use super::Error;
+use crate::{Error, Result};
 
 /// Character devices that everybody may use: zero, null, urandom, random, tty, console.
 const ALLOWED: [(i64, i64); 6] = [(1, 5), (1, 3), (1, 9), (1, 8), (5, 0), (5, 1)];
@@ -18,15 +17,36 @@ const FUSE: (i64, i64) = (10, 229);
 /// Parts of `/dev` that a privileged container has of its own.
 const OWN: [&str; 6] = ["pts", "shm", "fd", "mqueue", "console", ".udev"];
 
+/// A device of the host, or a directory of devices.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// Where it is.
+    pub path_on_host: String,
+    /// Where the container has it; empty: at the same place.
+    pub path_in_container: String,
+    /// What it may be used for, of `rwm`; empty: for all of it.
+    pub access: String,
+}
+
+impl Device {
+    fn target(&self) -> &Path {
+        Path::new(if self.path_in_container.is_empty() {
+            &self.path_on_host
+        } else {
+            &self.path_in_container
+        })
+    }
+}
+
 /// The nodes beyond the runtime's own.
-pub fn nodes(resources: &pb::Resources, privileged: bool) -> Result<Vec<LinuxDevice>, Error> {
+pub fn nodes(devices: &[Device], privileged: bool) -> Result<Vec<LinuxDevice>> {
     let mut nodes = Vec::new();
     if privileged {
         walk(Path::new("/dev"), Path::new("/dev"), true, &mut nodes);
     }
-    for mapping in &resources.devices {
-        let source = Path::new(&mapping.path_on_host);
-        let target = Path::new(target_of(mapping));
+    for device in devices {
+        let source = Path::new(&device.path_on_host);
+        let target = device.target();
         if privileged && source == target {
             continue;
         }
@@ -38,17 +58,10 @@ pub fn nodes(resources: &pb::Resources, privileged: bool) -> Result<Vec<LinuxDev
                 Err(error) if error.kind() == ErrorKind::NotFound => "no such file or directory".to_owned(),
                 Err(error) => error.to_string(),
             };
-            return Err(Error::Invalid(format!(
-                "error gathering device information while adding custom device {:?}: {reason}",
-                mapping.path_on_host
-            )));
+            return Err(Error::NoDevice { path: device.path_on_host.clone(), reason });
         }
     }
     Ok(nodes)
-}
-
-fn target_of(mapping: &pb::DeviceMapping) -> &str {
-    if mapping.path_in_container.is_empty() { &mapping.path_on_host } else { &mapping.path_in_container }
 }
 
 /// Adds the device at a path, or every device below a directory.
@@ -88,8 +101,8 @@ fn walk(source: &Path, target: &Path, skip_own: bool, nodes: &mut Vec<LinuxDevic
     nodes.push(node);
 }
 
-/// What the device cgroup allows and denies, in order.
-pub fn rules(resources: &pb::Resources, privileged: bool) -> Result<Vec<LinuxDeviceCgroup>, Error> {
+/// What the device cgroup allows and denies, in order: the devices' own rules before `further` ones.
+pub fn rules(devices: &[Device], further: &[String], privileged: bool) -> Result<Vec<LinuxDeviceCgroup>> {
     if privileged {
         return Ok(vec![rule(true, LinuxDeviceType::A, None, None, "rwm")]);
     }
@@ -100,24 +113,24 @@ pub fn rules(resources: &pb::Resources, privileged: bool) -> Result<Vec<LinuxDev
             .map(|(major, minor)| rule(true, LinuxDeviceType::C, Some(*major), Some(*minor), "rwm")),
     );
     rules.push(rule(false, LinuxDeviceType::C, Some(FUSE.0), Some(FUSE.1), "rwm"));
-    for mapping in &resources.devices {
-        let access = if mapping.cgroup_permissions.is_empty() { "rwm" } else { &mapping.cgroup_permissions };
+    for device in devices {
+        let access = if device.access.is_empty() { "rwm" } else { &device.access };
         check_access(access)?;
         let mut found = Vec::new();
-        walk(Path::new(&mapping.path_on_host), Path::new("/"), false, &mut found);
+        walk(Path::new(&device.path_on_host), Path::new("/"), false, &mut found);
         rules.extend(
             found.iter().map(|node| rule(true, node.typ(), Some(node.major()), Some(node.minor()), access)),
         );
     }
-    for text in &resources.device_cgroup_rules {
+    for text in further {
         rules.push(parse_rule(text)?);
     }
     Ok(rules)
 }
 
 /// Reads `c 42:* rmw`.
-pub fn parse_rule(text: &str) -> Result<LinuxDeviceCgroup, Error> {
-    let invalid = || Error::Invalid(format!("invalid device cgroup rule format: '{text}'"));
+pub fn parse_rule(text: &str) -> Result<LinuxDeviceCgroup> {
+    let invalid = || Error::DeviceRule(text.to_owned());
     let mut words = text.split_whitespace();
     let (kind, numbers, access) = match (words.next(), words.next(), words.next(), words.next()) {
         (Some(kind), Some(numbers), Some(access), None) => (kind, numbers, access),
@@ -138,10 +151,10 @@ pub fn parse_rule(text: &str) -> Result<LinuxDeviceCgroup, Error> {
     Ok(rule(true, kind, number(major)?, number(minor)?, access))
 }
 
-fn check_access(access: &str) -> Result<(), Error> {
+fn check_access(access: &str) -> Result<()> {
     let valid =
         !access.is_empty() && access.len() <= 3 && access.bytes().all(|letter| b"rwm".contains(&letter));
-    if valid { Ok(()) } else { Err(Error::Invalid(format!("invalid device mode: {access}"))) }
+    if valid { Ok(()) } else { Err(Error::DeviceAccess(access.to_owned())) }
 }
 
 fn rule(
@@ -174,7 +187,7 @@ mod tests {
 
     #[test]
     fn everything_is_denied_first() {
-        let rules = rules(&pb::Resources::default(), false).expect("valid");
+        let rules = rules(&[], &[], false).expect("valid");
         assert!(!rules[0].allow());
         assert_eq!(rules[0].typ(), Some(LinuxDeviceType::A));
         assert_eq!(rules.len(), 8);
@@ -192,9 +205,8 @@ mod tests {
     #[test]
     fn what_is_no_device_is_told_from_what_is_not_there() {
         let refused = |path: &str| {
-            let mapping = pb::DeviceMapping { path_on_host: path.to_owned(), ..Default::default() };
-            let resources = pb::Resources { devices: vec![mapping], ..Default::default() };
-            nodes(&resources, false).expect_err("no device").to_string()
+            let device = Device { path_on_host: path.to_owned(), ..Device::default() };
+            nodes(&[device], false).expect_err("no device").to_string()
         };
         let words = "error gathering device information while adding custom device";
         assert_eq!(refused("/dev/nosuch"), format!("{words} \"/dev/nosuch\": no such file or directory"));
@@ -203,13 +215,12 @@ mod tests {
 
     #[test]
     fn a_host_device_is_found() {
-        let mapping = pb::DeviceMapping {
+        let device = Device {
             path_on_host: "/dev/null".to_owned(),
             path_in_container: "/dev/nought".to_owned(),
-            cgroup_permissions: String::new(),
+            access: String::new(),
         };
-        let resources = pb::Resources { devices: vec![mapping], ..Default::default() };
-        let nodes = nodes(&resources, false).expect("found");
+        let nodes = nodes(&[device], false).expect("found");
         assert_eq!((nodes[0].major(), nodes[0].minor()), (1, 3));
         assert_eq!(nodes[0].path(), Path::new("/dev/nought"));
     }

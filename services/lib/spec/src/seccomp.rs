@@ -4,6 +4,8 @@
 //! only for harmless arguments, others only when the container holds the capability that the kernel asks for too, so
 //! that a capability granted with `--cap-add` is not taken back by the filter.
 
+mod syscalls;
+
 use std::collections::BTreeSet;
 
 use oci_spec::runtime::{
@@ -12,8 +14,8 @@ use oci_spec::runtime::{
 };
 use serde::Deserialize;
 
-use super::Error;
-use super::syscalls::ALLOWED;
+use self::syscalls::ALLOWED;
+use crate::{Error, Result};
 
 const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
@@ -127,7 +129,7 @@ pub fn default_profile(capabilities: &BTreeSet<String>) -> LinuxSeccomp {
 }
 
 /// Parses a profile given inline: Docker's format, which adds `archMap` and capability conditions to the OCI one.
-pub fn parse(json: &str, capabilities: &BTreeSet<String>) -> Result<LinuxSeccomp, Error> {
+pub fn parse(json: &str, capabilities: &BTreeSet<String>) -> Result<LinuxSeccomp> {
     let profile: Profile = serde_json::from_str(json).map_err(|source| Error::SeccompProfile { source })?;
     profile.resolve(capabilities)
 }
@@ -223,9 +225,9 @@ struct Condition {
 }
 
 impl Profile {
-    fn resolve(self, capabilities: &BTreeSet<String>) -> Result<LinuxSeccomp, Error> {
+    fn resolve(self, capabilities: &BTreeSet<String>) -> Result<LinuxSeccomp> {
         if !self.architectures.is_empty() && !self.arch_map.is_empty() {
-            return Err(Error::Invalid("seccomp profile has both architectures and archMap".to_owned()));
+            return Err(Error::SeccompArchitectures);
         }
         let native = architectures()[0];
         let mut arches = self.architectures;
@@ -261,7 +263,7 @@ impl Profile {
             Some(errno) => builder.default_errno_ret(errno),
             None => builder,
         };
-        builder.build().map_err(|source| Error::Invalid(format!("seccomp profile: {source}")))
+        Ok(builder.build()?)
     }
 }
 

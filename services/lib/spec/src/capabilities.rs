@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, LinuxCapabilitiesBuilder};
 
-use super::Error;
+use crate::{Error, Result};
 
 /// What a container holds unless told otherwise.
 const DEFAULT: [&str; 14] = [
@@ -70,7 +70,7 @@ const ALL: [&str; 41] = [
 ];
 
 /// Checks a name as the user wrote it and returns it with its prefix: `net_admin` → `CAP_NET_ADMIN`; `ALL` stays.
-pub fn normalise(name: &str) -> Result<String, Error> {
+pub fn normalise(name: &str) -> Result<String> {
     let upper = name.trim().to_ascii_uppercase();
     if upper == "ALL" {
         return Ok(upper);
@@ -85,12 +85,12 @@ pub fn normalise(name: &str) -> Result<String, Error> {
 
 /// The names a container ends up with. What is dropped by name wins over what is added by `ALL`, which is cut to what
 /// this host can give at all; what is added by name wins over all that is dropped.
-pub fn resolve(add: &[String], drop: &[String], privileged: bool) -> Result<BTreeSet<String>, Error> {
+pub fn resolve(add: &[String], drop: &[String], privileged: bool) -> Result<BTreeSet<String>> {
     if privileged {
         return Ok(available());
     }
-    let add = add.iter().map(|name| normalise(name)).collect::<Result<Vec<_>, _>>()?;
-    let drop = drop.iter().map(|name| normalise(name)).collect::<Result<Vec<_>, _>>()?;
+    let add = add.iter().map(|name| normalise(name)).collect::<Result<Vec<_>>>()?;
+    let drop = drop.iter().map(|name| normalise(name)).collect::<Result<Vec<_>>>()?;
     let adds_all = add.iter().any(|name| name == "ALL");
     let drops_all = drop.iter().any(|name| name == "ALL");
     let mut set: BTreeSet<String> = if adds_all {

@@ -1,0 +1,29 @@
+//! Kernel parameters: those of the network namespace are set by whoever makes it, the others by the runtime.
+
+use std::collections::HashMap;
+
+/// The kernel parameters of the network namespace: those asked for, over Docker's two.
+pub fn of_network(asked: &HashMap<String, String>) -> HashMap<String, String> {
+    let mut sysctls = HashMap::from([
+        ("net.ipv4.ping_group_range".to_owned(), "0 2147483647".to_owned()),
+        ("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned()),
+    ]);
+    sysctls.extend(select(asked, is_of_network));
+    sysctls
+}
+
+/// The kernel parameters that are the runtime's to set.
+pub(crate) fn of_others(asked: &HashMap<String, String>) -> HashMap<String, String> {
+    select(asked, |name| !is_of_network(name)).collect()
+}
+
+fn is_of_network(name: &str) -> bool {
+    name.starts_with("net.")
+}
+
+fn select(
+    asked: &HashMap<String, String>,
+    wanted: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = (String, String)> {
+    asked.iter().filter(move |(name, _)| wanted(name)).map(|(name, value)| (name.clone(), value.clone()))
+}
