@@ -1,5 +1,6 @@
 //! Who may depend on whom: `cargo metadata` against the table of the house. And what systemd may let each service do.
 
+mod dependencies;
 mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
