@@ -13,7 +13,7 @@ ROOT ?= /tmp/gantry
 BIN := $(CARGO_TARGET_DIR)/release
 PREFIX ?= /usr/local
 
-.PHONY: help setup setup-test build shim run stop test test-unit test-binaries test-e2e test-vm lint fmt bench install install-files
+.PHONY: help setup setup-test build shim run stop test test-unit test-binaries test-e2e test-vm lint fmt contracts bench install install-files
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -63,6 +63,9 @@ lint: ## Refuses unformatted code and warnings
 
 fmt: ## Formats
 	cargo fmt --all
+
+contracts: ## Writes docs/api and proto/released.txt from the .proto files
+	GANTRY_WRITE=1 cargo test --locked -p gantry-proto
 
 bench: build ## Measures side by side with dockerd where the reference is up
 	tests/perf/bench $(BIN)
