@@ -1,5 +1,10 @@
 //! Netlink messages: a header, a fixed part that depends on the protocol, and attributes that nest.
 //!
+//! Every request is one of these when it is sent. Those of rtnetlink are put together by `netlink-packet-route`
+//! ([`crate::route`]); nf_tables and the connection tracker are encoded here: the published crates lack what our batches
+//! are made of (concatenated keys, maps with data, translation), and a batch of thousands of elements is written
+//! straight into one buffer.
+//!
 //! The kernel's own alignment rule is kept here alone: every attribute starts on a multiple of four bytes.
 
 use std::net::IpAddr;
@@ -41,16 +46,6 @@ impl Message {
         self
     }
 
-    /// Appends a byte.
-    pub fn u8(&mut self, kind: u16, value: u8) -> &mut Self {
-        self.bytes(kind, &[value])
-    }
-
-    /// Appends a 32-bit number in the machine's order (rtnetlink).
-    pub fn u32(&mut self, kind: u16, value: u32) -> &mut Self {
-        self.bytes(kind, &value.to_ne_bytes())
-    }
-
     /// Appends a 32-bit number in network order (nf_tables).
     pub fn be32(&mut self, kind: u16, value: u32) -> &mut Self {
         self.bytes(kind, &value.to_be_bytes())
@@ -64,11 +59,6 @@ impl Message {
         self.bytes(kind, &bytes)
     }
 
-    /// Appends an address, 4 or 16 bytes.
-    pub fn ip(&mut self, kind: u16, value: IpAddr) -> &mut Self {
-        self.bytes(kind, &octets(value))
-    }
-
     /// Appends an attribute that holds what `fill` appends.
     pub fn nest(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) -> &mut Self {
         self.pad();
@@ -80,12 +70,6 @@ impl Message {
         let length =
             u16::try_from(self.bytes.len() - start).expect("nests are chunked below 64 KiB by their callers");
         self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
-        self
-    }
-
-    /// Appends raw bytes: the fixed part of a nested message, such as a veth peer's.
-    pub fn raw(&mut self, value: &[u8]) -> &mut Self {
-        self.bytes.extend_from_slice(value);
         self
     }
 
@@ -115,14 +99,6 @@ pub fn octets(address: IpAddr) -> Vec<u8> {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),
     }
-}
-
-/// The address in these bytes.
-pub fn address(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
-        return Some(IpAddr::from(v4));
-    }
-    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
 }
 
 /// The first four bytes as a number in the machine's order.
@@ -212,7 +188,7 @@ mod tests {
     #[test]
     fn attributes_round_trip_with_padding_and_nests() {
         let mut message = Message::new(16, 4, &[9; 16]);
-        message.text(3, "br0").u32(4, 1400).nest(18, |inner| {
+        message.text(3, "br0").bytes(4, &1400u32.to_ne_bytes()).nest(18, |inner| {
             inner.text(1, "bridge").bytes(2, &[1, 2, 3]);
         });
         let mut out = Vec::new();

@@ -1,11 +1,18 @@
 //! rtnetlink: links, addresses and routes of the namespace that the socket was opened in.
+//!
+//! Requests are the messages of `netlink-packet-route`. Answers are read attribute by attribute with the same library,
+//! never as whole messages: an attribute of a newer kernel that it cannot read hides itself, not the link it is on.
 
 mod address;
 mod link;
 mod table;
 
+use netlink_packet_core::Emitable;
+use netlink_packet_route::RouteNetlinkMessage;
+
 use crate::abi;
 use crate::error::Result;
+use crate::message::Message;
 use crate::socket::{Described, Socket};
 
 pub use address::Address;
@@ -33,11 +40,9 @@ impl Route {
     }
 }
 
-/// `struct ifinfomsg`.
-fn ifinfomsg(index: u32, flags: u32, change: u32) -> [u8; 16] {
-    let mut raw = [0; 16];
-    raw[4..8].copy_from_slice(&index.to_ne_bytes());
-    raw[8..12].copy_from_slice(&flags.to_ne_bytes());
-    raw[12..16].copy_from_slice(&change.to_ne_bytes());
-    raw
+/// The bytes of a request.
+fn encode(request: &RouteNetlinkMessage, flags: u16) -> Message {
+    let mut body = vec![0; request.buffer_len()];
+    request.emit(&mut body);
+    Message::new(request.message_type(), flags, &body)
 }

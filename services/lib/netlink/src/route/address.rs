@@ -3,11 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, Parseable};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeader, AddressHeaderFlags, AddressMessage, AddressMessageBuffer, AddressScope,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::Route;
-use crate::abi::*;
+use super::{Route, encode};
 use crate::error::Result;
-use crate::message::{Message, address, u32_of};
+use crate::message::Reply;
 use crate::socket::Described;
 
 /// An address on a link.
@@ -31,50 +35,58 @@ impl Route {
     /// Removes addresses from a link in one system call.
     pub fn delete_addresses(&mut self, link: u32, nets: &[IpNet]) -> Result<()> {
         let request = |net: &IpNet| {
-            (request(RTM_DELADDR, 0, link, *net), format!("remove address {net} from link {link}"))
+            let request = RouteNetlinkMessage::DelAddress(message(link, *net));
+            (encode(&request, 0), format!("remove address {net} from link {link}"))
         };
         self.send(nets.iter().map(request).collect())
     }
 
     /// All addresses of the namespace.
     pub fn addresses(&mut self) -> Result<Vec<Address>> {
-        let message = Message::new(RTM_GETADDR, 0, &[0; 8]);
-        let replies = self.socket.query(message, NLM_F_DUMP, "list addresses")?;
-        let parse = |reply: &crate::message::Reply| {
-            let prefix = *reply.body.get(1)?;
-            let link = u32_of(reply.body.get(4..)?)?;
-            // A peer-to-peer v4 address has its own end in IFA_LOCAL; v6 only has IFA_ADDRESS.
-            let attributes = reply.attributes(8);
-            let raw =
-                attributes.clone().find_kind(IFA_LOCAL).or_else(|| attributes.find_kind(IFA_ADDRESS))?;
-            Some(Address { link, net: IpNet::new(address(raw)?, prefix).ok()? })
-        };
+        let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let replies = self.socket.query(encode(&request, 0), NLM_F_DUMP, "list addresses")?;
         Ok(replies.iter().filter_map(parse).collect())
     }
 }
 
 pub(super) fn add(link: u32, net: &IpNet) -> Described {
-    let mut message = request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, link, *net);
+    let mut message = message(link, *net);
     if let IpNet::V4(v4) = net
         && v4.prefix_len() < 31
     {
-        message.ip(IFA_BROADCAST, IpAddr::from(v4.broadcast()));
+        message.attributes.push(AddressAttribute::Broadcast(v4.broadcast()));
     }
-    (message, format!("add address {net} to link {link}"))
+    let request = RouteNetlinkMessage::NewAddress(message);
+    (encode(&request, NLM_F_CREATE | NLM_F_EXCL), format!("add address {net} to link {link}"))
 }
 
-fn request(kind: u16, flags: u16, link: u32, net: IpNet) -> Message {
-    let mut fixed = [0; 8];
-    fixed[0] = if net.addr().is_ipv4() { AF_INET } else { AF_INET6 };
-    fixed[1] = net.prefix_len();
-    if net.addr().is_ipv6() {
-        fixed[2] = IFA_F_NODAD;
+fn message(link: u32, net: IpNet) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header = AddressHeader { prefix_len: net.prefix_len(), index: link, ..AddressHeader::default() };
+    match net.addr() {
+        IpAddr::V4(_) => message.header.family = AddressFamily::Inet,
+        IpAddr::V6(_) => {
+            message.header.family = AddressFamily::Inet6;
+            message.header.flags = AddressHeaderFlags::Nodad;
+        }
     }
     if net.addr() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
-        fixed[3] = 254; // RT_SCOPE_HOST
+        message.header.scope = AddressScope::Host;
     }
-    fixed[4..8].copy_from_slice(&link.to_ne_bytes());
-    let mut message = Message::new(kind, flags, &fixed);
-    message.ip(IFA_LOCAL, net.addr()).ip(IFA_ADDRESS, net.addr());
+    message.attributes = vec![AddressAttribute::Local(net.addr()), AddressAttribute::Address(net.addr())];
     message
+}
+
+fn parse(reply: &Reply) -> Option<Address> {
+    let body = AddressMessageBuffer::new_checked(reply.body.as_slice()).ok()?;
+    let (mut local, mut address) = (None, None);
+    for attribute in body.attributes().map_while(|attribute| attribute.ok()) {
+        match AddressAttribute::parse(&attribute) {
+            Ok(AddressAttribute::Local(found)) => local = Some(found),
+            Ok(AddressAttribute::Address(found)) => address = Some(found),
+            _ => {}
+        }
+    }
+    // A peer-to-peer v4 address has its own end as the local one; v6 has no local one.
+    Some(Address { link: body.index(), net: IpNet::new(local.or(address)?, body.prefix_len()).ok()? })
 }

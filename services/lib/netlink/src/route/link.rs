@@ -3,14 +3,26 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use ipnet::IpNet;
+use netlink_packet_core::{
+    NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NlasIterator, Parseable, ParseableParametrized,
+};
+use netlink_packet_route::link::{
+    InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkFlags,
+    LinkHeader, LinkInfo, LinkMessage, LinkMessageBuffer,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::{Route, RouteEntry, address, ifinfomsg, table};
-use crate::abi::*;
+use super::{Route, RouteEntry, address, encode, table};
 use crate::error::{Error, Result};
 use crate::mac::Mac;
-use crate::message::{Attributes, Message, Reply, text_of, u32_of};
+use crate::message::Reply;
 use crate::netns::Namespace;
 use crate::socket::Described;
+
+/// `RTM_NEWLINK`: what describes a link.
+const NEWLINK: u16 = 16;
+/// `IFLA_LINKINFO`, read by hand: the library gives up all of it for one part that it cannot read.
+const LINKINFO: u16 = 18;
 
 /// A link as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,15 +91,11 @@ impl Route {
     /// `is_exists` when a link of the name is there.
     pub fn add_bridge(&mut self, name: &str, mac: Mac, mtu: u32) -> Result<()> {
         check_name(name)?;
-        let mut message = Message::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ifinfomsg(0, IFF_UP, IFF_UP));
-        message.text(IFLA_IFNAME, name).bytes(IFLA_ADDRESS, &mac.0);
-        if mtu != 0 {
-            message.u32(IFLA_MTU, mtu);
-        }
-        message.nest(IFLA_LINKINFO, |info| {
-            info.text(IFLA_INFO_KIND, "bridge");
-        });
-        self.send(vec![(message, format!("create bridge {name}"))])
+        let mut link = up(0);
+        link.attributes = vec![named(name), LinkAttribute::Address(mac.0.to_vec())];
+        link.attributes.extend(mtu_of(mtu));
+        link.attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]));
+        self.send(vec![create(link, format!("create bridge {name}"))])
     }
 
     /// Makes a veth pair in one request: the near end up, the far end down and never outside its namespace
@@ -95,29 +103,23 @@ impl Route {
     pub fn add_veth(&mut self, veth: &Veth<'_>) -> Result<()> {
         check_name(veth.name)?;
         check_name(veth.peer)?;
-        let mut message = Message::new(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ifinfomsg(0, IFF_UP, IFF_UP));
-        message.text(IFLA_IFNAME, veth.name);
-        if veth.mtu != 0 {
-            message.u32(IFLA_MTU, veth.mtu);
-        }
-        if let Some(master) = veth.master {
-            message.u32(IFLA_MASTER, master);
-        }
-        let namespace =
-            u32::try_from(veth.namespace.as_fd().as_raw_fd()).expect("an open descriptor is not negative");
-        message.nest(IFLA_LINKINFO, |info| {
-            info.text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
-                data.nest(VETH_INFO_PEER, |peer| {
-                    // Not up: the kernel refuses it before both ends know each other (ENOTCONN).
-                    peer.raw(&ifinfomsg(0, 0, 0)).text(IFLA_IFNAME, veth.peer);
-                    peer.bytes(IFLA_ADDRESS, &veth.mac.0).u32(IFLA_NET_NS_FD, namespace);
-                    if veth.mtu != 0 {
-                        peer.u32(IFLA_MTU, veth.mtu);
-                    }
-                });
-            });
-        });
-        let mut requests = vec![(message, format!("create veth {}", veth.name))];
+        // Not up: the kernel refuses it before both ends know each other (ENOTCONN).
+        let mut peer = LinkMessage::default();
+        peer.attributes = vec![
+            named(veth.peer),
+            LinkAttribute::Address(veth.mac.0.to_vec()),
+            LinkAttribute::NetNsFd(veth.namespace.as_fd().as_raw_fd()),
+        ];
+        peer.attributes.extend(mtu_of(veth.mtu));
+        let mut link = up(0);
+        link.attributes = vec![named(veth.name)];
+        link.attributes.extend(mtu_of(veth.mtu));
+        link.attributes.extend(veth.master.map(LinkAttribute::Controller));
+        link.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+        ]));
+        let mut requests = vec![create(link, format!("create veth {}", veth.name))];
         if veth.port != Port::default() {
             requests.push(port(veth.name, veth.port));
         }
@@ -137,24 +139,24 @@ impl Route {
 
     /// Sets a link up.
     pub fn set_up(&mut self, index: u32) -> Result<()> {
-        self.send(vec![up(index)])
+        self.send(vec![set(up(index), format!("set link {index} up"))])
     }
 
     /// Sets a link up, gives it addresses and routes, and settles it ([`Route::settle`]), in one system call.
     pub fn configure(&mut self, index: u32, nets: &[IpNet], routes: &[RouteEntry]) -> Result<()> {
-        let mut requests = vec![up(index)];
+        let mut requests = vec![set(up(index), format!("set link {index} up"))];
         requests.extend(nets.iter().map(|net| address::add(index, net)));
         requests.extend(routes.iter().map(table::replace));
-        let settle = Message::new(RTM_GETLINK, 0, &ifinfomsg(index, 0, 0));
+        let settle = encode(&RouteNetlinkMessage::GetLink(numbered(index)), 0);
         requests.push((settle, format!("settle link {index}")));
         self.send(requests)
     }
 
     /// Notes a text on a link, for people and for recognising it later, and puts it into a group, for rules.
     pub fn set_mark(&mut self, index: u32, alias: &str, group: u32) -> Result<()> {
-        let mut message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, 0, 0));
-        message.text(IFLA_IFALIAS, alias).u32(IFLA_GROUP, group);
-        self.send(vec![(message, format!("set alias and group of link {index}"))])
+        let mut link = numbered(index);
+        link.attributes = vec![LinkAttribute::IfAlias(alias.to_owned()), LinkAttribute::Group(group)];
+        self.send(vec![set(link, format!("set alias and group of link {index}"))])
     }
 
     /// Deletes links by name, in one system call. Slow: the kernel waits about 20 ms for each.
@@ -163,9 +165,9 @@ impl Route {
     /// The first failure; the others are deleted all the same.
     pub fn delete_links<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
         let request = |name: &str| {
-            let mut message = Message::new(RTM_DELLINK, 0, &ifinfomsg(0, 0, 0));
-            message.text(IFLA_IFNAME, name);
-            (message, format!("delete link {name}"))
+            let mut link = LinkMessage::default();
+            link.attributes.push(named(name));
+            (encode(&RouteNetlinkMessage::DelLink(link), 0), format!("delete link {name}"))
         };
         self.send(names.into_iter().map(request).collect())
     }
@@ -195,62 +197,128 @@ impl Route {
 
     /// All links of the namespace.
     pub fn links(&mut self) -> Result<Vec<Link>> {
-        let message = Message::new(RTM_GETLINK, 0, &ifinfomsg(0, 0, 0));
-        let replies = self.socket.query(message, NLM_F_DUMP, "list links")?;
+        let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        let replies = self.socket.query(encode(&request, 0), NLM_F_DUMP, "list links")?;
         Ok(replies.iter().filter_map(parse).collect())
     }
 }
 
 fn look(name: &str) -> Described {
-    let mut message = Message::new(RTM_GETLINK, 0, &ifinfomsg(0, 0, 0));
-    message.text(IFLA_IFNAME, name);
-    (message, format!("find link {name}"))
+    let mut link = LinkMessage::default();
+    link.attributes.push(named(name));
+    (encode(&RouteNetlinkMessage::GetLink(link), 0), format!("find link {name}"))
 }
 
 fn port(name: &str, mode: Port) -> Described {
-    let mut message = Message::new(RTM_NEWLINK, 0, &ifinfomsg(0, 0, 0));
-    message.text(IFLA_IFNAME, name).nest(IFLA_LINKINFO, |info| {
-        info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, |data| {
-            data.u8(IFLA_BRPORT_MODE, u8::from(mode.hairpin))
-                .u8(IFLA_BRPORT_ISOLATED, u8::from(mode.isolated));
-        });
-    });
-    (message, format!("set port {name}"))
+    let data = vec![InfoBridgePort::HairpinMode(mode.hairpin), InfoBridgePort::Isolated(mode.isolated)];
+    let mut link = LinkMessage::default();
+    link.attributes = vec![
+        named(name),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::PortKind(InfoPortKind::Bridge),
+            LinkInfo::PortData(InfoPortData::BridgePort(data)),
+        ]),
+    ];
+    (encode(&RouteNetlinkMessage::NewLink(link), 0), format!("set port {name}"))
 }
 
-fn up(index: u32) -> Described {
-    let message = Message::new(RTM_SETLINK, 0, &ifinfomsg(index, IFF_UP, IFF_UP));
-    (message, format!("set link {index} up"))
+fn create(link: LinkMessage, what: String) -> Described {
+    (encode(&RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL), what)
+}
+
+fn set(link: LinkMessage, what: String) -> Described {
+    (encode(&RouteNetlinkMessage::SetLink(link), 0), what)
+}
+
+/// A message about the link of an index.
+fn numbered(index: u32) -> LinkMessage {
+    let mut link = LinkMessage::default();
+    link.header.index = index;
+    link
+}
+
+/// A message about a link that is up; index 0 for one that is to be made.
+fn up(index: u32) -> LinkMessage {
+    let mut link = numbered(index);
+    link.header.flags = LinkFlags::Up;
+    link.header.change_mask = LinkFlags::Up;
+    link
+}
+
+fn named(name: &str) -> LinkAttribute {
+    LinkAttribute::IfName(name.to_owned())
+}
+
+/// Nothing for 0: the kernel's default.
+fn mtu_of(mtu: u32) -> Option<LinkAttribute> {
+    (mtu != 0).then_some(LinkAttribute::Mtu(mtu))
 }
 
 fn parse(reply: &Reply) -> Option<Link> {
-    if reply.kind != RTM_NEWLINK {
+    if reply.kind != NEWLINK {
         return None;
     }
+    let body = LinkMessageBuffer::new_checked(reply.body.as_slice()).ok()?;
+    let header = LinkHeader::parse(&body).ok()?;
     let mut link = Link {
-        index: u32_of(reply.body.get(4..)?)?,
+        index: header.index,
         name: String::new(),
         mac: None,
         master: None,
         alias: String::new(),
         kind: String::new(),
         group: 0,
-        up: u32_of(reply.body.get(8..)?)? & IFF_UP != 0,
+        up: header.flags.contains(LinkFlags::Up),
         mtu: 0,
     };
-    for (kind, value) in reply.attributes(16) {
-        match kind {
-            IFLA_IFNAME => link.name = text_of(value),
-            IFLA_ADDRESS => link.mac = <[u8; 6]>::try_from(value).ok().map(Mac),
-            IFLA_IFALIAS => link.alias = text_of(value),
-            IFLA_MASTER => link.master = u32_of(value),
-            IFLA_MTU => link.mtu = u32_of(value)?,
-            IFLA_GROUP => link.group = u32_of(value)?,
-            IFLA_LINKINFO => {
-                link.kind = Attributes::of(value).find_kind(IFLA_INFO_KIND).map(text_of).unwrap_or_default();
-            }
+    for attribute in body.attributes().map_while(|attribute| attribute.ok()) {
+        if attribute.kind() == LINKINFO {
+            link.kind = kind(attribute.value());
+            continue;
+        }
+        match LinkAttribute::parse_with_param(&attribute, AddressFamily::Unspec) {
+            Ok(LinkAttribute::IfName(name)) => link.name = name,
+            Ok(LinkAttribute::Address(bytes)) => link.mac = <[u8; 6]>::try_from(bytes).ok().map(Mac),
+            Ok(LinkAttribute::IfAlias(alias)) => link.alias = alias,
+            Ok(LinkAttribute::Controller(index)) => link.master = Some(index),
+            Ok(LinkAttribute::Mtu(mtu)) => link.mtu = mtu,
+            Ok(LinkAttribute::Group(group)) => link.group = group,
             _ => {}
         }
     }
     Some(link)
+}
+
+fn kind(info: &[u8]) -> String {
+    let mut parts = NlasIterator::new(info).map_while(|part| part.ok());
+    parts.find_map(|part| InfoKind::parse(&part).ok()).map(|kind| kind.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One attribute: length, kind, value, padding.
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(value.len() + 4).unwrap();
+        let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+        bytes.extend_from_slice(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    #[test]
+    fn what_a_newer_kernel_says_of_a_link_hides_nothing_else() {
+        let mut body = vec![0; 16];
+        body[4..8].copy_from_slice(&7u32.to_ne_bytes());
+        // Operational state and statistics of lengths that no kernel has yet, and details of a bridge that nobody knows.
+        body.extend(attribute(16, &[1, 2, 3]));
+        body.extend(attribute(23, &[0; 3]));
+        let info = [attribute(1, b"bridge\0"), attribute(2, &attribute(5, &[9]))].concat();
+        body.extend(attribute(LINKINFO, &info));
+        body.extend(attribute(3, b"br0\0"));
+        let reply = Reply { kind: NEWLINK, flags: 0, sequence: 1, body };
+        let link = parse(&reply).unwrap();
+        assert_eq!((link.index, link.name.as_str(), link.kind.as_str()), (7, "br0", "bridge"));
+    }
 }

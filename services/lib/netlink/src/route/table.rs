@@ -1,14 +1,22 @@
 //! Routes of the main table.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, Parseable, ParseableParametrized};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteLwEnCapType, RouteMessage, RouteMessageBuffer,
+    RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::Route;
-use crate::abi::*;
+use super::{Route, encode};
 use crate::error::Result;
-use crate::message::{Message, address, u32_of};
+use crate::message::Reply;
 use crate::socket::Described;
+
+/// The priority that the kernel gives to IPv6 routes whose maker names none.
+const PRIORITY_V6: u32 = 1024;
 
 /// A route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,66 +37,75 @@ impl Route {
 
     /// Deletes a route.
     pub fn delete_route(&mut self, entry: &RouteEntry) -> Result<()> {
-        let message = request(RTM_DELROUTE, 0, entry);
-        self.send(vec![(message, format!("delete route to {}", entry.destination))])
+        let request = RouteNetlinkMessage::DelRoute(message(entry));
+        self.send(vec![(encode(&request, 0), format!("delete route to {}", entry.destination))])
     }
 
     /// The routes of the main table, both families.
     pub fn routes(&mut self) -> Result<Vec<RouteEntry>> {
-        let message = Message::new(RTM_GETROUTE, 0, &[AF_UNSPEC, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        let replies = self.socket.query(message, NLM_F_DUMP, "list routes")?;
-        let parse = |reply: &crate::message::Reply| {
-            let family = *reply.body.first()?;
-            let prefix = *reply.body.get(1)?;
-            let attributes = reply.attributes(12);
-            let table = attributes.clone().find_kind(RTA_TABLE).and_then(u32_of);
-            let kind = *reply.body.get(7)?;
-            if table.unwrap_or(u32::from(*reply.body.get(4)?)) != u32::from(RT_TABLE_MAIN)
-                || kind != RTN_UNICAST
-            {
-                return None;
-            }
-            let any = || match family {
-                AF_INET => Some(IpAddr::from([0u8; 4])),
-                AF_INET6 => Some(IpAddr::from([0u8; 16])),
-                _ => None,
-            };
-            let to = attributes.clone().find_kind(RTA_DST).and_then(address).or_else(any)?;
-            Some(RouteEntry {
-                destination: IpNet::new(to, prefix).ok()?,
-                gateway: attributes.clone().find_kind(RTA_GATEWAY).and_then(address),
-                link: attributes.find_kind(RTA_OIF).and_then(u32_of),
-            })
-        };
+        let request = RouteNetlinkMessage::GetRoute(RouteMessage::default());
+        let replies = self.socket.query(encode(&request, 0), NLM_F_DUMP, "list routes")?;
         Ok(replies.iter().filter_map(parse).collect())
     }
 }
 
 pub(super) fn replace(entry: &RouteEntry) -> Described {
-    let message = request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, entry);
-    (message, format!("add route to {}", entry.destination))
+    let request = RouteNetlinkMessage::NewRoute(message(entry));
+    (encode(&request, NLM_F_CREATE | NLM_F_REPLACE), format!("add route to {}", entry.destination))
 }
 
-fn request(kind: u16, flags: u16, entry: &RouteEntry) -> Message {
-    let mut fixed = [0; 12];
-    fixed[0] = if entry.destination.addr().is_ipv4() { AF_INET } else { AF_INET6 };
-    fixed[1] = entry.destination.prefix_len();
-    fixed[4] = RT_TABLE_MAIN;
-    fixed[5] = RTPROT_STATIC;
-    fixed[6] = if entry.gateway.is_some() { RT_SCOPE_UNIVERSE } else { RT_SCOPE_LINK };
-    fixed[7] = RTN_UNICAST;
-    let mut message = Message::new(kind, flags, &fixed);
-    if entry.destination.prefix_len() > 0 {
-        message.ip(RTA_DST, entry.destination.network());
+fn message(entry: &RouteEntry) -> RouteMessage {
+    let destination = entry.destination;
+    let v4 = destination.addr().is_ipv4();
+    let mut message = RouteMessage::default();
+    message.header = RouteHeader {
+        address_family: if v4 { AddressFamily::Inet } else { AddressFamily::Inet6 },
+        destination_prefix_length: destination.prefix_len(),
+        table: RouteHeader::RT_TABLE_MAIN,
+        protocol: RouteProtocol::Static,
+        scope: if entry.gateway.is_some() { RouteScope::Universe } else { RouteScope::Link },
+        kind: RouteType::Unicast,
+        ..RouteHeader::default()
+    };
+    if destination.prefix_len() > 0 {
+        message.attributes.push(RouteAttribute::Destination(destination.network().into()));
     }
-    if let Some(gateway) = entry.gateway {
-        message.ip(RTA_GATEWAY, gateway);
-    }
-    if let Some(link) = entry.link {
-        message.u32(RTA_OIF, link);
-    }
-    if entry.destination.addr().is_ipv6() {
-        message.u32(RTA_PRIORITY, 1024);
+    message.attributes.extend(entry.gateway.map(|gateway| RouteAttribute::Gateway(gateway.into())));
+    message.attributes.extend(entry.link.map(RouteAttribute::Oif));
+    if !v4 {
+        message.attributes.push(RouteAttribute::Priority(PRIORITY_V6));
     }
     message
+}
+
+fn parse(reply: &Reply) -> Option<RouteEntry> {
+    let body = RouteMessageBuffer::new_checked(reply.body.as_slice()).ok()?;
+    let header = RouteHeader::parse(&body).ok()?;
+    let any = match header.address_family {
+        AddressFamily::Inet => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        _ => return None,
+    };
+    let (mut table, mut destination, mut gateway, mut link) = (u32::from(header.table), any, None, None);
+    for attribute in body.attributes().map_while(|attribute| attribute.ok()) {
+        let context = (header.address_family, header.kind, RouteLwEnCapType::None);
+        match RouteAttribute::parse_with_param(&attribute, context) {
+            Ok(RouteAttribute::Table(found)) => table = found,
+            Ok(RouteAttribute::Destination(found)) => destination = address(found)?,
+            Ok(RouteAttribute::Gateway(found)) => gateway = address(found),
+            Ok(RouteAttribute::Oif(found)) => link = Some(found),
+            _ => {}
+        }
+    }
+    let destination = IpNet::new(destination, header.destination_prefix_length).ok()?;
+    let ours = table == u32::from(RouteHeader::RT_TABLE_MAIN) && header.kind == RouteType::Unicast;
+    ours.then_some(RouteEntry { destination, gateway, link })
+}
+
+fn address(address: RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(v4) => Some(IpAddr::V4(v4)),
+        RouteAddress::Inet6(v6) => Some(IpAddr::V6(v6)),
+        _ => None,
+    }
 }
