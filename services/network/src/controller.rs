@@ -1,4 +1,4 @@
-//! The handle that every call works through: records, kernel sockets, rules, names.
+//! The handle that every call works through: records, drivers, names.
 //!
 //! Order of a change: reserve in the [`State`] (nobody else can have it), write the record and change the kernel side by
 //! side, then answer. A crash in between leaves either a record without its kernel objects or kernel objects without
@@ -8,14 +8,12 @@
 use std::sync::Arc;
 
 use gantry_disk::KeyedLocks;
-use gantry_netlink::Route;
 use parking_lot::Mutex;
 
+use crate::driver::Drivers;
 use crate::error::{Error, Result};
-use crate::firewall::Firewall;
-use crate::forwarding::Forwarding;
-use crate::identity::Identity;
-use crate::links::Deleter;
+use crate::host::Host;
+use crate::ipam::Ipams;
 use crate::names::Names;
 use crate::netns::pool::NetnsPool;
 use crate::state::State;
@@ -29,14 +27,11 @@ pub(crate) struct Inner {
     /// Guards the records in memory; never held across an await or a kernel call that changes anything.
     pub(crate) state: Mutex<State>,
     pub(crate) store: Store,
-    /// rtnetlink on the host's side; the kernel has one lock for it too.
-    pub(crate) route: Mutex<Route>,
-    pub(crate) firewall: Firewall,
-    pub(crate) forwarding: Forwarding,
+    pub(crate) host: Arc<Host>,
+    pub(crate) drivers: Drivers,
+    pub(crate) ipams: Ipams,
     pub(crate) netns_pool: NetnsPool,
-    pub(crate) deleter: Deleter,
     pub(crate) names: Names,
-    pub(crate) identity: Identity,
     /// One change of a netns at a time.
     pub(crate) changing: KeyedLocks<String>,
 }

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use crate::error::{Error, Result};
 
 pub use closed::{closed, closed_by_another};
-pub use entry::{Entry, netns_entries, network_entries, served};
+pub use entry::{Entry, netns_entries, served};
 
 /// The host's rules.
 #[derive(Debug)]
@@ -41,16 +41,20 @@ struct Inner {
 }
 
 impl Firewall {
-    /// Puts the table in place with this content, replacing what a former process left, in one transaction.
-    pub fn open(table: String, content: BTreeSet<Entry>) -> Result<Self> {
+    /// Opens nf_tables. What a former process left stays until [`Firewall::restore`].
+    pub fn open(table: String) -> Result<Self> {
         let nft = Nft::open().map_err(Error::kernel("open nf_tables"))?;
-        let v6 = content.iter().any(Entry::is_v6);
-        let mut inner = Inner { nft, content, v6, withdrawn: false };
-        inner.replace(&table)?;
-        if !v6 {
-            inner.remove_table(Family::Ip6, &table)?;
-        }
+        let inner = Inner { nft, content: BTreeSet::new(), v6: false, withdrawn: false };
         Ok(Firewall { table, inner: Mutex::new(inner) })
+    }
+
+    /// Puts the table in place with this content, replacing what a former process left, in one transaction.
+    pub fn restore(&self, content: BTreeSet<Entry>) -> Result<()> {
+        let mut inner = self.inner.lock();
+        inner.v6 = content.iter().any(Entry::is_v6);
+        inner.content = content;
+        inner.replace(&self.table)?;
+        if inner.v6 { Ok(()) } else { inner.remove_table(Family::Ip6, &self.table) }
     }
 
     /// Removes and adds entries, all or none, in one transaction. Entries that are there already, or not there, are no error.

@@ -45,9 +45,9 @@ struct Ours {
 }
 
 impl Forwarding {
-    /// Finds what was switched on by an earlier process, and switches off again what none of the networks needs. The rules
-    /// in `table` tell, too: they hold also without their record.
-    pub(crate) fn open(store: &Store, table: String, networks: &[record::Network]) -> Result<Self> {
+    /// Finds what was switched on by an earlier process. The rules in `table` tell, too: they hold also without their
+    /// record, and are read before they are replaced.
+    pub(crate) fn open(store: &Store, table: String) -> Result<Self> {
         let here = here()?;
         let known = store.forwarding.get(&KEY.to_owned()).map_err(failed())?;
         let known = known.filter(|known| known.boot == here.boot && known.namespace == here.namespace);
@@ -57,11 +57,15 @@ impl Forwarding {
         for family in firewall::closed(&forwarding.table)? {
             forwarding.note(&mut ours, family)?;
         }
-        let needed: BTreeSet<Family> = networks.iter().flat_map(needs).collect();
-        let idle = families(&ours.record).into_iter().filter(|family| !needed.contains(family)).collect();
-        forwarding.switch_off(&mut ours, idle)?;
         drop(ours);
         Ok(forwarding)
+    }
+
+    /// Switches off again what was switched on and no network needs any more. Blocks.
+    pub(crate) fn keep(&self, needed: &BTreeSet<Family>) -> Result<()> {
+        let mut ours = self.ours.lock();
+        let idle = families(&ours.record).into_iter().filter(|family| !needed.contains(family)).collect();
+        self.switch_off(&mut ours, idle)
     }
 
     /// Makes durable that a family was off before.
@@ -79,9 +83,9 @@ impl Forwarding {
         families(&self.ours.lock().record).into_iter().map(Entry::Closed).collect()
     }
 
-    /// Lets packets of a network through the host. Blocks.
-    pub(crate) fn allow(&self, network: &record::Network, firewall: &Firewall) -> Result<()> {
-        needs(network).into_iter().try_for_each(|family| self.switch_on(family, firewall))
+    /// Lets packets of these families through the host. Blocks.
+    pub(crate) fn allow(&self, families: &BTreeSet<Family>, firewall: &Firewall) -> Result<()> {
+        families.iter().try_for_each(|family| self.switch_on(*family, firewall))
     }
 
     fn switch_on(&self, family: Family, firewall: &Firewall) -> Result<()> {
@@ -138,15 +142,6 @@ impl Forwarding {
         ours.record = record;
         Ok(())
     }
-}
-
-/// The families whose packets a network wants to pass the host.
-fn needs(network: &record::Network) -> BTreeSet<Family> {
-    if network.internal || !network.is_bridge() {
-        return BTreeSet::new();
-    }
-    let family = |net: &ipnet::IpNet| if net.addr().is_ipv4() { Family::Ip } else { Family::Ip6 };
-    network.gateways().iter().map(family).collect()
 }
 
 fn setting(family: Family) -> &'static str {

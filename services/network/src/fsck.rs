@@ -27,12 +27,12 @@ impl Controller {
     pub fn check(&self, repair: bool) -> Result<Vec<Stray>> {
         let (namespaces, links) = self.unknown()?;
         let (used, namespaces): (Vec<_>, Vec<_>) =
-            namespaces.into_iter().partition(|name| self.0.identity.is_used(name));
-        let rules = self.0.firewall.check()?;
+            namespaces.into_iter().partition(|name| self.0.host.identity.is_used(name));
+        let rules = self.0.host.firewall.check()?;
         let links_are_used = !used.is_empty();
         if repair {
             for name in &namespaces {
-                let pin = self.0.identity.pin(name);
+                let pin = self.0.host.identity.pin(name);
                 // Under the lock, for a container of this id may have been started since it was looked at.
                 let state = self.0.state.lock();
                 if state.netns(name).is_some() {
@@ -45,7 +45,7 @@ impl Controller {
                 links::delete(&mut Route::open().map_err(Error::kernel("open rtnetlink"))?, links.clone());
             }
             if !rules.is_empty() {
-                self.0.firewall.repair()?;
+                self.0.host.firewall.repair()?;
             }
         }
         let unknown = |kind, name, kept| {
@@ -56,7 +56,7 @@ impl Controller {
         let namespaces = namespaces.into_iter().map(|name| unknown("netns", name, false));
         let used = used.into_iter().map(|name| unknown("netns", name, true));
         let links = links.into_iter().map(|name| unknown("link", name, links_are_used));
-        let name = || self.0.identity.table();
+        let name = || self.0.host.identity.table();
         let rules =
             rules.into_iter().map(|detail| Stray { kind: "nft", name: name(), detail, repaired: repair });
         Ok(namespaces.chain(used).chain(links).chain(rules).chain(self.incomplete()?).collect())
@@ -65,19 +65,20 @@ impl Controller {
     /// Networks on record whose bridge is gone, and network namespaces on record that are gone or lack an interface. They
     /// are their owner's to remove or detach.
     fn incomplete(&self) -> Result<Vec<Stray>> {
-        let links = self.0.route.lock().links().map_err(Error::kernel("list links"))?;
+        let links = self.0.host.route.lock().links().map_err(Error::kernel("list links"))?;
         let links: BTreeSet<String> = links.into_iter().map(|link| link.name).collect();
         let state = self.0.state.lock();
         let mut found = Vec::new();
         for network in state.list() {
-            if network.is_bridge() && !links.contains(&network.bridge) {
-                let detail = format!("its bridge {} is gone", network.bridge);
+            let interface = self.0.drivers.of(&network).ok().and_then(|driver| driver.interface(&network));
+            if let Some(interface) = interface.filter(|interface| !links.contains(interface)) {
+                let detail = format!("its interface {interface} is gone");
                 let name = format!("network {}", network.name);
                 found.push(Stray { kind: "record", name, detail, repaired: false });
             }
         }
         for netns in state.all_netns() {
-            let pinned = Namespace::is_pinned(&self.0.identity.pin(&netns.id));
+            let pinned = Namespace::is_pinned(&self.0.host.identity.pin(&netns.id));
             let complete = netns.endpoints.iter().all(|endpoint| links.contains(&endpoint.veth));
             let detail = match (pinned, complete) {
                 (true, true) => continue,
@@ -96,20 +97,18 @@ impl Controller {
 
     /// Pins and links of ours that no record knows.
     fn unknown(&self) -> Result<(Vec<String>, Vec<String>)> {
-        let io = |source| Error::Io { op: format!("list {}", self.0.identity.pins.display()), source };
+        let io = |source| Error::Io { op: format!("list {}", self.0.host.identity.pins.display()), source };
         let mut pins = Vec::new();
-        for entry in fs::read_dir(&self.0.identity.pins).map_err(io)? {
+        for entry in fs::read_dir(&self.0.host.identity.pins).map_err(io)? {
             pins.push(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
         }
-        let links = self.0.route.lock().links().map_err(Error::kernel("list links"))?;
+        let links = self.0.host.route.lock().links().map_err(Error::kernel("list links"))?;
         let state = self.0.state.lock();
         pins.retain(|name| state.netns(name).is_none());
         let (veths, bridges) = (state.veths(), state.bridges());
-        let (prefix, mark) = (self.0.identity.veth_prefix(), self.0.identity.mark());
-        let stray = |link: &gantry_netlink::Link| match link.kind.as_str() {
-            "veth" => link.name.starts_with(&prefix) && !veths.contains(&link.name),
-            "bridge" => link.alias == mark && !bridges.contains(&link.name),
-            _ => false,
+        let stray = |link: &gantry_netlink::Link| {
+            let known = veths.contains(&link.name) || bridges.contains(&link.name);
+            !known && self.0.drivers.all().any(|driver| driver.is_ours(link))
         };
         let links = links.into_iter().filter(stray).map(|link| link.name).collect();
         Ok((pins, links))

@@ -59,8 +59,11 @@ pub fn routes(netns: &Netns, networks: &Networks) -> Vec<(String, RouteEntry)> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::driver::plain::Plain;
+    use crate::driver::{Driver, Drivers};
     use crate::firewall::{Entry, netns_entries};
     use crate::ports::Protocol;
     use crate::record::{Network, Port};
@@ -102,6 +105,7 @@ mod tests {
         let (netns, networks) = world();
         let to = "10.0.1.2:80".parse().unwrap();
         let expected = Entry::port("0.0.0.0".parse().unwrap(), Protocol::Tcp, 8080, to);
-        assert_eq!(netns_entries(&netns, &networks), BTreeSet::from([expected]));
+        let drivers = Drivers::new([Arc::new(Plain) as Arc<dyn Driver>]);
+        assert_eq!(netns_entries(&drivers, &netns, &networks), BTreeSet::from([expected]));
     }
 }

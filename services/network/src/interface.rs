@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 
-use gantry_netlink::{Mac, Namespace, Port, Route, Veth, or_exists, sysctl};
-use parking_lot::Mutex;
+use gantry_netlink::{Namespace, Route, or_exists, sysctl};
 
+use crate::driver::Drivers;
 use crate::error::{Error, Result};
 use crate::gateway;
-use crate::record::{Endpoint, Netns, Network, Networks};
+use crate::record::{Netns, Networks};
 
 /// Gives a network namespace its endpoints' interfaces, and its routes.
 ///
-/// `host` speaks rtnetlink on the host's side, `inside` within the namespace.
+/// `inside` speaks rtnetlink within the namespace.
 pub fn ensure(
-    host: &Mutex<Route>,
+    drivers: &Drivers,
     namespace: &Namespace,
     inside: &mut Route,
     netns: &Netns,
@@ -25,17 +25,20 @@ pub fn ensure(
         .filter(|endpoint| endpoint.ipv6().is_some())
         .map(|endpoint| endpoint.interface.as_str())
         .collect();
+    let mut joined = Vec::with_capacity(netns.endpoints.len());
     for endpoint in &netns.endpoints {
         let network = networks
             .get(&endpoint.network)
             .ok_or_else(|| Error::NetworkNotFound(endpoint.network.clone()))?;
-        connect(host, namespace, endpoint, network)?;
+        let driver = drivers.of(network)?;
+        driver.join(network, endpoint, namespace)?;
+        joined.push((driver, network, endpoint));
     }
     if !v6.is_empty() || !netns.sysctls.is_empty() {
         settings(namespace, &v6, &netns.sysctls)?;
     }
     let routes = gateway::routes(netns, networks);
-    for endpoint in &netns.endpoints {
+    for (driver, network, endpoint) in joined {
         let failed =
             || Error::kernel(format!("interface {} of network namespace {}", endpoint.interface, netns.id));
         let index = inside.index(&endpoint.interface).map_err(failed())?;
@@ -45,10 +48,7 @@ pub fn ensure(
             .map(|(_, entry)| gantry_netlink::route::RouteEntry { link: Some(index), ..entry.clone() })
             .collect();
         or_exists(inside.configure(index, &endpoint.nets(), &here)).map_err(failed())?;
-        // A new link's carrier is left to a worker of the kernel; until it runs, the bridge drops what the port sends, and
-        // a first packet costs its sender a second. First the port, then the bridge, which may only be up because of it.
-        let bridge = networks.get(&endpoint.network).map_or("", |network| network.bridge.as_str());
-        host.lock().settle(&[&endpoint.veth, bridge]).map_err(failed())?;
+        driver.settle(network, endpoint)?;
     }
     Ok(())
 }
@@ -71,29 +71,6 @@ pub fn reroute(inside: &mut Route, netns: &Netns, networks: &Networks) -> Result
         }
     }
     Ok(())
-}
-
-fn connect(host: &Mutex<Route>, namespace: &Namespace, endpoint: &Endpoint, network: &Network) -> Result<()> {
-    let failed = || Error::kernel(format!("endpoint {} on network {}", endpoint.id, network.name));
-    let mac: Mac =
-        endpoint.mac.parse().map_err(|_| Error::Invalid(format!("endpoint {}: bad MAC", endpoint.id)))?;
-    let mut host = host.lock();
-    let bridge = host.index(&network.bridge).map_err(failed())?;
-    let veth = Veth {
-        name: &endpoint.veth,
-        master: Some(bridge),
-        peer: &endpoint.interface,
-        namespace,
-        mac,
-        mtu: network.mtu(),
-        // With br_netfilter a translated packet can come back to its own port while it is still being bridged.
-        port: Port { isolated: !network.icc(), hairpin: bridge_filtered() },
-    };
-    or_exists(host.add_veth(&veth)).map_err(failed())
-}
-
-fn bridge_filtered() -> bool {
-    sysctl::read("net/bridge/bridge-nf-call-iptables").is_ok_and(|value| value == "1")
 }
 
 fn settings(namespace: &Namespace, v6: &[&str], sysctls: &HashMap<String, String>) -> Result<()> {

@@ -11,12 +11,12 @@
 //!
 //! in the kernel, recognised by name (DIGITS come from the state directory, so that several Gantrys share a host):
 //! nf_tables table `gantry`, or `gantry-DIGITS`; bridges with the alias `gantry DIGITS`; veths `vDIGITS…`
-//! bridges of all Gantrys are in one link group ([`bridge::GROUP`])
+//! bridges of all Gantrys are in one link group ([`driver::bridge::GROUP`])
 //! ```
 //!
-//! The parts: [`state`] decides, [`controller`] carries out, [`gateway`] says which endpoint is the way out; [`firewall`],
-//! `forwarding`, [`bridge`], [`interface`] and [`links`] speak to the kernel, [`names`] answers at 127.0.0.11, [`recover`]
-//! reconciles at start and [`fsck`] whenever it is asked to.
+//! The parts: [`state`] decides, [`controller`] carries out, [`driver`]s know what networks are made of and [`ipam`] who
+//! gives addresses, [`gateway`] says which endpoint is the way out; [`firewall`], `forwarding`, [`interface`] and [`links`]
+//! speak to the kernel, [`names`] answers at 127.0.0.11, [`recover`] reconciles at start and [`fsck`] whenever it is asked to.
 //!
 //! A network namespace is a `netns` in all names: `namespace` alone is tenancy, elsewhere.
 //!
@@ -28,17 +28,20 @@
 //!
 //! Who calls it: the engine (containers) and the gateway (networks).
 
-pub mod bridge;
+mod app;
 pub mod controller;
+pub mod driver;
 mod error;
 pub mod firewall;
 mod forwarding;
 pub mod fsck;
 pub mod gateway;
+mod host;
 mod identity;
 pub mod interface;
 pub mod ipam;
 pub mod links;
+mod mac;
 pub mod names;
 pub mod netns;
 pub mod networks;
@@ -49,39 +52,9 @@ mod server;
 pub mod state;
 mod store;
 
+pub use app::Service;
 pub use controller::Controller;
 pub use error::{Error, Result};
-
-use caps::Capability;
-use gantry_daemon::confinement::Family;
-use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
-
-/// The service, as `gantryd network` runs it.
-#[derive(Debug)]
-pub struct Service;
-
-impl gantry_daemon::Service for Service {
-    const NAME: &'static str = "network";
-    const ABOUT: &'static str = "Networks, endpoints, addresses, published ports, names";
-    /// Namespaces and pins need CAP_SYS_ADMIN, links and rules CAP_NET_ADMIN, the test for low ports CAP_NET_BIND_SERVICE.
-    const PRIVILEGES: Privileges = Privileges::Only(&[
-        Capability::CAP_NET_ADMIN,
-        Capability::CAP_SYS_ADMIN,
-        Capability::CAP_NET_BIND_SERVICE,
-    ]);
-
-    type Settings = gantry_daemon::settings::None;
-
-    fn confinement(_roots: &Roots, _settings: &Self::Settings) -> Confinement {
-        Confinement::keeping(&[Family::Mounts, Family::Namespaces])
-    }
-
-    async fn run(context: Context) -> Result<(), BoxError> {
-        let controller = Controller::open(&context).await?;
-        let routes = server::routes(&controller);
-        context.serve(routes).await
-    }
-}
 
 /// 64 hexadecimal digits that nobody had before.
 pub(crate) fn random_id() -> String {

@@ -1,22 +1,25 @@
-//! NetworkNamespaces: attached, detached, connected, disconnected.
+//! Network namespaces: attached and detached; connected and disconnected while they live ([`connect`]).
 //!
 //! Whoever changes a netns holds its keyed lock for the whole change. A change that fails is undone by the code that
 //! detaches: there is one way out.
 
+mod connect;
 pub mod pool;
 
 use std::collections::{BTreeSet, HashMap};
 
-use gantry_netlink::{Conntrack, Namespace, Route, or_missing};
+use gantry_netlink::{Conntrack, Namespace};
 
 use crate::controller::{Controller, blocking};
 use crate::error::{Error, Result};
 use crate::firewall;
 use crate::interface;
+use crate::ipam;
+use crate::mac;
 use crate::names::Names;
 use crate::names::server::Sockets;
 use crate::ports;
-use crate::record::{Netns, Networks};
+use crate::record::{Endpoint, Netns, Networks};
 use crate::state::{EndpointSpec, PortMapping};
 
 /// A netns to be made.
@@ -47,13 +50,13 @@ impl Controller {
         let _guard = self.0.changing.lock(spec.id.clone()).await;
         let known = self.0.state.lock().netns(&spec.id).cloned();
         if let Some(known) = known {
-            if Namespace::is_pinned(&self.0.identity.pin(&known.id)) {
+            if Namespace::is_pinned(&self.0.host.identity.pin(&known.id)) {
                 return self.same(known, &spec);
             }
             tracing::warn!(netns = known.id, "its network namespace has vanished; making it anew");
             self.tear_down_netns(&known).await;
         }
-        let (netns, networks) = self.reserve_netns(&spec)?;
+        let (netns, networks) = self.reserve_netns(&spec).await?;
         let (this, record, on) = (self.clone(), netns.clone(), networks.clone());
         let kernel = blocking(move || this.set_up_netns(&record, &on));
         let (written, done) = tokio::join!(self.0.store.put_netns(&netns), kernel);
@@ -85,7 +88,7 @@ impl Controller {
         Ok((known, networks))
     }
 
-    fn reserve_netns(&self, spec: &NetnsSpec) -> Result<Described> {
+    async fn reserve_netns(&self, spec: &NetnsSpec) -> Result<Described> {
         let mut netns = Netns {
             id: spec.id.clone(),
             name: spec.name.clone(),
@@ -94,37 +97,104 @@ impl Controller {
             sysctls: spec.sysctls.clone(),
             ..Netns::default()
         };
-        let prefix = self.0.identity.veth_prefix();
-        let mut state = self.0.state.lock();
-        let mut reserve = || {
+        let networks = {
+            let prefix = self.0.host.identity.veth_prefix();
+            let mut state = self.0.state.lock();
             for endpoint in &spec.endpoints {
-                state.add_endpoint(&mut netns, endpoint, &prefix)?;
+                state.add_endpoint(&mut netns, endpoint, &self.0.drivers, &prefix)?;
             }
-            state.take_ports(&mut netns, &spec.ports, ports::hold)
+            // Before it has addresses, so that none of its networks goes meanwhile.
+            state.put_netns(netns.clone());
+            state.networks_of(&netns)
         };
-        if let Err(error) = reserve() {
-            for endpoint in &netns.endpoints {
-                state.release_endpoint(endpoint);
-            }
+        if let Err(error) = self.make_endpoints(&mut netns.endpoints, &spec.endpoints, &networks).await {
+            self.0.state.lock().forget_netns(&netns);
             return Err(error);
         }
-        state.put_netns(netns.clone());
-        let networks = state.networks_of(&netns);
+        let taken = {
+            let mut state = self.0.state.lock();
+            let taken = state.take_ports(&mut netns, &spec.ports, &self.0.drivers, ports::hold);
+            taken.map(|()| state.put_netns(netns.clone()))
+        };
+        if let Err(error) = taken {
+            self.release_endpoints(&netns.endpoints, &networks).await;
+            self.0.state.lock().forget_netns(&netns);
+            return Err(error);
+        }
         Ok((netns, networks))
+    }
+
+    /// Gives endpoints their addresses, and has their drivers make them known; all or none.
+    async fn make_endpoints(
+        &self,
+        endpoints: &mut [Endpoint],
+        specs: &[EndpointSpec],
+        networks: &Networks,
+    ) -> Result<()> {
+        for (index, spec) in specs.iter().enumerate() {
+            let made = self.make_endpoint(&mut endpoints[index], spec, networks).await;
+            if made.is_err() {
+                self.release_endpoints(&endpoints[..index], networks).await;
+                return made;
+            }
+        }
+        Ok(())
+    }
+
+    async fn make_endpoint(
+        &self,
+        endpoint: &mut Endpoint,
+        spec: &EndpointSpec,
+        networks: &Networks,
+    ) -> Result<()> {
+        let gone = || Error::NetworkNotFound(endpoint.network.clone());
+        let network = networks.get(&endpoint.network).ok_or_else(gone)?;
+        let driver = self.0.drivers.of(network)?;
+        if driver.capabilities().addresses {
+            ipam::allocate(&self.0.ipams, network, spec, endpoint).await?;
+        }
+        if endpoint.mac.is_empty() {
+            let first = endpoint.nets().first().map(|net| net.addr().to_string()).unwrap_or_default();
+            endpoint.mac = mac::derived(&network.id, &first).to_string();
+        }
+        let made = driver.create_endpoint(network, endpoint).await;
+        if made.is_err() {
+            self.release_endpoints(std::slice::from_ref(&*endpoint), networks).await;
+        }
+        made
+    }
+
+    /// Undoes [`Controller::make_endpoints`]. What fails is logged; the rest goes on.
+    async fn release_endpoints(&self, endpoints: &[Endpoint], networks: &Networks) {
+        for endpoint in endpoints {
+            let Some(network) = networks.get(&endpoint.network) else { continue };
+            let Ok(driver) = self.0.drivers.of(network) else { continue };
+            let unmade = driver.delete_endpoint(network, endpoint).await;
+            let released = match driver.capabilities().addresses {
+                true => ipam::release(&self.0.ipams, network, endpoint).await,
+                false => Ok(()),
+            };
+            if let Err(error) = unmade.and(released) {
+                tracing::warn!(endpoint = endpoint.id, error = %gantry_rpc::chain(&error), "endpoint not wholly released");
+            }
+        }
     }
 
     /// Makes all of a netns in the kernel. Blocks.
     fn set_up_netns(&self, netns: &Netns, networks: &Networks) -> Result<(Namespace, Option<Sockets>)> {
         let mut prepared = self.0.netns_pool.take()?;
-        let pin = self.0.identity.pin(&netns.id);
+        let pin = self.0.host.identity.pin(&netns.id);
         let namespace =
             prepared.namespace.pin(&pin).map_err(Error::kernel(format!("network namespace {}", netns.id)))?;
-        interface::ensure(&self.0.route, &namespace, &mut prepared.route, netns, networks)?;
+        interface::ensure(&self.0.drivers, &namespace, &mut prepared.route, netns, networks)?;
         let sockets = match Names::wanted(netns, networks) {
             true => Some(Sockets::bind(&namespace)?),
             false => None,
         };
-        self.0.firewall.change(&BTreeSet::new(), &firewall::netns_entries(netns, networks))?;
+        self.0
+            .host
+            .firewall
+            .change(&BTreeSet::new(), &firewall::netns_entries(&self.0.drivers, netns, networks))?;
         forget_flows(netns);
         Ok((namespace, sockets))
     }
@@ -147,11 +217,11 @@ impl Controller {
         };
         self.0.names.remove(&netns.id);
         let networks = self.0.state.lock().networks_of(netns);
-        let (this, record) = (self.clone(), netns.clone());
+        let (this, record, on) = (self.clone(), netns.clone(), networks.clone());
         let kernel = blocking(move || {
-            let closed =
-                this.0.firewall.change(&firewall::netns_entries(&record, &networks), &BTreeSet::new());
-            let pin = this.0.identity.pin(&record.id);
+            let entries = firewall::netns_entries(&this.0.drivers, &record, &on);
+            let closed = this.0.host.firewall.change(&entries, &BTreeSet::new());
+            let pin = this.0.host.identity.pin(&record.id);
             let unpinned =
                 Namespace::unpin(&pin).map_err(Error::kernel(format!("network namespace {}", record.id)));
             forget_flows(&record);
@@ -160,109 +230,13 @@ impl Controller {
         let (written, freed) = tokio::join!(self.0.store.delete_netns(&netns.id), kernel);
         let _ = written.map_err(complain);
         let _ = freed.map_err(complain);
-        self.0.deleter.delete(netns.endpoints.iter().map(|endpoint| endpoint.veth.clone()).collect());
+        for endpoint in &netns.endpoints {
+            if let Some(driver) = networks.get(&endpoint.network).and_then(|it| self.0.drivers.of(it).ok()) {
+                driver.left(endpoint);
+            }
+        }
+        self.release_endpoints(&netns.endpoints, &networks).await;
         self.0.state.lock().forget_netns(netns);
-    }
-
-    /// Puts a live netns on one more network.
-    pub async fn connect(&self, id: &str, spec: EndpointSpec) -> Result<Described> {
-        let _guard = self.0.changing.lock(id.to_owned()).await;
-        let (before, after, networks) = {
-            let mut state = self.0.state.lock();
-            let before = state.netns(id).cloned().ok_or_else(|| Error::NetnsNotFound(id.to_owned()))?;
-            let mut after = before.clone();
-            state.add_endpoint(&mut after, &spec, &self.0.identity.veth_prefix())?;
-            state.put_netns(after.clone());
-            let networks = state.networks_of(&after);
-            (before, after, networks)
-        };
-        match self.update(&before, &after, &networks).await {
-            Ok(()) => Ok((after, networks)),
-            Err(error) => {
-                let back = self.update(&after, &before, &networks).await;
-                if let Err(error) = back {
-                    tracing::warn!(netns = id, error = %gantry_rpc::chain(&error), "connection not wholly undone");
-                }
-                let mut state = self.0.state.lock();
-                for endpoint in after.endpoints.iter().skip(before.endpoints.len()) {
-                    state.release_endpoint(endpoint);
-                }
-                state.put_netns(before);
-                Err(error)
-            }
-        }
-    }
-
-    /// Takes a live netns off a network.
-    pub async fn disconnect(&self, id: &str, network: &str) -> Result<Described> {
-        let _guard = self.0.changing.lock(id.to_owned()).await;
-        let (before, after, networks) = {
-            let state = self.0.state.lock();
-            let network = state.network(network)?;
-            let before = state.netns(id).cloned().ok_or_else(|| Error::NetnsNotFound(id.to_owned()))?;
-            let mut after = before.clone();
-            after.endpoints.retain(|endpoint| endpoint.network != network.id);
-            if after.endpoints.len() == before.endpoints.len() {
-                return Err(Error::NotConnected { container: before.name, network: network.name.clone() });
-            }
-            let networks = state.networks_of(&before);
-            (before, after, networks)
-        };
-        self.update(&before, &after, &networks).await?;
-        let mut state = self.0.state.lock();
-        for endpoint in before.endpoints.iter().filter(|endpoint| !after.endpoints.contains(endpoint)) {
-            state.release_endpoint(endpoint);
-        }
-        state.put_netns(after.clone());
-        let networks = state.networks_of(&after);
-        Ok((after, networks))
-    }
-
-    /// Brings record, kernel and names from one description of a live netns to another. `networks` has those of both.
-    async fn update(&self, before: &Netns, after: &Netns, networks: &Networks) -> Result<()> {
-        let (this, old, new, on) = (self.clone(), before.clone(), after.clone(), networks.clone());
-        let kernel = blocking(move || this.update_kernel(&old, &new, &on));
-        let (written, done) = tokio::join!(self.0.store.put_netns(after), kernel);
-        written?;
-        if let Some((namespace, sockets)) = done? {
-            self.0.names.serve(&after.id, namespace, sockets)?;
-        }
-        if Names::wanted(after, networks) {
-            self.0.names.put(after, networks);
-        } else {
-            self.0.names.remove(&after.id);
-            self.0.names.put(after, networks);
-        }
-        Ok(())
-    }
-
-    fn update_kernel(
-        &self,
-        old: &Netns,
-        new: &Netns,
-        networks: &Networks,
-    ) -> Result<Option<(Namespace, Sockets)>> {
-        let failed = || Error::kernel(format!("network namespace {}", new.id));
-        let namespace = Namespace::open(&self.0.identity.pin(&new.id)).map_err(failed())?;
-        let mut inside = namespace.run(Route::open).map_err(failed())?.map_err(failed())?;
-        interface::ensure(&self.0.route, &namespace, &mut inside, new, networks)?;
-        interface::reroute(&mut inside, new, networks)?;
-        self.0
-            .firewall
-            .change(&firewall::netns_entries(old, networks), &firewall::netns_entries(new, networks))?;
-        forget_flows(new);
-        let gone = old.endpoints.iter().filter(|endpoint| !new.endpoints.contains(endpoint));
-        let gone: Vec<&str> = gone.map(|endpoint| endpoint.veth.as_str()).collect();
-        if !gone.is_empty() {
-            // A socket of its own: the kernel takes its time, and others need not wait for ours.
-            let mut route = Route::open().map_err(failed())?;
-            or_missing(route.delete_links(gone)).map_err(failed())?;
-        }
-        match (Names::wanted(new, networks), self.0.names.serves(&new.id)) {
-            (true, false) => Ok(Some((namespace.clone(), Sockets::bind(&namespace)?))),
-            (false, true) => Sockets::release(&namespace).map(|()| None),
-            _ => Ok(None),
-        }
     }
 
     /// The container has another name.

@@ -96,6 +96,9 @@ pub struct Subnet {
     /// The gateway is not the user's, but the subnet is.
     #[prost(bool, tag = "6")]
     pub gateway_chosen: bool,
+    /// What IPAM calls it; empty in records of the time when all pools were the default one's.
+    #[prost(string, tag = "7")]
+    pub pool: String,
 }
 
 /// A network namespace and what is complete into it.
@@ -184,56 +187,35 @@ pub struct Port {
 }
 
 impl Network {
-    /// A boolean option of the bridge driver; these are true unless said otherwise.
-    fn flag(&self, name: &str) -> bool {
-        let off = |value: &String| matches!(value.to_ascii_lowercase().as_str(), "false" | "0" | "f");
-        !self.options.get(name).is_some_and(off)
-    }
-
-    /// Containers reach each other.
-    pub fn icc(&self) -> bool {
-        self.flag(option::ENABLE_ICC)
-    }
-
-    /// Containers leave the host under its address.
-    pub fn masquerade(&self) -> bool {
-        self.flag(option::ENABLE_MASQUERADE) && !self.internal
-    }
-
-    /// The MTU to set; 0 for the kernel's default.
-    pub fn mtu(&self) -> u32 {
-        self.options.get(option::MTU).and_then(|value| value.parse().ok()).unwrap_or(0)
-    }
-
-    /// The host's address for ports that name none.
-    pub fn host_binding(&self) -> Option<IpAddr> {
-        let named: Option<IpAddr> =
-            self.options.get(option::HOST_BINDING).and_then(|value| value.parse().ok());
-        named.filter(|address| !address.is_unspecified())
-    }
-
-    /// Whether endpoints can be on it.
-    pub fn is_bridge(&self) -> bool {
-        self.driver == "bridge"
-    }
-
     /// Whether 127.0.0.11 answers in its network namespaces.
     pub fn name_service(&self) -> bool {
-        self.is_bridge() && !self.predefined
+        !self.predefined
+    }
+
+    /// The subnet that has an address.
+    pub fn subnet_of(&self, address: IpAddr) -> Option<&Subnet> {
+        self.subnets.iter().find(|subnet| subnet.net().is_some_and(|net| net.contains(&address)))
     }
 
     /// Its subnets.
     pub fn nets(&self) -> impl Iterator<Item = IpNet> + '_ {
-        self.subnets.iter().filter_map(|subnet| subnet.subnet.parse().ok())
+        self.subnets.iter().filter_map(Subnet::net)
     }
 
-    /// The bridge's own addresses with their prefixes.
+    /// The gateways' addresses with their prefixes.
     pub fn gateways(&self) -> Vec<IpNet> {
         let one = |subnet: &Subnet| {
-            let net: IpNet = subnet.subnet.parse().ok()?;
+            let net = subnet.net()?;
             IpNet::new(subnet.gateway.parse().ok()?, net.prefix_len()).ok()
         };
         self.subnets.iter().filter_map(one).collect()
+    }
+}
+
+impl Subnet {
+    /// Its addresses.
+    pub fn net(&self) -> Option<IpNet> {
+        self.subnet.parse().ok()
     }
 }
 

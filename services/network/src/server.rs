@@ -48,7 +48,7 @@ impl Networks for Server {
         let spec = convert::network_spec(request.into_inner());
         let controller = self.0.clone();
         let network = to_the_end(async move { controller.create_network(spec).await }).await?;
-        Ok(Response::new(convert::network(&network, Vec::new())))
+        Ok(Response::new(convert::network(&self.0.0.drivers, &network, Vec::new())))
     }
 
     async fn get(
@@ -72,7 +72,9 @@ impl Networks for Server {
     ) -> std::result::Result<Response<pb::RemoveResponse>, Status> {
         let (controller, reference) = (self.0.clone(), request.into_inner().network);
         let network = to_the_end(async move { controller.remove_network(&reference).await }).await?;
-        Ok(Response::new(pb::RemoveResponse { network: Some(convert::network(&network, Vec::new())) }))
+        Ok(Response::new(pb::RemoveResponse {
+            network: Some(convert::network(&self.0.0.drivers, &network, Vec::new())),
+        }))
     }
 
     async fn withdraw(
@@ -164,7 +166,7 @@ impl Fsck for Server {
     ) -> std::result::Result<Response<gc::FsckResponse>, Status> {
         let (controller, repair) = (self.0.clone(), request.get_ref().repair);
         // What is on its way out is no stray.
-        controller.0.deleter.catch_up().await;
+        controller.0.host.deleter.catch_up().await;
         let found = blocking(move || controller.check(repair)).await.map_err(gantry_rpc::status)?;
         let stray = |stray: crate::fsck::Stray| gc::Stray {
             kind: stray.kind.to_owned(),

@@ -12,7 +12,6 @@ use std::net::{IpAddr, SocketAddr};
 use gantry_netlink::Mac;
 
 use crate::error::Result;
-use crate::ipam::Pool;
 use crate::ports::{Held, Ports, Protocol, Wanted};
 use crate::record::{Netns, Network, Port};
 
@@ -58,7 +57,6 @@ enum Phase {
 #[derive(Debug)]
 struct Entry {
     record: Network,
-    pools: Vec<Pool>,
     phase: Phase,
 }
 
@@ -86,19 +84,10 @@ impl State {
         self.netns.insert(netns.id.clone(), netns);
     }
 
-    /// Notes a netns that a record says is there, and takes its addresses and ports.
+    /// Notes a netns that a record says is there, and takes its ports. Its addresses are requested again beside it.
     ///
     /// A port that somebody else bound while the service was away stays published: its container was there first.
     pub fn restore_netns(&mut self, netns: Netns, hold: impl Fn(Protocol, SocketAddr) -> Result<Held>) {
-        for endpoint in &netns.endpoints {
-            if let Some(entry) = self.networks.get_mut(&endpoint.network) {
-                for net in endpoint.nets() {
-                    if let Some(pool) = entry.pools.iter_mut().find(|pool| pool.contains(net.addr())) {
-                        pool.take(net.addr());
-                    }
-                }
-            }
-        }
         for port in &netns.ports {
             if let Some((protocol, number, host)) = key(port) {
                 let socket = hold(protocol, SocketAddr::new(host, number)).unwrap_or_else(|error| {
@@ -111,11 +100,8 @@ impl State {
         self.put_netns(netns);
     }
 
-    /// Forgets a netns and gives back what it had.
+    /// Forgets a netns and gives its ports back. Its addresses are released before.
     pub fn forget_netns(&mut self, netns: &Netns) {
-        for endpoint in &netns.endpoints {
-            self.release_endpoint(endpoint);
-        }
         self.give_ports(&netns.ports);
         self.netns.remove(&netns.id);
     }

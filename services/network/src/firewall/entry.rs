@@ -1,4 +1,4 @@
-//! What the rules look up: single facts, and the facts that follow from a network's and a network namespace's record.
+//! What the rules look up: single facts, and those that follow from a network namespace's record.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -7,9 +7,10 @@ use gantry_netlink::nft::{Element, Family};
 use ipnet::IpNet;
 
 use super::rules;
+use crate::driver::Drivers;
 use crate::gateway::{self, gateway};
 use crate::ports::Protocol;
-use crate::record::{Netns, Network, Networks, Port};
+use crate::record::{Netns, Networks, Port};
 
 /// One fact that the rules look up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,42 +80,14 @@ impl Entry {
 }
 
 /// Where a published port leads at the moment: nowhere while no endpoint can serve it.
-pub fn served(netns: &Netns, networks: &Networks, port: &Port) -> Option<Entry> {
+pub fn served(drivers: &Drivers, netns: &Netns, networks: &Networks, port: &Port) -> Option<Entry> {
     let host: IpAddr = port.host_ip.parse().ok()?;
-    let protocol = Protocol::parse(&port.protocol).ok()?;
-    let family = gateway::Family::of(host);
-    let endpoint = gateway(netns, networks, family)?;
-    let net = match family {
-        gateway::Family::V4 => endpoint.ipv4(),
-        gateway::Family::V6 => endpoint.ipv6(),
-    }?;
-    let to = SocketAddr::new(net.addr(), u16::try_from(port.container_port).ok()?);
-    Some(Entry::port(host, protocol, u16::try_from(port.host_port).ok()?, to))
+    let endpoint = gateway(netns, networks, gateway::Family::of(host))?;
+    let network = networks.get(&endpoint.network)?;
+    drivers.of(network).ok()?.publish(network, endpoint, port)
 }
 
 /// What the host's rules must know of a netns.
-pub fn netns_entries(netns: &Netns, networks: &Networks) -> BTreeSet<Entry> {
-    netns.ports.iter().filter_map(|port| served(netns, networks, port)).collect()
-}
-
-/// What the host's rules must know of a network.
-pub fn network_entries(network: &Network) -> BTreeSet<Entry> {
-    let mut entries = BTreeSet::new();
-    if network.bridge.is_empty() {
-        return entries;
-    }
-    entries.insert(Entry::Bridge(network.bridge.clone()));
-    if network.icc() {
-        entries.insert(Entry::Same(network.bridge.clone()));
-    }
-    if network.internal {
-        entries.insert(Entry::Internal(network.bridge.clone()));
-    }
-    for net in network.nets() {
-        entries.insert(Entry::Subnet(net.trunc()));
-        if network.masquerade() {
-            entries.insert(Entry::Masquerade(net.trunc()));
-        }
-    }
-    entries
+pub fn netns_entries(drivers: &Drivers, netns: &Netns, networks: &Networks) -> BTreeSet<Entry> {
+    netns.ports.iter().filter_map(|port| served(drivers, netns, networks, port)).collect()
 }

@@ -124,7 +124,7 @@ pub(super) fn table(batch: &mut Batch, family: Family, table: &str) {
 
 /// Not by a bridge of another Gantry either.
 fn other_group(side: MetaKey) -> Vec<Expression> {
-    let group = crate::bridge::GROUP.to_ne_bytes().to_vec();
+    let group = crate::driver::bridge::GROUP.to_ne_bytes().to_vec();
     vec![Expression::Meta(side, Register(0)), Expression::Compare(Register(0), Comparison::Different, group)]
 }
 

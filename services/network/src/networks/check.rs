@@ -1,25 +1,22 @@
 //! What can be refused of a network before anything is made, in the words that Docker's clients know.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::NetworkSpec;
+use super::{NetworkSpec, boolean};
+use crate::driver::{Driver, Drivers};
 use crate::error::{Error, Result};
-use crate::ipam;
+use crate::ipam::{Ipams, subnet};
 use crate::record::{PREDEFINED, Subnet, option};
 
-/// Options of Docker's that change what a network does, and that are not built.
-const NOT_BUILT: [&str; 4] = [
-    "com.docker.network.host_ipv4",
-    "com.docker.network.host_ipv6",
-    "com.docker.network.bridge.trusted_host_interfaces",
-    "com.docker.network.bridge.host_binding_ipv6",
-];
-
-/// The spec, if it can be met, with what its options say about families.
-pub(super) fn checked(mut spec: NetworkSpec) -> Result<NetworkSpec> {
+/// The spec, if it can be met, with what its options say about families; and who is to meet it.
+pub(super) fn checked(
+    mut spec: NetworkSpec,
+    drivers: &Drivers,
+    ipams: &Ipams,
+) -> Result<(NetworkSpec, Arc<dyn Driver>)> {
     if spec.name.trim().is_empty() {
         return Err(Error::Invalid("invalid name: name is empty".to_owned()));
     }
@@ -32,19 +29,11 @@ pub(super) fn checked(mut spec: NetworkSpec) -> Result<NetworkSpec> {
     if PREDEFINED.iter().any(|(name, _)| *name == spec.name) || spec.name == "default" {
         return Err(Error::Predefined(spec.name));
     }
-    match spec.driver.as_str() {
-        "" | "bridge" => {}
-        "host" | "null" => return Err(Error::OnlyOne(spec.driver)),
-        "macvlan" | "ipvlan" | "overlay" => return Err(Error::DriverNotBuilt(spec.driver)),
-        other => return Err(Error::DriverUnknown(other.to_owned())),
+    let driver = drivers.get(&spec.driver)?;
+    if !driver.capabilities().creatable {
+        return Err(Error::OnlyOne(spec.driver));
     }
-    match spec.ipam_driver.as_str() {
-        "" | "default" => {}
-        "null" => {
-            return Err(Error::Invalid("IPAM driver \"null\" is not implemented: use default".to_owned()));
-        }
-        other => return Err(Error::DriverUnknown(other.to_owned())),
-    }
+    ipams.get(&spec.ipam_driver)?;
     for (name, enabled) in [(option::ENABLE_IPV4, &mut spec.ipv4), (option::ENABLE_IPV6, &mut spec.ipv6)] {
         if let Some(value) = spec.options.get(name) {
             let invalid = || Error::Invalid(format!("driver-opt {name:?} is not a valid bool"));
@@ -54,14 +43,14 @@ pub(super) fn checked(mut spec: NetworkSpec) -> Result<NetworkSpec> {
     if !spec.ipv4 && !spec.ipv6 {
         return Err(Error::Invalid("IPv4 or IPv6 must be enabled".to_owned()));
     }
-    options(&spec.options)?;
     match subnets(&spec.subnets).as_slice() {
         [] => {}
         [one] => return Err(Error::Invalid(format!("invalid network config:\n{one}"))),
         all => return Err(Error::Invalid(format!("invalid network config:\n* {}", all.join("\n* ")))),
     }
     families(&spec)?;
-    Ok(spec)
+    driver.check(&spec)?;
+    Ok((spec, driver))
 }
 
 /// Subnets that are right by themselves, against each other and against the network's families.
@@ -74,7 +63,7 @@ fn families(spec: &NetworkSpec) -> Result<()> {
                 "subnet {net} is of a family that is not enabled on the network"
             )));
         }
-        let gateway = IpNet::new(ipam::first_host(net), net.prefix_len()).unwrap_or(net);
+        let gateway = IpNet::new(subnet::first_host(net), net.prefix_len()).unwrap_or(net);
         match net.addr() {
             IpAddr::V6(address) if address.is_unicast_link_local() => {
                 return Err(Error::Invalid(format!(
@@ -86,15 +75,10 @@ fn families(spec: &NetworkSpec) -> Result<()> {
             }
             _ => {}
         }
-        if let Some(other) = nets.iter().find(|other| ipam::overlap(&net, other)) {
+        if let Some(other) = nets.iter().find(|other| subnet::overlap(&net, other)) {
             return Err(Error::Invalid(format!("subnets {net} and {other} of the network overlap")));
         }
         nets.push(net);
-    }
-    for v4 in [true, false] {
-        if nets.iter().filter(|net| net.addr().is_ipv4() == v4).count() > 1 {
-            return Err(Error::SeveralSubnets);
-        }
     }
     Ok(())
 }
@@ -150,75 +134,21 @@ fn subnets(subnets: &[Subnet]) -> Vec<String> {
     wrong
 }
 
-fn options(options: &HashMap<String, String>) -> Result<()> {
-    let unread = |name: &str, value: &str, why: String| {
-        Error::Invalid(format!("failed to parse {name} value: {value} ({why})"))
-    };
-    if let Some(name) = options.get(option::BRIDGE_NAME) {
-        gantry_netlink::route::check_name(name).map_err(|error| Error::Invalid(error.to_string()))?;
-    }
-    for flag in [option::ENABLE_ICC, option::ENABLE_MASQUERADE, option::INHIBIT_IPV4] {
-        if let Some(value) = options.get(flag) {
-            let syntax = || format!("strconv.ParseBool: parsing {value:?}: invalid syntax");
-            let value = boolean(value).ok_or_else(|| unread(flag, value, syntax()))?;
-            if flag == option::INHIBIT_IPV4 && value {
-                return Err(Error::Invalid(format!("option {flag} is not implemented")));
-            }
-        }
-    }
-    for mode in [option::GATEWAY_MODE_V4, option::GATEWAY_MODE_V6] {
-        match options.get(mode).map(String::as_str) {
-            None | Some("" | "nat") => {}
-            Some(value @ ("nat-unprotected" | "routed" | "isolated")) => {
-                return Err(Error::Invalid(format!(
-                    "value {value:?} of option {mode} is not implemented: use nat"
-                )));
-            }
-            Some(value) => return Err(unread(mode, value, format!("unknown gateway mode {value}"))),
-        }
-    }
-    if let Some(value) = options.get(option::MTU) {
-        let syntax = || format!("strconv.Atoi: parsing {value:?}: invalid syntax");
-        let mtu: i64 = value.parse().map_err(|_| unread(option::MTU, value, syntax()))?;
-        if mtu != 0 && !(68..=65535).contains(&mtu) {
-            return Err(Error::Invalid(format!("invalid MTU number: {mtu}")));
-        }
-    }
-    if let Some(value) = options.get(option::HOST_BINDING) {
-        let address: IpAddr =
-            value.parse().map_err(|_| unread(option::HOST_BINDING, value, "nil ip".to_owned()))?;
-        if address.is_ipv6() {
-            return Err(Error::Invalid(format!(
-                "invalid address {value:?} of option {}",
-                option::HOST_BINDING
-            )));
-        }
-    }
-    if let Some(prefix) = options.get(option::INTERFACE_PREFIX) {
-        gantry_netlink::route::check_name(&format!("{prefix}0"))
-            .map_err(|error| Error::Invalid(format!("option {}: {error}", option::INTERFACE_PREFIX)))?;
-    }
-    match NOT_BUILT.iter().find(|name| options.get(**name).is_some_and(|value| !value.is_empty())) {
-        Some(name) => Err(Error::Invalid(format!("option {name} is not implemented"))),
-        None => Ok(()),
-    }
-}
-
-/// As Go reads a truth.
-fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::host::Host;
+    use crate::driver::plain::Plain;
+    use crate::ipam::Ipam;
 
     fn spec(name: &str) -> NetworkSpec {
         NetworkSpec { name: name.into(), ipv4: true, ..NetworkSpec::default() }
+    }
+
+    fn checked(spec: NetworkSpec) -> Result<NetworkSpec> {
+        let drivers = Drivers::new([Arc::new(Plain) as Arc<dyn Driver>, Arc::new(Host)]);
+        let ipams = Ipams::new([Arc::new(crate::ipam::Local::new([0; 5])) as Arc<dyn Ipam>]);
+        super::checked(spec, &drivers, &ipams).map(|(spec, _)| spec)
     }
 
     fn said(spec: NetworkSpec) -> String {
@@ -231,6 +161,7 @@ mod tests {
         assert_eq!(said(spec(" ")), "invalid name: name is empty");
         assert!(checked(spec("a b")).is_ok() && checked(spec("a\nb")).is_err());
         let driver = |driver: &str| checked(NetworkSpec { driver: driver.into(), ..spec("m") });
+        assert!(matches!(driver("host"), Err(Error::OnlyOne(_))));
         assert!(matches!(driver("macvlan"), Err(Error::DriverNotBuilt(_))));
         assert!(matches!(driver("weave"), Err(Error::DriverUnknown(_))));
         let ipam = NetworkSpec { ipam_driver: "weave".into(), ..spec("m") };
@@ -278,28 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn options_are_understood_or_refused() {
-        let option = |name: &str, value: &str| {
-            said(NetworkSpec { options: [(name.to_owned(), value.to_owned())].into(), ..spec("m") })
+    fn families_are_options_too() {
+        let six = |value: &str| {
+            checked(NetworkSpec { options: [(option::ENABLE_IPV6.into(), value.into())].into(), ..spec("m") })
         };
-        for (name, good, bad, expected) in [
-            (option::GATEWAY_MODE_V4, "nat", "x", "(unknown gateway mode x)"),
-            (option::GATEWAY_MODE_V4, "nat", "isolated", "is not implemented: use nat"),
-            (option::ENABLE_ICC, "false", "x", "(strconv.ParseBool: parsing \"x\": invalid syntax)"),
-            (option::MTU, "1400", "-1", "invalid MTU number: -1"),
-            (option::MTU, "0", "x", "(strconv.Atoi: parsing \"x\": invalid syntax)"),
-            (option::HOST_BINDING, "127.0.0.1", "x", "(nil ip)"),
-            (option::INHIBIT_IPV4, "false", "true", "is not implemented"),
-            (option::INTERFACE_PREFIX, "net", "a/b", "option com.docker.network.container_iface_prefix"),
-            (option::ENABLE_IPV6, "true", "x", "is not a valid bool"),
-            ("com.docker.network.host_ipv4", "", "192.0.2.1", "is not implemented"),
-            ("anything.else", "1", "", ""),
-        ] {
-            assert_eq!(option(name, good), "", "{name}={good}");
-            assert!(option(name, bad).contains(expected), "{name}={bad}: {}", option(name, bad));
-        }
-        let six =
-            NetworkSpec { options: [(option::ENABLE_IPV6.to_owned(), "1".to_owned())].into(), ..spec("m") };
-        assert!(checked(six).unwrap().ipv6);
+        assert!(six("1").unwrap().ipv6);
+        assert!(six("x").unwrap_err().to_string().contains("is not a valid bool"));
     }
 }

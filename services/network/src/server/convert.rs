@@ -6,6 +6,7 @@ use std::path::Path;
 use gantry_proto::gantry::network::v1 as pb;
 
 use crate::controller::Controller;
+use crate::driver::Drivers;
 use crate::error::{Error, Result};
 use crate::firewall;
 use crate::netns::{Described, NetnsSpec};
@@ -116,7 +117,7 @@ fn port_mapping(mapping: &pb::PortMapping) -> Result<PortMapping> {
     })
 }
 
-pub(super) fn network(network: &Network, endpoints: Vec<pb::Endpoint>) -> pb::Network {
+pub(super) fn network(drivers: &Drivers, network: &Network, endpoints: Vec<pb::Endpoint>) -> pb::Network {
     let config = |subnet: &Subnet| pb::IpamConfig {
         subnet: subnet.subnet.clone(),
         ip_range: subnet.ip_range.clone(),
@@ -129,7 +130,7 @@ pub(super) fn network(network: &Network, endpoints: Vec<pb::Endpoint>) -> pb::Ne
         id: network.id.clone(),
         name: network.name.clone(),
         driver: network.driver.clone(),
-        scope: "local".to_owned(),
+        scope: drivers.of(network).map_or("", |driver| driver.capabilities().scope.name()).to_owned(),
         internal: network.internal,
         attachable: network.attachable,
         enable_ipv4: network.enable_ipv4,
@@ -147,8 +148,8 @@ pub(super) fn network(network: &Network, endpoints: Vec<pb::Endpoint>) -> pb::Ne
     }
 }
 
-fn netns(netns: &Netns, networks: &Networks, pin: &Path) -> pb::Netns {
-    let served = |port: &&crate::record::Port| firewall::served(netns, networks, port).is_some();
+fn netns(drivers: &Drivers, netns: &Netns, networks: &Networks, pin: &Path) -> pb::Netns {
+    let served = |port: &&crate::record::Port| firewall::served(drivers, netns, networks, port).is_some();
     let port = |port: &crate::record::Port| pb::PublishedPort {
         protocol: port.protocol.clone(),
         container_port: port.container_port,
@@ -201,14 +202,14 @@ fn endpoint(netns: &Netns, endpoint: &Endpoint, network: &Network) -> pb::Endpoi
 
 impl Controller {
     pub(super) fn describe_netns(&self, found: &Described) -> pb::Netns {
-        netns(&found.0, &found.1, &self.0.identity.pin(&found.0.id))
+        netns(&self.0.drivers, &found.0, &found.1, &self.0.host.identity.pin(&found.0.id))
     }
 
     pub(super) fn describe(&self, reference: &str) -> Result<pb::Network> {
         let state = self.0.state.lock();
         let found = state.network(reference)?;
         let endpoints = state.endpoints_of(&found.id).map(|(owner, it)| endpoint(owner, it, found)).collect();
-        Ok(network(found, endpoints))
+        Ok(network(&self.0.drivers, found, endpoints))
     }
 
     pub(super) fn describe_all(&self) -> Vec<pb::Network> {
@@ -216,7 +217,7 @@ impl Controller {
         let one = |found: &Network| {
             let endpoints =
                 state.endpoints_of(&found.id).map(|(owner, it)| endpoint(owner, it, found)).collect();
-            network(found, endpoints)
+            network(&self.0.drivers, found, endpoints)
         };
         state.list().iter().map(one).collect()
     }

@@ -1,21 +1,25 @@
-//! Addresses, interfaces and ports: taken for a netns that is being built, and given back.
+//! Interfaces and ports: taken for a netns that is being built, and given back.
 
 use std::net::{IpAddr, SocketAddr};
 
-use ipnet::IpNet;
-
 use super::{EndpointSpec, PortMapping, State, key};
-use crate::bridge::derived_mac;
+use crate::driver::Drivers;
 use crate::error::{Error, Result};
 use crate::gateway::Family;
 use crate::ports::{Held, Protocol, any};
 use crate::record::{Endpoint, Netns, Network, Port, option};
 
 impl State {
-    /// Adds an endpoint to a netns that is being built: finds the network, takes addresses, chooses names.
-    pub fn add_endpoint(&mut self, netns: &mut Netns, spec: &EndpointSpec, veth_prefix: &str) -> Result<()> {
+    /// Adds an endpoint to a netns that is being built: finds the network, chooses names. It has no addresses yet.
+    pub fn add_endpoint(
+        &mut self,
+        netns: &mut Netns,
+        spec: &EndpointSpec,
+        drivers: &Drivers,
+        veth_prefix: &str,
+    ) -> Result<()> {
         let network = self.network(&spec.network)?.clone();
-        if !network.is_bridge() {
+        if !drivers.of(&network)?.capabilities().endpoints {
             return Err(Error::NoEndpoints(network.name));
         }
         if netns.endpoint_on(&network.id).is_some() {
@@ -27,7 +31,7 @@ impl State {
         }
         let interface = interface(netns, &network, spec)?;
         let id = crate::random_id();
-        let mut endpoint = Endpoint {
+        let endpoint = Endpoint {
             veth: format!("{veth_prefix}{}", &id[..8]),
             id,
             network: network.id.clone(),
@@ -36,79 +40,11 @@ impl State {
             links: spec.links.clone(),
             options: spec.options.clone(),
             gateway_priority: spec.gateway_priority,
+            mac: spec.mac.map(|mac| mac.to_string()).unwrap_or_default(),
             ..Endpoint::default()
         };
-        let taken = self.addresses(&network, spec, &mut endpoint);
-        if let Err(error) = taken {
-            self.release_endpoint(&endpoint);
-            return Err(error);
-        }
-        let first = endpoint.nets().first().map(|net| net.addr().to_string()).unwrap_or_default();
-        endpoint.mac = spec.mac.unwrap_or_else(|| derived_mac(&network.id, &first)).to_string();
         netns.endpoints.push(endpoint);
         Ok(())
-    }
-
-    fn addresses(&mut self, network: &Network, spec: &EndpointSpec, endpoint: &mut Endpoint) -> Result<()> {
-        if network.enable_ipv4 {
-            let (net, gateway) = self.address(network, Family::V4, spec.ipv4)?;
-            endpoint.ipv4 = net.to_string();
-            endpoint.ipv4_gateway = gateway;
-        }
-        if network.enable_ipv6 {
-            let (net, gateway) = self.address(network, Family::V6, spec.ipv6)?;
-            endpoint.ipv6 = net.to_string();
-            endpoint.ipv6_gateway = gateway;
-        }
-        Ok(())
-    }
-
-    /// Takes an address of a family: the requested one, or the lowest free of the first subnet that has one.
-    fn address(
-        &mut self,
-        network: &Network,
-        family: Family,
-        wanted: Option<IpAddr>,
-    ) -> Result<(IpNet, String)> {
-        let entry =
-            self.networks.get_mut(&network.id).ok_or_else(|| Error::NetworkNotFound(network.id.clone()))?;
-        let name = || network.name.clone();
-        let mut mine =
-            entry.pools.iter_mut().enumerate().filter(|(_, pool)| Family::of(pool.subnet.addr()) == family);
-        let (index, address) = match wanted {
-            Some(address) => {
-                let pool = mine.find(|(_, pool)| pool.contains(address));
-                let (index, pool) = pool.ok_or_else(|| Error::AddressOutside { address, network: name() })?;
-                if !pool.take(address) {
-                    return Err(Error::AddressTaken);
-                }
-                (index, address)
-            }
-            None => mine
-                .find_map(|(index, pool)| pool.take_any().map(|address| (index, address)))
-                .ok_or_else(|| Error::AddressesUsedUp {
-                    network: name(),
-                    id: network.id.clone(),
-                    family: if family == Family::V4 { 4 } else { 6 },
-                })?,
-        };
-        let prefix = entry.pools[index].subnet.prefix_len();
-        let net = IpNet::new(address, prefix).expect("the prefix length is the subnet's");
-        // Inside an internal network there is no way out, so no gateway either.
-        let gateway =
-            if network.internal { String::new() } else { entry.record.subnets[index].gateway.clone() };
-        Ok((net, gateway))
-    }
-
-    /// Gives an endpoint's addresses back.
-    pub fn release_endpoint(&mut self, endpoint: &Endpoint) {
-        if let Some(entry) = self.networks.get_mut(&endpoint.network) {
-            for net in endpoint.nets() {
-                if let Some(pool) = entry.pools.iter_mut().find(|pool| pool.contains(net.addr())) {
-                    pool.give(net.addr());
-                }
-            }
-        }
     }
 
     /// Takes the ports that a netns wants, all or none.
@@ -116,12 +52,15 @@ impl State {
         &mut self,
         netns: &mut Netns,
         mappings: &[PortMapping],
+        drivers: &Drivers,
         hold: impl Fn(Protocol, SocketAddr) -> Result<Held> + Copy,
     ) -> Result<()> {
         let networks = self.networks_of(netns);
         let way_out = |family| crate::gateway::gateway(netns, &networks, family);
-        let binding =
-            way_out(Family::V4).and_then(|endpoint| networks.get(&endpoint.network)?.host_binding());
+        let binding = way_out(Family::V4).and_then(|endpoint| {
+            let network = networks.get(&endpoint.network)?;
+            drivers.of(network).ok()?.host_binding(network)
+        });
         let v6 = way_out(Family::V6).is_some();
         let mut taken = Vec::new();
         let v4 = way_out(Family::V4).is_some();

@@ -2,11 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use ipnet::IpNet;
-
 use super::{Entry, Phase, State};
 use crate::error::{Error, Result};
-use crate::ipam::{Pool, overlap};
 use crate::record::{Endpoint, Netns, Network, Networks};
 
 impl State {
@@ -41,18 +38,13 @@ impl State {
         all
     }
 
-    /// The subnets of all networks, also of those that are just being made or removed.
-    pub fn nets(&self) -> Vec<IpNet> {
-        self.networks.values().flat_map(|entry| entry.record.nets()).collect()
-    }
-
     /// The bridges of all networks, also of those that are just being made or removed.
     pub fn bridges(&self) -> BTreeSet<String> {
         let names = self.networks.values().map(|entry| &entry.record.bridge);
         names.filter(|name| !name.is_empty()).cloned().collect()
     }
 
-    /// Reserves a network's name, subnets and interface, while it is being made.
+    /// Reserves a network's name and interface, while it is being made.
     pub fn reserve_network(&mut self, record: Network) -> Result<()> {
         for known in self.networks.values().map(|entry| &entry.record) {
             if known.name == record.name {
@@ -62,41 +54,23 @@ impl State {
                 let owner = format!("network {}", known.name);
                 return Err(Error::InterfaceTaken { network: record.name, interface: record.bridge, owner });
             }
-            for net in record.nets() {
-                if let Some(other) = known.nets().find(|other| overlap(&net, other)) {
-                    return Err(Error::PoolOverlaps(net, other));
-                }
-            }
         }
-        self.insert(record, Phase::Creating)
+        self.insert(record, Phase::Creating);
+        Ok(())
     }
 
     /// Notes a network that a record says is there.
-    pub fn restore_network(&mut self, record: Network) -> Result<()> {
-        self.insert(record, Phase::Ready)
+    pub fn restore_network(&mut self, record: Network) {
+        self.insert(record, Phase::Ready);
     }
 
-    fn insert(&mut self, record: Network, phase: Phase) -> Result<()> {
-        let mut pools = Vec::new();
-        for subnet in &record.subnets {
-            let bad = |what: &str, text: &str| {
-                Error::Invalid(format!("invalid {what} {text:?} of network {}", record.name))
-            };
-            let net: IpNet = subnet.subnet.parse().map_err(|_| bad("subnet", &subnet.subnet))?;
-            let range = match subnet.ip_range.as_str() {
-                "" => None,
-                text => Some(text.parse().map_err(|_| bad("ip-range", text))?),
-            };
-            let mut pool = Pool::new(net.trunc(), range);
-            for text in
-                [&subnet.gateway].into_iter().chain(subnet.auxiliary.values()).filter(|text| !text.is_empty())
-            {
-                pool.take(text.parse().map_err(|_| bad("address", text))?);
-            }
-            pools.push(pool);
-        }
-        self.networks.insert(record.id.clone(), Entry { record, pools, phase });
-        Ok(())
+    fn insert(&mut self, record: Network, phase: Phase) {
+        self.networks.insert(record.id.clone(), Entry { record, phase });
+    }
+
+    /// A network that is being made has its subnets.
+    pub fn complete_network(&mut self, record: Network) {
+        self.insert(record, Phase::Creating);
     }
 
     /// The network is made: it can be found from now on.

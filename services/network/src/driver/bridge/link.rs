@@ -1,7 +1,8 @@
-//! A network's bridge on the host. Every step finds itself already done: creation and recovery are the same code.
+//! The bridge itself, on the host. Every step finds itself already done: creation and recovery are the same code.
 
 use gantry_netlink::{Mac, Route, or_exists, or_missing, sysctl};
 
+use super::options;
 use crate::error::{Error, Result};
 use crate::record::Network;
 
@@ -12,13 +13,13 @@ pub const GROUP: u32 = 0x6761_6e74;
 /// Makes the bridge as the record says, or completes it.
 ///
 /// `mark` is noted on a bridge that is ours, so that it is recognised when its record is gone.
-pub fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
+pub(super) fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
     let name = network.bridge.as_str();
     let failed = || Error::kernel(format!("bridge {name} of network {}", network.name));
     let link = match route.link(name).map_err(failed())? {
         Some(link) => link,
         None => {
-            or_exists(route.add_bridge(name, mac(network), network.mtu())).map_err(failed())?;
+            or_exists(route.add_bridge(name, mac(network), options::mtu(network))).map_err(failed())?;
             let missing = || Error::InterfaceTaken {
                 network: network.name.clone(),
                 interface: name.to_owned(),
@@ -62,7 +63,7 @@ pub fn ensure(route: &mut Route, network: &Network, mark: &str) -> Result<()> {
 
 /// Takes the addresses of a bridge that is ours away, so that its subnet is free at once. Says whether it was: then the
 /// link is to go too. A link of the name that somebody else made is left alone.
-pub fn retire(route: &mut Route, network: &Network, mark: &str) -> Result<bool> {
+pub(super) fn retire(route: &mut Route, network: &Network, mark: &str) -> Result<bool> {
     let failed = || Error::kernel(format!("bridge {} of network {}", network.bridge, network.name));
     let link = route.link(&network.bridge).map_err(failed())?;
     let Some(link) = link.filter(|link| !network.preexisting && link.kind == "bridge" && link.alias == mark)
@@ -75,17 +76,5 @@ pub fn retire(route: &mut Route, network: &Network, mark: &str) -> Result<bool> 
 
 /// Always the same for a network, so that its containers' neighbour tables stay right when the bridge is made again.
 fn mac(network: &Network) -> Mac {
-    derived_mac(&network.id, "bridge")
-}
-
-/// A locally administered address that depends on nothing but these two.
-///
-/// An address that comes back on a network (a container stopped, another started) comes back with the hardware address
-/// it had: no neighbour table anywhere is out of date.
-pub fn derived_mac(network: &str, what: &str) -> Mac {
-    let digest = gantry_types::Digest::sha256(format!("{network} {what}").as_bytes());
-    let mut bytes = [0u8; 6];
-    hex::decode_to_slice(&digest.hex()[..12], &mut bytes).expect("a digest is hexadecimal");
-    bytes[0] = (bytes[0] | 0x02) & 0xfe;
-    Mac(bytes)
+    crate::mac::derived(&network.id, "bridge")
 }

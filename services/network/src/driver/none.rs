@@ -1,0 +1,17 @@
+//! No network. Its containers have a network namespace with `lo` and no endpoint.
+
+use super::{Capabilities, Driver, Scope};
+
+/// The driver `null`, of the network `none`.
+#[derive(Debug)]
+pub struct Null;
+
+impl Driver for Null {
+    fn name(&self) -> &'static str {
+        "null"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { endpoints: false, creatable: false, addresses: false, scope: Scope::Local }
+    }
+}
