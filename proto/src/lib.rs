@@ -12,6 +12,35 @@ include!(concat!(env!("OUT_DIR"), "/packages.rs"));
 /// Every file of this package, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+include!(concat!(env!("OUT_DIR"), "/methods.rs"));
+
+/// What a call changes, as its method's `idempotency_level` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing (`NO_SIDE_EFFECTS`).
+    None,
+    /// Something, and nothing more when it is made again (`IDEMPOTENT`).
+    Repeatable,
+    /// Something, each time: what is not said otherwise.
+    Once,
+}
+
+/// A method of a service.
+#[derive(Debug, Clone, Copy)]
+pub struct Method {
+    /// `/package.Service/Method`.
+    pub path: &'static str,
+    /// What a call changes.
+    pub effect: Effect,
+    /// One side or both send a stream of messages.
+    pub streams: bool,
+}
+
+/// The method that is called by a path, if it is one of this package's.
+pub fn method(path: &str) -> Option<&'static Method> {
+    METHODS.binary_search_by(|method| method.path.cmp(path)).ok().map(|at| &METHODS[at])
+}
+
 impl gantry::engine::v1::ListResponse {
     /// The containers, each decoded when its turn comes.
     pub fn summaries(
@@ -31,4 +60,23 @@ pub fn pack<M: prost::Name>(message: &M) -> prost_types::Any {
 pub fn unpack<M: prost::Name + Default>(any: &prost_types::Any) -> Option<Result<M, prost::DecodeError>> {
     let name = any.type_url.rsplit('/').next().unwrap_or_default();
     (name == M::full_name()).then(|| M::decode(any.value.as_slice()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_are_found_by_their_paths() {
+        for method in &METHODS {
+            assert_eq!(self::method(method.path).map(|found| found.path), Some(method.path));
+        }
+        let effect = |path| method(path).map(|method| (method.effect, method.streams));
+        assert_eq!(effect("/containerd.services.tasks.v1.Tasks/Wait"), Some((Effect::None, false)));
+        assert_eq!(effect("/containerd.services.tasks.v1.Tasks/Kill"), Some((Effect::Once, false)));
+        assert_eq!(effect("/gantry.network.v1.NetworkNamespaces/Detach"), Some((Effect::Repeatable, false)));
+        assert_eq!(effect("/gantry.network.v1.NetworkNamespaces/Connect"), Some((Effect::Once, false)));
+        assert_eq!(effect("/containerd.services.content.v1.Content/Write"), Some((Effect::Once, true)));
+        assert_eq!(effect("/a.b/C"), None);
+    }
 }

@@ -1,8 +1,9 @@
 //! What hangs does not make those hang who want to be rid of it.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
-use gantry_tests::Node;
+use gantry_tests::{Node, Outcome};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The shim of a container: its command line names it.
@@ -26,4 +27,61 @@ fn a_container_whose_shim_hangs_can_be_removed() {
     assert_eq!(node.docker(&["ps", "-aq"]).ok(), "");
     // The name is free.
     node.docker(&["run", "--name", "box", "busybox", "true"]).ok();
+}
+
+/// The longest that a caller waits for a service that hangs, with what is done before and after.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// A process that is stopped until this is dropped.
+struct Stopped(Pid);
+
+impl Stopped {
+    fn new(node: &Node, service: &str) -> Self {
+        let pid = i32::try_from(node.pid(service)).ok().and_then(Pid::from_raw).expect("it runs");
+        kill_process(pid, Signal::STOP).expect("it runs");
+        Self(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // It has ended, then.
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
+#[test]
+fn a_service_that_hangs_costs_its_callers_their_deadline_and_no_more() {
+    let node = Node::start();
+    node.docker(&["run", "-d", "--name", "box", "busybox", "sleep", "1000"]).ok();
+    let docker = |arguments: &[&str]| node.docker(arguments);
+    let ctr = |arguments: &[&str]| node.ctr("moby", arguments);
+    // Streams and what may last end with the sign of life, all others with their deadline. Nobody stands between clients
+    // and the gateway.
+    type Client<'a> = &'a dyn Fn(&[&str]) -> Outcome;
+    let rows: [(&str, Client<'_>, &[&str], &str); 9] = [
+        ("engine", &docker, &["info"], "service engine did not answer System/Info within 10s"),
+        ("engine", &docker, &["ps", "-a"], "service engine is away: it has not answered for 10 seconds"),
+        ("images", &docker, &["images"], "service images did not answer ImageStore/List within 10s"),
+        ("images", &docker, &["pull", "localhost/none"], "service images is away: it has not answered"),
+        ("network", &docker, &["network", "ls"], "service network did not answer Networks/List within 10s"),
+        ("tasks", &docker, &["top", "box"], "service tasks did not answer Tasks/ListPids within 10s"),
+        ("snapshots", &ctr, &["snapshots", "ls"], "service snapshots is away: it has not answered"),
+        ("content", &ctr, &["content", "ls"], "service content is away: it has not answered"),
+        ("control", &docker, &["tag", "busybox", "other"], "service control is away: it has not answered"),
+    ];
+    for (service, client, arguments, words) in rows {
+        let stopped = Stopped::new(&node, service);
+        let begun = Instant::now();
+        let outcome = client(arguments);
+        let waited = begun.elapsed();
+        drop(stopped);
+        let said = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(said.contains(words), "{service}: {outcome:#?}");
+        assert!(waited < PATIENCE, "{service}: {arguments:?} took {waited:?}");
+    }
+    // All of them are there again, and nothing was lost.
+    node.docker(&["ps", "-q", "--filter", "name=box"]).ok();
+    node.docker(&["run", "--rm", "busybox", "true"]).ok();
+    node.docker(&["rm", "-f", "box"]).ok();
 }

@@ -11,7 +11,7 @@ use gantry_proto::containerd::services::tasks::v1 as tasks;
 use gantry_proto::containerd::services::tasks::v1::tasks_client::TasksClient;
 use gantry_proto::containerd::types::Sandbox;
 use gantry_proto::containerd::types::sandbox::Runtime;
-use gantry_rpc::{Channel, context};
+use gantry_rpc::{Channel, context, terms};
 use gantry_tests::Node;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl World {
             node
         };
         let node = tokio::task::spawn_blocking(start).await.expect("a node");
-        let front = Channel::unix("containerd", node.socket("containerd.sock"));
+        let front = Channel::unix("containerd", node.socket("containerd.sock"), terms::open);
         World { node, front }
     }
 

@@ -24,7 +24,7 @@ const END: usize = 1024;
 
 async fn connect(session: &Session, action: Action) -> Result<UnixStream> {
     let request = DataRequest { namespace: session.namespace().to_string(), action: Some(action) };
-    let (stream, _, _) = data::call(&session.peers.data_socket("images"), &request).await?;
+    let (stream, _, _) = session.peers.data("images", &request).await?;
     Ok(stream)
 }
 

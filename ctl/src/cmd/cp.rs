@@ -64,7 +64,7 @@ pub async fn run(session: &Session, arguments: &Cp) -> Result<()> {
 
 async fn call(session: &Session, action: Action) -> Result<(UnixStream, Vec<u8>), Status> {
     let request = DataRequest { action: Some(action) };
-    let (stream, detail, _) = data::call(&session.peers.data_socket("engine"), &request).await?;
+    let (stream, detail, _) = session.peers.data("engine", &request).await?;
     Ok((stream, detail))
 }
 

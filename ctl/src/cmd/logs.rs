@@ -28,8 +28,7 @@ pub async fn run(session: &Session, arguments: Logs) -> Result<()> {
         ..data_request::Logs::default()
     };
     let request = DataRequest { action: Some(data_request::Action::Logs(logs)) };
-    let socket = session.peers.data_socket("engine");
-    let (stream, detail, descriptors) = gantry_rpc::data::call(&socket, &request).await?;
+    let (stream, detail, descriptors) = session.peers.data("engine", &request).await?;
     let ending = Ending::of(descriptors)?;
     let tty = LogsReply::decode(detail.as_slice())?.tty;
     if tty {

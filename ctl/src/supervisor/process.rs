@@ -67,7 +67,11 @@ pub async fn end(pid: Pid, patience: Duration) -> Result<()> {
 /// Whether the service answers its health check with SERVING.
 pub async fn is_healthy(roots: &Roots, service: &'static str) -> bool {
     let check = async {
-        let mut client = HealthClient::new(gantry_rpc::Channel::unix(service, roots.socket(service)));
+        let mut client = HealthClient::new(gantry_rpc::Channel::unix(
+            service,
+            roots.socket(service),
+            gantry_api::terms::of,
+        ));
         client.check(HealthCheckRequest::default()).await
     };
     match tokio::time::timeout(Duration::from_secs(2), check).await {

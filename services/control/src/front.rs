@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 
+use gantry_api::terms;
 use gantry_daemon::Tolerant;
 use gantry_rpc::{Channel, Stream};
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -45,7 +46,7 @@ impl Front {
     pub fn new(run: &Path) -> Front {
         let peers = routes::SERVICES
             .iter()
-            .map(|name| (*name, Channel::unix(name, run.join(format!("{name}.sock")))));
+            .map(|name| (*name, Channel::unix(name, run.join(format!("{name}.sock")), terms::of)));
         Front { peers: Arc::new(peers.collect()) }
     }
 

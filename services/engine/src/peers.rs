@@ -16,8 +16,8 @@ use tonic::{Request, Response, Status};
 
 use crate::error::{Error, Result};
 
-/// A call that does one thing.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// A call that does one thing; longer than the terms of those that have an end of their own.
+const DEADLINE: Duration = Duration::from_secs(180);
 /// A call that may have to unpack an image or stop processes.
 const LONG_DEADLINE: Duration = Duration::from_secs(600);
 /// Docker's containers live here.

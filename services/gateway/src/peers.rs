@@ -6,6 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use gantry_api::terms;
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::engine::v1::containers_client::ContainersClient;
 use gantry_proto::gantry::engine::v1::execs_client::ExecsClient;
@@ -52,7 +53,7 @@ impl std::fmt::Debug for Peers {
 impl Peers {
     /// The peers whose sockets are (or will be) in `run`.
     pub fn new(run: &Path) -> Self {
-        let channel = |peer: &'static str| Channel::unix(peer, run.join(format!("{peer}.sock")));
+        let channel = |peer: &'static str| Channel::unix(peer, run.join(format!("{peer}.sock")), terms::of);
         Self {
             run: run.to_owned(),
             namespace: NAMESPACE.parse().expect("a constant identifier is valid"),
@@ -125,7 +126,8 @@ impl Peers {
         let action = engine::data_request::Action::Changes(engine::data_request::Changes {});
         let request = engine::DataRequest { action: Some(action) };
         let path = self.data_socket(ENGINE);
-        let (connection, _, descriptors) = data::call(&path, &request).await.map_err(of(ENGINE))?;
+        let called = self.engine.while_alive(data::call(&path, &request)).await;
+        let (connection, _, descriptors) = called.map_err(of(ENGINE))?;
         notice::Receiver::new(connection, descriptors)
             .map_err(|error| Error::internal(format!("service {ENGINE} gives no notices: {error}")))
     }
@@ -149,7 +151,9 @@ impl Peers {
         peer: &str,
         request: &impl Message,
     ) -> Result<(UnixStream, D, Vec<OwnedFd>), Error> {
-        let (stream, detail, descriptors) = data::call(&self.data_socket(peer), request)
+        let channel = if peer == ENGINE { &self.engine } else { &self.images };
+        let (stream, detail, descriptors) = channel
+            .while_alive(data::call(&self.data_socket(peer), request))
             .await
             .map_err(|status| Error::from_peer(peer, &status))?;
         let detail = D::decode(detail.as_slice()).map_err(|error| {

@@ -235,7 +235,7 @@ impl World {
 
     /// A client's channel to the front socket.
     pub fn front_channel(&self) -> gantry_rpc::Channel {
-        gantry_rpc::Channel::unix("front", self.front())
+        gantry_rpc::Channel::unix("front", self.front(), gantry_rpc::terms::open)
     }
 
     pub fn request<T>(&self, message: T) -> Request<T> {

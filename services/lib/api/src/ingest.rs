@@ -260,7 +260,7 @@ async fn call(
         lease: owner.lease.clone().unwrap_or_default(),
         action: Some(action),
     };
-    let (stream, detail, mut fds) = data::call(&peers.data_socket("content"), &request).await?;
+    let (stream, detail, mut fds) = peers.data("content", &request).await?;
     let fd = fds.pop().ok_or_else(|| Status::internal("content answered without a descriptor"))?;
     Ok((stream, detail, fd))
 }

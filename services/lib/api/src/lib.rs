@@ -19,6 +19,7 @@
 //! - [`Peers`]: one lazily connected channel per service of this machine, and typed clients on it;
 //! - [`ingest`]: content's data socket, where blobs change hands as descriptors;
 //! - [`metrics`]: the metrics of all services as one text;
+//! - [`terms`]: how long the callers of each method wait;
 //! - [`time`]: protobuf timestamps;
 //! - [`events`]: containerd events, published to control;
 //! - [`wire`]: fields of messages that every promise has: digests, sizes, filters.
@@ -31,6 +32,7 @@ pub mod ingest;
 pub mod metrics;
 mod peers;
 mod promise;
+pub mod terms;
 pub mod time;
 pub mod wire;
 

@@ -13,6 +13,8 @@ use tonic::body::Body;
 use tonic::codegen::Body as _;
 use tonic::codegen::http::Request;
 
+use crate::terms;
+
 /// The media type of the text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// How long a service may take to answer.
@@ -41,7 +43,7 @@ pub async fn collect(run: &Path, services: &[&'static str]) -> String {
 ///
 /// `UNAVAILABLE` when it is away.
 pub async fn scrape(run: &Path, service: &'static str) -> Result<String, Status> {
-    let channel = Channel::unix(service, run.join(format!("{service}.sock")));
+    let channel = Channel::unix(service, run.join(format!("{service}.sock")), terms::of);
     let away = |error: &dyn std::fmt::Display| Status::unavailable(format!("metrics of {service}: {error}"));
     let request =
         Request::get("http://localhost/metrics").body(Body::empty()).expect("a constant request is valid");

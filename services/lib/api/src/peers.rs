@@ -1,11 +1,17 @@
 //! The services of this machine, as their peers call them.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gantry_proto::containerd::services as containerd;
 use gantry_proto::gantry;
-use gantry_rpc::Channel;
+use gantry_rpc::{Channel, data};
+use prost::Message;
+use tokio::net::UnixStream;
+use tonic::Status;
+
+use crate::terms;
 
 /// The longest message, each way: containerd's default.
 pub(crate) const MESSAGE_LIMIT: usize = 16 << 20;
@@ -94,7 +100,7 @@ clients! {
 impl Peers {
     /// The services whose sockets are in `run`. Connects to none of them yet.
     pub fn new(run: &Path) -> Self {
-        let channel = |peer: &'static str| Channel::unix(peer, run.join(format!("{peer}.sock")));
+        let channel = |peer: &'static str| Channel::unix(peer, run.join(format!("{peer}.sock")), terms::of);
         Self(Arc::new(Inner {
             run: run.to_owned(),
             content: channel("content"),
@@ -152,6 +158,25 @@ impl Peers {
             other => panic!("{other} is no service"),
         }
         .clone()
+    }
+
+    /// Sends a request by the data socket of a service, as [`data::call`] does, and waits for its reply as long as the
+    /// service shows that it is alive.
+    ///
+    /// # Errors
+    ///
+    /// `UNAVAILABLE` when it is away; its own status otherwise.
+    ///
+    /// # Panics
+    ///
+    /// For a name that is no service: the set is closed.
+    pub async fn data(
+        &self,
+        service: &str,
+        request: &impl Message,
+    ) -> Result<(UnixStream, Vec<u8>, Vec<OwnedFd>), Status> {
+        let socket = self.data_socket(service);
+        self.channel(service).while_alive(data::call(&socket, request)).await
     }
 
     /// The data socket of a service.

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use gantry_rpc::deadline;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use tonic::{Code, Status};
@@ -55,9 +56,13 @@ where
         trace::join(&span, &path, request.headers());
         let started = Instant::now();
         let metrics = self.metrics.clone();
+        let deadline = deadline::of(request.headers()).map(|limit| started + limit);
         let response = span.in_scope(|| self.inner.call(request));
         let answered = async move {
-            let response = response.await?;
+            let response = match deadline {
+                Some(deadline) => deadline::until(deadline.into(), response).await?,
+                None => response.await?,
+            };
             let code = code(response.headers());
             let method = metrics.method(&path, code);
             metrics.observe(&method, started.elapsed());

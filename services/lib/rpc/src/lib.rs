@@ -5,6 +5,8 @@
 //! - [`socket`]: unix sockets to listen on;
 //! - [`stream`]: their connections, as calls use them;
 //! - [`channel`]: lazily connected channels to peers;
+//! - [`terms`]: how long callers wait, and what may be called again;
+//! - [`deadline`]: how long a caller still waits, which calls on its behalf are told;
 //! - [`trace`]: W3C trace context, which every call carries on;
 //! - [`data`]: data sockets, which carry bulk bytes and file descriptors beside gRPC;
 //! - [`ending`]: that what came by one is whole;
@@ -17,16 +19,19 @@ pub mod channel;
 pub mod code;
 pub mod context;
 pub mod data;
+pub mod deadline;
 pub mod ending;
 pub mod notice;
 pub mod paced;
 pub mod socket;
 pub mod stream;
+pub mod terms;
 pub mod trace;
 
 pub use channel::Channel;
 pub use code::{Code, Coded, chain, code_of, status};
 pub use stream::Stream;
+pub use terms::{Bound, Terms};
 
 /// An error of a service's own, as it leaves `run`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

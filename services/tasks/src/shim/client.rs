@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gantry_proto::containerd::runtime::sandbox::v1::{WaitSandboxRequest, WaitSandboxResponse};
 use gantry_proto::containerd::task::v3 as api;
-use gantry_rpc::Channel;
+use gantry_rpc::{Channel, terms};
 use prost::Message;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
@@ -59,7 +59,7 @@ impl Client {
         let socket = PathBuf::from(bootstrap.socket());
         let transport = match bootstrap.protocol {
             Protocol::Ttrpc => Transport::Ttrpc(ttrpc::Client::new(socket.clone())),
-            Protocol::Grpc => Transport::Grpc(Channel::unix("shim", socket.clone())),
+            Protocol::Grpc => Transport::Grpc(Channel::unix("shim", socket.clone(), terms::open)),
         };
         Client {
             id: id.to_owned(),

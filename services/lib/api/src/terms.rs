@@ -1,0 +1,128 @@
+//! How long a service's callers wait: the terms of every method.
+//!
+//! What only reads is answered within [`READ`], what changes something within [`CHANGE`]. Streams last as long as both
+//! ends like, and so do the calls that are named below; all of these end when the service does not even show that it is
+//! alive ([`Bound::Alive`]). A change whose caller gives up is in the state in which it would be if the caller had died:
+//! either it is carried to its end all the same, or what was begun is undone, at the latest by recovery.
+
+use std::time::Duration;
+
+use gantry_proto::Effect;
+use gantry_rpc::{Bound, Terms};
+
+/// Enough for a service that is alive, on a machine with much to do.
+const READ: Duration = Duration::from_secs(10);
+/// Enough for a durable change there, and for what a shim or the kernel does for it.
+const CHANGE: Duration = Duration::from_secs(60);
+
+/// Calls with one answer that may rightly come late, and why.
+const LASTING: &[(&str, Bound, &str)] = &[
+    ("/containerd.services.diff.v1.Diff/Apply", Bound::Alive, "unpacks a layer"),
+    ("/containerd.services.diff.v1.Diff/Diff", Bound::Alive, "reads two trees and packs what differs"),
+    ("/containerd.services.images.v1.Images/Delete", Bound::Alive, "collects garbage, if asked to"),
+    ("/containerd.services.introspection.v1.Introspection/PluginInfo", RUNTIME, "asks a runtime's program"),
+    ("/containerd.services.leases.v1.Leases/Delete", Bound::Alive, "collects garbage, if asked to"),
+    ("/containerd.services.sandbox.v1.Controller/Create", RUNTIME, "starts a shim"),
+    ("/containerd.services.sandbox.v1.Controller/Shutdown", RUNTIME, "waits for a shim's end"),
+    ("/containerd.services.sandbox.v1.Controller/Start", RUNTIME, "runs a runtime's program"),
+    (
+        "/containerd.services.sandbox.v1.Controller/Stop",
+        Bound::Alive,
+        "takes the time that its caller gives processes",
+    ),
+    ("/containerd.services.sandbox.v1.Controller/Wait", Bound::Alive, "is about waiting"),
+    ("/containerd.services.snapshots.v1.Snapshots/Cleanup", Bound::Alive, "removes trees"),
+    ("/containerd.services.snapshots.v1.Snapshots/Commit", Bound::Alive, "measures a tree"),
+    ("/containerd.services.snapshots.v1.Snapshots/Prepare", Bound::Alive, "copies a tree, without overlayfs"),
+    (
+        "/containerd.services.snapshots.v1.Snapshots/Remove",
+        Bound::Alive,
+        "removes a tree, if asked to at once",
+    ),
+    ("/containerd.services.snapshots.v1.Snapshots/Usage", Bound::Alive, "measures a tree"),
+    ("/containerd.services.snapshots.v1.Snapshots/View", Bound::Alive, "copies a tree, without overlayfs"),
+    ("/containerd.services.tasks.v1.Tasks/Checkpoint", RUNTIME, "runs a runtime's program"),
+    ("/containerd.services.tasks.v1.Tasks/Create", RUNTIME, "starts a shim, which runs a runtime's program"),
+    ("/containerd.services.tasks.v1.Tasks/Start", RUNTIME, "runs a runtime's program"),
+    ("/containerd.services.tasks.v1.Tasks/Wait", Bound::Alive, "is about waiting"),
+    ("/containerd.services.transfer.v1.Transfer/Transfer", Bound::Alive, "goes at a registry's pace"),
+    ("/gantry.engine.v1.Containers/Changes", Bound::Alive, "reads a tree"),
+    ("/gantry.engine.v1.Containers/Commit", Bound::Alive, "packs a layer"),
+    (
+        "/gantry.engine.v1.Containers/Create",
+        Bound::Alive,
+        "unpacks layers, and copies what volumes begin with",
+    ),
+    ("/gantry.engine.v1.Containers/Get", Bound::Alive, "measures a tree, if asked to"),
+    ("/gantry.engine.v1.Containers/Kill", Bound::Alive, "waits for a container's turn"),
+    ("/gantry.engine.v1.Containers/List", Bound::Alive, "measures trees, if asked to"),
+    ("/gantry.engine.v1.Containers/Prune", Bound::Alive, "removes any number"),
+    ("/gantry.engine.v1.Containers/Remove", Bound::Alive, "waits for a process's end and its last lines"),
+    ("/gantry.engine.v1.Containers/Restart", Bound::Alive, "takes the time that its caller gives processes"),
+    (
+        "/gantry.engine.v1.Containers/Start",
+        Bound::Alive,
+        "waits for volumes' servers and for who wants to be attached",
+    ),
+    ("/gantry.engine.v1.Containers/Stop", Bound::Alive, "takes the time that its caller gives processes"),
+    ("/gantry.engine.v1.Volumes/List", Bound::Alive, "measures volumes, if asked to"),
+    ("/gantry.engine.v1.Volumes/Prune", Bound::Alive, "removes any number"),
+    ("/gantry.engine.v1.Volumes/Remove", Bound::Alive, "removes a tree"),
+    ("/gantry.gc.v1.Collector/Sweep", Bound::Alive, "removes any number"),
+    ("/gantry.gc.v1.Fsck/Check", Bound::Alive, "reads all that there is"),
+    ("/gantry.gc.v1.Gc/Collect", Bound::Alive, "collects garbage"),
+    ("/gantry.gc.v1.Gc/Hold", Bound::Alive, "waits for the end of a sweep"),
+    ("/gantry.images.v1.ImageStore/Commit", Bound::Alive, "packs a layer"),
+    ("/gantry.images.v1.ImageStore/Distribution", Bound::Alive, "goes at a registry's pace"),
+    ("/gantry.images.v1.ImageStore/EnsureUnpacked", Bound::Alive, "unpacks layers"),
+    ("/gantry.images.v1.ImageStore/Login", Bound::Alive, "goes at a registry's pace"),
+    ("/gantry.images.v1.ImageStore/Prune", Bound::Alive, "removes any number"),
+    ("/gantry.images.v1.ImageStore/Remove", Bound::Alive, "collects garbage"),
+    ("/gantry.records.v1.Records/Copy", Bound::Alive, "copies a database"),
+];
+/// A shim has sixty seconds for what it asks of a runtime, after its own start.
+const RUNTIME: Bound = Bound::Within(Duration::from_secs(150));
+
+/// The terms of the method at a path.
+pub fn of(path: &str) -> Terms {
+    let method = gantry_proto::method(path);
+    let lasting = LASTING.iter().find(|(named, ..)| *named == path).map(|(_, bound, _)| *bound);
+    let bound = lasting.unwrap_or(match method {
+        Some(method) if !method.streams => Bound::Within(match method.effect {
+            Effect::None => READ,
+            Effect::Repeatable | Effect::Once => CHANGE,
+        }),
+        // Streams, and what no proto of ours knows.
+        Some(_) | None => Bound::Alive,
+    });
+    Terms { bound, repeatable: method.is_some_and(|method| method.effect != Effect::Once) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lasts_is_a_method_with_one_answer() {
+        for (path, ..) in LASTING {
+            let method = gantry_proto::method(path).unwrap_or_else(|| panic!("{path} is no method"));
+            assert!(!method.streams, "{path} is a stream");
+        }
+        assert!(LASTING.is_sorted_by_key(|(path, ..)| path));
+    }
+
+    #[test]
+    fn every_call_has_terms() {
+        for (path, bound, repeatable) in [
+            ("/gantry.engine.v1.System/Info", Bound::Within(READ), true),
+            ("/gantry.engine.v1.Containers/Rename", Bound::Within(CHANGE), false),
+            ("/gantry.network.v1.NetworkNamespaces/Attach", Bound::Within(CHANGE), true),
+            ("/containerd.services.tasks.v1.Tasks/Create", RUNTIME, false),
+            ("/containerd.services.tasks.v1.Tasks/Wait", Bound::Alive, true),
+            ("/containerd.services.events.v1.Events/Subscribe", Bound::Alive, true),
+            ("/grpc.health.v1.Health/Check", Bound::Alive, false),
+        ] {
+            assert_eq!(of(path), Terms { bound, repeatable }, "{path}");
+        }
+    }
+}

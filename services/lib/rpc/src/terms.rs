@@ -1,0 +1,33 @@
+//! Terms: how long the callers of a method wait, and whether a call may be made again.
+//!
+//! Which method has which terms is known to those who know methods: a [`Channel`](crate::Channel) is given [`Of`].
+
+use std::time::Duration;
+
+/// The terms of the method at a path, `/package.Service/Method`.
+pub type Of = fn(&str) -> Terms;
+
+/// The terms of one method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How long its callers wait.
+    pub bound: Bound,
+    /// Whether a call that may have been made already can be made again.
+    pub repeatable: bool,
+}
+
+/// How long the callers of a method wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// So long, for the whole answer.
+    Within(Duration),
+    /// As long as the peer shows that it is alive.
+    Alive,
+    /// As long as they choose themselves: whoever makes the call bounds it.
+    Open,
+}
+
+/// Terms of calls that their callers bound themselves.
+pub fn open(_: &str) -> Terms {
+    Terms { bound: Bound::Open, repeatable: false }
+}
