@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use gantry_api::terms;
 use gantry_daemon::Tolerant;
-use gantry_rpc::{Channel, Stream};
+use gantry_rpc::{Channel, Stream, caller};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -24,6 +24,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
+use tonic::transport::server::Connected;
 
 use body::Relay;
 
@@ -70,7 +71,10 @@ impl Front {
     }
 
     async fn connection(self, stream: Tolerant<Stream>, stop: CancellationToken) {
-        let service = service_fn(move |request| {
+        let caller = stream.connect_info();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            // Whatever a client says of itself: the service is told who it is.
+            caller::name(request.headers_mut(), caller.as_ref());
             let front = self.clone();
             async move { Ok::<_, Infallible>(front.forward(request).await) }
         });

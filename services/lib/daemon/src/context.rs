@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::confinement::{Watched, replaced};
+use crate::layers::Layers;
 use crate::{BoxError, Registry, Roots, Settings, serve};
 
 /// The surroundings of a service. Cheap to clone.
@@ -20,11 +21,17 @@ pub struct Context {
     shutdown: CancellationToken,
     tasks: TaskTracker,
     metrics: Registry,
+    layers: Layers,
 }
 
 impl Context {
-    pub(crate) fn new(name: &'static str, roots: Roots, settings: Settings) -> io::Result<Self> {
-        let context = Self { settings, ..Self::for_test(name, roots) };
+    pub(crate) fn new(
+        name: &'static str,
+        roots: Roots,
+        settings: Settings,
+        layers: Layers,
+    ) -> io::Result<Self> {
+        let context = Self { settings, layers, ..Self::for_test(name, roots) };
         serve::end_on_signals(context.shutdown.clone())?;
         Ok(context)
     }
@@ -38,6 +45,7 @@ impl Context {
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
             metrics: Registry::new(name),
+            layers: Layers::new(),
         }
     }
 
@@ -134,7 +142,8 @@ impl Context {
     ) -> Result<(), BoxError> {
         crate::refusal::clear(&self.roots.refusal(self.name));
         tracing::info!(service = self.name, state = %self.state().display(), "ready");
-        serve::serve(listener, routes, self.metrics.clone(), self.shutdown.clone()).await?;
+        serve::serve(listener, routes, self.metrics.clone(), self.layers.clone(), self.shutdown.clone())
+            .await?;
         self.shutdown.cancel();
         self.tasks.close();
         let patience = std::time::Duration::from_secs(2);

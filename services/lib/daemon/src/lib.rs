@@ -13,10 +13,12 @@
 //! A service is killed as often as it is stopped: nothing may depend on step 7.
 
 mod authority;
+mod caller;
 pub mod confinement;
 mod context;
 pub mod exit;
 mod heap;
+mod layers;
 mod metrics;
 mod observe;
 pub mod open_files;
@@ -42,6 +44,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde::de::DeserializeOwned;
+
+use layers::Layers;
 
 /// Heaps that the threads of a service share.
 const ARENAS: u8 = 2;
@@ -123,6 +127,7 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
     if common.otlp_endpoint.is_some() {
         confinement = confinement.connecting();
     }
+    let layers = Layers::new();
     gantry_host::memory::limit_arenas(ARENAS);
     let lock = roots.claim(S::NAME)?;
     let refusal = roots.refusal(S::NAME);
@@ -152,7 +157,7 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
         for missing in &confined.missing {
             tracing::info!(service = S::NAME, "{missing}");
         }
-        let context = Context::new(S::NAME, roots, settings)?;
+        let context = Context::new(S::NAME, roots, settings, layers)?;
         context.end_when_replaced(confined.watched);
         tokio::spawn(heap::keep_small());
         S::run(context).await

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use gantry_rpc::deadline;
+use gantry_rpc::{Caller, caller, deadline};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use tonic::{Code, Status};
@@ -54,6 +54,9 @@ where
             otel.kind = field::Empty
         );
         trace::join(&span, &path, request.headers());
+        if let Some(caller) = request.extensions().get::<Caller>() {
+            caller::attach(&span, caller.clone());
+        }
         let started = Instant::now();
         let metrics = self.metrics.clone();
         let deadline = deadline::of(request.headers()).map(|limit| started + limit);

@@ -17,6 +17,8 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 
 use crate::authority::Tolerant;
+use crate::caller::Identified;
+use crate::layers::Layers;
 use crate::observe::Observed;
 use crate::reflection::Reflection;
 use crate::{BoxError, Registry, metrics};
@@ -48,6 +50,7 @@ pub(crate) async fn serve(
     listener: UnixListener,
     routes: Routes,
     metrics: Registry,
+    layers: Layers,
     shutdown: CancellationToken,
 ) -> Result<(), BoxError> {
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -75,6 +78,7 @@ pub(crate) async fn serve(
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
+        .layer(tower::layer::layer_fn(move |inner| Identified::new(inner, layers.trusted.clone())))
         .layer(tower::layer::layer_fn(move |inner| Observed::new(inner, metrics.clone())))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());

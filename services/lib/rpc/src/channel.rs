@@ -26,7 +26,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use crate::terms::{Bound, Of};
-use crate::{deadline, trace};
+use crate::{caller, deadline, trace};
 
 pub use answer::Answer;
 use link::Link;
@@ -34,7 +34,7 @@ use pulse::Pulse;
 use request::Sending;
 use timer::Timer;
 
-/// A channel to a gRPC server. Its calls carry the trace of the span under which they are made. A call that got no
+/// A channel to a gRPC server. Its calls carry the trace of the span under which they are made, and its caller. A call that got no
 /// answer, because nobody listens or because the connection broke, fails with `UNAVAILABLE` and says which peer is away;
 /// so does a stream of answers that breaks. A call that got no answer in time fails with `DEADLINE_EXCEEDED`, and says
 /// which peer did not answer what. A call whose answer is dropped is cancelled. Cheap to clone.
@@ -121,6 +121,7 @@ impl Service<Request<tonic::body::Body>> for Channel {
 
     fn call(&mut self, mut request: Request<tonic::body::Body>) -> Self::Future {
         trace::inject(request.headers_mut());
+        caller::inject(request.headers_mut());
         let channel = self.clone();
         Box::pin(async move { channel.send(request).await })
     }

@@ -7,6 +7,7 @@
 //! - [`channel`]: lazily connected channels to peers;
 //! - [`terms`]: how long callers wait, and what may be called again;
 //! - [`deadline`]: how long a caller still waits, which calls on its behalf are told;
+//! - [`caller`]: who is calling, which every call carries on;
 //! - [`trace`]: W3C trace context, which every call carries on;
 //! - [`data`]: data sockets, which carry bulk bytes and file descriptors beside gRPC;
 //! - [`ending`]: that what came by one is whole;
@@ -15,6 +16,8 @@
 //!
 //! This crate knows no service.
 
+pub mod caller;
+mod carried;
 pub mod channel;
 pub mod code;
 pub mod context;
@@ -28,6 +31,7 @@ pub mod stream;
 pub mod terms;
 pub mod trace;
 
+pub use caller::Caller;
 pub use channel::Channel;
 pub use code::{Code, Coded, chain, code_of, status};
 pub use stream::Stream;

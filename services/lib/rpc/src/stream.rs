@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 use tonic::transport::server::Connected;
 
+use crate::Caller;
+
 /// The most pieces that one sendmsg(2) takes (`UIO_MAXIOV`).
 const PIECES: usize = 1024;
 
@@ -24,6 +26,8 @@ pub struct Stream {
     socket: AsyncFd<OwnedFd>,
     /// The same socket, while it is full.
     full: Option<AsyncFd<OwnedFd>>,
+    /// The process at the other end.
+    peer: Option<Caller>,
 }
 
 impl Stream {
@@ -33,8 +37,9 @@ impl Stream {
     ///
     /// What epoll_ctl(2) reports.
     pub fn new(socket: UnixStream) -> io::Result<Self> {
+        let peer = Caller::of_socket(&socket);
         let socket = OwnedFd::from(socket.into_std()?);
-        Ok(Self { socket: watch(socket, Interest::READABLE)?, full: None })
+        Ok(Self { socket: watch(socket, Interest::READABLE)?, full: None, peer })
     }
 
     /// Sends now, or when the socket has room again.
@@ -127,9 +132,11 @@ impl AsyncWrite for Stream {
 }
 
 impl Connected for Stream {
-    type ConnectInfo = ();
+    type ConnectInfo = Option<Caller>;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> Option<Caller> {
+        self.peer.clone()
+    }
 }
 
 #[cfg(test)]

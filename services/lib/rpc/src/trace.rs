@@ -9,8 +9,8 @@ use std::str::FromStr;
 
 use tonic::codegen::http::{HeaderMap, HeaderValue};
 use tracing::Span;
-use tracing_subscriber::Registry;
-use tracing_subscriber::registry::LookupSpan;
+
+use crate::carried;
 
 /// The header, in HTTP and in gRPC metadata.
 pub const HEADER: &str = "traceparent";
@@ -79,21 +79,12 @@ impl FromStr for Trace {
 
 /// Makes `span`, and what is under it, part of `trace`. Without a subscriber nothing is remembered.
 pub fn attach(span: &Span, trace: Trace) {
-    span.with_subscriber(|(id, dispatch)| {
-        let span = dispatch.downcast_ref::<Registry>().and_then(|registry| registry.span(id));
-        if let Some(span) = span {
-            span.extensions_mut().replace(trace);
-        }
-    });
+    carried::attach(span, trace);
 }
 
 /// The trace that the current span belongs to.
 pub fn current() -> Option<Trace> {
-    let find = |(id, dispatch): (&tracing::span::Id, &tracing::Dispatch)| {
-        let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
-        span.scope().find_map(|span| span.extensions().get::<Trace>().copied())
-    };
-    Span::current().with_subscriber(find).flatten()
+    carried::current()
 }
 
 /// Puts the current trace into the headers of a call, unless they name one already.
@@ -109,6 +100,8 @@ pub fn inject(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
+    use tracing_subscriber::Registry;
+
     use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
