@@ -10,13 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field};
 
 use crate::call::Call;
-use crate::hijack;
 use crate::lists::Lists;
 use crate::peers::Peers;
 use crate::query::Query;
 use crate::reply::{self, Reply};
-use crate::routes;
 use crate::version::ApiVersion;
+use crate::{caller, hijack, routes};
 
 /// What Docker's clients may do.
 const LIMITS: Limits = Limits {
@@ -71,6 +70,9 @@ impl App {
                 otel.kind = field::Empty
             );
             gantry_daemon::trace::join(&span, request.uri().path(), request.headers());
+            if let Some(caller) = caller::of(&request) {
+                gantry_rpc::caller::attach(&span, caller);
+            }
             Arc::clone(&self).answer(request).instrument(span)
         };
         server.serve(listener, answer).await;

@@ -25,6 +25,7 @@
 mod app;
 mod attach_point;
 mod call;
+mod caller;
 mod config;
 mod convert;
 mod detach;

@@ -9,9 +9,11 @@
 //! ```text
 //! gantry-caller: uid=1000 gid=1000 pid=4711
 //! gantry-caller: certificate=CN%3Dalice,O%3Dexample
+//! gantry-caller: address=127.0.0.1:40312
 //! ```
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use tokio::net::UnixStream;
@@ -40,6 +42,8 @@ pub enum Caller {
         /// The certificate's subject, as text.
         subject: String,
     },
+    /// Whoever can send from this address: nothing is proved.
+    Address(SocketAddr),
 }
 
 /// The text names no caller.
@@ -64,6 +68,7 @@ impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Process { uid, gid, pid } => write!(f, "uid={uid} gid={gid} pid={pid}"),
+            Self::Address(address) => write!(f, "address={address}"),
             Self::Certificate { subject } => {
                 f.write_str("certificate=")?;
                 for byte in subject.bytes() {
@@ -86,6 +91,9 @@ impl FromStr for Caller {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         if let Some(subject) = text.strip_prefix("certificate=") {
             return Ok(Self::Certificate { subject: decoded(subject).ok_or(Invalid)? });
+        }
+        if let Some(address) = text.strip_prefix("address=") {
+            return address.parse().map(Self::Address).map_err(|_| Invalid);
         }
         let mut words = text.split(' ');
         let mut value = |key| words.next().and_then(|word| word.strip_prefix(key)).ok_or(Invalid);
@@ -146,14 +154,22 @@ mod tests {
     fn callers_round_trip() {
         for (caller, text) in [
             (Caller::Process { uid: 1000, gid: 100, pid: 4711 }, "uid=1000 gid=100 pid=4711"),
+            (Caller::Address(([127, 0, 0, 1], 80).into()), "address=127.0.0.1:80"),
+            (Caller::Address(([0; 8], 80).into()), "address=[::]:80"),
             (alice(), "certificate=CN%3Dalice,%20O%3DBeispiel%20%26%20S%C3%B6hne%0A"),
         ] {
             assert_eq!(caller.to_string(), text);
             assert_eq!(text.parse(), Ok(caller));
         }
-        for text in
-            ["", "uid=1", "uid=1 gid=1 pid=1 pid=2", "uid=-1 gid=1 pid=1", "certificate=%", "certificate=%ff"]
-        {
+        for text in [
+            "",
+            "uid=1",
+            "uid=1 gid=1 pid=1 pid=2",
+            "uid=-1 gid=1 pid=1",
+            "certificate=%",
+            "certificate=%ff",
+            "address=x",
+        ] {
             assert_eq!(text.parse::<Caller>(), Err(Invalid), "{text}");
         }
     }
