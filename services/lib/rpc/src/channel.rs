@@ -4,6 +4,7 @@
 //! piece with the call's head, so that the peer is woken once. Each call has a bound ([`Bound`](crate::terms::Bound)).
 
 mod answer;
+mod budget;
 mod link;
 mod pulse;
 mod request;
@@ -20,15 +21,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
+use h2::client::SendRequest;
 use http_body::Body;
 use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::{Code, Status};
 use tower::Service;
 
-use crate::terms::{Bound, Of};
+use crate::terms::{Bound, Of, Terms};
 use crate::{caller, deadline, trace};
 
 pub use answer::Answer;
+use budget::Budget;
 use link::Link;
 use pulse::Pulse;
 use request::Sending;
@@ -36,20 +39,22 @@ use timer::Timer;
 
 /// A channel to a gRPC server. Its calls carry the trace of the span under which they are made, and its caller. A call that got no
 /// answer, because nobody listens or because the connection broke, fails with `UNAVAILABLE` and says which peer is away;
-/// so does a stream of answers that breaks. A call that got no answer in time fails with `DEADLINE_EXCEEDED`, and says
+/// so does a stream of answers that breaks. One that found nobody listening is made
+/// again for a moment, if its terms allow that. A call that got no answer in time fails with `DEADLINE_EXCEEDED`, and says
 /// which peer did not answer what. A call whose answer is dropped is cancelled. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Channel {
     peer: &'static str,
     terms: Of,
     link: Arc<Link>,
+    budget: Arc<Budget>,
 }
 
 impl Channel {
     /// A channel to the gRPC server at the unix socket `path`, on these terms. It connects when it is first used and
     /// again after the server was away; until then calls fail, naming `peer`.
     pub fn unix(peer: &'static str, path: PathBuf, terms: Of) -> Self {
-        Self { peer, terms, link: Arc::new(Link::new(path)) }
+        Self { peer, terms, link: Arc::new(Link::new(path)), budget: Arc::default() }
     }
 
     /// Sends a call as it is, but for its deadline, and waits for the head of the response. What a request says of its
@@ -63,9 +68,10 @@ impl Channel {
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
-        let bound = (self.terms)(request.uri().path()).bound;
-        let timer = limit(bound, request.headers_mut()).map(|limit| Timer::new(self.peer, &request, limit));
-        let begun = self.begin(request, bound);
+        let terms = (self.terms)(request.uri().path());
+        let timer =
+            limit(terms.bound, request.headers_mut()).map(|limit| Timer::new(self.peer, &request, limit));
+        let begun = self.begin(request, terms);
         let mut response = match &timer {
             Some(timer) => timer.bound(begun).await??,
             None => begun.await?,
@@ -88,13 +94,30 @@ impl Channel {
         }
     }
 
-    async fn begin<B>(&self, request: Request<B>, bound: Bound) -> Result<Response<Answer>, Status>
+    /// A sender, for a call that may be made again if nobody listens.
+    async fn reach(&self, terms: Terms) -> Result<(SendRequest<Bytes>, Arc<Pulse>), Status> {
+        let mut attempts = 1;
+        loop {
+            let error = match self.link.sender().await {
+                Ok(reached) => {
+                    self.budget.earn();
+                    return Ok(reached);
+                }
+                Err(error) => error,
+            };
+            let pause = if terms.repeatable { self.budget.spend(attempts) } else { None };
+            tokio::time::sleep(pause.ok_or_else(|| away(self.peer, &error))?).await;
+            attempts += 1;
+        }
+    }
+
+    async fn begin<B>(&self, request: Request<B>, terms: Terms) -> Result<Response<Answer>, Status>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let peer = self.peer;
-        let (mut sender, pulse) = self.link.sender().await.map_err(|error| away(peer, &error))?;
-        let held = (bound == Bound::Alive).then(|| pulse.hold());
+        let (mut sender, pulse) = self.reach(terms).await?;
+        let held = (terms.bound == Bound::Alive).then(|| pulse.hold());
         let (head, body) = request.into_parts();
         let head = request::addressed(Request::from_parts(head, ()));
         let lost = |error: h2::Error| unheard(peer, &pulse, error);

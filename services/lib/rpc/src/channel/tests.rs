@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::*;
-use crate::{Terms, socket, terms};
+use crate::{socket, terms};
 
 /// A channel to `path` whose calls have no bound.
 fn channel(path: PathBuf) -> Channel {
@@ -290,4 +290,26 @@ async fn calls_that_last_do_so_while_their_peer_is_alive() {
     assert!(early.is_err(), "PINGs are answered meanwhile");
     answer.send(()).expect("it waits");
     call.await.expect("an answer");
+}
+
+#[tokio::test]
+async fn a_peer_that_is_started_anew_is_waited_for_by_calls_that_may_be_made_again() {
+    let (path, listener) = listener("anew");
+    drop(listener);
+    std::fs::remove_file(&path).expect("removed");
+    let to = |repeatable: bool| {
+        let terms = match repeatable {
+            true => |_: &str| Terms { bound: Bound::Alive, repeatable: true },
+            false => |_: &str| Terms { bound: Bound::Alive, repeatable: false },
+        };
+        Channel::unix("x", path.clone(), terms)
+    };
+    assert_eq!(to(false).send(unary()).await.expect_err("nobody listens").code(), Code::Unavailable);
+    assert_eq!(to(true).send(unary()).await.expect_err("nobody comes").code(), Code::Unavailable);
+    let channel = to(true);
+    let call = tokio::spawn(async move { channel.send(unary()).await.map(drop) });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let serving = tokio::spawn(echo(socket::bind(&path, 0o600).expect("bound")));
+    call.await.expect("no panic").expect("an answer");
+    serving.abort();
 }
