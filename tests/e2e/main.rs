@@ -3,6 +3,7 @@
 mod apparmor;
 mod archives;
 mod attach;
+mod audit;
 mod backup;
 mod bad_requests;
 mod confinement;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use tokio::net::UnixListener;
@@ -10,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::confinement::{Watched, replaced};
 use crate::layers::Layers;
-use crate::{BoxError, Registry, Roots, Settings, serve};
+use crate::{BoxError, Policy, Registry, Roots, Settings, serve};
 
 /// The surroundings of a service. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -108,6 +109,12 @@ impl Context {
                 () = work => tracing::debug!(name, "background work ended"),
             }
         });
+    }
+
+    /// The same surroundings, where `policy` decides who may call what.
+    pub fn with_policy(mut self, policy: impl Policy) -> Self {
+        self.layers.policy = Arc::new(policy);
+        self
     }
 
     /// The listener of the service's data socket.

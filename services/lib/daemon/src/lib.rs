@@ -12,6 +12,7 @@
 //!
 //! A service is killed as often as it is stopped: nothing may depend on step 7.
 
+mod audit;
 mod authority;
 mod caller;
 pub mod confinement;
@@ -19,9 +20,12 @@ mod context;
 pub mod exit;
 mod heap;
 mod layers;
+mod limit;
 mod metrics;
 mod observe;
 pub mod open_files;
+mod outcome;
+mod policy;
 pub mod privileges;
 mod reflection;
 mod refusal;
@@ -36,6 +40,7 @@ pub use confinement::Confinement;
 pub use context::Context;
 pub use gantry_rpc::BoxError;
 pub use metrics::Registry;
+pub use policy::{Policy, Socket};
 pub use privileges::Privileges;
 pub use roots::Roots;
 pub use settings::Settings;
@@ -157,6 +162,7 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
         for missing in &confined.missing {
             tracing::info!(service = S::NAME, "{missing}");
         }
+        let layers = layers.with(&common, &roots.state_of(S::NAME))?;
         let context = Context::new(S::NAME, roots, settings, layers)?;
         context.end_when_replaced(confined.watched);
         tokio::spawn(heap::keep_small());

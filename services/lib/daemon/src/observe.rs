@@ -1,15 +1,15 @@
 //! One span and two metrics for each call.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use gantry_rpc::{Caller, caller, deadline};
-use http::{HeaderMap, Request, Response};
-use http_body::{Body, Frame, SizeHint};
-use tonic::{Code, Status};
+use http::{Request, Response};
+use tonic::Code;
 use tracing::{Instrument, Span, field};
 
+use crate::outcome::{Ending, Hear, code};
 use crate::{Registry, metrics, serve, trace};
 
 /// A gRPC server whose calls are seen.
@@ -30,7 +30,7 @@ where
     S: tower::Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
 {
-    type Response = Response<Counted<R>>;
+    type Response = Response<Ending<R, Call>>;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
@@ -42,7 +42,7 @@ where
         let path = request.uri().path().to_owned();
         if path == serve::METRICS {
             let response = self.inner.call(request);
-            return Box::pin(async { Ok(response.await?.map(|body| Counted { body, call: None })) });
+            return Box::pin(async { Ok(Ending::of(response.await?, None)) });
         }
         // At the level of errors, so that no choice of what to log loses the trace.
         let span = tracing::error_span!(
@@ -71,74 +71,25 @@ where
             metrics.observe(&method, started.elapsed());
             tracing::debug!(micros = started.elapsed().as_micros() as u64, "answered");
             let call = Call { metrics, method, span: Span::current() };
-            Ok(response.map(|body| {
-                let mut counted = Counted { body, call: Some(call) };
-                if let Some(code) = code {
-                    counted.end(code);
-                }
-                counted
-            }))
+            Ok(Ending::of(response, Some(call)))
         };
         Box::pin(answered.instrument(span))
     }
 }
 
 /// A call whose code is not known yet.
-struct Call {
+pub(crate) struct Call {
     metrics: Registry,
     method: String,
     span: Span,
 }
 
-/// A response's body, which ends with the call's code; without one, the client has gone.
-pub(crate) struct Counted<R> {
-    body: R,
-    call: Option<Call>,
-}
-
-impl<R> Counted<R> {
-    fn end(&mut self, code: Code) {
-        if let Some(Call { metrics, method, span }) = self.call.take() {
-            if code != Code::Ok {
-                span.record("code", metrics::name(code));
-            }
-            metrics.count(method, code);
+impl Hear for Call {
+    fn ended(self, code: Code) {
+        let Self { metrics, method, span } = self;
+        if code != Code::Ok {
+            span.record("code", metrics::name(code));
         }
+        metrics.count(method, code);
     }
-}
-
-impl<R> Drop for Counted<R> {
-    fn drop(&mut self) {
-        self.end(Code::Cancelled);
-    }
-}
-
-impl<R: Body + Unpin> Body for Counted<R> {
-    type Data = R::Data;
-    type Error = R::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<R::Data>, R::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        let trailers = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.trailers_ref());
-        if let Some(code) = trailers.and_then(code) {
-            self.end(code);
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// The code in headers or trailers.
-fn code(headers: &HeaderMap) -> Option<Code> {
-    Some(Code::from_bytes(headers.get(Status::GRPC_STATUS)?.as_bytes()))
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_rpc::Stream;
@@ -16,10 +17,13 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
+use crate::audit::Audited;
 use crate::authority::Tolerant;
 use crate::caller::Identified;
 use crate::layers::Layers;
+use crate::limit::Limited;
 use crate::observe::Observed;
+use crate::policy::Authorised;
 use crate::reflection::Reflection;
 use crate::{BoxError, Registry, metrics};
 
@@ -73,13 +77,17 @@ pub(crate) async fn serve(
         }
         accepted
     });
+    let Layers { trusted, audit, places, policy } = layers;
     let server = Server::builder()
         .accept_http1(true)
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20)
-        .layer(tower::layer::layer_fn(move |inner| Identified::new(inner, layers.trusted.clone())))
+        .layer(tower::layer::layer_fn(move |inner| Identified::new(inner, trusted.clone())))
         .layer(tower::layer::layer_fn(move |inner| Observed::new(inner, metrics.clone())))
+        .layer(tower::layer::layer_fn(move |inner| Audited::new(inner, audit.clone())))
+        .layer(tower::layer::layer_fn(move |inner| Limited::new(inner, Arc::clone(&places))))
+        .layer(tower::layer::layer_fn(move |inner| Authorised::new(inner, Arc::clone(&policy))))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
     tokio::pin!(server);

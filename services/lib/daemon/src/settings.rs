@@ -11,6 +11,7 @@
 mod units;
 
 use std::io;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -67,9 +68,18 @@ pub struct Common {
     pub log_json: Option<bool>,
     /// The OTLP collector (gRPC) that gets the traces: `http://host:4317`.
     pub otlp_endpoint: Option<String>,
+    /// Whether changes are recorded.
+    pub audit: Option<bool>,
+    /// How large a file of that record becomes.
+    pub audit_size: Option<Size>,
+    /// How many of them are kept.
+    pub audit_files: Option<u32>,
+    /// How many changes are worked on at once.
+    pub changes: Option<NonZero<usize>>,
 }
 
-const COMMON: [&str; 3] = ["log", "log_json", "otlp_endpoint"];
+const COMMON: [&str; 7] =
+    ["log", "log_json", "otlp_endpoint", "audit", "audit_size", "audit_files", "changes"];
 
 /// For services that have only the common keys.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
