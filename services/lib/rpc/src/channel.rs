@@ -80,13 +80,14 @@ impl Channel {
         Ok(response)
     }
 
-    /// Does work beside a call, by a data socket of the same peer, as long as the peer shows that it is alive.
+    /// Does work beside a call, by a data socket of the same peer, as long as the peer shows that it is alive. Where no
+    /// call can be made to it, the work alone tells whether it is there.
     ///
     /// # Errors
     ///
-    /// `UNAVAILABLE` when it does not, or is away.
+    /// `UNAVAILABLE` when it is not alive; the work's own.
     pub async fn while_alive<T>(&self, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-        let (_, pulse) = self.link.sender().await.map_err(|error| away(self.peer, &error))?;
+        let Ok((_, pulse)) = self.link.sender().await else { return work.await };
         let held = pulse.hold();
         tokio::select! {
             done = work => done,

@@ -313,3 +313,11 @@ async fn a_peer_that_is_started_anew_is_waited_for_by_calls_that_may_be_made_aga
     call.await.expect("no panic").expect("an answer");
     serving.abort();
 }
+
+#[tokio::test]
+async fn work_beside_calls_does_not_need_them() {
+    let (path, listener) = listener("beside");
+    drop(listener);
+    std::fs::remove_file(&path).expect("removed");
+    assert_eq!(lasting(path).while_alive(async { Ok::<_, Status>(7) }).await.expect("done"), 7);
+}
