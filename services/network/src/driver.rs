@@ -23,12 +23,12 @@ use std::fmt::Debug;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use gantry_api::network::NetworkSpec;
 use gantry_netlink::nft::Family;
 use gantry_netlink::{Link, Namespace};
 
 use crate::error::{Error, Result};
 use crate::firewall::Entry;
-use crate::networks::NetworkSpec;
 use crate::record::{Endpoint, Network, Port};
 
 /// How far a driver's networks reach.

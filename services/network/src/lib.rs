@@ -46,6 +46,7 @@ pub mod names;
 pub mod netns;
 pub mod networks;
 pub mod ports;
+mod promise;
 pub mod record;
 pub mod recover;
 mod server;

@@ -4,49 +4,30 @@
 //! detaches: there is one way out.
 
 mod connect;
+mod endpoints;
 pub mod pool;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
+use gantry_api::network::NetnsSpec;
 use gantry_netlink::{Conntrack, Namespace};
 
 use crate::controller::{Controller, blocking};
 use crate::error::{Error, Result};
 use crate::firewall;
 use crate::interface;
-use crate::ipam;
-use crate::mac;
 use crate::names::Names;
 use crate::names::server::Sockets;
 use crate::ports;
-use crate::record::{Endpoint, Netns, Networks};
-use crate::state::{EndpointSpec, PortMapping};
-
-/// A netns to be made.
-#[derive(Clone, Debug, Default)]
-pub struct NetnsSpec {
-    /// The container's id.
-    pub id: String,
-    /// The container's name.
-    pub name: String,
-    /// The container's host name.
-    pub hostname: String,
-    /// The networks to be on.
-    pub endpoints: Vec<EndpointSpec>,
-    /// The ports to publish.
-    pub ports: Vec<PortMapping>,
-    /// Where the name service forwards to; empty for the host's servers.
-    pub dns_servers: Vec<String>,
-    /// Settings of the namespace.
-    pub sysctls: HashMap<String, String>,
-}
+use crate::record::{Netns, Networks};
 
 /// What a netns is, with the networks that it is on.
 pub type Described = (Netns, Networks);
 
 impl Controller {
     /// Makes a netns, or answers with the one that is there.
-    pub async fn attach(&self, spec: NetnsSpec) -> Result<Described> {
+    pub async fn attach_netns(&self, spec: NetnsSpec) -> Result<Described> {
+        check(&spec)?;
         let _guard = self.0.changing.lock(spec.id.clone()).await;
         let known = self.0.state.lock().netns(&spec.id).cloned();
         if let Some(known) = known {
@@ -93,7 +74,7 @@ impl Controller {
             id: spec.id.clone(),
             name: spec.name.clone(),
             hostname: spec.hostname.clone(),
-            dns_servers: spec.dns_servers.clone(),
+            dns_servers: spec.dns_servers.iter().map(ToString::to_string).collect(),
             sysctls: spec.sysctls.clone(),
             ..Netns::default()
         };
@@ -124,62 +105,6 @@ impl Controller {
         Ok((netns, networks))
     }
 
-    /// Gives endpoints their addresses, and has their drivers make them known; all or none.
-    async fn make_endpoints(
-        &self,
-        endpoints: &mut [Endpoint],
-        specs: &[EndpointSpec],
-        networks: &Networks,
-    ) -> Result<()> {
-        for (index, spec) in specs.iter().enumerate() {
-            let made = self.make_endpoint(&mut endpoints[index], spec, networks).await;
-            if made.is_err() {
-                self.release_endpoints(&endpoints[..index], networks).await;
-                return made;
-            }
-        }
-        Ok(())
-    }
-
-    async fn make_endpoint(
-        &self,
-        endpoint: &mut Endpoint,
-        spec: &EndpointSpec,
-        networks: &Networks,
-    ) -> Result<()> {
-        let gone = || Error::NetworkNotFound(endpoint.network.clone());
-        let network = networks.get(&endpoint.network).ok_or_else(gone)?;
-        let driver = self.0.drivers.of(network)?;
-        if driver.capabilities().addresses {
-            ipam::allocate(&self.0.ipams, network, spec, endpoint).await?;
-        }
-        if endpoint.mac.is_empty() {
-            let first = endpoint.nets().first().map(|net| net.addr().to_string()).unwrap_or_default();
-            endpoint.mac = mac::derived(&network.id, &first).to_string();
-        }
-        let made = driver.create_endpoint(network, endpoint).await;
-        if made.is_err() {
-            self.release_endpoints(std::slice::from_ref(&*endpoint), networks).await;
-        }
-        made
-    }
-
-    /// Undoes [`Controller::make_endpoints`]. What fails is logged; the rest goes on.
-    async fn release_endpoints(&self, endpoints: &[Endpoint], networks: &Networks) {
-        for endpoint in endpoints {
-            let Some(network) = networks.get(&endpoint.network) else { continue };
-            let Ok(driver) = self.0.drivers.of(network) else { continue };
-            let unmade = driver.delete_endpoint(network, endpoint).await;
-            let released = match driver.capabilities().addresses {
-                true => ipam::release(&self.0.ipams, network, endpoint).await,
-                false => Ok(()),
-            };
-            if let Err(error) = unmade.and(released) {
-                tracing::warn!(endpoint = endpoint.id, error = %gantry_rpc::chain(&error), "endpoint not wholly released");
-            }
-        }
-    }
-
     /// Makes all of a netns in the kernel. Blocks.
     fn set_up_netns(&self, netns: &Netns, networks: &Networks) -> Result<(Namespace, Option<Sockets>)> {
         let mut prepared = self.0.netns_pool.take()?;
@@ -200,7 +125,7 @@ impl Controller {
     }
 
     /// Frees all that a netns has. One that is not there is no error.
-    pub async fn detach(&self, id: &str) -> Result<()> {
+    pub async fn detach_netns(&self, id: &str) -> Result<()> {
         let _guard = self.0.changing.lock(id.to_owned()).await;
         let known = self.0.state.lock().netns(id).cloned();
         if let Some(netns) = known {
@@ -240,7 +165,7 @@ impl Controller {
     }
 
     /// The container has another name.
-    pub async fn rename(&self, id: &str, name: String) -> Result<Described> {
+    pub async fn rename_netns(&self, id: &str, name: String) -> Result<Described> {
         let _guard = self.0.changing.lock(id.to_owned()).await;
         let (after, networks) = {
             let state = self.0.state.lock();
@@ -256,7 +181,7 @@ impl Controller {
     }
 
     /// A netns.
-    pub fn netns(&self, id: &str) -> Result<Described> {
+    pub fn find_netns(&self, id: &str) -> Result<Described> {
         let state = self.0.state.lock();
         let netns = state.netns(id).cloned().ok_or_else(|| Error::NetnsNotFound(id.to_owned()))?;
         let networks = state.networks_of(&netns);
@@ -264,9 +189,21 @@ impl Controller {
     }
 
     /// All network namespaces.
-    pub fn all_netns(&self) -> Vec<Described> {
+    pub fn list_netns(&self) -> Vec<Described> {
         let state = self.0.state.lock();
         state.all_netns().map(|netns| (netns.clone(), state.networks_of(netns))).collect()
+    }
+}
+
+/// Refuses what must not become a path.
+fn check(spec: &NetnsSpec) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if spec.id.is_empty() || spec.id.starts_with('.') || !spec.id.chars().all(plain) {
+        return Err(Error::Invalid(format!("invalid id of a network namespace {:?}", spec.id)));
+    }
+    match spec.sysctls.keys().find(|name| !name.starts_with("net.") && !name.starts_with("net/")) {
+        Some(name) => Err(Error::Invalid(format!("sysctl {name:?} is not one of the network's"))),
+        None => Ok(()),
     }
 }
 

@@ -2,43 +2,15 @@
 
 mod check;
 
-use gantry_netlink::Route;
-use ipnet::IpNet;
-use std::collections::HashMap;
-
 use crate::controller::{Controller, blocking};
 use crate::driver::Driver;
 use crate::error::{Error, Result};
 use crate::ipam;
 use crate::links;
 use crate::record::{Network, Subnet};
-
-/// A network to be made.
-#[derive(Clone, Debug, Default)]
-pub struct NetworkSpec {
-    /// Its name.
-    pub name: String,
-    /// Its driver; empty for `bridge`.
-    pub driver: String,
-    /// Without a way out.
-    pub internal: bool,
-    /// For Docker's sake.
-    pub attachable: bool,
-    /// Whether it has IPv4.
-    pub ipv4: bool,
-    /// Whether it has IPv6.
-    pub ipv6: bool,
-    /// Subnets to use; those that are missing are chosen.
-    pub subnets: Vec<Subnet>,
-    /// `default`, or empty.
-    pub ipam_driver: String,
-    /// For Docker's sake.
-    pub ipam_options: HashMap<String, String>,
-    /// The driver's options.
-    pub options: HashMap<String, String>,
-    /// The user's labels.
-    pub labels: HashMap<String, String>,
-}
+use gantry_api::network::NetworkSpec;
+use gantry_netlink::Route;
+use ipnet::IpNet;
 
 impl Controller {
     /// Makes a network: name, subnets, record, and what its driver needs for it.
@@ -52,9 +24,9 @@ impl Controller {
             attachable: spec.attachable,
             enable_ipv4: spec.ipv4,
             enable_ipv6: spec.ipv6,
-            subnets: spec.subnets,
-            ipam_driver: self.0.ipams.get(&spec.ipam_driver)?.name().to_owned(),
-            ipam_options: spec.ipam_options,
+            subnets: spec.ipam.subnets.into_iter().map(subnet).collect(),
+            ipam_driver: self.0.ipams.get(&spec.ipam.driver)?.name().to_owned(),
+            ipam_options: spec.ipam.options,
             options: spec.options,
             labels: spec.labels,
             created_at: Some(crate::now()),
@@ -128,7 +100,7 @@ impl Controller {
 
     /// Takes what the host has of all networks away: their interfaces, forwarding where we switched it on, and the rules.
     /// The next start makes them again from the records, which stay. Whatever needs them before then fails.
-    pub async fn withdraw(&self) -> Result<()> {
+    pub async fn withdraw_networks(&self) -> Result<()> {
         let this = self.clone();
         blocking(move || {
             let networks = {
@@ -150,6 +122,17 @@ impl Controller {
         .await?;
         self.0.host.deleter.catch_up().await;
         Ok(())
+    }
+}
+
+/// Whether a subnet was chosen is ours to say.
+fn subnet(spec: gantry_api::network::Subnet) -> Subnet {
+    Subnet {
+        subnet: spec.subnet,
+        ip_range: spec.ip_range,
+        gateway: spec.gateway,
+        auxiliary: spec.auxiliary,
+        ..Subnet::default()
     }
 }
 

@@ -136,7 +136,7 @@ impl Controller {
     /// Completes the network namespaces' interfaces; one that cannot be does not keep the others.
     fn complete_netns(&self) -> Vec<Pending> {
         let mut servers = Vec::new();
-        for (netns, networks) in self.all_netns() {
+        for (netns, networks) in self.list_netns() {
             let complete = || {
                 let failed = || Error::kernel(format!("network namespace {}", netns.id));
                 let namespace = Namespace::open(&self.0.host.identity.pin(&netns.id)).map_err(failed())?;

@@ -6,46 +6,12 @@
 mod endpoint;
 mod networks;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use gantry_netlink::Mac;
-
 use crate::error::Result;
-use crate::ports::{Held, Ports, Protocol, Wanted};
+use crate::ports::{Held, Ports, Protocol};
 use crate::record::{Netns, Network, Port};
-
-/// What a netns wants of a network.
-#[derive(Clone, Debug, Default)]
-pub struct EndpointSpec {
-    /// Name or id.
-    pub network: String,
-    /// Further names.
-    pub aliases: Vec<String>,
-    /// `container:alias`.
-    pub links: Vec<String>,
-    /// A requested IPv4 address.
-    pub ipv4: Option<IpAddr>,
-    /// A requested IPv6 address.
-    pub ipv6: Option<IpAddr>,
-    /// A requested hardware address.
-    pub mac: Option<Mac>,
-    /// The driver's options.
-    pub options: HashMap<String, String>,
-    /// The highest has the default route.
-    pub gateway_priority: i32,
-}
-
-/// A port that a netns wants published.
-#[derive(Clone, Copy, Debug)]
-pub struct PortMapping {
-    /// The container's port.
-    pub container_port: u16,
-    /// The host's address; none for all.
-    pub host: Option<IpAddr>,
-    /// Protocol and acceptable ports.
-    pub wanted: Wanted,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -113,7 +79,7 @@ impl State {
 }
 
 fn key(port: &Port) -> Option<(Protocol, u16, IpAddr)> {
-    let protocol = Protocol::parse(&port.protocol).ok()?;
+    let protocol = Protocol::parse(&port.protocol)?;
     Some((protocol, u16::try_from(port.host_port).ok()?, port.host_ip.parse().ok()?))
 }
 

@@ -26,6 +26,14 @@ pub enum Invalid {
         /// Its value.
         value: i64,
     },
+    /// Text that is none of what it should be.
+    #[error("invalid {what} {value:?}")]
+    Text {
+        /// What it should be.
+        what: &'static str,
+        /// The text.
+        value: String,
+    },
     /// An ingest without a ref.
     #[error("the first message must have a ref")]
     NoReference,
@@ -39,6 +47,7 @@ impl Coded for Invalid {
         match self {
             Invalid::Missing { .. }
             | Invalid::Number { .. }
+            | Invalid::Text { .. }
             | Invalid::NoReference
             | Invalid::Argument(_) => Code::InvalidArgument,
         }

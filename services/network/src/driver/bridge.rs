@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use gantry_api::network::NetworkSpec;
 use gantry_netlink::nft::Family;
 use gantry_netlink::{Link, Mac, Namespace, Route, Veth, or_exists, or_missing, sysctl};
 use ipnet::IpNet;
@@ -21,7 +22,6 @@ use crate::firewall::Entry;
 use crate::gateway;
 use crate::host::Host;
 use crate::links;
-use crate::networks::NetworkSpec;
 use crate::ports::Protocol;
 use crate::record::{Endpoint, Network, Port, option};
 
@@ -69,7 +69,8 @@ impl Driver for Bridge {
 
     fn check(&self, spec: &NetworkSpec) -> Result<()> {
         options::check(&spec.options)?;
-        let nets: Vec<IpNet> = spec.subnets.iter().filter_map(|subnet| subnet.subnet.parse().ok()).collect();
+        let nets: Vec<IpNet> =
+            spec.ipam.subnets.iter().filter_map(|subnet| subnet.subnet.parse().ok()).collect();
         let several = |v4| nets.iter().filter(|net| net.addr().is_ipv4() == v4).count() > 1;
         if several(true) || several(false) { Err(Error::SeveralSubnets) } else { Ok(()) }
     }
@@ -207,7 +208,7 @@ fn bridge_filtered() -> bool {
 /// A port of the host that is translated to an endpoint's.
 pub(super) fn translation(endpoint: &Endpoint, port: &Port) -> Option<Entry> {
     let host: IpAddr = port.host_ip.parse().ok()?;
-    let protocol = Protocol::parse(&port.protocol).ok()?;
+    let protocol = Protocol::parse(&port.protocol)?;
     let net = match gateway::Family::of(host) {
         gateway::Family::V4 => endpoint.ipv4(),
         gateway::Family::V6 => endpoint.ipv6(),

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
+use gantry_api::network::EndpointSpec;
 use ipnet::IpNet;
 
 use super::{Ipam, Ipams, PoolRequest, subnet};
 use crate::error::{Error, Result};
 use crate::gateway::Family;
 use crate::record::{Endpoint, Network, Subnet};
-use crate::state::EndpointSpec;
 
 /// Requests the subnets on a network's record, chooses those that it lacks, and takes gateways and auxiliary addresses.
 /// What was given before an error is on the record, for [`release_pools`].
@@ -91,12 +91,12 @@ pub async fn allocate(
     let ipam = ipams.get(&network.ipam_driver)?;
     let taken = async {
         if network.enable_ipv4 {
-            let (net, gateway) = address(&*ipam, network, Family::V4, spec.ipv4).await?;
+            let (net, gateway) = address(&*ipam, network, Family::V4, spec.ipv4.map(IpAddr::V4)).await?;
             endpoint.ipv4 = net.to_string();
             endpoint.ipv4_gateway = gateway;
         }
         if network.enable_ipv6 {
-            let (net, gateway) = address(&*ipam, network, Family::V6, spec.ipv6).await?;
+            let (net, gateway) = address(&*ipam, network, Family::V6, spec.ipv6.map(IpAddr::V6)).await?;
             endpoint.ipv6 = net.to_string();
             endpoint.ipv6_gateway = gateway;
         }

@@ -1,5 +1,6 @@
 //! A live network namespace that is put on a network, or taken off one.
 
+use gantry_api::network::EndpointSpec;
 use gantry_netlink::{Namespace, Route};
 
 use super::{Described, forget_flows};
@@ -10,11 +11,10 @@ use crate::interface;
 use crate::names::Names;
 use crate::names::server::Sockets;
 use crate::record::{Endpoint, Netns, Networks};
-use crate::state::EndpointSpec;
 
 impl Controller {
     /// Puts a live netns on one more network.
-    pub async fn connect(&self, id: &str, spec: EndpointSpec) -> Result<Described> {
+    pub async fn connect_netns(&self, id: &str, spec: EndpointSpec) -> Result<Described> {
         let _guard = self.0.changing.lock(id.to_owned()).await;
         let (before, mut after, networks) = {
             let mut state = self.0.state.lock();
@@ -47,7 +47,7 @@ impl Controller {
     }
 
     /// Takes a live netns off a network.
-    pub async fn disconnect(&self, id: &str, network: &str) -> Result<Described> {
+    pub async fn disconnect_netns(&self, id: &str, network: &str) -> Result<Described> {
         let _guard = self.0.changing.lock(id.to_owned()).await;
         let (before, after, networks) = {
             let state = self.0.state.lock();

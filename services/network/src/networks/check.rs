@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use gantry_api::network::{NetworkSpec, Subnet};
 use ipnet::IpNet;
 
-use super::{NetworkSpec, boolean};
+use super::boolean;
 use crate::driver::{Driver, Drivers};
 use crate::error::{Error, Result};
 use crate::ipam::{Ipams, subnet};
-use crate::record::{PREDEFINED, Subnet, option};
+use crate::record::{PREDEFINED, option};
 
 /// The spec, if it can be met, with what its options say about families; and who is to meet it.
 pub(super) fn checked(
@@ -33,7 +34,7 @@ pub(super) fn checked(
     if !driver.capabilities().creatable {
         return Err(Error::OnlyOne(spec.driver));
     }
-    ipams.get(&spec.ipam_driver)?;
+    ipams.get(&spec.ipam.driver)?;
     for (name, enabled) in [(option::ENABLE_IPV4, &mut spec.ipv4), (option::ENABLE_IPV6, &mut spec.ipv6)] {
         if let Some(value) = spec.options.get(name) {
             let invalid = || Error::Invalid(format!("driver-opt {name:?} is not a valid bool"));
@@ -43,7 +44,7 @@ pub(super) fn checked(
     if !spec.ipv4 && !spec.ipv6 {
         return Err(Error::Invalid("IPv4 or IPv6 must be enabled".to_owned()));
     }
-    match subnets(&spec.subnets).as_slice() {
+    match subnets(&spec.ipam.subnets).as_slice() {
         [] => {}
         [one] => return Err(Error::Invalid(format!("invalid network config:\n{one}"))),
         all => return Err(Error::Invalid(format!("invalid network config:\n* {}", all.join("\n* ")))),
@@ -56,7 +57,7 @@ pub(super) fn checked(
 /// Subnets that are right by themselves, against each other and against the network's families.
 fn families(spec: &NetworkSpec) -> Result<()> {
     let mut nets: Vec<IpNet> = Vec::new();
-    for net in spec.subnets.iter().filter_map(|subnet| subnet.subnet.parse::<IpNet>().ok()) {
+    for net in spec.ipam.subnets.iter().filter_map(|subnet| subnet.subnet.parse::<IpNet>().ok()) {
         let enabled = if net.addr().is_ipv4() { spec.ipv4 } else { spec.ipv6 };
         if !enabled {
             return Err(Error::Invalid(format!(
@@ -136,10 +137,11 @@ fn subnets(subnets: &[Subnet]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use gantry_api::network::Ipam;
+
     use super::*;
     use crate::driver::host::Host;
     use crate::driver::plain::Plain;
-    use crate::ipam::Ipam;
 
     fn spec(name: &str) -> NetworkSpec {
         NetworkSpec { name: name.into(), ipv4: true, ..NetworkSpec::default() }
@@ -147,7 +149,7 @@ mod tests {
 
     fn checked(spec: NetworkSpec) -> Result<NetworkSpec> {
         let drivers = Drivers::new([Arc::new(Plain) as Arc<dyn Driver>, Arc::new(Host)]);
-        let ipams = Ipams::new([Arc::new(crate::ipam::Local::new([0; 5])) as Arc<dyn Ipam>]);
+        let ipams = Ipams::new([Arc::new(crate::ipam::Local::new([0; 5])) as Arc<dyn crate::ipam::Ipam>]);
         super::checked(spec, &drivers, &ipams).map(|(spec, _)| spec)
     }
 
@@ -164,7 +166,7 @@ mod tests {
         assert!(matches!(driver("host"), Err(Error::OnlyOne(_))));
         assert!(matches!(driver("macvlan"), Err(Error::DriverNotBuilt(_))));
         assert!(matches!(driver("weave"), Err(Error::DriverUnknown(_))));
-        let ipam = NetworkSpec { ipam_driver: "weave".into(), ..spec("m") };
+        let ipam = NetworkSpec { ipam: Ipam { driver: "weave".into(), ..Ipam::default() }, ..spec("m") };
         assert_eq!(said(ipam), "plugin \"weave\" not found");
     }
 
@@ -173,7 +175,7 @@ mod tests {
         let subnet = |subnet: &str, ip_range: &str, gateway: &str| {
             let (subnet, ip_range, gateway) = (subnet.into(), ip_range.into(), gateway.into());
             let subnets = vec![Subnet { subnet, ip_range, gateway, ..Subnet::default() }];
-            said(NetworkSpec { subnets, ..spec("m") })
+            said(NetworkSpec { ipam: Ipam { subnets, ..Ipam::default() }, ..spec("m") })
         };
         for (net, range, gateway, expected) in [
             ("10.0.0.0/24", "10.0.0.128/25", "10.0.0.9", ""),
@@ -202,7 +204,7 @@ mod tests {
         }
         let six = |net: &str| {
             let subnets = vec![Subnet { subnet: net.into(), ..Subnet::default() }];
-            said(NetworkSpec { subnets, ipv6: true, ..spec("m") })
+            said(NetworkSpec { ipam: Ipam { subnets, ..Ipam::default() }, ipv6: true, ..spec("m") })
         };
         assert_eq!(six("fe80::/80"), "'fe80::1/80' clashes with the Link-Local prefix 'fe80::/64'");
         assert_eq!(six("ff12::/64"), "multicast subnet 'ff12::1/64' is not allowed");

@@ -2,11 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{EndpointSpec, PortMapping, State, key};
+use gantry_api::network::{EndpointSpec, PortMapping};
+use gantry_netlink::Mac;
+
+use super::{State, key};
 use crate::driver::Drivers;
 use crate::error::{Error, Result};
 use crate::gateway::Family;
-use crate::ports::{Held, Protocol, any};
+use crate::ports::{Held, Protocol, Wanted, any};
 use crate::record::{Endpoint, Netns, Network, Port, option};
 
 impl State {
@@ -40,7 +43,7 @@ impl State {
             links: spec.links.clone(),
             options: spec.options.clone(),
             gateway_priority: spec.gateway_priority,
-            mac: spec.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+            mac: mac(&spec.mac)?,
             ..Endpoint::default()
         };
         netns.endpoints.push(endpoint);
@@ -65,6 +68,7 @@ impl State {
         let mut taken = Vec::new();
         let v4 = way_out(Family::V4).is_some();
         for spec in mappings {
+            let wanted = Wanted { protocol: spec.protocol, range: spec.range };
             if let Some(IpAddr::V6(host)) = spec.host {
                 let unreachable = if host.is_loopback() { v4 || v6 } else { v4 && !v6 };
                 if unreachable {
@@ -77,9 +81,9 @@ impl State {
                 (None, None) if v6 => vec![any(false), any(true)],
                 (None, None) => vec![any(false)],
             };
-            match self.ports.allocate(spec.wanted, &hosts, hold) {
+            match self.ports.allocate(wanted, &hosts, hold) {
                 Ok(port) => taken.extend(hosts.iter().map(|host| Port {
-                    protocol: spec.wanted.protocol.name().to_owned(),
+                    protocol: wanted.protocol.name().to_owned(),
                     container_port: u32::from(spec.container_port),
                     host_ip: host.to_string(),
                     host_port: u32::from(port),
@@ -102,6 +106,17 @@ impl State {
             }
         }
     }
+}
+
+/// A hardware address in the usual notation; empty for none.
+fn mac(text: &str) -> Result<String> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let parsed: Mac = text
+        .parse()
+        .map_err(|error: gantry_netlink::mac::ParseMacError| Error::Invalid(error.to_string()))?;
+    Ok(parsed.to_string())
 }
 
 /// The requested name, or the lowest `ethN` (or what the network has in place of `eth`) that the netns does not have.

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use gantry_api::network::{EndpointSpec, PortMapping};
+
 use super::*;
 use crate::driver::plain::Plain;
 use crate::driver::{Driver, Drivers};
@@ -75,9 +77,10 @@ fn ports_are_taken_all_or_none() {
     let mut state = State::default();
     state.restore_network(network("a", "10.1.0.0/16", "10.1.0.1"));
     let port = |number| PortMapping {
+        protocol: Protocol::Tcp,
         container_port: 80,
         host: None,
-        wanted: Wanted { protocol: Protocol::Tcp, range: Some((number, number)) },
+        range: Some((number, number)),
     };
     let mut first = Netns::default();
     state.add_endpoint(&mut first, &on("a"), &drivers(), "v").unwrap();
