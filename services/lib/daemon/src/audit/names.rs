@@ -7,7 +7,7 @@ use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
 /// Names of fields that name a thing; the first that a message has is it.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "container",
     "container_id",
     "key",
@@ -17,6 +17,7 @@ const NAMES: [&str; 19] = [
     "digest",
     "reference",
     "target",
+    "netns",
     "network",
     "sandbox",
     "sandbox_id",
