@@ -15,7 +15,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-mount", &["gantry-host", "gantry-rooted"]),
     ("gantry-cgroup", &["gantry-host", "gantry-mount"]),
     ("gantry-netlink", &[]),
-    ("gantry-compression", &[]),
+    ("gantry-archive", &["gantry-rooted", "gantry-types"]),
     ("gantry-tls", &[]),
     ("gantry-distribution", &["gantry-rpc", "gantry-tls", "gantry-types"]),
     ("gantry-systemd", &[]),

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use gantry_archive::tar;
 use gantry_rpc::{Code, Coded};
 use gantry_types::{DiffId, Digest};
 use tonic::Status;
@@ -64,7 +65,7 @@ pub enum Error {
     },
     /// The archive is no archive, or one that two programs could read differently.
     #[error("layer")]
-    Tar(#[from] crate::tar::Error),
+    Tar(#[source] tar::Error),
     /// An entry that tries to be where it may not be.
     #[error("layer entry {entry:?} is refused: {reason}")]
     Hostile {
@@ -132,6 +133,16 @@ pub enum Error {
     Unsupported(String),
 }
 
+impl From<tar::Error> for Error {
+    fn from(error: tar::Error) -> Self {
+        match error {
+            // Not the archive's fault.
+            tar::Error::Write(source) => Self::Write(source),
+            error => Self::Tar(error),
+        }
+    }
+}
+
 impl Error {
     /// A layer's entry that is refused.
     pub fn hostile(entry: &[u8], reason: &'static str) -> Self {
@@ -181,7 +192,7 @@ impl Coded for Error {
             | Self::Hostile { .. }
             | Self::NeedsLower(_) => Code::InvalidArgument,
             // The disk's or the kernel's fault, not the archive's.
-            Self::Tar(crate::tar::Error::Read(source)) if source.raw_os_error().is_some() => Code::Internal,
+            Self::Tar(tar::Error::Read(source)) if source.raw_os_error().is_some() => Code::Internal,
             Self::Tar(_) => Code::InvalidArgument,
             Self::NotFound(_) | Self::ParentNotFound(_) => Code::NotFound,
             Self::AlreadyExists(_) => Code::AlreadyExists,

@@ -13,8 +13,8 @@
 //!   overlayfs/, native/     directories, see `driver`
 //! ```
 //!
-//! Layers come from strangers: archives are read by [`tar`], which refuses what is ambiguous, and extracted through
-//! directory descriptors that cannot be left ([`layer`]).
+//! Layers come from strangers: archives are read by [`gantry_archive`], which refuses what is ambiguous, and extracted
+//! through directory descriptors that cannot be left ([`layer`]).
 
 mod diff;
 mod driver;
@@ -25,7 +25,6 @@ mod recover;
 mod server;
 mod service;
 mod store;
-mod tar;
 mod trash;
 mod unpack;
 

@@ -9,7 +9,7 @@ use std::io::{BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use gantry_compression::Form;
+use gantry_archive::compression::Form;
 use gantry_rooted::{self as root, Access, Dir, EntryKind, Spot, Time};
 
 use super::place::Place;

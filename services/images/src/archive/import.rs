@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, Utc};
 use gantry_api::ingest::Owner;
-use gantry_compression::Form;
+use gantry_archive::compression::Form;
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{Algorithm, Descriptor, DiffId, Digest, Platform, Reference, media_type};
 use serde_json::{Map, Value, json};

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 
 use gantry_api::ingest::{Owner, Writer};
-use gantry_compression::Form;
+use gantry_archive::compression::Form;
 use gantry_types::{Algorithm, Digest};
 use tonic::Code;
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
 use gantry_api::ingest::Owner;
-use gantry_compression::Form;
+use gantry_archive::compression::Form;
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{Descriptor, Digest, Platform, Reference, media_type};
 use serde::Deserialize;

@@ -5,17 +5,13 @@ use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use flate2::write::GzEncoder;
+use gantry_archive::compression::Encoder;
+use gantry_archive::tar::{Entry, Kind, LONGEST_NAME, Writer};
 use gantry_rooted::{Dir, EntryKind, FileStat, Time};
 use gantry_types::media_type::Compression;
 use gantry_types::{Algorithm, Digest, Hasher};
 
-use crate::tar::{Entry, Kind, LONGEST_NAME, Writer};
 use crate::{Error, Result};
-
-/// Of nine: beyond it, bytes get fewer by little and time grows by much.
-const GZIP_LEVEL: u32 = 5;
-const ZSTD_LEVEL: i32 = 3;
 
 /// A finished layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,33 +35,17 @@ pub(super) fn check_length(path: &[u8]) -> Result<()> {
 
 /// Packs entries of directories.
 pub(super) struct Packer<W: Write> {
-    archive: Writer<Hashing<Compressor<W>>>,
+    archive: Writer<Hashing<Encoder<Hashing<W>>>>,
     /// Files with more names than one: where they were packed first.
     linked: HashMap<(u64, u64), Vec<u8>>,
     newest: Option<Time>,
     buffer: Vec<u8>,
 }
 
-enum Compressor<W: Write> {
-    None(Box<Hashing<W>>),
-    Gzip(Box<GzEncoder<Hashing<W>>>),
-    Zstd(Box<zstd::stream::write::Encoder<'static, Hashing<W>>>),
-}
-
 impl<W: Write> Packer<W> {
     pub(super) fn new(target: W, compression: Compression, newest: Option<Time>) -> Result<Self> {
-        let target = Hashing::new(target);
-        let compressor = match compression {
-            Compression::None => Compressor::None(Box::new(target)),
-            Compression::Gzip => {
-                Compressor::Gzip(Box::new(GzEncoder::new(target, flate2::Compression::new(GZIP_LEVEL))))
-            }
-            Compression::Zstd => {
-                let encoder = zstd::stream::write::Encoder::new(target, ZSTD_LEVEL).map_err(Error::Write)?;
-                Compressor::Zstd(Box::new(encoder))
-            }
-        };
-        let archive = Writer::new(Hashing::new(compressor));
+        let encoder = Encoder::new(compression, Hashing::new(target)).map_err(Error::Write)?;
+        let archive = Writer::new(Hashing::new(encoder));
         Ok(Self { archive, linked: HashMap::new(), newest, buffer: vec![0; 256 * 1024] })
     }
 
@@ -81,17 +61,13 @@ impl<W: Write> Packer<W> {
             EntryKind::Socket => return Ok(()),
         };
         let mut entry = Entry {
-            path: path.to_vec(),
-            kind,
-            link: Vec::new(),
             mode: stat.mode,
             uid: stat.uid,
             gid: stat.gid,
             mtime: self.newest.map_or(stat.modified, |newest| newest.min(stat.modified)),
             size: stat.size,
             device: stat.special,
-            xattrs: Vec::new(),
-            segments: None,
+            ..Entry::new(path, kind)
         };
         if kind == Kind::Directory {
             entry.path.push(b'/');
@@ -124,19 +100,8 @@ impl<W: Write> Packer<W> {
         let slash: &[u8] = if parent.is_empty() { b"" } else { b"/" };
         let path = [parent, slash, b".wh.", name].concat();
         check_length(&path)?;
-        let entry = Entry {
-            path,
-            kind: Kind::File,
-            link: Vec::new(),
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            mtime: self.newest.unwrap_or_default(),
-            size: 0,
-            device: (0, 0),
-            xattrs: Vec::new(),
-            segments: None,
-        };
+        let mtime = self.newest.unwrap_or_default();
+        let entry = Entry { mode: 0, mtime, ..Entry::new(path, Kind::File) };
         self.archive.entry(&entry).map_err(Error::Write)
     }
 
@@ -147,12 +112,8 @@ impl<W: Write> Packer<W> {
 
     /// Ends the layer.
     pub(super) fn seal(self) -> Result<Sealed> {
-        let (compressor, diff_id, _) = self.archive.finish().map_err(Error::Write)?.finish();
-        let target = match compressor {
-            Compressor::None(target) => *target,
-            Compressor::Gzip(encoder) => encoder.finish().map_err(Error::Write)?,
-            Compressor::Zstd(encoder) => encoder.finish().map_err(Error::Write)?,
-        };
+        let (encoder, diff_id, _) = self.archive.finish().map_err(Error::Write)?.finish();
+        let target = encoder.finish().map_err(Error::Write)?;
         let (mut target, digest, size) = target.finish();
         target.flush().map_err(Error::Write)?;
         Ok(Sealed { diff_id, digest, size })
@@ -170,22 +131,8 @@ impl<W: Write> Packer<W> {
             if count == 0 {
                 return Ok(());
             }
-            self.archive.data(&self.buffer[..count]).map_err(Error::Write)?;
+            self.archive.write_all(&self.buffer[..count]).map_err(Error::Write)?;
         }
-    }
-}
-
-impl<W: Write> Write for Compressor<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Compressor::None(target) => target.write(bytes),
-            Compressor::Gzip(target) => target.write(bytes),
-            Compressor::Zstd(target) => target.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

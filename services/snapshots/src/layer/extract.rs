@@ -7,21 +7,19 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{BufRead, Read, Write};
+use std::io::{BufRead, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use gantry_archive::tar::{Entry, Kind, Reader};
 use gantry_rooted::{self as root, Dir, EntryKind, Root, Time};
 use gantry_types::Digest;
 
 use super::place::{self, Places};
 use super::stream::{Decompressed, decompressed};
 use super::whiteout::{self, Meaning};
-use crate::tar::{Entry, Kind, Reader};
 use crate::{Error, Result};
 
 /// What is extracted into.
@@ -136,7 +134,7 @@ impl<'r> Extraction<'r> {
         match entry.kind {
             Kind::File => {
                 let file = replacing(dir, name, || dir.create_file(name, entry.mode & 0o777))?;
-                write(&file, entry, reader)?;
+                reader.write_to(entry, &file)?;
                 if owned {
                     root::set_file_owner(&file, entry.uid, entry.gid)?;
                 }
@@ -362,32 +360,6 @@ fn replacing<T>(dir: &Dir, name: &OsStr, make: impl Fn() -> gantry_host::Result<
         }
         answer => Ok(answer?),
     }
-}
-
-fn write(file: &File, entry: &Entry, reader: &mut Reader<impl BufRead>) -> Result<()> {
-    let Some(segments) = &entry.segments else {
-        let mut file = file;
-        loop {
-            let bytes = reader.data()?;
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            file.write_all(bytes).map_err(Error::Write)?;
-        }
-    };
-    for (offset, length) in segments {
-        let (mut at, end) = (*offset, offset + length);
-        while at < end {
-            // A block may hold the end of one segment and the beginning of the next.
-            let bytes = reader.data_up_to(end - at)?;
-            if bytes.is_empty() {
-                return Err(Error::hostile(&entry.path, "its sparse map is longer than its data"));
-            }
-            file.write_all_at(bytes, at).map_err(Error::Write)?;
-            at += bytes.len() as u64;
-        }
-    }
-    file.set_len(entry.size).map_err(Error::Write)
 }
 
 /// The attributes to set: not overlay's own, by which a layer could reach into others.

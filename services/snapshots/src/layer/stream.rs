@@ -3,9 +3,10 @@
 //! The kind of compression is read from the first bytes, not from the media type: registries have lied about it for
 //! years. Buffers are large and few, and go back to be filled again.
 
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
+use gantry_archive::compression::Form;
 use gantry_types::{Algorithm, Digest, Hasher};
 
 /// Bytes per buffer.
@@ -14,11 +15,6 @@ const BUFFER: usize = 512 * 1024;
 const DEPTH: usize = 4;
 /// Bytes read from the blob at once.
 const INPUT: usize = 256 * 1024;
-/// The largest window that a zstd frame may ask for, as a power of two: 128 MiB.
-const ZSTD_WINDOW: u32 = 27;
-/// zstd's number for the error that a window is larger than allowed; stable since its version 1.3.1.
-const WINDOW_TOO_LARGE: usize = 16;
-
 /// Runs `work` on the uncompressed bytes of `source`, which a second thread decompresses meanwhile.
 pub fn decompressed<T>(source: impl Read + Send, work: impl FnOnce(Decompressed) -> T) -> T {
     let (full, filled) = sync_channel::<io::Result<Vec<u8>>>(DEPTH);
@@ -47,15 +43,11 @@ fn feed(
     full: &SyncSender<io::Result<Vec<u8>>>,
     emptied: &Receiver<Vec<u8>>,
 ) -> io::Result<()> {
-    let (magic, source) = peek(BufReader::with_capacity(INPUT, source))?;
-    let mut decoder: Box<dyn Read> = match magic {
-        Magic::Gzip => Box::new(gantry_compression::gzip(source)),
-        Magic::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
-            decoder.window_log_max(ZSTD_WINDOW)?;
-            Box::new(decoder)
-        }
-        Magic::Other => Box::new(source),
+    let (form, source) = Form::peek(BufReader::with_capacity(INPUT, source))?;
+    let mut decoder: Box<dyn Read> = match form {
+        Form::Gzip | Form::Zstd => form.decoder(source)?,
+        // Compressed by what layers are not compressed with: what reads the archive will say that it is none.
+        Form::Plain | Form::Bzip2 | Form::Xz => Box::new(source),
     };
     loop {
         let mut buffer = match emptied.try_recv() {
@@ -71,7 +63,7 @@ fn feed(
                 Ok(count) => length += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    failure = Some(told(error));
+                    failure = Some(error);
                     break;
                 }
             }
@@ -89,39 +81,6 @@ fn feed(
             None => {}
         }
     }
-}
-
-/// zstd's own words for a window that is too large speak of memory, as if there were not enough of it.
-fn told(error: io::Error) -> io::Error {
-    // An error's code is its number below zero, as a size.
-    let too_large = zstd::zstd_safe::get_error_name(0usize.wrapping_sub(WINDOW_TOO_LARGE));
-    if error.raw_os_error().is_some() || error.to_string() != too_large {
-        return error;
-    }
-    let largest = (1u64 << ZSTD_WINDOW) >> 20;
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("its zstd stream asks for a window of more than {largest} MiB"),
-    )
-}
-
-enum Magic {
-    Gzip,
-    Zstd,
-    Other,
-}
-
-/// Tells the compression, and gives all bytes back. The first few may arrive one by one.
-fn peek<R: BufRead>(mut source: R) -> io::Result<(Magic, impl BufRead)> {
-    let mut first = Vec::with_capacity(4);
-    source.by_ref().take(4).read_to_end(&mut first)?;
-    let magic = match first.as_slice() {
-        [0x1f, 0x8b, ..] => Magic::Gzip,
-        // A frame, or a skippable one in front.
-        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => Magic::Zstd,
-        _ => Magic::Other,
-    };
-    Ok((magic, Cursor::new(first).chain(source)))
 }
 
 /// The uncompressed bytes, hashed as they are handed over.
@@ -199,33 +158,6 @@ mod tests {
             assert_eq!(digest, Digest::sha256(&plain));
             assert_eq!(length, plain.len() as u64);
         }
-    }
-
-    #[test]
-    fn compression_is_told_when_the_first_bytes_come_one_by_one() {
-        struct Single<'b>(&'b [u8]);
-        impl Read for Single<'_> {
-            fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-                let length = target.len().min(1);
-                self.0.read(&mut target[..length])
-            }
-        }
-        let zstd = zstd::encode_all(&b"plain"[..], 1).unwrap();
-        let (digest, _) = decompressed(Single(&zstd), |d| d.finish().unwrap());
-        assert_eq!(digest, Digest::sha256(b"plain"));
-    }
-
-    #[test]
-    fn a_window_that_is_too_large_is_refused_in_plain_words() {
-        let frame = |window_log: u8| {
-            // Magic, a frame without a content size, its window, one last empty raw block.
-            let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, (window_log - 10) << 3];
-            frame.extend([0x01, 0x00, 0x00]);
-            frame
-        };
-        assert_eq!(decompressed(frame(27).as_slice(), Decompressed::finish).unwrap().1, 0);
-        let error = decompressed(frame(28).as_slice(), Decompressed::finish).unwrap_err();
-        assert_eq!(error.to_string(), "its zstd stream asks for a window of more than 128 MiB");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Layers that are hostile, layers that remove, and a real tree with GNU tar as the judge.
 
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::io::Write;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::PathBuf;
 
 use super::*;
-use crate::tar::Writer;
+use gantry_archive::tar::Writer;
 
 struct Place {
     base: PathBuf,
@@ -39,7 +40,7 @@ fn archive(entries: &[Entry]) -> Vec<u8> {
     for entry in entries {
         writer.entry(entry).unwrap();
         if entry.kind == Kind::File {
-            writer.data(&vec![b'x'; usize::try_from(entry.size).unwrap()]).unwrap();
+            writer.write_all(&vec![b'x'; usize::try_from(entry.size).unwrap()]).unwrap();
         }
     }
     writer.finish().unwrap()

@@ -1,5 +1,7 @@
 //! Archives by hand, by our own writer and by GNU tar.
 
+use std::io::{Read, Write};
+
 use gantry_rooted::Time;
 
 use super::*;
@@ -133,6 +135,121 @@ fn what_is_ambiguous_is_refused() {
 }
 
 #[test]
+fn headers_without_end_are_refused() {
+    let all = [header("g", b'g', "00000000015").to_vec(), padded(b"13 comment=x\n")].concat();
+    let file = header("f", b'0', "00000000000");
+    let chain = |count: usize| ended(&[&all.repeat(count), &file]);
+    assert_eq!(read(&chain(64)).unwrap().len(), 1);
+    let error = read(&chain(65)).unwrap_err();
+    assert!(error.to_string().ends_with("is one of more than 64 in front of an entry"), "{error}");
+    // They begin anew behind each entry.
+    assert_eq!(read(&ended(&[&all.repeat(60), &file, &all.repeat(60), &file])).unwrap().len(), 2);
+}
+
+/// A file in GNU's own sparse form.
+fn gnu_sparse(segments: &[(u64, u64)], real: u64, more: bool, stored: usize) -> [u8; BLOCK] {
+    let mut block = header("sparse", b'S', &format!("{stored:011o}"));
+    block[257..265].copy_from_slice(b"ustar  \0");
+    for (at, (offset, length)) in segments.iter().enumerate() {
+        let field = format!("{offset:011o}\0{length:011o}\0");
+        block[386 + 24 * at..410 + 24 * at].copy_from_slice(field.as_bytes());
+    }
+    block[482] = u8::from(more);
+    block[483..494].copy_from_slice(format!("{real:011o}").as_bytes());
+    sum(&mut block);
+    block
+}
+
+/// A file in pax's sparse form 1.0: its map stands in front of its data.
+fn pax_sparse(map: &str, real: u64, data: &[u8]) -> Vec<u8> {
+    let records = [("major", "1"), ("minor", "0"), ("name", "sparse"), ("realsize", &real.to_string())];
+    let records: String = records
+        .map(|(key, value)| {
+            let rest = format!(" GNU.sparse.{key}={value}\n");
+            format!("{}{rest}", rest.len() + 2)
+        })
+        .concat();
+    let stored = [padded(map.as_bytes()), data.to_vec()].concat();
+    let size = format!("{:011o}", stored.len());
+    [pax(&records), header("GNUSparseFile.0/sparse", b'0', &size).to_vec(), padded(&stored)].concat()
+}
+
+#[test]
+fn sparse_files_keep_their_holes() {
+    let data = [[1; 512], [2; 512]].concat();
+    let gnu = [gnu_sparse(&[(512, 512), (4096, 512)], 1 << 20, false, 1024).to_vec(), data.clone()].concat();
+    for archive in [gnu, pax_sparse("2\n512\n512\n4096\n512\n", 1 << 20, &data)] {
+        let archive = ended(&[&archive]);
+        let mut reader = Reader::new(archive.as_slice());
+        let entry = reader.next_entry().unwrap().unwrap();
+        assert_eq!((entry.path.as_slice(), entry.size), (&b"sparse"[..], 1 << 20));
+        let file = tempfile::tempfile().unwrap();
+        reader.write_to(&entry, &file).unwrap();
+        let mut bytes = vec![0; 1 << 20];
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 0).unwrap();
+        assert_eq!((bytes[511], bytes[512], bytes[1024], bytes[4096], bytes[4608]), (0, 1, 0, 2, 0));
+        assert_eq!(file.metadata().unwrap().len(), 1 << 20);
+        assert!(reader.next_entry().unwrap().is_none());
+    }
+}
+
+#[test]
+fn sparse_maps_that_lie_are_refused() {
+    let data = [7; BLOCK];
+    let mut endless = gnu_sparse(&[(0, 512)], 512, true, 512).to_vec();
+    let mut nothing = [0; BLOCK];
+    nothing[504] = 1;
+    endless.extend(nothing.repeat(1000));
+    let mut huge = gnu_sparse(&[(0, 512)], 512, false, 512);
+    huge[483..495].copy_from_slice(b"\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff");
+    sum(&mut huge);
+    let gnu = |segments: &[(u64, u64)], real| {
+        [gnu_sparse(segments, real, false, 512).to_vec(), data.to_vec()].concat()
+    };
+    for (what, archive) in [
+        ("more than is stored", gnu(&[(0, 1024)], 4096)),
+        ("less than is stored", gnu(&[(0, 100)], 4096)),
+        ("behind the end", gnu(&[(4000, 512)], 4096)),
+        ("overlapping", gnu(&[(0, 300), (200, 212)], 4096)),
+        ("a map that goes on for ever", endless),
+        ("a size beyond all file systems", [huge.to_vec(), data.to_vec()].concat()),
+        ("a map that is cut", gnu_sparse(&[(0, 512)], 512, true, 512).to_vec()),
+        ("a map longer than its data", pax_sparse(&format!("400\n{}", "1\n".repeat(255)), 4096, b"")),
+        ("a map of too many", pax_sparse("65537\n", 4096, &data)),
+        ("half a segment", pax_sparse("1\n0\n", 4096, &data)),
+        ("a number that is none", pax_sparse("1\n-1\n512\n", 4096, &data)),
+        ("a number without end", pax_sparse(&"1".repeat(512), 4096, &data)),
+    ] {
+        assert!(read(&ended(&[&archive])).is_err(), "{what} was read");
+    }
+}
+
+#[test]
+fn content_is_a_stream_whose_errors_are_the_archives() {
+    let file = header("f", b'0', "00000000700");
+    let whole = ended(&[&file, &padded(&[7; 448]), &file, &padded(&[8; 448])]);
+    let mut reader = Reader::new(std::io::BufReader::with_capacity(100, whole.as_slice()));
+    // Where one way of reading stops, the other goes on; what is left is skipped.
+    reader.next_entry().unwrap().unwrap();
+    assert_eq!(reader.data_up_to(10).unwrap().len(), 10);
+    let mut bytes = [0; 400];
+    reader.content().read_exact(&mut bytes).unwrap();
+    assert_eq!(bytes, [7; 400]);
+    assert_eq!(reader.data().unwrap()[0], 7);
+    reader.next_entry().unwrap().unwrap();
+    let mut bytes = Vec::new();
+    reader.content().read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, [8; 448]);
+    assert!(reader.next_entry().unwrap().is_none());
+
+    let cut = [file.to_vec(), vec![7; 100]].concat();
+    let mut reader = Reader::new(cut.as_slice());
+    reader.next_entry().unwrap().unwrap();
+    let error = reader.content().read_to_end(&mut bytes).unwrap_err();
+    assert!(error.get_ref().is_some_and(|inner| inner.is::<Error>()), "{error}");
+}
+
+#[test]
 fn cut_and_twisted_archives_end_in_an_error_not_in_a_panic() {
     let archive = ended(&[
         &pax("12 path=pax\n"),
@@ -181,7 +298,7 @@ fn what_we_write_gnu_tar_lists_and_we_read_again() {
     for entry in [&file, &link, &device, &old] {
         writer.entry(entry).unwrap();
         if entry.kind == Kind::File {
-            writer.data(b"hello").unwrap();
+            writer.write_all(b"hello").unwrap();
         }
     }
     let archive = writer.finish().unwrap();

@@ -14,7 +14,7 @@ use liblzma::stream::Stream;
 const XZ_MEMORY: u64 = 96 << 20;
 
 /// A decoder of one member.
-pub trait Member: Read + Sized {
+pub(super) trait Member: Read + Sized {
     /// What it reads.
     type File: BufRead;
 
@@ -67,22 +67,22 @@ impl<R: BufRead> Member for XzDecoder<R> {
 }
 
 /// Reads `file`, which begins with a member of gzip.
-pub fn gzip<R: BufRead>(file: R) -> Members<GzDecoder<R>> {
+pub(super) fn gzip<R: BufRead>(file: R) -> Members<GzDecoder<R>> {
     Members::new(GzDecoder::new(file))
 }
 
 /// Reads `file`, which begins with a member of bzip2.
-pub fn bzip2<R: BufRead>(file: R) -> Members<BzDecoder<R>> {
+pub(super) fn bzip2<R: BufRead>(file: R) -> Members<BzDecoder<R>> {
     Members::new(BzDecoder::new(file))
 }
 
 /// Reads `file`, which begins with a stream of xz.
-pub fn xz<R: BufRead>(file: R) -> io::Result<Members<XzDecoder<R>>> {
+pub(super) fn xz<R: BufRead>(file: R) -> io::Result<Members<XzDecoder<R>>> {
     Ok(Members::new(XzDecoder::begin(file)?))
 }
 
 /// What is compressed in all members of a file.
-pub struct Members<M: Member> {
+pub(super) struct Members<M: Member> {
     /// None behind the end, and after an error.
     at: Option<At<M>>,
 }
@@ -163,7 +163,7 @@ mod tests {
     use std::io::{BufReader, Write};
 
     use super::*;
-    use crate::Form;
+    use crate::compression::Form;
 
     fn member(form: Form, bytes: &[u8]) -> Vec<u8> {
         match form {

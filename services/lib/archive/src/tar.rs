@@ -6,17 +6,24 @@
 //! one that would change how the archive is framed is refused.
 //!
 //! Refused: wrong checksums, negative or overflowing numbers, names over 4096 bytes or with a zero byte, pax records
-//! that do not end where they say or whose key comes twice, pax and GNU long names on one entry, sparse maps that
-//! overlap or leave the file.
+//! that do not end where they say or whose key comes twice, pax and GNU long names on one entry, headers without end in
+//! front of an entry, sparse maps that overlap or leave the file.
+//!
+//! Written are ustar headers with pax headers in front where those are too narrow, as Docker writes them.
 
+mod content;
+mod entry;
+mod extensions;
 mod header;
 mod pax;
 mod reader;
 mod sparse;
 mod writer;
 
-pub use reader::{Entry, Kind, Reader};
-pub use writer::Writer;
+pub use content::Content;
+pub use entry::{Entry, Kind};
+pub use reader::Reader;
+pub use writer::{END, Writer, head, padding};
 
 /// The size of everything in a tar.
 pub const BLOCK: usize = 512;
@@ -33,6 +40,9 @@ pub enum Error {
     /// The archive ends within an entry.
     #[error("the archive ends in the middle of {0}")]
     Cut(&'static str),
+    /// What the archive holds could not be written down.
+    #[error("cannot write what the archive holds")]
+    Write(#[source] std::io::Error),
     /// A block is no header.
     #[error("the block at {offset} is no tar header: {reason}")]
     Header {
@@ -57,6 +67,18 @@ pub enum Error {
         /// The type flag.
         flag: char,
     },
+}
+
+impl From<Error> for std::io::Error {
+    /// For those who read an archive as a stream: what the archive itself did wrong stays within, to be found again by
+    /// its type.
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Read(source) | Error::Write(source) => source,
+            Error::Cut(_) => Self::new(std::io::ErrorKind::UnexpectedEof, error),
+            _ => Self::new(std::io::ErrorKind::InvalidData, error),
+        }
+    }
 }
 
 /// The result of reading an archive.

@@ -78,10 +78,7 @@ impl<'b> Header<'b> {
     }
 
     pub(super) fn size(&self) -> Result<u64> {
-        self.number(124..136, "its size is no number").and_then(|size| {
-            // Larger than any file system holds: adding to it must not overflow.
-            if size > 1 << 60 { Err(self.refuse("its size is out of range")) } else { Ok(size) }
-        })
+        self.length(124..136, "its size is no number")
     }
 
     pub(super) fn mtime(&self) -> Result<i64> {
@@ -111,8 +108,16 @@ impl<'b> Header<'b> {
     pub(super) fn gnu_sparse(&self) -> Result<(Map, bool, u64)> {
         let segments =
             segments(&self.block[386..482]).ok_or_else(|| self.refuse("its sparse map is no map"))?;
-        let real = self.number(483..495, "its real size is no number")?;
+        let real = self.length(483..495, "its real size is no number")?;
         Ok((segments, self.block[482] != 0, real))
+    }
+
+    fn length(&self, range: std::ops::Range<usize>, reason: &'static str) -> Result<u64> {
+        match self.number(range, reason)? {
+            // Larger than any file system holds: adding to it must not overflow.
+            length if length > 1 << 60 => Err(self.refuse("its size is out of range")),
+            length => Ok(length),
+        }
     }
 
     fn id(&self, range: std::ops::Range<usize>, reason: &'static str) -> Result<u32> {

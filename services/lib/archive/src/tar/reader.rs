@@ -4,78 +4,27 @@ use std::io::BufRead;
 
 use gantry_rooted::Time;
 
-use super::header::{self, Header};
-use super::pax::{self, Pax};
-use super::{BLOCK, Error, LONGEST_NAME, Result, sparse};
+use super::extensions::Extensions;
+use super::header::Header;
+use super::pax::Pax;
+use super::{BLOCK, Content, Entry, Error, Kind, LONGEST_NAME, Result};
 
 /// The longest extended header, bytes.
 const LONGEST_EXTENSION: u64 = 1 << 20;
-
-/// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// Another name for an entry that came before.
-    HardLink,
-    /// A symlink.
-    Symlink,
-    /// A character device.
-    CharDevice,
-    /// A block device.
-    BlockDevice,
-    /// A directory.
-    Directory,
-    /// A named pipe.
-    Fifo,
-}
-
-/// One entry, as the archive says it: nothing about its names has been checked but their length.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Its name.
-    pub path: Vec<u8>,
-    /// What it is.
-    pub kind: Kind,
-    /// Where a link leads.
-    pub link: Vec<u8>,
-    /// Permission bits with setuid, setgid and sticky.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Last modification.
-    pub mtime: Time,
-    /// The file's length, holes included.
-    pub size: u64,
-    /// The device's major and minor number.
-    pub device: (u32, u32),
-    /// Extended attributes.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Where the stored bytes of a sparse file belong; `None` for ordinary files.
-    pub segments: Option<Vec<(u64, u64)>>,
-}
+/// No more headers stand in front of one entry: global ones could go on without end.
+const MOST_EXTENSIONS: usize = 64;
 
 /// Reads an archive.
 pub struct Reader<R> {
-    source: R,
+    pub(super) source: R,
     /// Bytes of the archive consumed so far.
-    offset: u64,
+    pub(super) offset: u64,
     /// Stored bytes of the current entry not yet handed out.
-    remaining: u64,
+    pub(super) remaining: u64,
     /// Zero bytes behind them.
     padding: u64,
     /// Bytes handed out by the last [`Reader::data`], to be consumed by the next call.
     lent: usize,
-}
-
-/// Names that came in headers of their own.
-#[derive(Default)]
-struct Extensions {
-    pax: Option<Pax>,
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
 }
 
 impl<R: BufRead> Reader<R> {
@@ -90,7 +39,7 @@ impl<R: BufRead> Reader<R> {
         self.skip(self.padding, "the padding of an entry")?;
         self.padding = 0;
         let mut extensions = Extensions::default();
-        loop {
+        for _ in 0..=MOST_EXTENSIONS {
             let offset = self.offset;
             let Some(block) = self.block()? else {
                 return if extensions.is_empty() { Ok(None) } else { Err(Error::Cut("an extended header")) };
@@ -116,6 +65,8 @@ impl<R: BufRead> Reader<R> {
                 _ => return self.entry(&header, extensions, offset).map(Some),
             }
         }
+        let reason = format!("is one of more than {MOST_EXTENSIONS} in front of an entry");
+        Err(Error::Extended { offset: self.offset, reason })
     }
 
     /// More of the current entry's stored bytes; empty when there are no more.
@@ -125,9 +76,7 @@ impl<R: BufRead> Reader<R> {
 
     /// Like [`Reader::data`], but at most this many bytes.
     pub fn data_up_to(&mut self, limit: u64) -> Result<&[u8]> {
-        self.source.consume(self.lent);
-        self.offset += self.lent as u64;
-        self.lent = 0;
+        self.settle();
         if self.remaining == 0 {
             return Ok(&[]);
         }
@@ -141,9 +90,22 @@ impl<R: BufRead> Reader<R> {
         Ok(&bytes[..length])
     }
 
+    /// The current entry's stored bytes as a stream, from where they were read to.
+    pub fn content(&mut self) -> Content<'_, R> {
+        self.settle();
+        Content::new(self)
+    }
+
+    /// Consumes what was lent.
+    fn settle(&mut self) {
+        self.source.consume(self.lent);
+        self.offset += self.lent as u64;
+        self.lent = 0;
+    }
+
     /// Gives the source back, to be read to its end.
     pub fn into_source(mut self) -> R {
-        self.source.consume(self.lent);
+        self.settle();
         self.source
     }
 
@@ -205,80 +167,6 @@ impl<R: BufRead> Reader<R> {
         })
     }
 
-    /// A file's length, and where its stored bytes belong if it is sparse.
-    fn segments(
-        &mut self,
-        header: &Header<'_>,
-        sparse: &pax::Sparse,
-        stored: u64,
-        offset: u64,
-    ) -> Result<(u64, Option<sparse::Map>)> {
-        let refuse = |reason: String| Error::Extended { offset, reason };
-        let (map, real) = if header.flag() == b'S' {
-            let (mut map, mut more, real) = header.gnu_sparse()?;
-            while more {
-                let block = self.block()?.ok_or(Error::Cut("a sparse map"))?;
-                let found =
-                    header::segments(&block[..504]).ok_or_else(|| refuse("has no sparse map".into()))?;
-                map.extend(found);
-                more = block[504] != 0;
-                if map.len() > 1 << 16 {
-                    return Err(refuse("has a sparse map that is too long".into()));
-                }
-            }
-            (map, real)
-        } else if let Some(numbers) = &sparse.map {
-            let map = sparse::pair(numbers).ok_or_else(|| refuse("has half a sparse map".into()))?;
-            (map, sparse.real_size.ok_or_else(|| refuse("has a sparse map without a size".into()))?)
-        } else if sparse.major == Some(1) && sparse.minor == Some(0) {
-            let real = sparse.real_size.ok_or_else(|| refuse("has a sparse map without a size".into()))?;
-            (self.leading_map(offset)?, real)
-        } else if sparse.real_size.is_some() || sparse.major.is_some() {
-            return Err(refuse("has a sparse form that is not known".into()));
-        } else {
-            return Ok((stored, None));
-        };
-        sparse::check(&map, self.remaining, real).map_err(refuse)?;
-        Ok((real, Some(map)))
-    }
-
-    /// Form 1.0: the map stands in front of the data, as lines of decimal numbers, padded to a block.
-    fn leading_map(&mut self, offset: u64) -> Result<sparse::Map> {
-        let refuse = |reason: &str| Error::Extended { offset, reason: reason.to_owned() };
-        let mut numbers: Vec<u64> = Vec::new();
-        let mut line = Vec::new();
-        let mut expected: Option<usize> = None;
-        loop {
-            if self.remaining < BLOCK as u64 {
-                return Err(refuse("has a sparse map longer than its data"));
-            }
-            let block = self.block()?.ok_or(Error::Cut("a sparse map"))?;
-            self.remaining -= BLOCK as u64;
-            for byte in block {
-                if expected == Some(numbers.len()) {
-                    break;
-                }
-                if byte != b'\n' {
-                    line.push(byte);
-                    continue;
-                }
-                let number = pax::number(&line).ok_or_else(|| refuse("has a sparse map that is no map"))?;
-                line.clear();
-                match expected {
-                    None if number <= 1 << 16 => expected = Some(usize::try_from(number * 2).unwrap_or(0)),
-                    None => return Err(refuse("has a sparse map that is too long")),
-                    Some(_) => numbers.push(number),
-                }
-            }
-            if line.len() > 20 {
-                return Err(refuse("has a sparse map that is no map"));
-            }
-            if expected == Some(numbers.len()) {
-                return sparse::pair(&numbers).ok_or_else(|| refuse("has half a sparse map"));
-            }
-        }
-    }
-
     /// The archive ends with two zero blocks; the second may be missing at the end of the bytes.
     fn end(&mut self, offset: u64, extensions: &Extensions) -> Result<Option<Entry>> {
         if !extensions.is_empty() {
@@ -294,7 +182,8 @@ impl<R: BufRead> Reader<R> {
 
     fn extension(&mut self, size: u64, offset: u64) -> Result<Vec<u8>> {
         if size > LONGEST_EXTENSION {
-            return Err(Error::Extended { offset, reason: format!("has {size} bytes") });
+            let reason = format!("is longer than {LONGEST_EXTENSION} bytes");
+            return Err(Error::Extended { offset, reason });
         }
         let size = usize::try_from(size).expect("limited above");
         let mut bytes = vec![0; size];
@@ -304,7 +193,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// The next block; `None` if the bytes end before it.
-    fn block(&mut self) -> Result<Option<[u8; BLOCK]>> {
+    pub(super) fn block(&mut self) -> Result<Option<[u8; BLOCK]>> {
         if self.source.fill_buf()?.is_empty() {
             return Ok(None);
         }
@@ -340,38 +229,5 @@ impl<R: BufRead> Reader<R> {
             count -= length as u64;
         }
         Ok(())
-    }
-}
-
-impl Extensions {
-    fn is_empty(&self) -> bool {
-        self.pax.is_none() && self.path.is_none() && self.link.is_none()
-    }
-
-    fn set_pax(&mut self, pax: Pax) -> std::result::Result<(), String> {
-        if self.path.is_some() || self.link.is_some() {
-            return Err("follows a GNU long name".to_owned());
-        }
-        match self.pax.replace(pax) {
-            Some(_) => Err("follows another one".to_owned()),
-            None => Ok(()),
-        }
-    }
-
-    fn set_long(&mut self, flag: u8, mut bytes: Vec<u8>) -> std::result::Result<(), String> {
-        if self.pax.is_some() {
-            return Err("is a GNU long name behind a pax header".to_owned());
-        }
-        while bytes.last() == Some(&0) {
-            bytes.pop();
-        }
-        if bytes.contains(&0) || bytes.is_empty() || bytes.len() > LONGEST_NAME {
-            return Err("has a long name that is no name".to_owned());
-        }
-        let slot = if flag == b'L' { &mut self.path } else { &mut self.link };
-        match slot.replace(bytes) {
-            Some(_) => Err("gives a second long name".to_owned()),
-            None => Ok(()),
-        }
     }
 }

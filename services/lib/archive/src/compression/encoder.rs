@@ -1,0 +1,66 @@
+//! Compressing what is written.
+
+use std::io::{self, Write};
+
+use flate2::write::GzEncoder;
+use gantry_types::media_type::Compression;
+
+/// Of nine: beyond it, bytes get fewer by little and time grows by much.
+const GZIP_LEVEL: u32 = 5;
+const ZSTD_LEVEL: i32 = 3;
+
+/// Compresses what passes through it.
+pub struct Encoder<W: Write>(Inner<W>);
+
+enum Inner<W: Write> {
+    Plain(W),
+    Gzip(Box<GzEncoder<W>>),
+    Zstd(Box<zstd::stream::write::Encoder<'static, W>>),
+}
+
+impl<W: Write> Encoder<W> {
+    /// Compresses into `target`.
+    ///
+    /// # Errors
+    ///
+    /// An encoder that has no memory.
+    pub fn new(compression: Compression, target: W) -> io::Result<Self> {
+        Ok(Self(match compression {
+            Compression::None => Inner::Plain(target),
+            Compression::Gzip => {
+                Inner::Gzip(Box::new(GzEncoder::new(target, flate2::Compression::new(GZIP_LEVEL))))
+            }
+            Compression::Zstd => {
+                Inner::Zstd(Box::new(zstd::stream::write::Encoder::new(target, ZSTD_LEVEL)?))
+            }
+        }))
+    }
+
+    /// Ends the compressed bytes, and gives the target back.
+    ///
+    /// # Errors
+    ///
+    /// Those of the target.
+    pub fn finish(self) -> io::Result<W> {
+        match self.0 {
+            Inner::Plain(target) => Ok(target),
+            Inner::Gzip(encoder) => encoder.finish(),
+            Inner::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Encoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.0 {
+            Inner::Plain(target) => target.write(bytes),
+            Inner::Gzip(encoder) => encoder.write(bytes),
+            Inner::Zstd(encoder) => encoder.write(bytes),
+        }
+    }
+
+    /// Nothing: bytes that are flushed in the middle compress badly. [`Encoder::finish`] writes all.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
