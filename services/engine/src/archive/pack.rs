@@ -1,21 +1,17 @@
 //! Packs a part of a file system into a tar: attributes, hard links and extended attributes kept, no symlink followed.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use gantry_rooted::{Entry, EntryKind, FileStat, Root, Spot, View};
+use gantry_archive::tar::{self, Kind, LONGEST_NAME, Writer};
+use gantry_rooted::{Entry, EntryKind, Root, Spot, Time, View};
 
 use super::place::Place;
 use super::stat::Found;
 use crate::error::{Error, Result};
 use crate::root::kernel;
-
-/// What no program could open by its path is not packed either (`PATH_MAX`).
-const LONGEST_PATH: usize = 4096;
-/// What a tar header holds of a name, or of a link's target.
-const SHORT: usize = 100;
 
 /// Packs what was found at a place, under its own name. Those of a root's entries begin with a slash, as Docker's do.
 pub fn pack(place: &Place, found: &Found, out: impl Write) -> Result<()> {
@@ -39,7 +35,7 @@ pub fn pack_all(root: Root, out: impl Write) -> Result<()> {
 
 struct Packer<'v, W: Write> {
     view: &'v View,
-    tar: tar::Builder<W>,
+    tar: Writer<W>,
     /// Files with more names than one that have been packed, by device and inode.
     linked: HashMap<(u64, u64), Vec<u8>>,
 }
@@ -49,13 +45,11 @@ type Open = (std::vec::IntoIter<Entry>, Spot, Vec<u8>);
 
 impl<'v, W: Write> Packer<'v, W> {
     fn new(view: &'v View, out: W) -> Self {
-        Packer { view, tar: tar::Builder::new(out), linked: HashMap::new() }
+        Packer { view, tar: Writer::new(out), linked: HashMap::new() }
     }
 
-    fn finish(mut self) -> Result<()> {
-        self.tar.finish().map_err(|error| self::write(b"the end", error))?;
-        let mut out = self.tar.into_inner().map_err(|error| self::write(b"the end", error))?;
-        out.flush().map_err(|error| self::write(b"the end", error))
+    fn finish(self) -> Result<()> {
+        self.tar.finish().map(drop).map_err(|error| write(b"the end", error))
     }
 
     /// Packs everything in a directory. No recursion: how deep the directories are is the container's choice.
@@ -80,157 +74,75 @@ impl<'v, W: Write> Packer<'v, W> {
 
     /// Packs one thing; a directory is what remains to be packed.
     fn entry(&mut self, spot: Spot, name: &[u8]) -> Result<Option<Spot>> {
-        if name.len() > LONGEST_PATH {
+        // What no program could open by its path.
+        if name.len() > LONGEST_NAME {
             return Err(Error::Archive(format!("pack: the path of {} is too long", spot.path.display())));
         }
         let stat = &spot.stat;
-        let attributes = spot.xattrs().unwrap_or_default();
-        if stat.kind != EntryKind::Directory && stat.links > 1 {
+        let kind = match stat.kind {
+            EntryKind::File => Kind::File,
+            EntryKind::Directory => Kind::Directory,
+            EntryKind::Symlink => Kind::Symlink,
+            EntryKind::Fifo => Kind::Fifo,
+            EntryKind::CharDevice => Kind::CharDevice,
+            EntryKind::BlockDevice => Kind::BlockDevice,
+            // A tar has no sockets.
+            EntryKind::Socket => return Ok(None),
+        };
+        let mut entry = tar::Entry {
+            mode: stat.mode,
+            uid: stat.uid,
+            gid: stat.gid,
+            // In whole seconds, as Docker's are.
+            mtime: Time { seconds: stat.modified.seconds, nanos: 0 },
+            size: stat.size,
+            device: stat.special,
+            ..tar::Entry::new(name, kind)
+        };
+        if kind != Kind::Directory && stat.links > 1 {
             if let Some(first) = self.linked.get(&(stat.device, stat.inode)) {
-                let mut header = header(stat);
-                header.set_entry_type(tar::EntryType::Link);
-                header.set_size(0);
-                let first = first.clone();
-                self.append(header, name, Some(&first), std::io::empty())?;
-                return Ok(None);
+                entry.kind = Kind::HardLink;
+                entry.link.clone_from(first);
+                return self.append(&entry).map(|()| None);
             }
             self.linked.insert((stat.device, stat.inode), name.to_owned());
         }
-        match stat.kind {
-            EntryKind::File => {
+        entry.xattrs = extended(&spot);
+        match kind {
+            Kind::File => {
                 let Ok(file) = spot.open_file() else { return Ok(None) };
-                self.extended(name, &attributes)?;
-                // A file that shrinks while it is packed is filled up, one that grows is cut: the header is out already.
-                let content = file.take(stat.size).chain(std::io::repeat(0)).take(stat.size);
-                self.append(header(stat), name, None, content)?;
+                self.append(&entry)?;
+                // One that grows while it is packed is cut, one that shrinks is filled up: its header is out already.
+                let copied = std::io::copy(&mut file.take(stat.size), &mut self.tar);
+                copied.map(|_| None).map_err(|error| write(name, error))
             }
-            EntryKind::Directory => {
-                self.extended(name, &attributes)?;
-                self.append(header(stat), &[name, b"/"].concat(), None, std::io::empty())?;
-                return Ok(Some(spot));
+            Kind::Directory => {
+                entry.path.push(b'/');
+                self.append(&entry).map(|()| Some(spot))
             }
-            EntryKind::Symlink => {
-                let target = spot.read_link().map_err(kernel)?;
-                self.extended(name, &attributes)?;
-                self.append(header(stat), name, Some(target.as_bytes()), std::io::empty())?;
+            Kind::Symlink => {
+                entry.link = spot.read_link().map_err(kernel)?.as_bytes().to_vec();
+                self.append(&entry).map(|()| None)
             }
-            // A tar has no sockets.
-            EntryKind::Socket => {}
-            EntryKind::Fifo | EntryKind::CharDevice | EntryKind::BlockDevice => {
-                self.extended(name, &attributes)?;
-                self.append(header(stat), name, None, std::io::empty())?;
-            }
+            _ => self.append(&entry).map(|()| None),
         }
-        Ok(None)
     }
 
-    /// Appends an entry with its name exactly as it is given: Docker's may begin with a slash, which the library refuses.
-    fn append(
-        &mut self,
-        mut header: tar::Header,
-        name: &[u8],
-        target: Option<&[u8]>,
-        content: impl Read,
-    ) -> Result<()> {
-        for (kind, text) in [(tar::EntryType::GNULongName, Some(name)), (tar::EntryType::GNULongLink, target)]
-        {
-            if let Some(text) = text.filter(|text| text.len() > SHORT) {
-                self.long(kind, text).map_err(|error| write(name, error))?;
-            }
-        }
-        let fields = header.as_old_mut();
-        put(&mut fields.name, name);
-        put(&mut fields.linkname, target.unwrap_or_default());
-        header.set_cksum();
-        self.tar.append(&header, content).map_err(|error| write(name, error))
+    fn append(&mut self, entry: &tar::Entry) -> Result<()> {
+        self.tar.entry(entry).map_err(|error| write(&entry.path, error))
     }
+}
 
-    /// What is too long for a header goes before it, as GNU has it.
-    fn long(&mut self, kind: tar::EntryType, text: &[u8]) -> std::io::Result<()> {
-        let mut header = tar::Header::new_gnu();
-        put(&mut header.as_old_mut().name, b"././@LongLink");
-        header.set_entry_type(kind);
-        header.set_mode(0o644);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_mtime(0);
-        header.set_size(text.len() as u64 + 1);
-        header.set_cksum();
-        self.tar.append(&header, text.chain([0].as_slice()))
-    }
-
-    /// Extended attributes go before their entry, as records of a PAX header.
-    fn extended(&mut self, name: &[u8], attributes: &[(OsString, Vec<u8>)]) -> Result<()> {
-        let mut records = Vec::new();
-        for (key, value) in attributes {
-            // Overlay's own marks are not part of what a container sees.
-            if key.as_bytes().starts_with(b"trusted.overlay.") {
-                continue;
-            }
-            records.extend(pax_record(key.as_bytes(), value));
-        }
-        if records.is_empty() {
-            return Ok(());
-        }
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(tar::EntryType::XHeader);
-        header.set_size(records.len() as u64);
-        header.set_mode(0o644);
-        header.set_mtime(0);
-        header.set_cksum();
-        self.tar
-            .append_data(&mut header, "PaxHeaders.0/attributes", records.as_slice())
-            .map_err(|error| write(name, error))
-    }
+/// Extended attributes, but overlay's own marks: they are not part of what a container sees.
+fn extended(spot: &Spot) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let all = spot.xattrs().unwrap_or_default().into_iter();
+    let seen = all.filter(|(key, _)| !key.as_bytes().starts_with(b"trusted.overlay."));
+    seen.map(|(key, value)| (key.into_vec(), value)).collect()
 }
 
 fn entries(directory: &Spot) -> Result<std::vec::IntoIter<Entry>> {
     let entries = directory.dir().and_then(|directory| directory.entries());
     entries.map(Vec::into_iter).map_err(kernel)
-}
-
-/// Fills a field of a header; what does not fit is cut.
-fn put(field: &mut [u8; SHORT], text: &[u8]) {
-    let length = text.len().min(SHORT);
-    field[..length].copy_from_slice(&text[..length]);
-}
-
-/// `length key=value\n`, where the length counts its own digits.
-fn pax_record(key: &[u8], value: &[u8]) -> Vec<u8> {
-    let rest = b" SCHILY.xattr.".len() + key.len() + 1 + value.len() + 1;
-    let mut length = rest + 1;
-    while length != rest + length.to_string().len() {
-        length = rest + length.to_string().len();
-    }
-    let mut record = format!("{length} SCHILY.xattr.").into_bytes();
-    record.extend_from_slice(key);
-    record.push(b'=');
-    record.extend_from_slice(value);
-    record.push(b'\n');
-    record
-}
-
-fn header(stat: &FileStat) -> tar::Header {
-    let mut header = tar::Header::new_gnu();
-    header.set_mode(stat.mode);
-    header.set_uid(u64::from(stat.uid));
-    header.set_gid(u64::from(stat.gid));
-    header.set_mtime(u64::try_from(stat.modified.seconds).unwrap_or(0));
-    header.set_size(if stat.kind == EntryKind::File { stat.size } else { 0 });
-    header.set_entry_type(match stat.kind {
-        EntryKind::Directory => tar::EntryType::Directory,
-        EntryKind::Symlink => tar::EntryType::Symlink,
-        EntryKind::Fifo => tar::EntryType::Fifo,
-        EntryKind::CharDevice => tar::EntryType::Char,
-        EntryKind::BlockDevice => tar::EntryType::Block,
-        EntryKind::File | EntryKind::Socket => tar::EntryType::Regular,
-    });
-    if matches!(stat.kind, EntryKind::CharDevice | EntryKind::BlockDevice) {
-        // A GNU header has the fields: this cannot fail.
-        let _ = header.set_device_major(stat.special.0);
-        let _ = header.set_device_minor(stat.special.1);
-    }
-    header
 }
 
 fn write(name: &[u8], error: std::io::Error) -> Error {
@@ -239,12 +151,13 @@ fn write(name: &[u8], error: std::io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use ::tar::{Archive, EntryType};
     use gantry_rooted::{Access, Dir, Last};
 
     use super::*;
 
-    fn names(out: &[u8]) -> Vec<(String, tar::EntryType)> {
-        tar::Archive::new(out)
+    fn names(out: &[u8]) -> Vec<(String, EntryType)> {
+        Archive::new(out)
             .entries()
             .expect("a tar")
             .map(|entry| {
@@ -252,16 +165,6 @@ mod tests {
                 (String::from_utf8_lossy(&entry.path_bytes()).into_owned(), entry.header().entry_type())
             })
             .collect()
-    }
-
-    #[test]
-    fn pax_lengths_count_themselves() {
-        let record = pax_record(b"user.x", b"1");
-        assert_eq!(record, b"25 SCHILY.xattr.user.x=1\n");
-        assert_eq!(record.len(), 25);
-        let long = pax_record(b"user.x", &[b'a'; 73]);
-        assert!(long.starts_with(b"97 "));
-        assert_eq!(long.len(), 97);
     }
 
     #[test]
@@ -323,14 +226,14 @@ mod tests {
         assert_eq!(
             names(&out),
             [
-                ("link".to_owned(), tar::EntryType::Symlink),
-                (long.clone(), tar::EntryType::Regular),
-                ("sub/".to_owned(), tar::EntryType::Directory),
-                ("sub/file".to_owned(), tar::EntryType::Regular),
-                ("sub/twin".to_owned(), tar::EntryType::Link),
+                ("link".to_owned(), EntryType::Symlink),
+                (long.clone(), EntryType::Regular),
+                ("sub/".to_owned(), EntryType::Directory),
+                ("sub/file".to_owned(), EntryType::Regular),
+                ("sub/twin".to_owned(), EntryType::Link),
             ]
         );
-        let mut archive = tar::Archive::new(out.as_slice());
+        let mut archive = Archive::new(out.as_slice());
         let link = archive.entries().expect("a tar").next().expect("one").expect("whole");
         assert_eq!(link.link_name_bytes().expect("a target"), long.as_bytes());
     }
