@@ -11,7 +11,7 @@ mod legacy;
 mod load;
 mod save;
 
-pub use save::{DockerManifest, header, padding, path};
+pub use save::{DockerManifest, path};
 
 use std::io::{self, Write};
 

@@ -1,6 +1,6 @@
 //! `docker import`: a root file system as tar becomes an image of one layer.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -104,12 +104,11 @@ fn make(desk: &Desk, owner: &Owner, order: &Order, layer: Descriptor, diff_id: D
 
 /// Stores the layer as it is sent, and computes beside it what it is uncompressed.
 fn receive(desk: &Desk, owner: &Owner, source: impl Read) -> Result<(Descriptor, DiffId), Error> {
-    let mut reader = input::buffered(source);
-    let start = io::BufRead::fill_buf(&mut reader).map_err(|source| Error::Stream { op: "read", source })?;
-    if start.is_empty() {
+    let broke = |source| Error::Stream { op: "read", source };
+    let (form, mut reader) = Form::peek(input::buffered(source)).map_err(broke)?;
+    if reader.fill_buf().map_err(broke)?.is_empty() {
         return Err(Error::Archive("it is empty".into()));
     }
-    let form = Form::of(start);
     let reference = format!("import-{}", owner.lease.as_deref().unwrap_or_default());
     let (stored, diff_id) = match form {
         Form::Plain => {
@@ -120,7 +119,7 @@ fn receive(desk: &Desk, owner: &Owner, source: impl Read) -> Result<(Descriptor,
         // No media type has a word for these.
         Form::Bzip2 | Form::Xz => {
             let decoder = form.decoder(reader);
-            let mut plain = decoder.map_err(|source| Error::Stream { op: "read", source })?;
+            let mut plain = decoder.map_err(broke)?;
             let stored = desk.store(owner, &reference, 0, None, &mut plain)?;
             let diff_id = DiffId::new(stored.digest.clone());
             (stored, diff_id)

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use gantry_api::ingest::{Owner, Writer};
 use gantry_archive::compression::Form;
+use gantry_archive::tar;
 use gantry_types::{Algorithm, Digest};
 use tonic::Code;
 
@@ -23,6 +24,24 @@ pub fn buffered<R: Read>(reader: R) -> BufReader<R> {
 /// The bytes behind the compression that their beginning shows.
 pub fn decompressed<'a, R: BufRead + 'a>(reader: R) -> Result<Box<dyn Read + 'a>, Error> {
     Form::decoded(reader).map_err(|source| Error::Stream { op: "read", source })
+}
+
+/// What is wrong with a tar. A header that is none is not shown.
+pub fn unreadable(error: &tar::Error) -> Error {
+    let words = match error {
+        tar::Error::Header { .. } => "invalid tar header".to_owned(),
+        tar::Error::Read(source) => source.to_string(),
+        error => error.to_string(),
+    };
+    Error::Archive(format!("it is no readable tar: {words}"))
+}
+
+/// Why an entry's bytes cannot be read: the archive is cut, or its sender has gone.
+pub fn cut(error: io::Error) -> Error {
+    match error.downcast() {
+        Ok(error) => unreadable(&error),
+        Err(source) => Error::Stream { op: "read", source },
+    }
 }
 
 /// What became of bytes that were stored.
@@ -135,7 +154,7 @@ fn fill_buffer(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, Error>
             Ok(0) => break,
             Ok(length) => filled += length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(Error::Stream { op: "read", source }),
+            Err(error) => return Err(cut(error)),
         }
     }
     Ok(filled)

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::Desk;
 use super::adopt::Adopted;
-use super::input::Stored;
+use super::input::{Stored, cut};
 use super::load::{Contents, canonical, compose, uncompressed};
 use crate::document::MAX_LAYERS;
 use crate::error::Error;
@@ -81,7 +81,7 @@ impl Legacy {
     pub fn take(&mut self, name: String, size: u64, document: &mut dyn Read) -> Result<(), Error> {
         if size <= MAX_DOCUMENTS - self.length {
             let mut bytes = Vec::new();
-            document.read_to_end(&mut bytes).map_err(|source| Error::Stream { op: "read", source })?;
+            document.read_to_end(&mut bytes).map_err(cut)?;
             self.length += bytes.len() as u64;
             self.documents.insert(name, bytes);
         }

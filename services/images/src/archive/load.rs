@@ -3,19 +3,19 @@
 //! Files of the archive go into content one after the other as they are read, each named by its digest; what they
 //! mean is decided when the archive has ended. No path of an archive is ever used as a path: it is a key of a map.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
 use gantry_api::ingest::Owner;
 use gantry_archive::compression::Form;
+use gantry_archive::tar::{Kind, Reader};
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{Descriptor, Digest, Platform, Reference, media_type};
 use serde::Deserialize;
 
 use super::Desk;
 use super::adopt::{Adopted, adopt};
-use super::input::{self, Stored};
+use super::input::{self, Stored, unreadable};
 use super::legacy::Legacy;
 use crate::document::{self, Entry, Index, MAX_LAYERS, Manifest};
 use crate::error::Error;
@@ -25,8 +25,6 @@ use crate::wire;
 const MAX_ENTRIES: usize = 100_000;
 /// The documents at the top are read into memory up to this length.
 const MAX_DOCUMENT: u64 = 16 << 20;
-/// What may stand before an entry's bytes: its header, long names, extensions. It is read into memory.
-const MAX_HEADER: u64 = 256 << 10;
 /// All names in an archive may be so long together.
 const MAX_NAMES: usize = 16 << 20;
 
@@ -94,67 +92,40 @@ fn familiar(name: &str) -> String {
 /// Stores the archive's files as they come.
 fn receive(desk: &Desk, owner: &Owner) -> Result<Contents, Error> {
     let mut contents = Contents::default();
-    let mut reader = input::decompressed(input::buffered(&desk.stream))?;
-    let left = Cell::new(MAX_HEADER);
-    let mut archive = tar::Archive::new(Bounded { reader: &mut reader, left: &left });
-    let mut names = 0;
-    let broken = |error: io::Error| Error::Archive(format!("it is no readable tar: {}", words(&error)));
-    for (number, entry) in archive.entries().map_err(broken)?.enumerate() {
-        let mut entry = entry.map_err(broken)?;
+    let mut reader = Reader::new(input::buffered(input::decompressed(input::buffered(&desk.stream))?));
+    let (mut number, mut names) = (0, 0);
+    while let Some(entry) = reader.next_entry().map_err(|error| unreadable(&error))? {
         if number >= MAX_ENTRIES {
             return Err(Error::Archive(format!("it has more than {MAX_ENTRIES} entries")));
         }
-        left.set(u64::MAX);
-        let name = clean(&entry.path_bytes());
+        let name = clean(&entry.path);
         names += name.len();
-        match entry.header().entry_type() {
-            tar::EntryType::Regular | tar::EntryType::Continuous => {
-                contents.take(desk, owner, number, name, entry.size(), &mut entry)?;
+        match entry.kind {
+            // Its holes may be longer than anything.
+            Kind::File if entry.segments.is_some() => {
+                return Err(Error::Archive(format!("{name:?} in it is a sparse file")));
             }
-            tar::EntryType::Symlink | tar::EntryType::Link => {
-                let target = entry.link_name_bytes().unwrap_or_default();
-                let target = match entry.header().entry_type() {
-                    tar::EntryType::Link => clean(&target),
-                    _ => clean(&[parent(&name).as_bytes(), b"/", &target].concat()),
+            Kind::File => {
+                contents.take(desk, owner, number, name, entry.size, &mut reader.content())?;
+            }
+            Kind::Symlink | Kind::HardLink => {
+                let target = match entry.kind {
+                    Kind::HardLink => clean(&entry.link),
+                    _ => clean(&[parent(&name).as_bytes(), b"/", &entry.link].concat()),
                 };
                 names += target.len();
                 contents.links.insert(name, target);
-            }
-            // Its holes may be longer than anything.
-            tar::EntryType::GNUSparse => {
-                return Err(Error::Archive(format!("{name:?} in it is a sparse file")));
             }
             _ => {}
         }
         if names > MAX_NAMES {
             return Err(Error::Archive(format!("its names have more than {MAX_NAMES} bytes")));
         }
-        io::copy(&mut entry, &mut io::sink()).map_err(broken)?;
-        left.set(MAX_HEADER);
+        number += 1;
     }
     // What follows the end of a tar belongs to nobody, but has to be read for the sender's sake.
-    let _ = io::copy(&mut reader.take(16 << 20), &mut io::sink());
+    let _ = io::copy(&mut reader.into_source().take(16 << 20), &mut io::sink());
     Ok(contents)
-}
-
-/// Reads no more than is left, which whoever reads the archive sets: for its library reads names and extensions of any
-/// length into memory.
-struct Bounded<'a, R> {
-    reader: R,
-    left: &'a Cell<u64>,
-}
-
-impl<R: Read> Read for Bounded<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.left.get()).unwrap_or(usize::MAX);
-        if left == 0 && !buffer.is_empty() {
-            return Err(io::Error::other(format!("an entry's header is longer than {MAX_HEADER} bytes")));
-        }
-        let room = buffer.len().min(left);
-        let length = self.reader.read(&mut buffer[..room])?;
-        self.left.set(self.left.get() - length as u64);
-        Ok(length)
-    }
 }
 
 impl Contents {
@@ -182,7 +153,7 @@ impl Contents {
                 )));
             }
             let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes).map_err(|source| Error::Stream { op: "read", source })?;
+            entry.read_to_end(&mut bytes).map_err(input::cut)?;
             *document = Some(bytes);
             return Ok(());
         }
@@ -387,12 +358,6 @@ fn name_of(annotations: &BTreeMap<String, String>) -> Option<String> {
 fn blob_digest(name: &str) -> Option<Digest> {
     let (algorithm, hex) = name.strip_prefix("blobs/")?.split_once('/')?;
     format!("{algorithm}:{hex}").parse().ok()
-}
-
-/// What is wrong with a tar. A header that is none is not shown.
-fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    if text.contains(" when getting ") { "invalid tar header".to_owned() } else { text }
 }
 
 /// A name in one way of writing it: without `.`, `..` and empty parts.

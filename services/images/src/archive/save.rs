@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use bytes::Bytes;
+use gantry_archive::tar::{self, END, Kind, head, padding};
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{Algorithm, Descriptor, Digest, Namespace, Reference, media_type};
 use serde::Serialize;
@@ -82,7 +83,7 @@ pub async fn plan(
         })?;
         let digests = cargo.documents.iter().map(|document| &document.descriptor.digest);
         if let Some(odd) = digests.chain(cargo.blobs.iter().map(|blob| &blob.digest)).find(|digest| {
-            // Longer ones have names that do not fit into a tar's header.
+            // Longer ones have names that do not fit into a tar's header alone.
             digest.algorithm() != Algorithm::Sha256
         }) {
             return Err(Error::Request(format!("{odd} cannot be saved: only sha256 digests can")));
@@ -173,41 +174,28 @@ pub fn write(desk: &Desk, plan: &Plan) -> Result<(), Error> {
             return Err(Error::WrongSize { digest: digest.clone(), expected: blob.size, found: size });
         }
         let mut stream = &desk.stream;
-        stream.write_all(header(&path(digest), size).as_bytes()).map_err(broke)?;
+        stream.write_all(&head(&regular(&path(digest), size))).map_err(broke)?;
         let sent = desk.stream.send_file(&file, size).map_err(broke)?;
         if sent != size {
             return Err(Error::WrongSize { digest: digest.clone(), expected: size, found: sent });
         }
-        stream.write_all(&padding(size)).map_err(broke)?;
+        stream.write_all(padding(size)).map_err(broke)?;
     }
     put(desk, "index.json", &json(&|| serde_json::to_vec(&plan.index))?).map_err(broke)?;
     put(desk, "manifest.json", &json(&|| serde_json::to_vec(&plan.manifests))?).map_err(broke)?;
     put(desk, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#).map_err(broke)?;
-    (&desk.stream).write_all(&[0; 1024]).map_err(broke)
+    (&desk.stream).write_all(&END).map_err(broke)
 }
 
 fn put(desk: &Desk, name: &str, bytes: &[u8]) -> io::Result<()> {
     let mut stream = &desk.stream;
-    stream.write_all(header(name, bytes.len() as u64).as_bytes())?;
+    let size = bytes.len() as u64;
+    stream.write_all(&head(&regular(name, size)))?;
     stream.write_all(bytes)?;
-    stream.write_all(&padding(bytes.len() as u64))
+    stream.write_all(padding(size))
 }
 
-/// What stands before a file; its name is short and relative.
-pub fn header(name: &str, size: u64) -> tar::Header {
-    let mut header = tar::Header::new_gnu();
-    header.set_path(name).expect("a name of our own is short and relative");
-    header.set_size(size);
-    header.set_mode(0o644);
-    header.set_mtime(0);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_entry_type(tar::EntryType::Regular);
-    header.set_cksum();
-    header
-}
-
-/// What fills up the last block of a file.
-pub fn padding(size: u64) -> Vec<u8> {
-    vec![0; (512 - size % 512) as usize % 512]
+/// A file in the archive.
+fn regular(name: &str, size: u64) -> tar::Entry {
+    tar::Entry { size, ..tar::Entry::new(name, Kind::File) }
 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::os::unix::fs::FileExt;
 
 use ::bytes::Bytes;
+use gantry_archive::tar::{self, END, Kind, padding};
 use gantry_proto::containerd::types::transfer as pb;
 use gantry_types::{Algorithm, Descriptor, Digest, Namespace, Reference, media_type};
 
@@ -18,7 +19,7 @@ use super::Transfers;
 use super::flow::Writer;
 use super::report::Report;
 use super::storage::{IMAGE_NAME, Platforms, REF_NAME};
-use crate::archive::{DockerManifest, header, padding, path};
+use crate::archive::{DockerManifest, path};
 use crate::cargo::Cargo;
 use crate::content::blocking;
 use crate::document::{self, Entry, Index};
@@ -53,7 +54,7 @@ impl Transfers {
         let plan = self.plan(namespace, from, to).await?;
         let mut writer = Writer::new(stream);
         for folder in ["blobs/", "blobs/sha256/"] {
-            writer.write(head(folder, tar::EntryType::Directory, FOLDER_MODE, 0)).await?;
+            writer.write(head(folder, Kind::Directory, FOLDER_MODE, 0)).await?;
         }
         for (digest, blob) in &plan.blobs {
             match blob {
@@ -67,7 +68,7 @@ impl Transfers {
         }
         let layout = Bytes::from_static(br#"{"imageLayoutVersion":"1.0.0"}"#);
         put(&mut writer, "oci-layout", BLOB_MODE, layout).await?;
-        writer.write(vec![0; 1024].into()).await?;
+        writer.write(Bytes::from_static(&END)).await?;
         writer.finish().await;
         report.say("Completed export").await;
         Ok(())
@@ -121,7 +122,7 @@ impl Transfers {
             return Err(Error::WrongSize { digest: digest.clone(), expected: size, found });
         }
         let file = std::sync::Arc::new(file);
-        writer.write(head(&path(digest), tar::EntryType::Regular, BLOB_MODE, size)).await?;
+        writer.write(head(&path(digest), Kind::File, BLOB_MODE, size)).await?;
         let mut offset = 0;
         while offset < size {
             let (file, length) = (file.clone(), (size - offset).min(PORTION));
@@ -132,7 +133,7 @@ impl Transfers {
             writer.write(portion.await?.into()).await?;
             offset += length;
         }
-        writer.write(padding(size).into()).await
+        writer.write(Bytes::from_static(padding(size))).await
     }
 }
 
@@ -168,7 +169,7 @@ impl Plan {
     }
 }
 
-/// Longer digests have names that do not fit into a tar's header.
+/// Longer digests have names that do not fit into a tar's header alone.
 fn sha256(digest: Digest) -> Result<Digest, Error> {
     match digest.algorithm() {
         Algorithm::Sha256 => Ok(digest),
@@ -226,17 +227,13 @@ fn json(value: &impl serde::Serialize) -> Bytes {
     serde_json::to_vec(value).expect("a value of our own serialises").into()
 }
 
-fn head(name: &str, kind: tar::EntryType, mode: u32, size: u64) -> Bytes {
-    let mut header = header(name, size);
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_cksum();
-    Bytes::copy_from_slice(header.as_bytes())
+fn head(name: &str, kind: Kind, mode: u32, size: u64) -> Bytes {
+    tar::head(&tar::Entry { mode, size, ..tar::Entry::new(name, kind) }).into()
 }
 
 async fn put(writer: &mut Writer, name: &str, mode: u32, bytes: Bytes) -> Result<(), Error> {
     let size = bytes.len() as u64;
-    writer.write(head(name, tar::EntryType::Regular, mode, size)).await?;
+    writer.write(head(name, Kind::File, mode, size)).await?;
     writer.write(bytes).await?;
-    writer.write(padding(size).into()).await
+    writer.write(Bytes::from_static(padding(size))).await
 }
