@@ -1,6 +1,6 @@
 //! `gantry cp`: files between a container and here, by a tar each way, as Docker's client copies them.
 
-mod local;
+pub(super) mod local;
 mod place;
 
 use std::io::IsTerminal;
@@ -18,6 +18,7 @@ use tonic::Status;
 use crate::cli::command::Cp;
 use crate::cmd::Session;
 use crate::output;
+pub(super) use place::Plan;
 use place::{Place, Source};
 
 /// Bits of Go's os.FileMode.

@@ -12,6 +12,7 @@ use gantry_proto::gantry::records::v1::{CopyRequest, PauseRequest, ResumeRequest
 
 use super::{ABOUT, About, DATA, FORM, HALF, IDENTITY, SERVICES, SNAPSHOTS, copy_tree, sync};
 use crate::cmd::Session;
+use crate::cmd::cp::{Plan, local};
 use crate::output;
 
 /// How long all copies may take; who dies meanwhile holds nobody up for longer.
@@ -158,10 +159,11 @@ fn refusal(service: &str, status: &tonic::Status) -> anyhow::Error {
 }
 
 fn pack(folder: &Path, file: &Path) -> Result<()> {
-    let packed = || -> std::io::Result<()> {
-        let mut archive = tar::Builder::new(File::create_new(file)?);
-        archive.append_dir_all(".", folder)?;
-        archive.into_inner()?.sync_all()
+    let packed = || -> Result<()> {
+        let target = File::create_new(file)?;
+        let all = local::Found::at(&folder.join(".").display().to_string(), false)?;
+        local::pack_into(&target, &all, &Plan::of_all(""))?;
+        Ok(target.sync_all()?)
     };
     packed().with_context(|| format!("write {}", file.display()))
 }

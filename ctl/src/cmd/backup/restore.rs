@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{ABOUT, About, DATA, FORM, IDENTITY, SERVICES, copy_tree, set_aside, sync};
 use crate::cmd::Session;
+use crate::cmd::cp::{Plan, local};
 use crate::output;
 use crate::supervisor::{self, process};
 
@@ -49,11 +50,9 @@ async fn refuse_running(session: &Session) -> Result<()> {
 }
 
 fn unpack(file: &Path, folder: &Path) -> Result<PathBuf> {
-    let unpacked = || -> std::io::Result<()> {
-        let mut archive = tar::Archive::new(File::open(file)?);
-        archive.set_preserve_permissions(true);
-        archive.set_preserve_ownerships(true);
-        archive.unpack(folder)
+    let unpacked = || -> Result<()> {
+        std::fs::create_dir_all(folder)?;
+        local::unpack(File::open(file)?, &Plan::of_all(&folder.display().to_string()), true)
     };
     unpacked().with_context(|| format!("unpack {}", file.display()))?;
     Ok(folder.to_path_buf())

@@ -1,15 +1,17 @@
 //! Files of ours as a tar, and a tar as files of ours.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use gantry_rooted::{EntryKind, Root};
+use gantry_archive::tar::{Entry, Kind, Reader, Writer};
+use gantry_rooted::{EntryKind, Root, Time};
 use rustix::fs::{Mode, OFlags};
-use tar::{Archive, Builder, EntryType, Header};
 
 use super::place::{Plan, Source};
 
@@ -38,22 +40,30 @@ impl Found {
     }
 }
 
+/// Bytes that are read or written at once.
+const BUFFER: usize = 256 << 10;
+
 /// Sends files, named as the plan says.
-pub fn pack(mut stream: std::os::unix::net::UnixStream, found: &Found, plan: &Plan) -> Result<()> {
-    let mut builder = Builder::new(std::io::BufWriter::with_capacity(256 << 10, &mut stream));
-    let base = Path::new(&found.source.base);
-    let mut packing = Packing { builder: &mut builder, plan, links: HashMap::new() };
-    packing.add(Path::new(&found.source.path), base)?;
-    builder.into_inner()?.flush()?;
+pub fn pack(stream: std::os::unix::net::UnixStream, found: &Found, plan: &Plan) -> Result<()> {
+    pack_into(&stream, found, plan)?;
     stream.shutdown(std::net::Shutdown::Write)?;
     Ok(())
 }
 
+/// Writes files as a tar, named as the plan says.
+pub fn pack_into(target: impl Write, found: &Found, plan: &Plan) -> Result<()> {
+    let tar = Writer::new(BufWriter::with_capacity(BUFFER, target));
+    let mut packing = Packing { tar, plan, links: HashMap::new() };
+    packing.add(Path::new(&found.source.path), Path::new(&found.source.base))?;
+    packing.tar.finish()?;
+    Ok(())
+}
+
 struct Packing<'a, W: Write> {
-    builder: &'a mut Builder<W>,
+    tar: Writer<W>,
     plan: &'a Plan,
     /// Files with several names, by what tells them from others.
-    links: HashMap<(u64, u64), PathBuf>,
+    links: HashMap<(u64, u64), Vec<u8>>,
 }
 
 impl<W: Write> Packing<'_, W> {
@@ -67,38 +77,49 @@ impl<W: Write> Packing<'_, W> {
         } else {
             found
         };
-        let kind = found.file_type();
-        if kind.is_socket() {
+        let kind = match EntryKind::from_mode(found.mode()) {
+            Some(EntryKind::File) => Kind::File,
+            Some(EntryKind::Directory) => Kind::Directory,
+            Some(EntryKind::Symlink) => Kind::Symlink,
+            Some(EntryKind::Fifo) => Kind::Fifo,
+            Some(EntryKind::CharDevice) => Kind::CharDevice,
+            Some(EntryKind::BlockDevice) => Kind::BlockDevice,
             // It is of no use elsewhere.
-            return Ok(());
-        }
-        let mut header = Header::new_gnu();
-        header.set_metadata(&found);
-        let wanted = self.plan.name(name);
-        if kind.is_file() && found.nlink() > 1 {
-            if let Some(first) = self.links.get(&(found.dev(), found.ino())) {
-                header.set_entry_type(EntryType::Link);
-                header.set_size(0);
-                let first = first.clone();
-                return self.builder.append_link(&mut header, &wanted, &first).with_context(at);
+            Some(EntryKind::Socket) | None => return Ok(()),
+        };
+        let mut entry = Entry {
+            mode: found.mode() & 0o7777,
+            uid: found.uid(),
+            gid: found.gid(),
+            mtime: Time { seconds: found.mtime(), nanos: 0 },
+            size: found.len(),
+            device: (rustix::fs::major(found.rdev()), rustix::fs::minor(found.rdev())),
+            ..Entry::new(self.plan.name(name).into_os_string().into_encoded_bytes(), kind)
+        };
+        match kind {
+            Kind::File => {
+                if found.nlink() > 1 {
+                    if let Some(first) = self.links.get(&(found.dev(), found.ino())) {
+                        (entry.kind, entry.link) = (Kind::HardLink, first.clone());
+                        return self.tar.entry(&entry).with_context(at);
+                    }
+                    self.links.insert((found.dev(), found.ino()), entry.path.clone());
+                }
+                let file = fs::File::open(path).with_context(at)?;
+                self.tar.entry(&entry).with_context(at)?;
+                // One that grows meanwhile is cut, one that shrinks is filled up: the tar stays whole.
+                std::io::copy(&mut file.take(found.len()), &mut self.tar).with_context(at)?;
+                return Ok(());
             }
-            self.links.insert((found.dev(), found.ino()), wanted.clone());
+            Kind::Symlink => {
+                entry.link = fs::read_link(path).with_context(at)?.into_os_string().into_encoded_bytes();
+            }
+            // Names of folders end with a slash in a tar.
+            Kind::Directory if !entry.path.ends_with(b"/") => entry.path.push(b'/'),
+            _ => {}
         }
-        if kind.is_symlink() {
-            header.set_size(0);
-            let target = fs::read_link(path).with_context(at)?;
-            return self.builder.append_link(&mut header, &wanted, &target).with_context(at);
-        }
-        if kind.is_file() {
-            let file = fs::File::open(path).with_context(at)?;
-            // One that grows meanwhile is cut, one that shrinks is filled up: the tar stays whole.
-            let content = file.chain(std::io::repeat(0)).take(found.len());
-            return self.builder.append_data(&mut header, &wanted, content).with_context(at);
-        }
-        self.builder
-            .append_data(&mut header, as_folder(&wanted, kind.is_dir()), std::io::empty())
-            .with_context(at)?;
-        if kind.is_dir() {
+        self.tar.entry(&entry).with_context(at)?;
+        if kind == Kind::Directory {
             let mut entries =
                 fs::read_dir(path).with_context(at)?.collect::<Result<Vec<_>, _>>().with_context(at)?;
             entries.sort_by_key(fs::DirEntry::file_name);
@@ -110,41 +131,33 @@ impl<W: Write> Packing<'_, W> {
     }
 }
 
-/// Names of folders end with a slash in a tar.
-fn as_folder(name: &Path, is_dir: bool) -> PathBuf {
-    if is_dir { name.join("") } else { name.to_owned() }
-}
-
 /// Makes files of a tar below the plan's folder, and nowhere else, whatever names and links are in it: it may be anybody's.
 pub fn unpack(stream: impl Read, plan: &Plan, keep_owners: bool) -> Result<()> {
-    let mut archive = Archive::new(std::io::BufReader::with_capacity(256 << 10, stream));
+    let mut reader = Reader::new(BufReader::with_capacity(BUFFER, stream));
     let root = Root::open_path(Path::new(&plan.folder))?;
     let unpacking = Unpacking { root, keep_owners };
     // A folder's mode may forbid to write into it, and what is written changes its time.
     let mut folders = Vec::new();
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let name = plain(&plan.name(&entry.path()?))?;
-        let link = entry.link_name()?.map(|link| link.into_owned());
-        let header = entry.header().clone();
+    while let Some(entry) = reader.next_entry()? {
+        let name = plain(&plan.name(path(&entry.path)))?;
         if name.as_os_str().is_empty() {
             // The folder itself, which is there.
             continue;
         }
-        let link = match header.entry_type() {
-            EntryType::Link => link.map(|link| plain(&plan.name(&link))).transpose()?,
-            _ => link,
-        };
-        let made = unpacking.make(&mut entry, &header, &name, link.as_deref());
+        let made = unpacking.make(&mut reader, &entry, &name, plan);
         made.with_context(|| format!("make {}", Path::new(&plan.folder).join(&name).display()))?;
-        if header.entry_type() == EntryType::Directory {
-            folders.push((name, header));
+        if entry.kind == Kind::Directory {
+            folders.push((name, entry));
         }
     }
-    for (name, header) in folders.into_iter().rev() {
-        unpacking.finish(&name, &header).with_context(|| format!("change {}", name.display()))?;
+    for (name, entry) in folders.into_iter().rev() {
+        unpacking.finish(&name, &entry).with_context(|| format!("change {}", name.display()))?;
     }
     Ok(())
+}
+
+fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }
 
 /// A name without roots and dots.
@@ -167,57 +180,51 @@ struct Unpacking {
 
 impl Unpacking {
     /// Makes one entry. What has its name goes, but no folder gives way to a file, nor a file to a folder.
-    fn make(&self, content: &mut impl Read, header: &Header, name: &Path, link: Option<&Path>) -> Result<()> {
-        let kind = header.entry_type();
+    fn make(&self, reader: &mut Reader<impl BufRead>, entry: &Entry, name: &Path, plan: &Plan) -> Result<()> {
         let there = self.root.stat(name).ok().map(|there| rustix::fs::FileType::from_raw_mode(there.st_mode));
-        match (there, kind) {
-            (Some(rustix::fs::FileType::Directory), EntryType::Directory) => return Ok(()),
+        match (there, entry.kind) {
+            (Some(rustix::fs::FileType::Directory), Kind::Directory) => return Ok(()),
             (Some(rustix::fs::FileType::Directory), _) => {
                 bail!("cannot overwrite a directory with what is none")
             }
-            (Some(_), EntryType::Directory) => bail!("cannot overwrite what is no directory with one"),
+            (Some(_), Kind::Directory) => bail!("cannot overwrite what is no directory with one"),
             (Some(_), _) => self.root.remove_file(name)?,
             (None, _) => {}
         }
         if let Some(parent) = name.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             self.root.create_dir_all(parent, 0o755)?;
         }
-        let device = || -> Result<u64> {
-            let number = |part: Option<u32>| part.context("a device has no number");
-            Ok(rustix::fs::makedev(number(header.device_major()?)?, number(header.device_minor()?)?))
-        };
-        match kind {
-            EntryType::Directory => return Ok(self.root.create_dir(name, 0o700)?),
-            EntryType::Symlink => {
-                self.root.symlink(link.context("a link leads nowhere")?.as_os_str(), name)?;
+        let device = rustix::fs::makedev(entry.device.0, entry.device.1);
+        match entry.kind {
+            Kind::Directory => return Ok(self.root.create_dir(name, 0o700)?),
+            Kind::Symlink => self.root.symlink(OsStr::from_bytes(&entry.link), name)?,
+            Kind::HardLink => {
+                return Ok(self.root.hardlink(&plain(&plan.name(path(&entry.link)))?, name)?);
             }
-            EntryType::Link => {
-                return Ok(self.root.hardlink(link.context("a link leads nowhere")?, name)?);
-            }
-            EntryType::Fifo => self.root.mknod(name, EntryKind::Fifo, 0o600, 0)?,
-            EntryType::Char => self.root.mknod(name, EntryKind::CharDevice, 0o600, device()?)?,
-            EntryType::Block => self.root.mknod(name, EntryKind::BlockDevice, 0o600, device()?)?,
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+            Kind::Fifo => self.root.mknod(name, EntryKind::Fifo, 0o600, 0)?,
+            Kind::CharDevice => self.root.mknod(name, EntryKind::CharDevice, 0o600, device)?,
+            Kind::BlockDevice => self.root.mknod(name, EntryKind::BlockDevice, 0o600, device)?,
+            Kind::File => {
                 let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-                let mut file = fs::File::from(self.root.open(name, flags, Mode::from_raw_mode(0o600))?);
-                std::io::copy(content, &mut file)?;
+                let file = fs::File::from(self.root.open(name, flags, Mode::from_raw_mode(0o600))?);
+                reader.write_to(entry, &file)?;
             }
-            other => bail!("an entry of the type {other:?}"),
         }
-        self.finish(name, header)
+        self.finish(name, entry)
     }
 
     /// Gives an entry its owner, mode and time.
-    fn finish(&self, name: &Path, header: &Header) -> Result<()> {
+    fn finish(&self, name: &Path, entry: &Entry) -> Result<()> {
         if self.keep_owners {
-            self.root.set_owner(name, u32::try_from(header.uid()?)?, u32::try_from(header.gid()?)?)?;
+            self.root.set_owner(name, entry.uid, entry.gid)?;
         }
-        if header.entry_type() == EntryType::Symlink {
+        if entry.kind == Kind::Symlink {
             return Ok(());
         }
-        self.root.set_mode(name, header.mode()? & 0o7777)?;
+        self.root.set_mode(name, entry.mode)?;
         let (parent, leaf) = self.root.open_parent(name)?;
-        let time = rustix::fs::Timespec { tv_sec: i64::try_from(header.mtime()?)?, tv_nsec: 0 };
+        let time =
+            rustix::fs::Timespec { tv_sec: entry.mtime.seconds, tv_nsec: i64::from(entry.mtime.nanos) };
         let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
         Ok(rustix::fs::utimensat(&parent, leaf, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?)
     }
@@ -229,17 +236,12 @@ mod tests {
 
     /// A tar with a link that leads out, and a file behind it.
     fn hostile(target: &Path) -> Vec<u8> {
-        let mut builder = Builder::new(Vec::new());
-        let mut header = Header::new_gnu();
-        header.set_entry_type(EntryType::Symlink);
-        header.set_size(0);
-        header.set_mode(0o777);
-        builder.append_link(&mut header, "dir/out", target).expect("added");
-        let mut header = Header::new_gnu();
-        header.set_size(4);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, "dir/out/file", &b"evil"[..]).expect("added");
-        builder.into_inner().expect("written")
+        let mut tar = Writer::new(Vec::new());
+        let target = target.as_os_str().as_bytes().to_vec();
+        tar.entry(&Entry { link: target, ..Entry::new("dir/out", Kind::Symlink) }).expect("added");
+        tar.entry(&Entry { size: 4, ..Entry::new("dir/out/file", Kind::File) }).expect("added");
+        tar.write_all(b"evil").expect("added");
+        tar.finish().expect("written")
     }
 
     #[test]
@@ -249,7 +251,7 @@ mod tests {
         for folder in [&inside, &outside] {
             fs::create_dir_all(folder).expect("made");
         }
-        let plan = Plan { folder: inside.display().to_string(), rename: None };
+        let plan = Plan::of_all(&inside.display().to_string());
         // It is refused, or lands below the folder.
         let _ = unpack(hostile(&outside).as_slice(), &plan, false);
         assert_eq!(fs::read_dir(&outside).expect("there").count(), 0);
@@ -271,7 +273,7 @@ mod tests {
             .expect("ours");
         let (sender, receiver) = std::os::unix::net::UnixStream::pair().expect("a pair");
         let found = Found::at(&from.display().to_string(), false).expect("found");
-        let keep = Plan { folder: String::new(), rename: None };
+        let keep = Plan::of_all("");
         let packer = std::thread::spawn(move || pack(sender, &found, &keep));
         let plan =
             Plan { folder: to.display().to_string(), rename: Some(("from".to_owned(), "new".to_owned())) };

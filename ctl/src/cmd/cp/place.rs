@@ -79,6 +79,11 @@ impl Place {
 }
 
 impl Plan {
+    /// Everything, under its own names.
+    pub fn of_all(folder: &str) -> Self {
+        Self { folder: folder.to_owned(), rename: None }
+    }
+
     /// What an entry of the tar is called in the folder.
     pub fn name(&self, entry: &Path) -> PathBuf {
         let Some((from, to)) = &self.rename else { return entry.to_owned() };
