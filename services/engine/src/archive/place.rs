@@ -7,7 +7,6 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use gantry_host::process::Pinned;
-use gantry_proto::containerd::types::Mount;
 use gantry_rooted::{Access, Last, Root, View};
 
 use crate::container::create::blocking;
@@ -15,7 +14,7 @@ use crate::container::{Container, Turn};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
-use crate::root::{kernel, open_detached};
+use crate::root::{kernel, open_detached, open_read_only};
 use crate::volumes::held::Held;
 
 /// What a runtime mounts whatever the user says.
@@ -62,19 +61,17 @@ impl Engine {
             return Err(Error::NoSuchContainer(container.id().to_owned()));
         }
         let record = container.record();
-        let mut mounts = match &init {
+        let mounts = match &init {
             Some(_) => Vec::new(),
             None => self.peers.mounts(&record.snapshotter, container.id()).await?,
         };
-        if purpose == Purpose::Read {
-            read_only(&mut mounts);
-        }
         let held = self.hold_for_now(&record.mounts).await?;
         let over = self.over(&record);
         blocking(move || {
-            let root = match init {
-                Some(init) => init.root().map(Root::from_fd).map_err(kernel)?,
-                None => open_detached(&mounts)?,
+            let root = match (init, purpose) {
+                (Some(init), _) => init.root().map(Root::from_fd).map_err(kernel)?,
+                (None, Purpose::Read) => open_read_only(&mounts)?,
+                (None, Purpose::Write) => open_detached(&mounts)?,
             };
             let mut view = View::new(root).map_err(kernel)?;
             for (place, source, access) in over {
@@ -110,9 +107,8 @@ impl Engine {
     /// The root of a container alone, without what is mounted over it.
     pub(crate) async fn bare_root(&self, container: &Container) -> Result<Root> {
         let record = container.record();
-        let mut mounts = self.peers.mounts(&record.snapshotter, container.id()).await?;
-        read_only(&mut mounts);
-        blocking(move || open_detached(&mounts)).await
+        let mounts = self.peers.mounts(&record.snapshotter, container.id()).await?;
+        blocking(move || open_read_only(&mounts)).await
     }
 
     /// The container's init, held fast: whoever gets its number after it has ended is not taken for it.
@@ -159,27 +155,6 @@ impl Engine {
 fn covered(record: &Record) -> Vec<PathBuf> {
     let tmpfs = record.mounts.iter().filter(|mount| mount.is_tmpfs()).map(|mount| &*mount.point.destination);
     tmpfs.chain(SYSTEM).map(PathBuf::from).collect()
-}
-
-/// The same root for reading only.
-fn read_only(mounts: &mut [Mount]) {
-    for mount in mounts.iter_mut().filter(|mount| mount.r#type == "overlay") {
-        read_only_overlay(&mut mount.options);
-    }
-}
-
-/// The same file system for reading only, so that a second mount beside the container's own does no harm.
-fn read_only_overlay(options: &mut Vec<String>) {
-    let Some(upper) = options.iter().find_map(|option| option.strip_prefix("upperdir=").map(str::to_owned))
-    else {
-        return;
-    };
-    options.retain(|option| !option.starts_with("upperdir=") && !option.starts_with("workdir="));
-    for option in options.iter_mut() {
-        if let Some(lower) = option.strip_prefix("lowerdir=") {
-            *option = format!("lowerdir={upper}:{lower}");
-        }
-    }
 }
 
 impl Place {
@@ -231,13 +206,5 @@ mod tests {
         ] {
             assert_eq!(absolute(text).as_os_str(), path, "{text}");
         }
-    }
-
-    #[test]
-    fn a_second_overlay_only_reads() {
-        let mut options: Vec<String> =
-            ["workdir=/w", "upperdir=/u", "lowerdir=/a:/b"].map(str::to_owned).to_vec();
-        read_only_overlay(&mut options);
-        assert_eq!(options, ["lowerdir=/u:/a:/b"]);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use gantry_proto::containerd::types::Mount;
+use gantry_mount::{Mount, Overlay};
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_rooted::{EntryKind, FileStat, Root};
 use pb::changes_response::{Change, Kind};
@@ -11,7 +11,7 @@ use pb::changes_response::{Change, Kind};
 use super::create::blocking;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::root::kernel;
+use crate::root::{kernel, own};
 
 impl Engine {
     /// Lists the changes, sorted by path.
@@ -19,7 +19,7 @@ impl Engine {
         let container = self.index.find(name)?;
         let record = container.record();
         let mounts = self.peers.mounts(&record.snapshotter, container.id()).await?;
-        let layers = Layers::of(&mounts)?;
+        let layers = Layers::of(&own(&mounts))?;
         blocking(move || layers.changes()).await
     }
 }
@@ -56,19 +56,11 @@ struct Found {
 
 impl Layers {
     fn of(mounts: &[Mount]) -> Result<Layers> {
-        let option = |name: &str| {
-            let all = mounts.iter().flat_map(|mount| &mount.options);
-            all.filter_map(|option| option.split_once('='))
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value)
-        };
-        match (option("upperdir"), option("lowerdir"), mounts) {
-            (Some(upper), Some(lower), _) => Ok(Layers {
-                upper: PathBuf::from(upper),
-                lower: lower.split(':').map(PathBuf::from).collect(),
-            }),
+        let overlay = mounts.iter().find_map(Overlay::of);
+        match (overlay.map(|overlay| (overlay.upper, overlay.lower)), mounts) {
+            (Some((Some(upper), lower)), _) => Ok(Layers { upper: upper.files, lower }),
             // An image without layers: everything there is was added.
-            (_, _, [single]) if single.r#type == "bind" => {
+            (None, [single]) if single.fs_type == "bind" => {
                 Ok(Layers { upper: PathBuf::from(&single.source), lower: Vec::new() })
             }
             _ => Err(Error::NotBuilt("changes can only be listed for roots on overlayfs".to_owned())),

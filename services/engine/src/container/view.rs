@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gantry_mount::Overlay;
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1::{Endpoint, Netns};
@@ -12,6 +13,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::health::Health;
 use crate::record::{Record, State};
+use crate::root::own;
 use crate::spec;
 use crate::time::timestamp;
 
@@ -32,15 +34,14 @@ impl Engine {
             view.size_rw = Some(sizes.own);
             view.size_root_fs = Some(sizes.whole);
         }
-        if let Ok(mounts) = self.mounts_of(&container).await {
-            for option in mounts.iter().flat_map(|mount| &mount.options) {
-                let (key, value) = match option.split_once('=') {
-                    Some(("upperdir", value)) => ("UpperDir", value),
-                    Some(("lowerdir", value)) => ("LowerDir", value),
-                    Some(("workdir", value)) => ("WorkDir", value),
-                    _ => continue,
-                };
-                view.graph_data.insert(key.to_owned(), value.to_owned());
+        if let Ok(mounts) = self.mounts_of(&container).await
+            && let Some(overlay) = own(&mounts).iter().find_map(Overlay::of)
+        {
+            let lower: Vec<String> = overlay.lower.iter().map(|layer| layer.display().to_string()).collect();
+            view.graph_data.insert("LowerDir".to_owned(), lower.join(":"));
+            if let Some(upper) = overlay.upper {
+                view.graph_data.insert("UpperDir".to_owned(), upper.files.display().to_string());
+                view.graph_data.insert("WorkDir".to_owned(), upper.work.display().to_string());
             }
         }
         Ok(view)

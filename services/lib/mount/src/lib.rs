@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | [`Mount`] | making a mount, attached or detached |
 //! | [`Options`] | options as text: who reads which word |
+//! | [`Overlay`] | overlay's directories among the options: nobody else reads or writes them |
 //! | [`Attributes`] | what a mount allows, changed after it was made |
 //! | [`mount_each`] | lists of mounts, with files shown as other ids' |
 //! | [`attach`], [`clone_tree`], [`detach`] | places in the mount table |
@@ -25,6 +26,7 @@ mod idmap;
 mod legacy;
 mod mount;
 mod options;
+mod overlay;
 mod place;
 pub mod table;
 
@@ -33,6 +35,7 @@ pub use gantry_host::{Error, Result};
 pub use idmap::Namespaces;
 pub use mount::{Mount, mount_all, mount_each, open_detached};
 pub use options::{Options, Propagation};
+pub use overlay::{Overlay, Upper};
 pub use place::{
     attach, attach_at, clone_at, clone_tree, detach, detach_all, is_mount_point, mount_point_of,
     set_propagation, unmount,

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use gantry_mount::{Mount, Options};
+use gantry_mount::{Mount, Options, Overlay};
 use gantry_rooted::{Dir, EntryKind, Root};
 
 use super::pack::{Packer, check_length};
@@ -17,20 +17,16 @@ pub(super) fn between(left: &[Mount], right: &[Mount]) -> Option<PathBuf> {
     if !holds_all() {
         return None;
     }
-    let [right] = right else { return None };
-    if right.fs_type != "overlay" {
-        return None;
-    }
-    let upper = option(right, "upperdir")?;
-    let below = option(right, "lowerdir")?;
-    let [left] = left else { return None };
-    let same = match left.fs_type.as_str() {
+    let ([left], [right]) = (left, right) else { return None };
+    // What is shown with other ids than it has cannot be read where it lies.
+    Options::parse(&right.options).ok()?;
+    let right = Overlay::of(right)?;
+    let same = match Overlay::of(left) {
+        Some(left) => left.upper.is_none() && left.lower == right.lower,
         // A view of one layer is a bind of it.
-        "bind" => left.source == below,
-        "overlay" if option(left, "upperdir").is_none() => option(left, "lowerdir")? == below,
-        _ => false,
+        None => left.fs_type == "bind" && right.lower == [PathBuf::from(&left.source)],
     };
-    same.then(|| PathBuf::from(upper))
+    right.upper.map(|upper| upper.files).filter(|_| same)
 }
 
 /// Whether this kernel's overlay copies whole files and directories up. Where the distribution has it otherwise, a file
@@ -42,11 +38,6 @@ fn holds_all() -> bool {
         std::fs::read_to_string(path).is_ok_and(|value| value.trim() == "N")
     };
     is_off("metacopy") && is_off("redirect_dir")
-}
-
-fn option(mount: &Mount, key: &str) -> Option<String> {
-    let options = Options::parse(&mount.options).ok()?;
-    options.data.into_iter().find(|(name, _)| name == key).and_then(|(_, value)| value)
 }
 
 /// Packs an upper directory.
