@@ -10,12 +10,13 @@
 //! ```text
 //! <state>/snapshots/
 //!   db/                     records
-//!   overlayfs/, native/     directories, see `driver`
+//!   overlayfs/, native/     directories, see `driver::layout`
 //! ```
 //!
 //! Layers come from strangers: archives are read by [`gantry_archive`], which refuses what is ambiguous, and extracted
 //! through directory descriptors that cannot be left ([`layer`]).
 
+mod app;
 mod diff;
 mod driver;
 mod error;
@@ -23,10 +24,9 @@ mod layer;
 mod record;
 mod recover;
 mod server;
-mod service;
 mod store;
 mod trash;
 mod unpack;
 
+pub use app::Service;
 pub use error::{Error, Result};
-pub use service::Service;

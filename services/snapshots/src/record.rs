@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use gantry_types::{Labels, Namespace};
 use prost_types::Timestamp;
 
+use crate::driver::Snapshot;
+
 /// The snapshots of one namespace and one snapshotter: names are unique within.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
@@ -104,6 +106,11 @@ impl Record {
     /// The labels, typed.
     pub fn labels(&self) -> Labels {
         self.labels.clone().into()
+    }
+
+    /// What its driver knows of it.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot { id: self.id, kind: self.kind(), layers: &self.layers }
     }
 
     /// The numbers of a child's layers: this one and those below it.

@@ -125,26 +125,21 @@ fn look(store: &Store, repair: Repair) -> Result<(Vec<Finding>, Vec<Row>)> {
             });
         }
         for (_, _, record) in records.values().filter(|(_, _, record)| record.kind() == Kind::Committed) {
-            store.look_for_files(driver, record.id);
+            store.look_for_files(&**driver, record.id);
         }
         for (scope, name, record) in records.values() {
             let kind = record.kind();
             if kind == Kind::Committed {
                 continue;
             }
-            let whole = !driver.has_directory(kind, &record.layers)
-                || (driver.layout().fs(record.id).is_dir()
-                    && (kind != Kind::Active
-                        || driver.name() != "overlayfs"
-                        || driver.layout().work(record.id).is_dir()));
-            if whole {
+            if driver.is_made(record.snapshot()) {
                 continue;
             }
             // One on top of what is lost has to wait for that.
             let repaired = repair == Repair::Yes && !store.is_lost_below(record);
             if repaired {
                 let map = IdMap::of(&record.labels)?;
-                make(driver, record.id, kind, &record.layers, map.as_ref())?;
+                make(&**driver, record.snapshot(), map.as_ref())?;
             }
             findings.push(Finding {
                 kind: "record",
@@ -165,14 +160,15 @@ mod tests {
     use gantry_types::Labels;
 
     use super::*;
+    use crate::driver::Snapshot;
 
     #[tokio::test]
     async fn what_is_being_made_is_no_stray_however_long_it_takes() {
         let base = tempfile::tempdir_in("/dev/shm").unwrap();
-        let (store, _uncounted) = Store::open(base.path()).unwrap();
+        let (store, _uncounted) = crate::app::open(base.path()).unwrap();
         let number = store.next_number();
         let driver = &store.drivers()[0];
-        driver.make(number.id(), Kind::Active, &[]).unwrap();
+        driver.make(Snapshot { id: number.id(), kind: Kind::Active, layers: &[] }).unwrap();
         let directory = driver.layout().snapshot(number.id());
         let hour = std::time::Duration::from_secs(3600);
         let long_ago = std::time::SystemTime::now() - hour;
@@ -187,12 +183,12 @@ mod tests {
     #[tokio::test]
     async fn only_layers_go_when_files_are_lost_and_a_start_gets_over_it() {
         let base = tempfile::tempdir_in("/dev/shm").unwrap();
-        let (store, _uncounted) = Store::open(base.path()).unwrap();
+        let (store, _uncounted) = crate::app::open(base.path()).unwrap();
         let driver = &store.drivers()[0];
         let scope = Scope { namespace: "test".parse().unwrap(), snapshotter: driver.name().into() };
         let layer = async |name: &str, parent: &str| {
             let number = store.next_number();
-            driver.make(number.id(), Kind::Committed, &[]).unwrap();
+            driver.make(Snapshot { id: number.id(), kind: Kind::Committed, layers: &[] }).unwrap();
             let labels = Labels::from([("containerd.io/snapshot.ref", name)]);
             assert!(store.commit_unpacked(&scope, name, number.id(), parent, labels).await.unwrap());
         };

@@ -27,13 +27,13 @@ mod query;
 mod usage;
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gantry_disk::{Batch, Database, KeyedLocks, Schema, Table};
 use gantry_mount::Mount;
 
-use crate::driver::{Driver, IdMap};
+use crate::driver::{Driver, IdMap, Snapshot};
 use crate::record::{Kind, Present, Record, Scope};
 use crate::trash::Trash;
 use crate::{Error, Result};
@@ -51,7 +51,7 @@ struct Inner {
     database: Database,
     records: Table<(String, String), Record>,
     children: Table<(String, String, String), Present>,
-    drivers: Vec<Driver>,
+    drivers: Vec<Arc<dyn Driver>>,
     trash: Trash,
     locks: KeyedLocks<(String, String)>,
     claims: claims::Claims,
@@ -66,12 +66,10 @@ struct Inner {
 impl Store {
     /// Opens the store below `state`. [`crate::recover::reconcile`] must follow before anything else; what is committed
     /// later waits for [`Store::count`].
-    pub fn open(state: &Path) -> Result<(Self, Uncounted)> {
+    pub fn open(state: &Path, drivers: Vec<Arc<dyn Driver>>, trash: Trash) -> Result<(Self, Uncounted)> {
         let schema = Schema { tables: &["snapshots", "children"], migrations: &[] };
-        let directories = ["overlayfs", "native"].map(|driver| state.join(driver).join("snapshots"));
+        let directories: Vec<PathBuf> = drivers.iter().map(|driver| driver.layout().snapshots()).collect();
         let database = Database::open_beside(state.join("db"), schema, &directories)?;
-        let trash = Trash::start()?;
-        let drivers = Driver::all(state, &trash)?;
         let records = database.table("snapshots");
         let children = database.table("children");
         let (count, uncounted) = Uncounted::new();
@@ -100,7 +98,7 @@ impl Store {
     }
 
     /// The driver of a snapshotter.
-    pub fn driver(&self, snapshotter: &str) -> Result<&Driver> {
+    pub fn driver(&self, snapshotter: &str) -> Result<&Arc<dyn Driver>> {
         self.inner
             .drivers
             .iter()
@@ -109,7 +107,7 @@ impl Store {
     }
 
     /// All drivers.
-    pub fn drivers(&self) -> &[Driver] {
+    pub fn drivers(&self) -> &[Arc<dyn Driver>] {
         &self.inner.drivers
     }
 
@@ -176,20 +174,26 @@ impl Store {
         }
     }
 
-    fn mounts_of(&self, driver: &Driver, record: &Record) -> Result<Vec<Mount>> {
-        let (id, kind, layers) = (record.id, record.kind(), &record.layers);
-        Ok(match IdMap::of(&record.labels)? {
-            Some(map) => driver.mapped_mounts(id, kind, layers, &map),
-            None => driver.mounts(id, kind, layers),
-        })
+    fn mounts_of(&self, driver: &dyn Driver, record: &Record) -> Result<Vec<Mount>> {
+        let mut mounts = driver.mounts(record.snapshot());
+        if let Some(map) = IdMap::of(&record.labels)?
+            && driver.capabilities().remap_ids
+        {
+            for mount in &mut mounts {
+                mount.options.splice(..0, map.options());
+            }
+        }
+        Ok(mounts)
     }
 }
 
-/// Makes a snapshot's directories, for the ids that its labels map. Can be repeated.
-pub(crate) fn make(driver: &Driver, id: u64, kind: Kind, layers: &[u64], map: Option<&IdMap>) -> Result<()> {
-    driver.make(id, kind, layers)?;
+/// Makes what a snapshot needs on disk, for the ids that its labels map. Can be repeated.
+pub(crate) fn make(driver: &dyn Driver, snapshot: Snapshot<'_>, map: Option<&IdMap>) -> Result<()> {
+    driver.make(snapshot)?;
     match map {
-        Some(map) if driver.has_directory(kind, layers) => driver.map_root(id, layers, map),
+        Some(map) if driver.capabilities().remap_ids && snapshot.has_directory() => {
+            driver.remap_root(snapshot, map)
+        }
         _ => Ok(()),
     }
 }

@@ -37,6 +37,7 @@ use gantry_types::{ChainId, DiffId, Digest, Labels};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::driver::{Driver, Layers, Snapshot};
 use crate::layer::adopt::{Adopted, adopt};
 use crate::layer::slots::Slots;
 use crate::record::Scope;
@@ -209,11 +210,11 @@ impl Task {
         }
 
         let driver = store.driver(&self.scope.snapshotter)?.clone();
-        let extraction = extraction::Extraction { task: self, driver: &driver };
+        let extraction = extraction::Extraction { task: self, driver: driver.clone() };
         let (mut staging, implied) = extraction.run(&mut below).await?;
         let layers = self.placed(&mut below).await?;
-        if !layers.is_empty() && !implied.is_empty() && driver.unpacks() == crate::layer::Mode::Overlay {
-            let mounts = driver.view_of(&layers);
+        if !layers.is_empty() && !implied.is_empty() && driver.capabilities().layers == Layers::Stacked {
+            let mounts = driver.mounts(Snapshot::view(&layers));
             let files = staging.fs();
             let adopted = blocking(move || {
                 let lower = Root::from_fd(gantry_mount::open_detached(&mounts)?);
@@ -304,7 +305,7 @@ impl Task {
 
 /// A directory under a number that no record has yet: it goes again unless it gets one.
 struct Unrecorded {
-    driver: crate::driver::Driver,
+    driver: Arc<dyn Driver>,
     number: Number,
     armed: bool,
 }

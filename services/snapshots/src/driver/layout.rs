@@ -1,4 +1,15 @@
 //! The directories of one snapshotter.
+//!
+//! ```text
+//! <state>/<snapshotter>/
+//!   snapshots/<id>/fs       a layer, or what an active snapshot's files are written to
+//!   snapshots/<id>/work     overlay's work directory of an active one
+//!   snapshots/<id>/layer    says that an image's layer was unpacked there
+//!   snapshots/<id>/half     says that it is being filled and has no record yet
+//!   staging/<n>/{fs,work}   a layer that is being unpacked; no record knows it
+//!   trash/<n>               to be deleted in the background
+//!   trash/<id>@<n>          the same, unless the snapshot still has its record when the service starts
+//! ```
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -46,9 +57,14 @@ impl Layout {
         &self.0.root
     }
 
+    /// Where the directories of all snapshots are.
+    pub fn snapshots(&self) -> PathBuf {
+        self.0.root.join("snapshots")
+    }
+
     /// A snapshot's directory.
     pub fn snapshot(&self, id: u64) -> PathBuf {
-        self.0.root.join("snapshots").join(id.to_string())
+        self.snapshots().join(id.to_string())
     }
 
     /// A snapshot's files.
@@ -63,7 +79,7 @@ impl Layout {
 
     /// The numbers of the snapshots that have directories.
     pub fn ids(&self) -> Result<Vec<u64>> {
-        Ok(list(&self.0.root.join("snapshots"))?.iter().filter_map(|name| name.parse().ok()).collect())
+        Ok(list(&self.snapshots())?.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     /// A new empty directory for a layer to be unpacked into. It goes to the trash unless it is placed.

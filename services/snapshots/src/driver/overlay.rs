@@ -1,75 +1,112 @@
 //! Overlay: a snapshot is a directory of what differs from those below it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use gantry_mount::Mount;
+use gantry_mount::{self as mount, Mount, Upper};
 use gantry_rooted::Dir;
 
-use super::idmap::IdMap;
-use super::layout::{self, Layout};
+use super::layout::{self, Layout, Staging};
+use super::{Capabilities, Driver, IdMap, Layers, Snapshot};
 use crate::Result;
 use crate::record::Kind;
+use crate::trash::Trash;
 
 /// What a layer may be put on top of costs nothing if overlay does not have to remember where files came from.
-const OPTIONS: [&str; 1] = ["index=off"];
+const OPTION: &str = "index=off";
 
-pub(super) fn make(layout: &Layout, id: u64, kind: Kind, layers: &[u64]) -> Result<()> {
-    if kind == Kind::View && !layers.is_empty() {
-        return Ok(());
+/// The snapshotter `overlayfs`.
+#[derive(Debug)]
+pub struct Overlay(Layout);
+
+impl Overlay {
+    /// Its name.
+    pub const NAME: &str = "overlayfs";
+
+    /// Makes its directories below `state`.
+    pub fn open(state: &Path, trash: &Trash) -> Result<Self> {
+        Ok(Self(Layout::open(&state.join(Self::NAME), trash.clone())?))
     }
-    layout::make(&layout.fs(id), 0o755)?;
-    if kind == Kind::Active {
-        layout::make(&layout.work(id), 0o711)?;
+
+    fn files_of(&self, layers: &[u64]) -> Vec<PathBuf> {
+        layers.iter().map(|id| self.0.fs(*id)).collect()
     }
-    if let Some(below) = layers.first() {
-        // The upper directory is the whole file system's root: it belongs to whom the image says, and is open to all,
-        // whatever the image says.
-        let below = Dir::open(&layout.fs(*below))?.own_stat()?;
-        let own = Dir::open(&layout.fs(id))?;
-        if (below.uid, below.gid) != (0, 0) {
-            own.set_own_owner(below.uid, below.gid)?;
+
+    /// Files on top of layers: themselves where there are none.
+    fn writable(&self, files: PathBuf, work: PathBuf, layers: &[u64]) -> Vec<Mount> {
+        if layers.is_empty() {
+            return vec![bind(&files, true)];
+        }
+        vec![overlay(Some(Upper { files, work }), self.files_of(layers))]
+    }
+}
+
+impl Driver for Overlay {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { layers: Layers::Stacked, remap_ids: true }
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.0
+    }
+
+    fn make(&self, snapshot: Snapshot<'_>) -> Result<()> {
+        if !snapshot.has_directory() {
+            return Ok(());
+        }
+        let files = self.0.fs(snapshot.id);
+        layout::make(&files, 0o755)?;
+        if snapshot.kind == Kind::Active {
+            layout::make(&self.0.work(snapshot.id), 0o711)?;
+        }
+        if let Some(below) = snapshot.layers.first() {
+            // The upper directory is the whole file system's root: it belongs to whom the image says, and is open to all,
+            // whatever the image says.
+            let below = Dir::open(&self.0.fs(*below))?.own_stat()?;
+            if (below.uid, below.gid) != (0, 0) {
+                Dir::open(&files)?.set_own_owner(below.uid, below.gid)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_made(&self, snapshot: Snapshot<'_>) -> bool {
+        !snapshot.has_directory()
+            || (self.0.fs(snapshot.id).is_dir()
+                && (snapshot.kind != Kind::Active || self.0.work(snapshot.id).is_dir()))
+    }
+
+    /// The layers are shown as if they belonged to the mapped ids; the upper directory is not, so it has to belong to them.
+    fn remap_root(&self, snapshot: Snapshot<'_>, map: &IdMap) -> Result<()> {
+        // Without a layer the directory is all there is, and is shown itself.
+        let Some(below) = snapshot.layers.first() else { return Ok(()) };
+        let below = Dir::open(&self.0.fs(*below))?.own_stat()?;
+        let (uid, gid) = map.outside(below.uid, below.gid)?;
+        Ok(Dir::open(&self.0.fs(snapshot.id))?.set_own_owner(uid, gid)?)
+    }
+
+    fn mounts(&self, snapshot: Snapshot<'_>) -> Vec<Mount> {
+        let Snapshot { id, kind, layers } = snapshot;
+        match (kind, layers) {
+            (Kind::Active, layers) => self.writable(self.0.fs(id), self.0.work(id), layers),
+            (_, []) => vec![bind(&self.0.fs(id), false)],
+            (_, [only]) => vec![bind(&self.0.fs(*only), false)],
+            (_, layers) => vec![overlay(None, self.files_of(layers))],
         }
     }
-    Ok(())
-}
 
-/// The layers are shown as if they belonged to the mapped ids; the upper directory is not, so it has to belong to them.
-pub(super) fn map_root(layout: &Layout, id: u64, layers: &[u64], map: &IdMap) -> Result<()> {
-    // Without a layer the directory is all there is, and is shown itself.
-    let Some(below) = layers.first() else { return Ok(()) };
-    let below = Dir::open(&layout.fs(*below))?.own_stat()?;
-    let (uid, gid) = map.outside(below.uid, below.gid)?;
-    Ok(Dir::open(&layout.fs(id))?.set_own_owner(uid, gid)?)
-}
-
-pub(super) fn mounts(layout: &Layout, id: u64, kind: Kind, layers: &[u64]) -> Vec<Mount> {
-    match (kind, layers) {
-        (Kind::Active, []) => vec![Mount::bind(layout.fs(id).display().to_string(), true)],
-        (Kind::Active, layers) => writable(layout, &layout.fs(id), &layout.work(id), layers),
-        (_, []) => vec![Mount::bind(layout.fs(id).display().to_string(), false)],
-        (_, [only]) => vec![Mount::bind(layout.fs(*only).display().to_string(), false)],
-        (_, layers) => vec![overlay(vec![lower(layout, layers)])],
+    fn stage_on(&self, staging: &Staging, layers: &[u64]) -> Result<Vec<Mount>> {
+        Ok(self.writable(staging.fs(), staging.work(), layers))
     }
 }
 
-pub(super) fn writable(layout: &Layout, upper: &Path, work: &Path, layers: &[u64]) -> Vec<Mount> {
-    if layers.is_empty() {
-        return vec![Mount::bind(upper.display().to_string(), true)];
-    }
-    let options = vec![
-        format!("workdir={}", work.display()),
-        format!("upperdir={}", upper.display()),
-        lower(layout, layers),
-    ];
-    vec![overlay(options)]
+fn bind(files: &Path, writable: bool) -> Mount {
+    Mount::bind(files.display().to_string(), writable)
 }
 
-fn lower(layout: &Layout, layers: &[u64]) -> String {
-    let names: Vec<String> = layers.iter().map(|id| layout.fs(*id).display().to_string()).collect();
-    format!("lowerdir={}", names.join(":"))
-}
-
-fn overlay(mut options: Vec<String>) -> Mount {
-    options.extend(OPTIONS.map(str::to_owned));
-    Mount { fs_type: "overlay".into(), source: "overlay".into(), target: String::new(), options }
+fn overlay(upper: Option<Upper>, lower: Vec<PathBuf>) -> Mount {
+    mount::Overlay { upper, lower, options: vec![OPTION.to_owned()] }.into()
 }

@@ -125,10 +125,10 @@ mod tests {
     use tokio_stream::StreamExt;
 
     use super::*;
+    use crate::driver::Snapshot;
     use crate::layer::slots::Slots;
     use crate::record::{Kind, Scope};
     use crate::server::Notes;
-    use crate::store::Store;
 
     /// More than any queue on the way takes.
     const LAYERS: usize = 300;
@@ -141,14 +141,15 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_does_not_read_holds_up_no_other() {
         let base = tempfile::tempdir_in("/dev/shm").unwrap();
-        let (store, _uncounted) = Store::open(base.path()).unwrap();
+        let (store, _uncounted) = crate::app::open(base.path()).unwrap();
         let scope = Scope { namespace: "test".parse().unwrap(), snapshotter: DEFAULT.into() };
         let diff_ids: Vec<DiffId> =
             (0..LAYERS).map(|n| DiffId::new(Digest::sha256(n.to_string().as_bytes()))).collect();
         let mut parent = String::new();
         for chain in ChainId::all(&diff_ids) {
             let number = store.next_number();
-            store.driver(DEFAULT).unwrap().make(number.id(), Kind::Committed, &[]).unwrap();
+            let layer = Snapshot { id: number.id(), kind: Kind::Committed, layers: &[] };
+            store.driver(DEFAULT).unwrap().make(layer).unwrap();
             let name = chain.to_string();
             assert!(store.commit_unpacked(&scope, &name, number.id(), &parent, Labels::new()).await.unwrap());
             parent = name;

@@ -6,7 +6,7 @@ use gantry_mount::Mount;
 use gantry_types::Labels;
 
 use super::{Store, blocking, is, make};
-use crate::driver::IdMap;
+use crate::driver::{IdMap, Snapshot};
 use crate::record::{Kind, Record, Scope};
 use crate::{Error, Result};
 
@@ -53,7 +53,7 @@ impl Store {
         let id = number.id();
         let made = blocking({
             let (driver, layers) = (driver.clone(), layers.clone());
-            move || make(&driver, id, kind, &layers, map.as_ref())
+            move || make(&*driver, Snapshot { id, kind, layers: &layers }, map.as_ref())
         });
         let record = Record {
             id,
@@ -79,7 +79,7 @@ impl Store {
             return Err(error);
         }
         driver.recorded(id)?;
-        self.mounts_of(&driver, &record)
+        self.mounts_of(&*driver, &record)
     }
 
     /// The committed snapshot that an unpacker's label names, if it is there on the same parent.
@@ -129,7 +129,7 @@ impl Store {
         let mut committed = active.clone();
         let mut new_parent_stays = None;
         if !rebase.is_empty() && rebase != active.parent {
-            if !active.parent.is_empty() || scope.snapshotter != "overlayfs" {
+            if !active.parent.is_empty() || !driver.capabilities().rebase() {
                 return Err(Error::Unsupported(format!("a new parent for snapshot {key}")));
             }
             new_parent_stays = self.hold(scope, rebase)?;

@@ -33,7 +33,7 @@ impl Lost {
 
 impl Store {
     /// Looks whether a committed snapshot's files are there, and remembers it.
-    pub fn look_for_files(&self, driver: &Driver, id: u64) -> bool {
+    pub fn look_for_files(&self, driver: &dyn Driver, id: u64) -> bool {
         // Under the lock: what is filled meanwhile is either seen, or forgotten afterwards.
         let mut lost = self.inner.lost.0.lock().unwrap_or_else(PoisonError::into_inner);
         let there = driver.layout().fs(id).is_dir();

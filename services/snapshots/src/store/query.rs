@@ -57,7 +57,7 @@ impl Store {
         if is(&record, Kind::Committed) {
             return Err(Error::NoMounts(key.to_owned()));
         }
-        self.mounts_of(self.driver(&scope.snapshotter)?, &record)
+        self.mounts_of(&**self.driver(&scope.snapshotter)?, &record)
     }
 
     /// The snapshots that pass the filters, by key.

@@ -79,8 +79,8 @@ impl Store {
 
     async fn walk(&self, scope: &Scope, key: &str, record: &Record) -> Result<StoredUsage> {
         let driver = self.driver(&scope.snapshotter)?.clone();
-        let (id, kind, layers) = (record.id, record.kind(), record.layers.clone());
-        match blocking(move || driver.usage(id, kind, &layers)).await {
+        let (id, record) = (record.id, record.clone());
+        match blocking(move || driver.usage(record.snapshot())).await {
             Ok(counted) => Ok(StoredUsage { size: counted.size, inodes: counted.inodes }),
             Err(Error::Host(error))
                 if error.is_not_found() && self.get(scope, key)?.is_none_or(|current| current.id != id) =>
@@ -99,18 +99,20 @@ mod tests {
     use gantry_types::Labels;
 
     use super::*;
+    use crate::driver::Snapshot;
 
     #[tokio::test]
     async fn what_is_committed_is_counted_and_what_is_removed_stays_away() {
         let base = tempfile::tempdir_in("/dev/shm").unwrap();
-        let (store, uncounted) = Store::open(base.path()).unwrap();
+        let (store, uncounted) = crate::app::open(base.path()).unwrap();
         let scope = Scope { namespace: "test".parse().unwrap(), snapshotter: "native".into() };
         for name in ["removed", "kept"] {
             store.prepare(&scope, Kind::Active, "key", "", Labels::new()).await.unwrap();
             store.commit(&scope, name, "key", Labels::new(), "").await.unwrap();
         }
         let number = store.next_number();
-        store.drivers()[1].make(number.id(), Kind::Committed, &[]).unwrap();
+        let layer = Snapshot { id: number.id(), kind: Kind::Committed, layers: &[] };
+        store.drivers()[1].make(layer).unwrap();
         assert!(store.commit_unpacked(&scope, "layer", number.id(), "kept", Labels::new()).await.unwrap());
         store.remove(&scope, "removed").await.unwrap();
 

@@ -7,7 +7,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::follow::{End, follow};
 use super::{Below, Step, TICK, Task};
-use crate::driver::{Driver, Staging};
+use crate::driver::{Driver, Layers, Staging};
 use crate::layer::arrival::{Arrival, ArrivingBytes};
 use crate::layer::slots::Slot;
 use crate::layer::{Cancel, Extracted, Mode, extract};
@@ -19,16 +19,15 @@ const ATTEMPTS: usize = 10;
 
 pub(super) struct Extraction<'t> {
     pub(super) task: &'t Task,
-    pub(super) driver: &'t Driver,
+    pub(super) driver: Arc<dyn Driver>,
 }
 
 impl Extraction<'_> {
     /// Extracts the layer alone if the driver can, on those below it otherwise. Tells which directories it invented.
     pub(super) async fn run(&self, below: &mut watch::Receiver<Below>) -> Result<(Staging, Vec<Vec<u8>>)> {
-        let mode = self.driver.unpacks();
-        let layers = match mode {
-            Mode::Overlay => Vec::new(),
-            Mode::Merged => self.task.placed(below).await?,
+        let (mode, layers) = match self.driver.capabilities().layers {
+            Layers::Stacked => (Mode::Overlay, Vec::new()),
+            Layers::Whole => (Mode::Merged, self.task.placed(below).await?),
         };
         match self.attempt(mode, &layers).await {
             Err(Error::NeedsLower(entry)) => {
@@ -69,18 +68,18 @@ impl Extraction<'_> {
         let task = self.task;
         let extracting = async {
             let slot = task.unpacker.slots.arriving(&arrival).await;
-            let staging = blocking({
+            let (staging, mounts) = blocking({
                 let (driver, layers) = (self.driver.clone(), layers.to_vec());
                 move || {
                     let staging = driver.layout().stage()?;
-                    if mode == Mode::Merged {
-                        driver.begin_staging(&staging, &layers)?;
-                    }
-                    Ok(staging)
+                    let mounts = match mode {
+                        Mode::Overlay => None,
+                        Mode::Merged => Some(driver.stage_on(&staging, &layers)?),
+                    };
+                    Ok((staging, mounts))
                 }
             })
             .await?;
-            let mounts = (mode == Mode::Merged).then(|| self.driver.staged_on(&staging, layers));
             work(slot, staging, mounts, mode, &arrival, &guard.cancel)?.await.map_err(|_| Error::Cancelled)?
         };
         tokio::pin!(extracting);

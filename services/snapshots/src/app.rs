@@ -1,14 +1,19 @@
 //! The process: open, reconcile, serve.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use caps::Capability;
 use gantry_api::Peers;
 use gantry_api::events::Publisher;
 use gantry_daemon::confinement::Family;
 use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
 
-use crate::recover;
+use crate::driver::{Driver, Native, Overlay};
 use crate::server::{Notes, routes};
-use crate::store::Store;
+use crate::store::{Store, Uncounted};
+use crate::trash::Trash;
+use crate::{Result, recover};
 
 /// `gantryd snapshots`.
 pub struct Service;
@@ -38,7 +43,7 @@ impl gantry_daemon::Service for Service {
         // Modes are an archive's, not ours to narrow.
         gantry_host::process::clear_umask();
         let state = context.state();
-        let (store, uncounted) = tokio::task::spawn_blocking(move || Store::open(&state)).await??;
+        let (store, uncounted) = tokio::task::spawn_blocking(move || open(&state)).await??;
         for finding in recover::reconcile(&store).await? {
             tracing::info!(
                 kind = finding.kind,
@@ -55,4 +60,12 @@ impl gantry_daemon::Service for Service {
         let notes = Notes::new(peers.clone(), publisher);
         context.clone().serve(routes(store, &peers, &notes)).await
     }
+}
+
+/// Opens the store with the drivers that there are.
+pub(crate) fn open(state: &Path) -> Result<(Store, Uncounted)> {
+    let trash = Trash::start()?;
+    let drivers: Vec<Arc<dyn Driver>> =
+        vec![Arc::new(Overlay::open(state, &trash)?), Arc::new(Native::open(state, &trash)?)];
+    Store::open(state, drivers, trash)
 }
