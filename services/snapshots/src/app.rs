@@ -10,7 +10,7 @@ use gantry_daemon::confinement::Family;
 use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
 
 use crate::driver::{Driver, Native, Overlay};
-use crate::server::{Notes, routes};
+use crate::server::{Events, routes};
 use crate::store::{Store, Uncounted};
 use crate::trash::Trash;
 use crate::{Result, recover};
@@ -57,8 +57,7 @@ impl gantry_daemon::Service for Service {
         let peers = Peers::new(context.run());
         let (publisher, publishing) = Publisher::new(&peers);
         context.spawn("events", publishing);
-        let notes = Notes::new(peers.clone(), publisher);
-        context.clone().serve(routes(store, &peers, &notes)).await
+        context.clone().serve(routes(store, &peers, &Events::new(publisher))).await
     }
 }
 

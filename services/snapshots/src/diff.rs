@@ -19,7 +19,7 @@ use gantry_rooted::{Root, Time};
 use gantry_types::media_type::{self, Compression};
 use gantry_types::{Descriptor, Digest};
 
-use crate::layer::arrival::{Arrival, ArrivingBytes};
+use crate::layer::blob::{Blob, BlobReader};
 use crate::layer::slots::Slots;
 use crate::layer::{Cancel, Mode, extract};
 use crate::store::blocking;
@@ -55,7 +55,7 @@ pub async fn apply(
     let extracted = blocking(move || {
         let _slot = slot;
         let root = Root::from_fd(open_detached(&mounts)?);
-        let bytes = ArrivingBytes::new(Arrival::complete(file, size));
+        let bytes = BlobReader::new(Blob::complete(file, size));
         let extracted = extract(bytes, &root, Mode::Merged, &cancel)?;
         if durable == Durable::Yes {
             gantry_rooted::tree::sync_file_system(root.dir(Path::new(""))?)?;

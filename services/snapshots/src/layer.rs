@@ -1,20 +1,21 @@
 //! One layer: its bytes as they arrive, its archive extracted, its place among the layers below it.
 //!
 //! ```text
-//! blob's file ─ arrival ─> stream (thread: decompress) ─ big buffers ─> extract (thread: hash, parse, write)
+//! blob ─ as it arrives ─> stream (thread: decompress) ─ big buffers ─> extract (thread: hash, parse, write)
 //!                                                                            │ directories it had to invent
 //!                                                                            v
-//!                                                                          adopt (looks them up in the layers below)
+//!                                                                          inherit (looks them up in the layers below)
 //! ```
 //!
 //! A layer of overlay is extracted into a directory of its own, without those below it. What it cannot know there is
-//! told afterwards: the attributes of parents that the archive does not have, by [`adopt`]; a link into a layer below,
+//! told afterwards: the attributes of parents that the archive does not have, by [`inherit`]; a link into a layer below,
 //! or a path through a symlink of one, by extracting again onto all of them ([`Mode::Merged`]).
 
-pub mod adopt;
-pub mod arrival;
+pub mod blob;
+mod directories;
 pub mod extract;
-mod place;
+pub mod inherit;
+mod name;
 pub mod slots;
 pub mod stream;
 mod whiteout;

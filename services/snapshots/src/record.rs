@@ -58,7 +58,7 @@ impl Kind {
 /// One snapshot. Its key or name is the record's key.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Record {
-    /// The number of its directory.
+    /// Its id: the name of its directory.
     #[prost(uint64, tag = "1")]
     pub id: u64,
     /// Its kind.
@@ -67,7 +67,7 @@ pub struct Record {
     /// The parent's name; empty for none.
     #[prost(string, tag = "3")]
     pub parent: String,
-    /// The numbers of the snapshots below it, the nearest first. Those never change, so this is no second truth.
+    /// The ids of the snapshots below it, the nearest first. Those never change, so this is no second truth.
     #[prost(uint64, repeated, tag = "4")]
     pub layers: Vec<u64>,
     /// Its labels.
@@ -113,7 +113,7 @@ impl Record {
         Snapshot { id: self.id, kind: self.kind(), layers: &self.layers }
     }
 
-    /// The numbers of a child's layers: this one and those below it.
+    /// The ids of a child's layers: this one and those below it.
     pub fn stack(&self) -> Vec<u64> {
         std::iter::once(self.id).chain(self.layers.iter().copied()).collect()
     }

@@ -10,7 +10,7 @@
 //!
 //! A committed one without files has lost what only its image's layer can bring back. It goes, with the layers on top
 //! of it, so that a pull finds the image not unpacked and unpacks it. Where a container's snapshot is on top, or what was
-//! committed by hand, all that is below keeps its records, whose numbers are known there: it counts as lost
+//! committed by hand, all that is below keeps its records, whose ids are known there: it counts as lost
 //! ([`Store::is_lost`]) until a pull has the layer unpacked into its place.
 
 use std::collections::{HashMap, HashSet};
@@ -44,8 +44,8 @@ pub enum Repair {
 
 /// Reconciles everything. At the start, before anything else is served.
 pub async fn reconcile(store: &Store) -> Result<Vec<Finding>> {
-    let reprieving = store.clone();
-    blocking(move || reprieve(&reprieving)).await?;
+    let restoring = store.clone();
+    blocking(move || restore(&restoring)).await?;
     let findings = check(store, Repair::Yes).await?;
     let store = store.clone();
     blocking(move || store.drivers().iter().try_for_each(|driver| driver.layout().discard_leftovers()))
@@ -54,13 +54,13 @@ pub async fn reconcile(store: &Store) -> Result<Vec<Finding>> {
 }
 
 /// Puts back what was being removed when the machine stopped, but was not; and takes note of what has its record.
-fn reprieve(store: &Store) -> Result<()> {
+fn restore(store: &Store) -> Result<()> {
     let rows = store.all()?;
     for driver in store.drivers() {
         let own = rows.iter().filter(|(scope, _, _)| scope.snapshotter == driver.name());
         let ids: HashSet<u64> = own.map(|(_, _, record)| record.id).collect();
-        // Nothing new has the number of what may still be in the trash at the next start.
-        store.reserve_numbers(driver.layout().reprieve(|id| ids.contains(&id))?);
+        // Nothing new has the id of what may still be in the trash at the next start.
+        store.reserve_ids(driver.layout().restore(|id| ids.contains(&id))?);
         // Of any snapshotter: the directories of a backup may be marked too.
         ids.into_iter().try_for_each(|id| driver.layout().recorded(id))?;
     }
@@ -93,7 +93,7 @@ fn look(store: &Store, repair: Repair) -> Result<(Vec<Finding>, Vec<Row>)> {
     for driver in store.drivers() {
         // In this order: a directory that is seen is being made, or has its record by the time records are read.
         let ids = driver.layout().ids()?;
-        let making = store.being_made();
+        let making = store.pending_ids();
         let records: HashMap<u64, Row> = store
             .all()?
             .into_iter()
@@ -102,7 +102,7 @@ fn look(store: &Store, repair: Repair) -> Result<(Vec<Finding>, Vec<Row>)> {
             .collect();
         let present: HashSet<u64> = ids.iter().copied().collect();
         let highest = present.iter().chain(records.keys()).max().copied().unwrap_or(0);
-        store.reserve_numbers(highest);
+        store.reserve_ids(highest);
 
         for id in ids.iter().filter(|id| !records.contains_key(id) && !making.contains(id)) {
             let path = driver.layout().snapshot(*id);
@@ -166,16 +166,16 @@ mod tests {
     async fn what_is_being_made_is_no_stray_however_long_it_takes() {
         let base = tempfile::tempdir_in("/dev/shm").unwrap();
         let (store, _uncounted) = crate::app::open(base.path()).unwrap();
-        let number = store.next_number();
+        let id = store.next_id();
         let driver = &store.drivers()[0];
-        driver.make(Snapshot { id: number.id(), kind: Kind::Active, layers: &[] }).unwrap();
-        let directory = driver.layout().snapshot(number.id());
+        driver.make(Snapshot { id: id.get(), kind: Kind::Active, layers: &[] }).unwrap();
+        let directory = driver.layout().snapshot(id.get());
         let hour = std::time::Duration::from_secs(3600);
         let long_ago = std::time::SystemTime::now() - hour;
         std::fs::File::open(&directory).unwrap().set_modified(long_ago).unwrap();
         assert!(check(&store, Repair::Yes).await.unwrap().is_empty());
         assert!(directory.exists());
-        drop(number);
+        drop(id);
         assert_eq!(check(&store, Repair::Yes).await.unwrap().len(), 1);
         assert!(!directory.exists());
     }
@@ -187,10 +187,10 @@ mod tests {
         let driver = &store.drivers()[0];
         let scope = Scope { namespace: "test".parse().unwrap(), snapshotter: driver.name().into() };
         let layer = async |name: &str, parent: &str| {
-            let number = store.next_number();
-            driver.make(Snapshot { id: number.id(), kind: Kind::Committed, layers: &[] }).unwrap();
+            let id = store.next_id();
+            driver.make(Snapshot { id: id.get(), kind: Kind::Committed, layers: &[] }).unwrap();
             let labels = Labels::from([("containerd.io/snapshot.ref", name)]);
-            assert!(store.commit_unpacked(&scope, name, number.id(), parent, labels).await.unwrap());
+            assert!(store.commit_unpacked(&scope, name, id.get(), parent, labels).await.unwrap());
         };
         layer("base", "").await;
         layer("layer", "base").await;

@@ -2,12 +2,14 @@
 
 mod convert;
 mod diff;
+mod events;
 mod gc;
-mod notes;
+mod leases;
 mod snapshots;
 mod unpacker;
 
-pub use notes::Notes;
+pub use events::Events;
+pub use leases::Leases;
 
 use gantry_proto::containerd::services::diff::v1::diff_server::DiffServer;
 use gantry_proto::containerd::services::snapshots::v1::snapshots_server::SnapshotsServer;
@@ -27,11 +29,12 @@ use tracing::Instrument;
 const MESSAGE_LIMIT: usize = 16 << 20;
 
 /// All services of this process.
-pub fn routes(store: Store, peers: &Peers, notes: &Notes) -> Routes {
+pub fn routes(store: Store, peers: &Peers, events: &Events) -> Routes {
+    let leases = Leases::new(peers.clone());
     let slots = Slots::default();
-    let unpacker = Unpacker::new(store.clone(), peers.clone(), notes.clone(), slots.clone());
+    let unpacker = Unpacker::new(store.clone(), peers.clone(), leases.clone(), events.clone(), slots.clone());
     Routes::new(
-        SnapshotsServer::new(snapshots::Snapshots::new(store.clone(), notes.clone()))
+        SnapshotsServer::new(snapshots::Snapshots::new(store.clone(), leases, events.clone()))
             .max_decoding_message_size(MESSAGE_LIMIT),
     )
     .add_service(

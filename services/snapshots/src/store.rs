@@ -10,7 +10,7 @@
 //!
 //! The database is the truth for what exists; directories follow it. Made: directories, then the record. Removed: the
 //! directories go to the trash, then the record goes ([`crate::recover`] cleans up what a crash leaves between the two). Work on one key is
-//! serial (a keyed lock); that a parent stays while a child is made is seen to by [`claims`]: no lock is shared by
+//! serial (a keyed lock); that a parent stays while a child is made is seen to by [`pins`]: no lock is shared by
 //! children of one parent.
 //!
 //! ```text
@@ -19,10 +19,10 @@
 //! ```
 
 mod change;
-mod claims;
 mod collect;
+mod ids;
 mod lost;
-mod numbers;
+mod pins;
 mod query;
 mod usage;
 
@@ -38,7 +38,7 @@ use crate::record::{Kind, Present, Record, Scope};
 use crate::trash::Trash;
 use crate::{Error, Result};
 
-pub use numbers::Number;
+pub use ids::PendingId;
 pub use usage::Uncounted;
 
 /// All snapshots of this machine. Cheap to clone.
@@ -54,11 +54,11 @@ struct Inner {
     drivers: Vec<Arc<dyn Driver>>,
     trash: Trash,
     locks: KeyedLocks<(String, String)>,
-    claims: claims::Claims,
+    pins: pins::Pins,
     stamps: collect::Stamps,
     lost: lost::Lost,
-    numbers: numbers::Numbers,
-    // By number: one walk through a tree at a time.
+    ids: ids::Ids,
+    // By id: one walk through a tree at a time.
     counting: KeyedLocks<u64>,
     count: usage::Count,
 }
@@ -81,10 +81,10 @@ impl Store {
                 drivers,
                 trash,
                 locks: KeyedLocks::new(),
-                claims: claims::Claims::default(),
+                pins: pins::Pins::default(),
                 stamps: collect::Stamps::new(),
                 lost: lost::Lost::default(),
-                numbers: numbers::Numbers::new(),
+                ids: ids::Ids::new(),
                 counting: KeyedLocks::new(),
                 count,
             }),
@@ -128,19 +128,19 @@ impl Store {
         Ok(found)
     }
 
-    /// A number that no snapshot has had since the start.
-    pub fn next_number(&self) -> Number {
-        self.inner.numbers.next()
+    /// An id that no snapshot has had since the start.
+    pub fn next_id(&self) -> PendingId {
+        self.inner.ids.next()
     }
 
-    /// Sees to it that numbers up to this one are not given out.
-    pub fn reserve_numbers(&self, highest: u64) {
-        self.inner.numbers.reserve(highest);
+    /// Sees to it that ids up to this one are not given out.
+    pub fn reserve_ids(&self, highest: u64) {
+        self.inner.ids.reserve(highest);
     }
 
-    /// The numbers of snapshots that may have directories already and no record yet.
-    pub fn being_made(&self) -> HashSet<u64> {
-        self.inner.numbers.being_made()
+    /// The ids of snapshots that may have directories already and no record yet.
+    pub fn pending_ids(&self) -> HashSet<u64> {
+        self.inner.ids.pending()
     }
 
     fn get(&self, scope: &Scope, key: &str) -> Result<Option<Record>> {

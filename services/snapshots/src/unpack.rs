@@ -6,26 +6,26 @@
 //! lock its chain id ─ there already? ──────────────────────────────> exists
 //!   extract, following the blob             (native: below placed)
 //!   prove the diff-id, content proves the blob
-//!   adopt the attributes of invented directories     below placed
-//!   place it under a number ── now those above may adopt
+//!   inherit the attributes of implied directories    below placed
+//!   place it under an id ──── now those above may inherit
 //!   sync the file system, shared with all that wait for it
 //!   record it under its chain id                     below committed
 //! ```
 //!
-//! A layer that has a record and has lost its files is extracted again, and placed under the number in its record.
+//! A layer that has a record and has lost its files is extracted again, and placed under the id in its record.
 //!
 //! Two calls for the same chain id share the work: the second waits for the lock and finds the snapshot. Locks are
 //! taken by layer, and a layer only waits for those below it, so no two calls can wait for each other. Extracting takes
 //! one of the service's [`Slots`], and nothing that is waited for with one in hand is another layer. Progress is left
-//! where the caller finds it ([`News`]): one that does not read it holds up nobody. Dropping the call ends its tasks;
+//! where the caller finds it ([`Tracker`]): one that does not read it holds up nobody. Dropping the call ends its tasks;
 //! what they staged goes to the trash.
 
 mod extraction;
 mod follow;
-mod news;
+mod progress;
 mod sync;
 
-pub use news::News;
+pub use progress::{Progress, Step, Tracker};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,11 +38,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::driver::{Driver, Layers, Snapshot};
-use crate::layer::adopt::{Adopted, adopt};
+use crate::layer::inherit::{Inherited, inherit};
 use crate::layer::slots::Slots;
 use crate::record::Scope;
-use crate::server::Notes;
-use crate::store::{Number, Store, blocking};
+use crate::server::{Events, Leases};
+use crate::store::{PendingId, Store, blocking};
 use crate::{Error, Result};
 use gantry_rooted::Root;
 use tracing::Instrument;
@@ -60,40 +60,13 @@ pub struct Layer {
     pub diff_id: DiffId,
 }
 
-/// What a call is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
-    /// The layer's place in the call.
-    pub layer: usize,
-    /// How far it is.
-    pub step: Step,
-    /// Compressed bytes read.
-    pub offset: u64,
-    /// Compressed bytes in all.
-    pub total: u64,
-    /// The layer's chain id.
-    pub chain: ChainId,
-}
-
-/// How far a layer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Its bytes have not begun to arrive, or another call is at it.
-    Waiting,
-    /// Bytes are being unpacked.
-    Extracting,
-    /// It is committed.
-    Extracted,
-    /// It was there.
-    Exists,
-}
-
 /// Unpacks layers. Cheap to clone.
 #[derive(Clone)]
 pub struct Unpacker {
     store: Store,
     peers: Peers,
-    notes: Notes,
+    leases: Leases,
+    events: Events,
     chains: KeyedLocks<(String, String)>,
     sync: sync::Syncer,
     slots: Slots,
@@ -103,7 +76,7 @@ pub struct Unpacker {
 #[derive(Debug, Clone)]
 enum Below {
     Working,
-    /// Its directories are final: the numbers of it and those below it.
+    /// Its directories are final: the ids of it and those below it.
     Placed(Vec<u64>),
     /// It has a record.
     Committed(Vec<u64>),
@@ -114,8 +87,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 impl Unpacker {
     /// Unpacks into the store.
-    pub fn new(store: Store, peers: Peers, notes: Notes, slots: Slots) -> Self {
-        Self { store, peers, notes, chains: KeyedLocks::new(), sync: sync::Syncer::default(), slots }
+    pub fn new(store: Store, peers: Peers, leases: Leases, events: Events, slots: Slots) -> Self {
+        let (chains, sync) = (KeyedLocks::new(), sync::Syncer::default());
+        Self { store, peers, leases, events, chains, sync, slots }
     }
 
     /// Unpacks a stack, base first, and commits each layer under its chain id.
@@ -128,7 +102,7 @@ impl Unpacker {
         owner: Owner,
         scope: Scope,
         layers: Vec<Layer>,
-        news: Arc<News>,
+        tracker: Arc<Tracker>,
     ) -> Result<()> {
         self.store.driver(&scope.snapshotter)?;
         let diff_ids: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
@@ -146,7 +120,7 @@ impl Unpacker {
                 layer,
                 parent: parent.replace(chain.clone()),
                 chain,
-                news: news.clone(),
+                tracker: tracker.clone(),
                 above,
             };
             tasks.spawn(task.run(below).in_current_span());
@@ -180,7 +154,7 @@ struct Task {
     layer: Layer,
     chain: ChainId,
     parent: Option<ChainId>,
-    news: Arc<News>,
+    tracker: Arc<Tracker>,
     above: watch::Sender<Below>,
 }
 
@@ -198,7 +172,7 @@ impl Task {
         let name = self.chain.to_string();
         self.tell(Step::Waiting, 0);
         let _chain = self.unpacker.chains.lock((self.scope.key(), name.clone())).await;
-        self.unpacker.notes.protect(&self.owner, &self.scope, &name).await?;
+        self.unpacker.leases.add(&self.owner, &self.scope, &name).await?;
         let there = store.unpacked(&self.scope, &name)?;
         if let Some(record) = there.as_ref().filter(|record| !store.is_lost(record)) {
             if store.is_lost_below(record) {
@@ -216,11 +190,11 @@ impl Task {
         if !layers.is_empty() && !implied.is_empty() && driver.capabilities().layers == Layers::Stacked {
             let mounts = driver.mounts(Snapshot::view(&layers));
             let files = staging.fs();
-            let adopted = blocking(move || {
+            let inherited = blocking(move || {
                 let lower = Root::from_fd(gantry_mount::open_detached(&mounts)?);
-                adopt(&Root::open_path(&files)?, &lower, &implied)
+                inherit(&Root::open_path(&files)?, &lower, &implied)
             });
-            if let Adopted::ThroughLink(path) = adopted.await? {
+            if let Inherited::ThroughLink(path) = inherited.await? {
                 tracing::debug!(layer = %self.layer.blob, path = %String::from_utf8_lossy(&path), "extracted again: a parent is a symlink below");
                 staging = extraction.again(&layers).await?;
             }
@@ -237,8 +211,8 @@ impl Task {
             return Ok(());
         }
 
-        let unrecorded = Unrecorded { driver: driver.clone(), number: store.next_number(), armed: true };
-        let id = unrecorded.number.id();
+        let unrecorded = Unrecorded { driver: driver.clone(), id: store.next_id(), armed: true };
+        let id = unrecorded.id.get();
         staging.place(id)?;
         self.above.send_replace(Below::Placed(std::iter::once(id).chain(layers).collect()));
         self.unpacker.sync.sync(driver.layout().root()).await?;
@@ -255,14 +229,14 @@ impl Task {
         let (store, scope) = (self.unpacker.store.clone(), self.scope.clone());
         let name = self.chain.to_string();
         let parent = self.parent.as_ref().map(ToString::to_string).unwrap_or_default();
-        let notes = self.unpacker.notes.clone();
+        let events = self.unpacker.events.clone();
         let work = async move {
             let mut placed = placed;
             let labels = Labels::from([("containerd.io/snapshot.ref", name.as_str())]);
-            match store.commit_unpacked(&scope, &name, placed.number.id(), &parent, labels).await {
+            match store.commit_unpacked(&scope, &name, placed.id.get(), &parent, labels).await {
                 Ok(true) => {
                     placed.armed = false;
-                    notes.committed(&scope, &name, &name);
+                    events.committed(&scope, &name, &name);
                 }
                 Ok(false) => {}
                 Err(error) => {
@@ -299,23 +273,23 @@ impl Task {
 
     fn tell(&self, step: Step, offset: u64) {
         let (layer, total, chain) = (self.index, self.layer.size, self.chain.clone());
-        self.news.tell(Progress { layer, step, offset, total, chain });
+        self.tracker.set(Progress { layer, step, offset, total, chain });
     }
 }
 
-/// A directory under a number that no record has yet: it goes again unless it gets one.
+/// A directory under an id that no record has yet: it goes again unless it gets one.
 struct Unrecorded {
     driver: Arc<dyn Driver>,
-    number: Number,
+    id: PendingId,
     armed: bool,
 }
 
 impl Drop for Unrecorded {
     fn drop(&mut self) {
         if self.armed
-            && let Err(error) = self.driver.layout().discard(self.number.id())
+            && let Err(error) = self.driver.layout().discard(self.id.get())
         {
-            tracing::warn!(id = self.number.id(), error = %gantry_rpc::chain(&error), "a layer's directory stays until the next start");
+            tracing::warn!(id = self.id.get(), error = %gantry_rpc::chain(&error), "a layer's directory stays until the next start");
         }
     }
 }

@@ -24,8 +24,8 @@ use crate::{Error, Result};
 const LAYER: &str = "layer";
 /// In the directory of a snapshot that is being filled and has no record yet; `gantry backup` leaves it too.
 const HALF: &str = "half";
-/// In the trash, between a snapshot's number and the rest of the name.
-const CONDEMNED: &str = "@";
+/// In the trash, between a snapshot's id and the rest of the name.
+const RECORDED: &str = "@";
 
 /// Where a snapshotter keeps its directories. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ impl Layout {
         self.snapshot(id).join("work")
     }
 
-    /// The numbers of the snapshots that have directories.
+    /// The ids of the snapshots that have directories.
     pub fn ids(&self) -> Result<Vec<u64>> {
         Ok(list(&self.snapshots())?.iter().filter_map(|name| name.parse().ok()).collect())
     }
@@ -122,24 +122,24 @@ impl Layout {
 
     /// Moves a snapshot's directory to the trash while it still has its record: only so can a start tell what was to go
     /// from what has lost its record.
-    pub fn condemn(&self, id: u64) -> Result<Condemned> {
+    pub fn discard_recorded(&self, id: u64) -> Result<Discarded> {
         let from = self.snapshot(id);
-        let to = self.0.root.join("trash").join(format!("{id}{CONDEMNED}{}", self.fresh()));
+        let to = self.0.root.join("trash").join(format!("{id}{RECORDED}{}", self.fresh()));
         match std::fs::rename(&from, &to) {
-            Ok(()) => Ok(Condemned { from, to: Some(to), layout: self.clone() }),
+            Ok(()) => Ok(Discarded { from, to: Some(to), layout: self.clone() }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Condemned { from, to: None, layout: self.clone() })
+                Ok(Discarded { from, to: None, layout: self.clone() })
             }
             Err(source) => Err(Error::Io { op: "discard", path: from.display().to_string(), source }),
         }
     }
 
-    /// Puts back what was condemned and kept its record; the highest number that is in the trash.
-    pub fn reprieve(&self, has_record: impl Fn(u64) -> bool) -> Result<u64> {
+    /// Puts back what was discarded and kept its record; the highest id that is in the trash.
+    pub fn restore(&self, has_record: impl Fn(u64) -> bool) -> Result<u64> {
         let trash = self.0.root.join("trash");
         let mut highest = 0;
         for name in list(&trash)? {
-            let Some(id) = name.split_once(CONDEMNED).and_then(|(id, _)| id.parse().ok()) else { continue };
+            let Some(id) = name.split_once(RECORDED).and_then(|(id, _)| id.parse().ok()) else { continue };
             highest = highest.max(id);
             let home = self.snapshot(id);
             if has_record(id) && !home.exists() {
@@ -232,22 +232,22 @@ impl Drop for Staging {
 /// A snapshot's directory in the trash, whose record is about to go.
 #[derive(Debug)]
 #[must_use = "it goes, or is put back"]
-pub struct Condemned {
+pub struct Discarded {
     from: PathBuf,
     to: Option<PathBuf>,
     layout: Layout,
 }
 
-impl Condemned {
+impl Discarded {
     /// Its record has gone: it is deleted some time soon.
-    pub fn execute(mut self) {
+    pub fn delete(mut self) {
         if let Some(to) = self.to.take() {
             self.layout.0.trash.delete(to);
         }
     }
 }
 
-impl Drop for Condemned {
+impl Drop for Discarded {
     fn drop(&mut self) {
         if let Some(to) = self.to.take()
             && let Err(error) = std::fs::rename(&to, &self.from)

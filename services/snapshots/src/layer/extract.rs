@@ -1,6 +1,6 @@
 //! Extracting an archive into a root.
 //!
-//! Every name is resolved inside the root, one open directory at a time ([`super::place`]). Files are made anew
+//! Every name is resolved inside the root, one open directory at a time ([`Directories`]). Files are made anew
 //! (`O_EXCL`), so that nothing is ever written through a link; what stands in the way is removed first, as later
 //! entries of a layer replace earlier ones. Times and special bits of directories come last: making entries in a
 //! directory would change them.
@@ -17,7 +17,8 @@ use gantry_archive::tar::{Entry, Kind, Reader};
 use gantry_rooted::{self as root, Dir, EntryKind, Root, Time};
 use gantry_types::Digest;
 
-use super::place::{self, Places};
+use super::directories::Directories;
+use super::name;
 use super::stream::{Decompressed, decompressed};
 use super::whiteout::{self, Meaning};
 use crate::{Error, Result};
@@ -84,21 +85,22 @@ fn finish(reader: Reader<Decompressed>) -> Result<(Digest, u64)> {
 struct Extraction<'r> {
     root: &'r Root,
     mode: Mode,
-    places: Places<'r>,
+    open: Directories<'r>,
     /// Merged only: what this layer made, which its own removals must spare.
     made: HashSet<Vec<u8>>,
-    directories: Vec<(Vec<u8>, u32, Time)>,
+    /// Modes and times that directories get in the end.
+    late: Vec<(Vec<u8>, u32, Time)>,
     root_given: bool,
 }
 
 impl<'r> Extraction<'r> {
     fn new(root: &'r Root, mode: Mode) -> Result<Self> {
-        let places = Places::new(root, mode)?;
-        Ok(Self { root, mode, places, made: HashSet::new(), directories: Vec::new(), root_given: false })
+        let open = Directories::new(root, mode)?;
+        Ok(Self { root, mode, open, made: HashSet::new(), late: Vec::new(), root_given: false })
     }
 
     fn take(&mut self, entry: &Entry, reader: &mut Reader<impl BufRead>) -> Result<()> {
-        let parts = place::parts(&entry.path)?;
+        let parts = name::split(&entry.path)?;
         let Some((name, parents)) = parts.split_last() else {
             return self.take_root(entry);
         };
@@ -130,7 +132,7 @@ impl<'r> Extraction<'r> {
         if entry.kind == Kind::HardLink {
             return self.make_link(entry, parents, name);
         }
-        let dir = self.places.enter(parents)?;
+        let dir = self.open.enter(parents)?;
         match entry.kind {
             Kind::File => {
                 let file = replacing(dir, name, || dir.create_file(name, entry.mode & 0o777))?;
@@ -177,7 +179,7 @@ impl<'r> Extraction<'r> {
     }
 
     fn make_directory(&mut self, entry: &Entry, parents: &[&[u8]], name: &OsStr, owned: bool) -> Result<()> {
-        let dir = self.places.enter(parents)?;
+        let dir = self.open.enter(parents)?;
         let permissions = entry.mode & 0o777;
         let mut late_mode = entry.mode & 0o7000 != 0;
         if let Err(error) = dir.make_dir(name, permissions) {
@@ -201,16 +203,16 @@ impl<'r> Extraction<'r> {
         for (attribute, value) in attributes(entry) {
             tolerate(dir.set_xattr(name, attribute, value), attribute)?;
         }
-        let path = place::join(&[parents, &[name.as_bytes()]].concat());
+        let path = name::join(&[parents, &[name.as_bytes()]].concat());
         if late_mode {
-            self.places.explain(&path);
+            self.open.explain(&path);
         }
-        self.directories.push((path, if late_mode { entry.mode } else { KEEP }, entry.mtime));
+        self.late.push((path, if late_mode { entry.mode } else { KEEP }, entry.mtime));
         Ok(())
     }
 
     fn make_link(&mut self, entry: &Entry, parents: &[&[u8]], name: &OsStr) -> Result<()> {
-        let target = place::parts(&entry.link)?;
+        let target = name::split(&entry.link)?;
         let Some((last, target_parents)) = target.split_last() else {
             return Err(Error::hostile(&entry.path, "it is a hard link to the root"));
         };
@@ -218,17 +220,17 @@ impl<'r> Extraction<'r> {
             return Ok(());
         }
         let last = OsStr::from_bytes(last);
-        self.places.enter(parents)?;
-        let elsewhere = if self.places.is_at(target_parents) {
+        self.open.enter(parents)?;
+        let elsewhere = if self.open.is_at(target_parents) {
             None
         } else {
-            match self.root.dir(Path::new(OsStr::from_bytes(&place::join(target_parents)))) {
+            match self.root.dir(Path::new(OsStr::from_bytes(&name::join(target_parents)))) {
                 Ok(dir) => Some(dir),
                 Err(error) if error.is_not_found() => return self.missing(entry),
                 Err(error) => return Err(error.into()),
             }
         };
-        let dir = self.places.current();
+        let dir = self.open.current();
         let from = elsewhere.as_ref().unwrap_or(dir);
         match from.stat(last)? {
             None => return self.missing(entry),
@@ -252,36 +254,36 @@ impl<'r> Extraction<'r> {
         if entry.kind != Kind::Directory {
             return Err(Error::hostile(&entry.path, "it would replace the root"));
         }
-        let base = self.places.base();
+        let base = self.open.base();
         base.set_own_owner(entry.uid, entry.gid)?;
         for (attribute, value) in attributes(entry) {
             tolerate(base.set_xattr(OsStr::new("."), attribute, value), attribute)?;
         }
         self.root_given = true;
-        self.directories.push((Vec::new(), entry.mode, entry.mtime));
+        self.late.push((Vec::new(), entry.mode, entry.mtime));
         Ok(())
     }
 
     fn remove(&mut self, parents: &[&[u8]], name: &[u8]) -> Result<()> {
         match self.mode {
-            Mode::Overlay => whiteout::mark(self.places.enter(parents)?, name),
+            Mode::Overlay => whiteout::mark(self.open.enter(parents)?, name),
             Mode::Merged => {
-                let path = place::join(&[parents, &[name]].concat());
+                let path = name::join(&[parents, &[name]].concat());
                 if self.made.contains(&path) {
                     return Ok(());
                 }
-                Ok(self.places.enter(parents)?.remove(OsStr::from_bytes(name))?)
+                Ok(self.open.enter(parents)?.remove(OsStr::from_bytes(name))?)
             }
         }
     }
 
     fn clear(&mut self, parents: &[&[u8]]) -> Result<()> {
-        let path = place::join(parents);
+        let path = name::join(parents);
         if parents.is_empty() && self.mode == Mode::Overlay {
             // Overlay merges the roots of its layers whatever their attributes say.
             return Err(Error::needs_lower(whiteout::OPAQUE_NAME));
         }
-        let dir = self.places.enter(parents)?;
+        let dir = self.open.enter(parents)?;
         match self.mode {
             Mode::Overlay => whiteout::mark_opaque(dir),
             Mode::Merged => clear_unmade(dir, &path, &self.made),
@@ -291,7 +293,7 @@ impl<'r> Extraction<'r> {
     /// Remembers an entry and its parents as this layer's.
     fn note(&mut self, parts: &[&[u8]]) {
         for depth in (1..=parts.len()).rev() {
-            if !self.made.insert(place::join(&parts[..depth])) {
+            if !self.made.insert(name::join(&parts[..depth])) {
                 return;
             }
         }
@@ -302,7 +304,7 @@ impl<'r> Extraction<'r> {
         let Some((name, parents)) = parts.split_last() else { return Ok(None) };
         let gone =
             |error: &gantry_host::Error| matches!(error.raw_os_error(), Some(ENOENT | ENOTDIR | ELOOP));
-        let parent = match self.root.dir(Path::new(OsStr::from_bytes(&place::join(parents)))) {
+        let parent = match self.root.dir(Path::new(OsStr::from_bytes(&name::join(parents)))) {
             Ok(parent) => parent,
             Err(error) if gone(&error) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -315,16 +317,16 @@ impl<'r> Extraction<'r> {
 
     /// Sets what had to wait; tells which directories the archive does not have.
     fn finish(mut self) -> Result<Vec<Vec<u8>>> {
-        for (path, mode, time) in std::mem::take(&mut self.directories).iter().rev() {
-            let parts = place::parts(path)?;
+        for (path, mode, time) in std::mem::take(&mut self.late).iter().rev() {
+            let parts = name::split(path)?;
             // What replaced the directory meanwhile has attributes of its own.
-            if let Some(dir) = self.places.revisit(&parts)? {
+            if let Some(dir) = self.open.revisit(&parts)? {
                 set_late(dir, *mode, *time)?;
             } else if let Some(dir) = self.behind_link(&parts)? {
                 set_late(&dir, *mode, *time)?;
             }
         }
-        let mut implied = self.places.into_implied();
+        let mut implied = self.open.into_implied();
         if !self.root_given {
             implied.insert(0, Vec::new());
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::arrival::{Arrival, Reached};
+use super::blob::{Blob, Reached};
 
 /// The slots of a service. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -54,14 +54,14 @@ impl Slots {
     }
 
     /// Waits until a layer has begun to arrive, and for a slot.
-    pub async fn arriving(&self, arrival: &Arrival) -> Slot {
+    pub async fn arriving(&self, blob: &Blob) -> Slot {
         let while_it_arrives = async {
-            arrival.reaches(Reached::Begun).await;
+            blob.reaches(Reached::Begun).await;
             let arriving = taken(&self.arriving).await;
             Slot { _one_of_all: taken(&self.all).await, _arriving: Some(arriving) }
         };
         let when_it_is_here = async {
-            arrival.reaches(Reached::Whole).await;
+            blob.reaches(Reached::Whole).await;
             self.whole().await
         };
         tokio::select! {
@@ -101,13 +101,13 @@ mod tests {
     #[tokio::test]
     async fn layers_that_arrive_slowly_leave_a_slot_to_those_that_are_here() {
         let slots = Slots::new(4);
-        let unborn = Arrival::new();
+        let unborn = Blob::new();
         assert!(at_once(slots.arriving(&unborn)).await.is_none());
-        let slow: Vec<_> = (0..4).map(|_| Arrival::new()).collect();
+        let slow: Vec<_> = (0..4).map(|_| Blob::new()).collect();
         let mut taken = Vec::new();
-        for arrival in &slow {
-            arrival.advance(1);
-            taken.extend(at_once(slots.arriving(arrival)).await);
+        for blob in &slow {
+            blob.advance(1);
+            taken.extend(at_once(slots.arriving(blob)).await);
         }
         assert_eq!(taken.len(), 3);
         let (last, waiting) = (slow[3].clone(), slots.clone());

@@ -9,7 +9,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::convert::{self, owner, scope};
-use super::{Notes, whole};
+use super::{Events, Leases, whole};
 use crate::record::Kind;
 use crate::store::Store;
 use crate::{Error, recover};
@@ -19,12 +19,13 @@ const PAGE: usize = 100;
 
 pub struct Snapshots {
     store: Store,
-    notes: Notes,
+    leases: Leases,
+    events: Events,
 }
 
 impl Snapshots {
-    pub fn new(store: Store, notes: Notes) -> Self {
-        Self { store, notes }
+    pub fn new(store: Store, leases: Leases, events: Events) -> Self {
+        Self { store, leases, events }
     }
 
     async fn make<T>(
@@ -35,20 +36,20 @@ impl Snapshots {
     ) -> Result<Vec<gantry_proto::containerd::types::Mount>, Status> {
         let owner = owner(request)?;
         let scope = scope(&owner, &message.snapshotter);
-        let (store, notes) = (self.store.clone(), self.notes.clone());
+        let (store, leases, events) = (self.store.clone(), self.leases.clone(), self.events.clone());
         whole(async move {
             store.driver(&scope.snapshotter).map_err(status)?;
-            notes.protect(&owner, &scope, &message.key).await.map_err(status)?;
+            leases.add(&owner, &scope, &message.key).await.map_err(status)?;
             if let Some(there) = store.target_of(&scope, &message.parent, &message.labels).map_err(status)? {
                 // The caller goes on with that one instead.
-                notes.protect(&owner, &scope, &there).await.map_err(status)?;
+                leases.add(&owner, &scope, &there).await.map_err(status)?;
             }
             let made =
                 store.prepare(&scope, kind, &message.key, &message.parent, message.labels.into()).await;
             let mounts = made.map_err(status)?;
             // containerd tells nobody of a view.
             if kind == Kind::Active {
-                notes.prepared(&scope, &message.key, &message.parent);
+                events.prepared(&scope, &message.key, &message.parent);
             }
             Ok(convert::mounts(mounts))
         })
@@ -93,14 +94,14 @@ impl pb::snapshots_server::Snapshots for Snapshots {
         let owner = owner(&request)?;
         let message = request.into_inner();
         let scope = scope(&owner, &message.snapshotter);
-        let (store, notes) = (self.store.clone(), self.notes.clone());
+        let (store, leases, events) = (self.store.clone(), self.leases.clone(), self.events.clone());
         whole(async move {
             let pb::CommitSnapshotRequest { name, key, labels, parent, .. } = message;
             store.driver(&scope.snapshotter).map_err(status)?;
-            notes.protect(&owner, &scope, &name).await.map_err(status)?;
+            leases.add(&owner, &scope, &name).await.map_err(status)?;
             store.commit(&scope, &name, &key, labels.into(), &parent).await.map_err(status)?;
-            notes.committed(&scope, &key, &name);
-            notes.release(&owner, &scope, &key).await;
+            events.committed(&scope, &key, &name);
+            leases.remove(&owner, &scope, &key).await;
             Ok(Response::new(()))
         })
         .await
@@ -110,11 +111,11 @@ impl pb::snapshots_server::Snapshots for Snapshots {
         let owner = owner(&request)?;
         let message = request.into_inner();
         let scope = scope(&owner, &message.snapshotter);
-        let (store, notes) = (self.store.clone(), self.notes.clone());
+        let (store, leases, events) = (self.store.clone(), self.leases.clone(), self.events.clone());
         whole(async move {
             store.remove(&scope, &message.key).await.map_err(status)?;
-            notes.removed(&scope, &message.key);
-            notes.release(&owner, &scope, &message.key).await;
+            events.removed(&scope, &message.key);
+            leases.remove(&owner, &scope, &message.key).await;
             Ok(Response::new(()))
         })
         .await

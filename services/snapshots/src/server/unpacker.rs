@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use super::convert::{self, owner, scope};
 use crate::driver::DEFAULT;
-use crate::unpack::{Layer, News, Progress, Step, Unpacker};
+use crate::unpack::{Layer, Progress, Step, Tracker, Unpacker};
 
 pub struct Server {
     unpacker: Unpacker,
@@ -38,18 +38,18 @@ impl pb::unpacker_server::Unpacker for Server {
         let scope = scope(&owner, snapshotter);
         let layers = message.layers.into_iter().map(layer).collect::<Result<Vec<_>, _>>()?;
 
-        let news = Arc::new(News::default());
-        let (unpacker, told) = (self.unpacker.clone(), news.clone());
+        let tracker = Arc::new(Tracker::default());
+        let (unpacker, told) = (self.unpacker.clone(), tracker.clone());
         let work = async move { unpacker.unpack(owner, scope, layers, told).await.map_err(status) };
         let work = tokio::spawn(work.in_current_span());
-        Ok(Response::new(Box::pin(Answer { news, work, end: None })))
+        Ok(Response::new(Box::pin(Answer { tracker, work, end: None })))
     }
 }
 
 /// The work's progress and end, for a client to fetch: one that does not holds up nothing. Dropping it gives up what
 /// is not committed.
 struct Answer {
-    news: Arc<News>,
+    tracker: Arc<Tracker>,
     work: JoinHandle<Result<(), Status>>,
     /// Once the work has ended: its failure, until that was told.
     end: Option<Option<Status>>,
@@ -59,7 +59,7 @@ impl Stream for Answer {
     type Item = Result<pb::UnpackProgress, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // First the end, then the news: what was told before the end is there by then.
+        // First the end, then the progress: what was set before the end is there by then.
         if self.end.is_none()
             && let Poll::Ready(joined) = Pin::new(&mut self.work).poll(context)
         {
@@ -69,7 +69,7 @@ impl Stream for Answer {
             };
             self.end = Some(joined.unwrap_or_else(cut).err());
         }
-        if let Some(progress) = self.news.take(context.waker()) {
+        if let Some(progress) = self.tracker.take(context.waker()) {
             return Poll::Ready(Some(Ok(convert_progress(progress))));
         }
         match &mut self.end {
@@ -128,13 +128,13 @@ mod tests {
     use crate::driver::Snapshot;
     use crate::layer::slots::Slots;
     use crate::record::{Kind, Scope};
-    use crate::server::Notes;
+    use crate::server::{Events, Leases};
 
     /// More than any queue on the way takes.
     const LAYERS: usize = 300;
 
     async fn told(answer: ProgressStream) -> Vec<(u32, State)> {
-        let all = answer.map(|news| news.unwrap()).map(|news| (news.layer, news.state()));
+        let all = answer.map(|progress| progress.unwrap()).map(|progress| (progress.layer, progress.state()));
         tokio::time::timeout(Duration::from_secs(30), all.collect()).await.expect("the work goes on")
     }
 
@@ -147,16 +147,16 @@ mod tests {
             (0..LAYERS).map(|n| DiffId::new(Digest::sha256(n.to_string().as_bytes()))).collect();
         let mut parent = String::new();
         for chain in ChainId::all(&diff_ids) {
-            let number = store.next_number();
-            let layer = Snapshot { id: number.id(), kind: Kind::Committed, layers: &[] };
+            let id = store.next_id();
+            let layer = Snapshot { id: id.get(), kind: Kind::Committed, layers: &[] };
             store.driver(DEFAULT).unwrap().make(layer).unwrap();
             let name = chain.to_string();
-            assert!(store.commit_unpacked(&scope, &name, number.id(), &parent, Labels::new()).await.unwrap());
+            assert!(store.commit_unpacked(&scope, &name, id.get(), &parent, Labels::new()).await.unwrap());
             parent = name;
         }
         let peers = Peers::new(base.path());
-        let notes = Notes::new(peers.clone(), Publisher::new(&peers).0);
-        let server = Server::new(Unpacker::new(store, peers, notes, Slots::default()));
+        let (leases, events) = (Leases::new(peers.clone()), Events::new(Publisher::new(&peers).0));
+        let server = Server::new(Unpacker::new(store, peers, leases, events, Slots::default()));
         let layers = diff_ids.iter().map(|diff_id| pb::Layer {
             descriptor: Some(Descriptor { digest: diff_id.to_string(), ..Default::default() }),
             diff_id: diff_id.to_string(),

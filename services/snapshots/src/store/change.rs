@@ -39,8 +39,8 @@ impl Store {
             self.inner.stamps.touch(scope, key);
             return Err(Error::AlreadyExists(key.to_owned()));
         }
-        let parent_stays = self.hold(scope, parent)?;
-        let layers = match &parent_stays {
+        let pinned = self.pin(scope, parent)?;
+        let layers = match &pinned {
             Some((_, below)) => below.stack(),
             None => Vec::new(),
         };
@@ -49,8 +49,8 @@ impl Store {
             return Err(Error::AlreadyExists(target));
         }
 
-        let number = self.next_number();
-        let id = number.id();
+        let pending = self.next_id();
+        let id = pending.get();
         let made = blocking({
             let (driver, layers) = (driver.clone(), layers.clone());
             move || make(&*driver, Snapshot { id, kind, layers: &layers }, map.as_ref())
@@ -127,13 +127,13 @@ impl Store {
             return Err(Error::AlreadyExists(name.to_owned()));
         }
         let mut committed = active.clone();
-        let mut new_parent_stays = None;
+        let mut new_parent = None;
         if !rebase.is_empty() && rebase != active.parent {
             if !active.parent.is_empty() || !driver.capabilities().rebase() {
                 return Err(Error::Unsupported(format!("a new parent for snapshot {key}")));
             }
-            new_parent_stays = self.hold(scope, rebase)?;
-            committed.layers = new_parent_stays.as_ref().map(|(_, below)| below.stack()).unwrap_or_default();
+            new_parent = self.pin(scope, rebase)?;
+            committed.layers = new_parent.as_ref().map(|(_, below)| below.stack()).unwrap_or_default();
             committed.parent = rebase.to_owned();
         }
         blocking({
@@ -150,7 +150,7 @@ impl Store {
         self.delete(&mut batch, scope, key, &active);
         self.put(&mut batch, scope, name, &committed);
         batch.commit().await?;
-        drop(new_parent_stays);
+        drop(new_parent);
         self.count_later(scope, name);
         Ok(())
     }
@@ -174,8 +174,8 @@ impl Store {
         let driver = self.driver(&scope.snapshotter)?.clone();
         let _serial = self.lock(scope, key).await;
         let record = self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))?;
-        let leaving =
-            self.inner.claims.leave(scope, key).ok_or_else(|| Error::HasChildren(key.to_owned()))?;
+        let removing =
+            self.inner.pins.remove(scope, key).ok_or_else(|| Error::HasChildren(key.to_owned()))?;
         if self.has_children(scope, key)? {
             return Err(Error::HasChildren(key.to_owned()));
         }
@@ -183,12 +183,12 @@ impl Store {
             return Ok(None);
         }
         let id = record.id;
-        let condemned = blocking(move || driver.layout().condemn(id)).await?;
+        let discarded = blocking(move || driver.layout().discard_recorded(id)).await?;
         let mut batch = self.inner.database.batch();
         self.delete(&mut batch, scope, key, &record);
         batch.commit().await?;
-        condemned.execute();
-        drop(leaving);
+        discarded.delete();
+        drop(removing);
         self.inner.stamps.forget(scope, key);
         self.inner.lost.forget(id);
         Ok(Some(record))
@@ -214,7 +214,7 @@ impl Store {
         Ok(record)
     }
 
-    /// Records a layer that was unpacked and placed under number `id`. Its bytes must be durable.
+    /// Records a layer that was unpacked and placed under `id`. Its bytes must be durable.
     ///
     /// Returns `false`, and changes nothing, if the name is taken.
     pub async fn commit_unpacked(
@@ -229,12 +229,12 @@ impl Store {
         if self.get(scope, name)?.is_some() {
             return Ok(false);
         }
-        let parent_stays = self.hold(scope, parent)?;
+        let pinned = self.pin(scope, parent)?;
         let record = Record {
             id,
             kind: Kind::Committed.into(),
             parent: parent.to_owned(),
-            layers: parent_stays.as_ref().map(|(_, below)| below.stack()).unwrap_or_default(),
+            layers: pinned.as_ref().map(|(_, below)| below.stack()).unwrap_or_default(),
             labels: labels.into(),
             created: Some(now()),
             updated: Some(now()),
@@ -249,12 +249,12 @@ impl Store {
     }
 
     /// Keeps a parent from being removed, and reads it; `None` for no parent.
-    fn hold(&self, scope: &Scope, parent: &str) -> Result<Option<(super::claims::Held, Record)>> {
+    fn pin(&self, scope: &Scope, parent: &str) -> Result<Option<(super::pins::Pin, Record)>> {
         if parent.is_empty() {
             return Ok(None);
         }
         let missing = || Error::ParentNotFound(parent.to_owned());
-        let stays = self.inner.claims.hold(scope, parent).ok_or_else(missing)?;
+        let pin = self.inner.pins.pin(scope, parent).ok_or_else(missing)?;
         let record = self.get(scope, parent)?.ok_or_else(missing)?;
         if !is(&record, Kind::Committed) {
             return Err(Error::ParentNotCommitted(parent.to_owned()));
@@ -263,7 +263,7 @@ impl Store {
             return Err(missing());
         }
         self.inner.stamps.touch(scope, parent);
-        Ok(Some((stays, record)))
+        Ok(Some((pin, record)))
     }
 
     pub(super) async fn lock(&self, scope: &Scope, key: &str) -> KeyedGuard<(String, String)> {

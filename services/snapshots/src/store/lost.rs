@@ -1,7 +1,7 @@
 //! Committed snapshots whose files are not there, and how they get them again.
 //!
 //! [`crate::recover`] finds them. As long as one is lost, it and what is on top of it count as not unpacked: they are
-//! not told of, nothing is prepared on them, and whoever unpacks the layer again fills it under the number it has, so
+//! not told of, nothing is prepared on them, and whoever unpacks the layer again fills it under the id it has, so
 //! that what is on top needs no change. Not stored: every start looks again.
 
 use std::collections::HashSet;
@@ -13,7 +13,7 @@ use crate::driver::{Driver, Staging};
 use crate::record::{Kind, Record, Scope};
 use crate::{Error, Result};
 
-/// The numbers of what is lost.
+/// The ids of what is lost.
 #[derive(Debug, Default)]
 pub(super) struct Lost(
     // Held for an edit or a look at one directory.

@@ -110,10 +110,10 @@ mod tests {
             store.prepare(&scope, Kind::Active, "key", "", Labels::new()).await.unwrap();
             store.commit(&scope, name, "key", Labels::new(), "").await.unwrap();
         }
-        let number = store.next_number();
-        let layer = Snapshot { id: number.id(), kind: Kind::Committed, layers: &[] };
+        let id = store.next_id();
+        let layer = Snapshot { id: id.get(), kind: Kind::Committed, layers: &[] };
         store.drivers()[1].make(layer).unwrap();
-        assert!(store.commit_unpacked(&scope, "layer", number.id(), "kept", Labels::new()).await.unwrap());
+        assert!(store.commit_unpacked(&scope, "layer", id.get(), "kept", Labels::new()).await.unwrap());
         store.remove(&scope, "removed").await.unwrap();
 
         let counting = tokio::spawn(store.clone().count(uncounted));

@@ -8,7 +8,7 @@ use tokio::sync::{oneshot, watch};
 use super::follow::{End, follow};
 use super::{Below, Step, TICK, Task};
 use crate::driver::{Driver, Layers, Staging};
-use crate::layer::arrival::{Arrival, ArrivingBytes};
+use crate::layer::blob::{Blob, BlobReader};
 use crate::layer::slots::Slot;
 use crate::layer::{Cancel, Extracted, Mode, extract};
 use crate::store::blocking;
@@ -63,11 +63,11 @@ impl Extraction<'_> {
 
     /// One attempt; `None` if the bytes were thrown away meanwhile.
     async fn once(&self, mode: Mode, layers: &[u64]) -> Result<Option<(Staging, Extracted)>> {
-        let arrival = Arrival::new();
-        let guard = GiveUp { cancel: Cancel::default(), arrival: arrival.clone() };
+        let blob = Blob::new();
+        let guard = GiveUp { cancel: Cancel::default(), blob: blob.clone() };
         let task = self.task;
         let extracting = async {
-            let slot = task.unpacker.slots.arriving(&arrival).await;
+            let slot = task.unpacker.slots.arriving(&blob).await;
             let (staging, mounts) = blocking({
                 let (driver, layers) = (self.driver.clone(), layers.to_vec());
                 move || {
@@ -80,10 +80,10 @@ impl Extraction<'_> {
                 }
             })
             .await?;
-            work(slot, staging, mounts, mode, &arrival, &guard.cancel)?.await.map_err(|_| Error::Cancelled)?
+            work(slot, staging, mounts, mode, &blob, &guard.cancel)?.await.map_err(|_| Error::Cancelled)?
         };
         tokio::pin!(extracting);
-        let following = follow(&task.unpacker.peers, &task.owner, &task.layer, &arrival);
+        let following = follow(&task.unpacker.peers, &task.owner, &task.layer, &blob);
         tokio::pin!(following);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -94,14 +94,14 @@ impl Extraction<'_> {
                 end = &mut following, if followed.is_none() => match end {
                     Ok(End::Committed) => followed = Some(()),
                     Ok(End::Aborted(reason)) => {
-                        arrival.fail(reason);
+                        blob.fail(reason);
                         return Ok(None);
                     }
                     Err(error) => return Err(error),
                 },
                 done = &mut extracting => break done,
                 _ = ticks.tick() => {
-                    let offset = arrival.offset();
+                    let offset = blob.offset();
                     if offset > told {
                         told = offset;
                         task.tell(Step::Extracting, offset);
@@ -128,11 +128,11 @@ fn work(
     staging: Staging,
     mounts: Option<Vec<gantry_mount::Mount>>,
     mode: Mode,
-    arrival: &Arc<Arrival>,
+    blob: &Arc<Blob>,
     cancel: &Cancel,
 ) -> Result<oneshot::Receiver<Outcome>> {
     let (tell, told) = oneshot::channel();
-    let bytes = ArrivingBytes::new(arrival.clone());
+    let bytes = BlobReader::new(blob.clone());
     let cancel = cancel.clone();
     std::thread::Builder::new()
         .name("unpack".into())
@@ -156,12 +156,12 @@ fn open(staging: &Staging, mounts: Option<Vec<gantry_mount::Mount>>) -> Result<R
 /// Ends the thread when the call is dropped.
 struct GiveUp {
     cancel: Cancel,
-    arrival: Arc<Arrival>,
+    blob: Arc<Blob>,
 }
 
 impl Drop for GiveUp {
     fn drop(&mut self) {
         self.cancel.cancel();
-        self.arrival.fail("given up");
+        self.blob.fail("given up");
     }
 }

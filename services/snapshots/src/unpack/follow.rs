@@ -8,7 +8,7 @@ use gantry_api::ingest::{Followed, Follower, Owner};
 use tonic::{Code, Status};
 
 use super::Layer;
-use crate::layer::arrival::Arrival;
+use crate::layer::blob::Blob;
 use crate::{Error, Result};
 
 /// How long content may be away before a pull is given up.
@@ -30,20 +30,15 @@ pub(super) enum End {
 ///
 /// While content is away the reader keeps what it has; afterwards the file is opened anew and it goes on. A blob that
 /// has an ingest's name may take any time to begin: who asked drops the call when it is not coming.
-pub(super) async fn follow(
-    peers: &Peers,
-    owner: &Owner,
-    layer: &Layer,
-    arrival: &Arc<Arrival>,
-) -> Result<End> {
+pub(super) async fn follow(peers: &Peers, owner: &Owner, layer: &Layer, blob: &Arc<Blob>) -> Result<End> {
     let mut away_since: Option<Instant> = None;
     loop {
         let wait = if layer.reference.is_empty() { 0 } else { WAIT_MILLIS };
         let status = match Follower::open(peers, owner, &layer.reference, &layer.blob, wait).await {
             Ok((follower, file)) => {
                 away_since = None;
-                arrival.set_file(file);
-                match listen(follower, layer, arrival).await? {
+                blob.set_file(file);
+                match listen(follower, layer, blob).await? {
                     Ok(end) => return Ok(end),
                     Err(status) => status,
                 }
@@ -60,19 +55,15 @@ pub(super) async fn follow(
     }
 }
 
-async fn listen(
-    mut follower: Follower,
-    layer: &Layer,
-    arrival: &Arc<Arrival>,
-) -> Result<Result<End, Status>> {
+async fn listen(mut follower: Follower, layer: &Layer, blob: &Arc<Blob>) -> Result<Result<End, Status>> {
     loop {
         match follower.next().await {
-            Ok(Followed::Available(offset)) => arrival.advance(offset),
+            Ok(Followed::Available(offset)) => blob.advance(offset),
             Ok(Followed::Committed { digest, size }) => {
                 if !digest.is_empty() && digest != layer.blob.as_str() {
                     return Err(Error::WrongBlob { expected: layer.blob.clone(), actual: digest });
                 }
-                arrival.commit(size);
+                blob.commit(size);
                 return Ok(Ok(End::Committed));
             }
             Ok(Followed::Aborted(reason)) => return Ok(Ok(End::Aborted(reason))),

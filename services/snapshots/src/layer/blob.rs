@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 /// How far the bytes have come. Shared by who is told and who reads.
 #[derive(Debug)]
-pub struct Arrival {
+pub struct Blob {
     // Guards the state; held for moments only, never over I/O.
     state: Mutex<State>,
     changed: Condvar,
@@ -40,7 +40,7 @@ struct State {
     file: Option<Arc<File>>,
 }
 
-impl Default for Arrival {
+impl Default for Blob {
     fn default() -> Self {
         let state = State { available: 0, committed: None, failed: None, file: None };
         let reached = watch::Sender::new(Reached::Nothing);
@@ -48,7 +48,7 @@ impl Default for Arrival {
     }
 }
 
-impl Arrival {
+impl Blob {
     /// Nothing is there yet.
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
@@ -56,10 +56,10 @@ impl Arrival {
 
     /// A file that is complete.
     pub fn complete(file: File, size: u64) -> Arc<Self> {
-        let arrival = Self::new();
-        arrival.set_file(file);
-        arrival.commit(size);
-        arrival
+        let blob = Self::new();
+        blob.set_file(file);
+        blob.commit(size);
+        blob
     }
 
     /// Says where the bytes are; called again when the file had to be opened anew.
@@ -117,22 +117,22 @@ impl Arrival {
 
 /// Reads the bytes from the first on, waiting for those that are not there yet.
 #[derive(Debug)]
-pub struct ArrivingBytes {
-    arrival: Arc<Arrival>,
+pub struct BlobReader {
+    blob: Arc<Blob>,
     offset: u64,
 }
 
-impl ArrivingBytes {
+impl BlobReader {
     /// Reads from the beginning.
-    pub fn new(arrival: Arc<Arrival>) -> Self {
-        Self { arrival, offset: 0 }
+    pub fn new(blob: Arc<Blob>) -> Self {
+        Self { blob, offset: 0 }
     }
 }
 
-impl Read for ArrivingBytes {
+impl Read for BlobReader {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         let (file, end) = {
-            let mut state = self.arrival.lock();
+            let mut state = self.blob.lock();
             loop {
                 if let Some(reason) = &state.failed {
                     return Err(io::Error::other(reason.clone()));
@@ -141,7 +141,7 @@ impl Read for ArrivingBytes {
                 match &state.file {
                     Some(file) if end > self.offset => break (file.clone(), end),
                     _ if state.committed.is_some() => return Ok(0),
-                    _ => state = self.arrival.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                    _ => state = self.blob.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 }
             }
         };
@@ -154,7 +154,7 @@ impl Read for ArrivingBytes {
             ));
         }
         self.offset += count as u64;
-        self.arrival.read.store(self.offset, Ordering::Relaxed);
+        self.blob.read.store(self.offset, Ordering::Relaxed);
         Ok(count)
     }
 }
@@ -166,28 +166,28 @@ mod tests {
     #[test]
     fn a_reader_waits_for_bytes_and_ends_at_the_commit() {
         let file = tempfile();
-        let arrival = Arrival::new();
+        let blob = Blob::new();
         let reader = std::thread::spawn({
-            let mut bytes = ArrivingBytes::new(arrival.clone());
+            let mut bytes = BlobReader::new(blob.clone());
             move || {
                 let mut all = Vec::new();
                 bytes.read_to_end(&mut all).map(|_| all)
             }
         });
         file.write_all_at(b"hello world", 0).unwrap();
-        arrival.set_file(file);
-        arrival.advance(5);
-        arrival.advance(3);
-        arrival.commit(11);
+        blob.set_file(file);
+        blob.advance(5);
+        blob.advance(3);
+        blob.commit(11);
         assert_eq!(reader.join().unwrap().unwrap(), b"hello world");
-        assert_eq!(arrival.offset(), 11);
+        assert_eq!(blob.offset(), 11);
     }
 
     #[test]
     fn a_reader_fails_when_the_bytes_do() {
-        let arrival = Arrival::new();
-        arrival.fail("aborted");
-        let error = ArrivingBytes::new(arrival).read(&mut [0; 4]).unwrap_err();
+        let blob = Blob::new();
+        blob.fail("aborted");
+        let error = BlobReader::new(blob).read(&mut [0; 4]).unwrap_err();
         assert_eq!(error.to_string(), "aborted");
     }
 

@@ -1,4 +1,4 @@
-//! Where an entry goes: its name taken apart, and its directory opened step by step.
+//! The directory that an entry goes into, opened step by step.
 //!
 //! Directories on the way are opened one part at a time and never through a symlink; where a part is one, the path so
 //! far is resolved anew inside the root. The open ones are kept while the next entry has the same parents, as most do.
@@ -11,32 +11,8 @@ use std::path::Path;
 use gantry_rooted::{Dir, EntryKind, Root};
 
 use super::extract::Mode;
+use super::name::join;
 use crate::{Error, Result};
-
-/// Takes a name apart, lexically cleaned: no empty part, no `.` and no `..`.
-///
-/// Fails on a name that would leave the root; a leading slash means the root itself.
-pub fn parts(name: &[u8]) -> Result<Vec<&[u8]>> {
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in name.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                if parts.pop().is_none() {
-                    return Err(Error::hostile(name, "it leaves the layer's root"));
-                }
-            }
-            part if part.contains(&0) => return Err(Error::hostile(name, "it has a zero byte")),
-            part => parts.push(part),
-        }
-    }
-    Ok(parts)
-}
-
-/// Joins parts again.
-pub fn join(parts: &[&[u8]]) -> Vec<u8> {
-    parts.join(&b'/')
-}
 
 struct Level {
     name: Vec<u8>,
@@ -44,7 +20,7 @@ struct Level {
 }
 
 /// The open directories from the root down to the current one.
-pub struct Places<'r> {
+pub struct Directories<'r> {
     root: &'r Root,
     base: Dir,
     levels: Vec<Level>,
@@ -53,7 +29,7 @@ pub struct Places<'r> {
     implied: BTreeSet<Vec<u8>>,
 }
 
-impl<'r> Places<'r> {
+impl<'r> Directories<'r> {
     /// Begins at the root.
     pub fn new(root: &'r Root, mode: Mode) -> Result<Self> {
         let base = root.dir(Path::new(""))?;
@@ -154,21 +130,4 @@ impl<'r> Places<'r> {
 
 fn open(parent: &Dir, name: &OsStr, path: &[&[u8]]) -> Result<Dir> {
     parent.open_dir(name)?.ok_or_else(|| Error::hostile(&join(path), "its directory vanished"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_cleaned_and_never_leave() {
-        let clean = |name: &str| parts(name.as_bytes()).map(|p| String::from_utf8(join(&p)).unwrap());
-        assert_eq!(clean("./a//b/./c/").unwrap(), "a/b/c");
-        assert_eq!(clean("/etc/passwd").unwrap(), "etc/passwd");
-        assert_eq!(clean("a/../b").unwrap(), "b");
-        assert_eq!(clean("./").unwrap(), "");
-        for bad in ["..", "../x", "/../x", "a/../../x", "a\0b"] {
-            assert!(clean(bad).is_err(), "{bad:?}");
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Giving a layer that was extracted alone its place among those below it.
+//! What a layer that was extracted alone inherits from those below it.
 //!
 //! A directory that the archive does not have, but has entries in, was made with default attributes. In the stack it
 //! covers the directory of that name below, so it must take over that one's owner, mode, times and attributes.
@@ -13,7 +13,7 @@ use crate::Result;
 
 /// How it went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Adopted {
+pub enum Inherited {
     /// Every directory is as it should be.
     Yes,
     /// A directory covers a symlink below: the layer must be extracted again, onto the layers below, to go through it.
@@ -21,7 +21,7 @@ pub enum Adopted {
 }
 
 /// Looks the implied directories of `upper` up in `lower`, which holds all layers below, merged.
-pub fn adopt(upper: &Root, lower: &Root, implied: &[Vec<u8>]) -> Result<Adopted> {
+pub fn inherit(upper: &Root, lower: &Root, implied: &[Vec<u8>]) -> Result<Inherited> {
     // Parents come first, so a symlink is found before what lies behind it; deeper ones are set last, as setting
     // attributes does not change a parent's times.
     for path in implied {
@@ -36,11 +36,11 @@ pub fn adopt(upper: &Root, lower: &Root, implied: &[Vec<u8>]) -> Result<Adopted>
         }
         match kind(lower, name)? {
             Some(EntryKind::Directory) => copy(&lower.dir(name)?, &upper.dir(name)?)?,
-            Some(EntryKind::Symlink) => return Ok(Adopted::ThroughLink(path.clone())),
+            Some(EntryKind::Symlink) => return Ok(Inherited::ThroughLink(path.clone())),
             _ => {}
         }
     }
-    Ok(Adopted::Yes)
+    Ok(Inherited::Yes)
 }
 
 const ENOTDIR: i32 = 20;
