@@ -3,8 +3,8 @@
 //! The bytes of an archive never cross gRPC. Reading and writing tar is blocking work at the pace of a client: each
 //! connection has a thread of its own, and calls its peers from there. Those of the pool are few, and everybody's.
 
-mod adopt;
 pub mod changes;
+mod create;
 mod import;
 mod input;
 mod legacy;

@@ -11,7 +11,7 @@ use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{Algorithm, Descriptor, DiffId, Digest, Platform, Reference, media_type};
 use serde_json::{Map, Value, json};
 
-use super::adopt::{Adopted, adopt};
+use super::create::{Loaded, create};
 use super::input;
 use super::load::compose;
 use super::{Desk, changes};
@@ -89,8 +89,8 @@ fn make(desk: &Desk, owner: &Owner, order: &Order, layer: Descriptor, diff_id: D
     desk.wait(content.write(owner, &reference, &digest, bytes.into(), Default::default()))?;
     let target = compose(desk, owner, config, vec![layer])?;
     let digest = target.digest.clone();
-    let adopted = Adopted { target, name: order.reference.as_ref().map(ToString::to_string) };
-    adopt(desk, owner, &adopted, None)?;
+    let loaded = Loaded { target, name: order.reference.as_ref().map(ToString::to_string) };
+    create(desk, owner, &loaded, None)?;
     desk.tell(match &order.reference {
         Some(reference) => pb::archive_progress::Event::Loaded(reference.familiar()),
         None => pb::archive_progress::Event::LoadedId(digest.to_string()),

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Desk;
-use super::adopt::Adopted;
+use super::create::Loaded;
 use super::input::{Stored, cut};
 use super::load::{Contents, canonical, compose, uncompressed};
 use crate::document::MAX_LAYERS;
@@ -89,7 +89,7 @@ impl Legacy {
     }
 
     /// Makes the images that the archive names.
-    pub fn images(&self, desk: &Desk, owner: &Owner, contents: &Contents) -> Result<Vec<Adopted>, Error> {
+    pub fn images(&self, desk: &Desk, owner: &Owner, contents: &Contents) -> Result<Vec<Loaded>, Error> {
         if !self.documents.contains_key("repositories") {
             return Ok(Vec::new());
         }
@@ -100,7 +100,7 @@ impl Legacy {
         for (repository, tags) in &repositories {
             for (tag, id) in tags {
                 let name = Some(canonical(&format!("{repository}:{tag}"))?);
-                made.push(Adopted { target: maker.image(id)?, name });
+                made.push(Loaded { target: maker.image(id)?, name });
             }
         }
         Ok(made)

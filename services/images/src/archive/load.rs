@@ -14,7 +14,7 @@ use gantry_types::{Descriptor, Digest, Platform, Reference, media_type};
 use serde::Deserialize;
 
 use super::Desk;
-use super::adopt::{Adopted, adopt};
+use super::create::{Loaded, create};
 use super::input::{self, Stored, unreadable};
 use super::legacy::Legacy;
 use crate::document::{self, Entry, Index, MAX_LAYERS, Manifest};
@@ -64,7 +64,7 @@ pub fn load(desk: &Desk, request: &pb::data_request::Load) -> Result<(), Error> 
             ));
         }
         for image in &images {
-            adopt(desk, owner, image, wanted.as_ref().filter(|wanted| **wanted != Platform::host()))?;
+            create(desk, owner, image, wanted.as_ref().filter(|wanted| **wanted != Platform::host()))?;
             desk.tell(match &image.name {
                 Some(name) => pb::archive_progress::Event::Loaded(familiar(name)),
                 None => pb::archive_progress::Event::LoadedId(image.target.digest.to_string()),
@@ -184,7 +184,7 @@ impl Contents {
     }
 
     /// The images, by the newest of the forms that the archive has.
-    fn images(&self, desk: &Desk, owner: &Owner) -> Result<Vec<Adopted>, Error> {
+    fn images(&self, desk: &Desk, owner: &Owner) -> Result<Vec<Loaded>, Error> {
         let docker = self.docker_manifests()?;
         let Some(bytes) = &self.index else {
             if self.manifest.is_none() {
@@ -198,7 +198,7 @@ impl Contents {
         };
         let index: Index =
             serde_json::from_slice(bytes).map_err(|error| Error::Archive(format!("index.json: {error}")))?;
-        let mut images: Vec<Adopted> = Vec::new();
+        let mut images: Vec<Loaded> = Vec::new();
         for entry in index.manifests.into_iter().filter(|entry| !entry.is_attestation()) {
             let mut target = entry.descriptor;
             let names = match name_of(&target.annotations) {
@@ -207,9 +207,9 @@ impl Contents {
             };
             target.annotations = BTreeMap::new();
             if names.is_empty() {
-                images.push(Adopted { target: target.clone(), name: None });
+                images.push(Loaded { target: target.clone(), name: None });
             }
-            images.extend(names.into_iter().map(|name| Adopted { target: target.clone(), name: Some(name) }));
+            images.extend(names.into_iter().map(|name| Loaded { target: target.clone(), name: Some(name) }));
         }
         images.dedup();
         Ok(images)
@@ -221,7 +221,7 @@ impl Contents {
             return serde_json::from_slice(bytes)
                 .map_err(|error| Error::Archive(format!("index.json: {error}")));
         }
-        let entry = |Adopted { mut target, name }: Adopted| {
+        let entry = |Loaded { mut target, name }: Loaded| {
             target.annotations.extend(name.map(|name| ("io.containerd.image.name".to_owned(), name)));
             Entry { descriptor: target, platform: None }
         };
@@ -262,7 +262,7 @@ impl Contents {
     }
 
     /// Makes an OCI manifest of an image in Docker's form.
-    fn convert(&self, desk: &Desk, owner: &Owner, docker: &DockerManifest) -> Result<Vec<Adopted>, Error> {
+    fn convert(&self, desk: &Desk, owner: &Owner, docker: &DockerManifest) -> Result<Vec<Loaded>, Error> {
         if docker.layers.len() > MAX_LAYERS {
             return Err(Error::Archive(format!(
                 "an image in it has {} layers, more than {MAX_LAYERS}",
@@ -279,9 +279,9 @@ impl Contents {
         let names =
             docker.repo_tags.iter().flatten().map(|tag| canonical(tag)).collect::<Result<Vec<_>, _>>()?;
         if names.is_empty() {
-            return Ok(vec![Adopted { target, name: None }]);
+            return Ok(vec![Loaded { target, name: None }]);
         }
-        Ok(names.into_iter().map(|name| Adopted { target: target.clone(), name: Some(name) }).collect())
+        Ok(names.into_iter().map(|name| Loaded { target: target.clone(), name: Some(name) }).collect())
     }
 }
 

@@ -16,7 +16,7 @@ use gantry_distribution::MANIFEST_LIMIT;
 
 /// An image that came in an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Adopted {
+pub struct Loaded {
     /// A manifest or an index.
     pub target: Descriptor,
     /// Its canonical name.
@@ -24,7 +24,7 @@ pub struct Adopted {
 }
 
 /// Makes an image of what is in the store: labels, layers unpacked where they fit `wanted` or the host, record.
-pub fn adopt(desk: &Desk, owner: &Owner, image: &Adopted, wanted: Option<&Platform>) -> Result<(), Error> {
+pub fn create(desk: &Desk, owner: &Owner, image: &Loaded, wanted: Option<&Platform>) -> Result<(), Error> {
     let mut ties = Ties { desk, owner, tied: HashMap::new() };
     if !ties.tie(&image.target, 0)? {
         return Err(Error::Archive(format!("image {} is not complete in it", image.target.digest)));
