@@ -82,9 +82,6 @@ pub enum Error {
         /// Where the blob ends.
         size: u64,
     },
-    /// A message that says nothing which could be carried out.
-    #[error(transparent)]
-    Request(#[from] gantry_api::wire::Invalid),
     /// A digest, a label, a filter or a namespace that does not parse.
     #[error(transparent)]
     Argument(#[from] gantry_types::Error),
@@ -132,7 +129,6 @@ impl Coded for Error {
             Error::IngestAborted { .. } => Code::Aborted,
             Error::WrongProgress { .. } | Error::PastEnd { .. } => Code::OutOfRange,
             Error::WrongSize { .. } | Error::WrongDigest { .. } => Code::FailedPrecondition,
-            Error::Request(error) => error.code(),
             Error::Argument(_) => Code::InvalidArgument,
             Error::Lease { source, .. } => gantry_rpc::code_of(source),
             Error::Disk(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,

@@ -23,7 +23,8 @@ use gantry_types::{Digest, Hasher, Namespace};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-pub(crate) use writer::{Commit, Writer};
+pub(crate) use writer::Commit;
+pub use writer::Writer;
 
 use crate::layout::{self, IngestId, Layout};
 use crate::record::IngestRecord;

@@ -41,5 +41,6 @@ mod store;
 
 pub use app::Service;
 pub use error::Error;
+pub use store::Store;
 
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;

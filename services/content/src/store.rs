@@ -16,6 +16,7 @@ mod references;
 mod verify;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use gantry_api::Peers;
@@ -27,7 +28,6 @@ use tokio::sync::watch;
 
 pub(crate) use check::Repair;
 pub(crate) use collect::{Node, ResourceName};
-pub(crate) use follow::Followed;
 pub(crate) use ingests::Wish;
 
 use crate::ingest::{Ingest, IngestKey};
@@ -37,8 +37,9 @@ use crate::record::Records;
 use crate::stamp::Stamps;
 use crate::{Result, recover};
 
+/// The blobs and ingests of one state directory. It keeps the promise of `gantry_api::content`.
 #[derive(Clone)]
-pub(crate) struct Store(Arc<Inner>);
+pub struct Store(Arc<Inner>);
 
 struct Inner {
     layout: Layout,
@@ -71,6 +72,17 @@ impl Store {
             publisher,
             metrics,
         })))
+    }
+
+    /// Opens the store in a state directory, without a service around it: nobody hears of its events, reads what it
+    /// counts or ends what has expired. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read or written, or another process has it.
+    pub fn alone(state: &Path, peers: &Peers) -> Result<Self> {
+        let (publisher, _) = Publisher::new(peers);
+        Store::open(Layout::open(state)?, peers.clone(), publisher, Metrics::default())
     }
 
     pub(crate) fn layout(&self) -> &Layout {

@@ -32,8 +32,9 @@ pub(crate) struct Commit {
     pub(crate) labels: Labels,
 }
 
+/// The one who has an ingest.
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub struct Writer {
     pub(crate) store: Store,
     lock: Arc<Lock>,
     /// The lease that keeps what is written.

@@ -235,19 +235,13 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use gantry_api::Peers;
-    use gantry_api::events::Publisher;
 
     use super::*;
-    use crate::layout::Layout;
-    use crate::metrics::Metrics;
 
     #[tokio::test]
     async fn an_end_that_comes_late_leaves_the_next_ingest_alone() {
         let dir = tempfile::tempdir_in("/dev/shm").unwrap();
-        let peers = Peers::new(dir.path());
-        let (publisher, _) = Publisher::new(&peers);
-        let layout = Layout::open(dir.path()).unwrap();
-        let store = Store::open(layout, peers, publisher, Metrics::default()).unwrap();
+        let store = Store::alone(dir.path(), &Peers::new(dir.path())).unwrap();
         let key = IngestKey { namespace: Namespace::moby(), reference: "r".parse().unwrap() };
 
         drop(store.open_ingest(key.clone(), Wish::default()).await.unwrap());

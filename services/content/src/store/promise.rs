@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use gantry_api::Promise;
+use gantry_api::content::files::{self, Files, Wanted};
 use gantry_api::content::{
     self, Commit, Committed, Expected, Info, Ingest, IngestRef, Inspect, Manage, Owner, Provide, Range,
     Status,
@@ -13,6 +15,7 @@ use gantry_api::content::{
 use gantry_types::filter::FilterSet;
 use gantry_types::{Digest, Namespace, Relabel};
 
+use super::follow::Follower;
 use super::{Store, Wish, blocking};
 use crate::ingest::{self, IngestKey, Writer};
 use crate::{Error, Result};
@@ -51,7 +54,7 @@ impl Provide for Store {
 
 /// Reads a blob's file, each piece on the blocking pool.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     store: Store,
     digest: Digest,
     file: Arc<File>,
@@ -84,12 +87,7 @@ impl Ingest for Store {
     type Writer = Writer;
 
     async fn open(&self, owner: &Owner, reference: &IngestRef, expected: Expected) -> Result<Writer> {
-        let wish = Wish {
-            total: expected.total.unwrap_or(0),
-            expected: expected.digest,
-            lease: owner.lease.clone(),
-        };
-        self.open_ingest(IngestKey::of(&owner.namespace, reference), wish).await
+        self.open_ingest(IngestKey::of(&owner.namespace, reference), wish(owner, expected)).await
     }
 
     async fn status(&self, namespace: &Namespace, reference: &IngestRef) -> Result<Status> {
@@ -116,7 +114,7 @@ impl content::Writer for Writer {
     }
 
     async fn digest(&mut self) -> Result<Digest> {
-        self.digest().await
+        Writer::digest(self).await
     }
 
     async fn expect(&mut self, expected: Expected) -> Result<()> {
@@ -130,22 +128,81 @@ impl content::Writer for Writer {
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        self.write(bytes).await
+        Writer::write(self, bytes).await
     }
 
     async fn truncate(&mut self) -> Result<()> {
-        self.truncate().await
+        Writer::truncate(self).await
     }
 
     async fn commit(&mut self, commit: Commit) -> Result<Committed> {
-        let commit = ingest::Commit {
-            size: commit.expected.total.unwrap_or(0),
-            expected: commit.expected.digest,
-            labels: commit.labels,
-        };
-        let info = Writer::commit(self, commit).await?;
+        let info = Writer::commit(self, claim(commit)).await?;
         self.unlease().await;
         Ok(Committed { digest: info.digest, size: info.size })
+    }
+}
+
+impl Files for Store {
+    type Filler = Writer;
+    type Follower = Follower;
+
+    async fn open_blob(&self, namespace: &Namespace, digest: &Digest) -> Result<(File, u64)> {
+        let (file, info) = self.open_blob(namespace, digest)?;
+        Ok((file, info.size))
+    }
+
+    async fn fill(&self, owner: &Owner, reference: &IngestRef, expected: Expected) -> Result<(Writer, File)> {
+        let key = IngestKey::of(&owner.namespace, reference);
+        let mut writer = self.open_ingest(key, wish(owner, expected)).await?;
+        let file = writer.hand_out()?;
+        Ok((writer, file))
+    }
+
+    async fn follow(
+        &self,
+        namespace: &Namespace,
+        wanted: &Wanted,
+        wait: Duration,
+    ) -> Result<(Follower, File)> {
+        self.follow(namespace, wanted, wait).await
+    }
+}
+
+impl files::Filler for Writer {
+    type Error = Error;
+
+    fn extent(&self) -> (u64, Option<u64>) {
+        let status = self.ingest().status();
+        (status.offset, status.expected.total)
+    }
+
+    async fn progress(&mut self, offset: u64) -> Result<()> {
+        Writer::progress(self, offset)
+    }
+
+    async fn truncate(&mut self) -> Result<()> {
+        Writer::truncate(self).await
+    }
+
+    async fn commit(&mut self, commit: Commit) -> Result<Committed> {
+        let info = Writer::commit(self, claim(commit)).await?;
+        Ok(Committed { digest: info.digest, size: info.size })
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        Writer::abort(self).await
+    }
+}
+
+fn wish(owner: &Owner, expected: Expected) -> Wish {
+    Wish { total: expected.total.unwrap_or(0), expected: expected.digest, lease: owner.lease.clone() }
+}
+
+fn claim(commit: Commit) -> ingest::Commit {
+    ingest::Commit {
+        size: commit.expected.total.unwrap_or(0),
+        expected: commit.expected.digest,
+        labels: commit.labels,
     }
 }
 

@@ -5,8 +5,6 @@ use std::time::Duration;
 use gantry_rpc::{Code, Coded, code_of};
 use tonic::{Response, Status};
 
-use crate::wire::Invalid;
-
 /// A call that a service did not carry out.
 #[derive(Debug, thiserror::Error)]
 #[error("{service} did not {call}")]
@@ -56,6 +54,16 @@ impl Caller {
         self.within(self.deadline, call, news).await
     }
 
+    /// A call that the service may keep waiting on purpose for so long.
+    pub(crate) async fn after<T>(
+        &self,
+        wait: Duration,
+        call: &'static str,
+        answer: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Failure> {
+        self.within(self.deadline + wait, call, answer).await
+    }
+
     /// Work that takes longer than calls do: its caller says how long, and why.
     pub(crate) async fn within<T>(
         &self,
@@ -70,7 +78,10 @@ impl Caller {
     }
 
     /// An answer that is none of this service's contract.
-    pub(crate) fn garbled(&self, call: &'static str) -> impl FnOnce(Invalid) -> Failure {
+    pub(crate) fn garbled<E: std::fmt::Display>(
+        &self,
+        call: &'static str,
+    ) -> impl FnOnce(E) -> Failure + use<E> {
         let caller = *self;
         move |error| caller.failed(call, Status::internal(format!("an answer that does not parse: {error}")))
     }

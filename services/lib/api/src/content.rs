@@ -24,6 +24,7 @@
 mod blob;
 pub mod client;
 mod convert;
+pub mod files;
 mod ingest;
 mod owner;
 mod range;
@@ -36,6 +37,7 @@ use gantry_types::{Digest, Namespace, Relabel};
 
 pub use blob::Info;
 pub use client::Client;
+pub use files::Files;
 pub use ingest::{Commit, Committed, Expected, IngestRef, Status};
 pub use owner::Owner;
 pub use range::Range;

@@ -16,6 +16,7 @@ use tonic::{Code, Status};
 
 use crate::Peers;
 pub use crate::content::Owner;
+use crate::content::files::Wanted;
 
 /// An ingest opened for writing. Dropping it keeps what was written, for the next writer to go on.
 #[derive(Debug)]
@@ -138,6 +139,11 @@ impl Writer {
     ///
     /// As content answers.
     pub async fn abort(mut self) -> Result<(), Status> {
+        self.end().await
+    }
+
+    /// The same, of a writer that is kept.
+    pub(crate) async fn end(&mut self) -> Result<(), Status> {
         self.send(pb::writer_message::Message::Abort(true)).await?;
         self.answer().await.map(drop)
     }
@@ -179,6 +185,7 @@ pub enum Followed {
 #[derive(Debug)]
 pub struct Follower {
     stream: UnixStream,
+    begun_at: (u64, Option<u64>),
 }
 
 impl Follower {
@@ -195,13 +202,40 @@ impl Follower {
         digest: &Digest,
         wait_millis: u32,
     ) -> Result<(Self, File), Status> {
-        let action = pb::data_request::Action::Follow(pb::Follow {
-            r#ref: reference.to_owned(),
-            digest: digest.to_string(),
-            wait_millis,
-        });
-        let (stream, _, fd) = call(peers, owner, action).await?;
-        Ok((Self { stream }, fd.into()))
+        let follow = pb::Follow { r#ref: reference.to_owned(), digest: digest.to_string(), wait_millis };
+        Self::call(peers, owner, follow).await
+    }
+
+    /// Follows what is wanted.
+    ///
+    /// # Errors
+    ///
+    /// `NOT_FOUND` when it did not appear.
+    pub(crate) async fn begin(
+        peers: &Peers,
+        namespace: &Namespace,
+        wanted: &Wanted,
+        wait: Duration,
+    ) -> Result<(Self, File), Status> {
+        let follow = pb::Follow {
+            r#ref: wanted.reference().map(ToString::to_string).unwrap_or_default(),
+            digest: wanted.digest().map(ToString::to_string).unwrap_or_default(),
+            wait_millis: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
+        };
+        Self::call(peers, &Owner::of(namespace), follow).await
+    }
+
+    async fn call(peers: &Peers, owner: &Owner, follow: pb::Follow) -> Result<(Self, File), Status> {
+        let (stream, detail, fd) = call(peers, owner, pb::data_request::Action::Follow(follow)).await?;
+        let state = pb::IngestState::decode(detail.as_slice()).map_err(garbled)?;
+        let total = u64::try_from(state.total).ok().filter(|total| *total > 0);
+        let begun_at = (u64::try_from(state.offset).unwrap_or(0), total);
+        Ok((Self { stream, begun_at }, fd.into()))
+    }
+
+    /// How many bytes there were then, and how many there are to be.
+    pub(crate) fn begun_at(&self) -> (u64, Option<u64>) {
+        self.begun_at
     }
 
     /// The next news.

@@ -1,5 +1,6 @@
 //! Content's promise through its socket.
 
+mod files;
 mod reader;
 mod writer;
 
@@ -12,6 +13,7 @@ use gantry_types::filter::FilterSet;
 use gantry_types::{Digest, Namespace, Relabel};
 use prost_types::FieldMask;
 
+pub use files::{Filler, Follower};
 pub use reader::Reader;
 pub use writer::Writer;
 

@@ -1,9 +1,10 @@
 //! Between the wire and what the traits speak of.
 
 use gantry_proto::containerd::services::content::v1 as pb;
+use gantry_proto::gantry::content::v1 as files;
 use gantry_types::Labels;
 
-use super::{Expected, Info, Status};
+use super::{Committed, Expected, Info, Status};
 use crate::wire::{self, Invalid};
 
 pub(super) fn info(info: Info) -> pb::Info {
@@ -56,4 +57,8 @@ pub(super) fn expected(expected: &Expected) -> (i64, String) {
 
 pub(super) fn parse_expected(total: i64, digest: &str) -> Result<Expected, Invalid> {
     Ok(Expected { digest: wire::optional_digest(digest)?, total: wire::optional_number("total", total)? })
+}
+
+pub(super) fn committed(blob: &Committed) -> files::Committed {
+    files::Committed { status: None, digest: blob.digest.to_string(), size: wire::signed(blob.size) }
 }

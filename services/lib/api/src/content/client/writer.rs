@@ -20,7 +20,7 @@ use crate::wire::{self, Invalid};
 const CALL: &str = "take an ingest's bytes";
 const COMMIT: &str = "commit an ingest";
 /// How long a commit may take: bytes that the service has not seen come are read again to be hashed, at the disk's pace.
-const COMMIT_TIME: Duration = Duration::from_secs(600);
+pub(super) const COMMIT_TIME: Duration = Duration::from_secs(600);
 /// The longest piece that is sent in one message: a quarter of what a message may have.
 const PIECE: usize = 4 << 20;
 
