@@ -110,7 +110,11 @@ async fn what_is_saved_can_be_loaded_elsewhere() {
         let image = other.resolve(&names[0]).await.expect("there");
         assert_eq!(image.id, bundles[0].index().digest().to_string(), "the same id as before");
         assert!(image.unpacked);
-        assert_eq!((other.control.leases(), other.content.ingests().len()), (0, 0), "nothing is left behind");
+        assert_eq!(
+            (other.control.leases(), other.content.ingests(&other.namespace).len()),
+            (0, 0),
+            "nothing is left behind"
+        );
     }
 }
 
@@ -166,7 +170,7 @@ async fn hostile_archives_are_clear_errors() {
         assert!(error.message().contains(expected), "{expected}: {}", error.message());
         assert!(matches!(error.code(), Code::InvalidArgument | Code::FailedPrecondition), "{error}");
     }
-    assert!(world.content.ingests().is_empty());
+    assert!(world.content.ingests(&world.namespace).is_empty());
     assert!(!std::path::Path::new("/etc/x").exists());
 }
 

@@ -1,6 +1,5 @@
 //! Small peers that behave: content, snapshots and control, and a world with the real images service among them.
 
-mod content;
 mod control;
 mod snapshots;
 
@@ -8,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use gantry_api::Peers;
 use gantry_daemon::{Context, Roots, Service};
+use gantry_fakes::{Content, Serving};
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_rpc::context;
 use gantry_types::Namespace;
 use tempfile::TempDir;
 use tonic::service::Routes;
 
-pub use content::Content;
 pub use control::Control;
 pub use snapshots::Snapshots;
 
@@ -29,6 +28,7 @@ pub struct World {
     /// A runtime of its own, so that it can end at once with all that it does.
     images: Option<tokio::runtime::Runtime>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    _content: Serving,
     _directory: TempDir,
 }
 
@@ -40,15 +40,12 @@ impl World {
         std::fs::create_dir_all(roots.state_of("images")).expect("made");
         std::fs::create_dir_all(&roots.run).expect("made");
         let peers = Peers::new(&roots.run);
-        let content = Content::new(directory.path());
+        let content = Content::default();
+        let serving = content.serve(&roots.run);
         let snapshots = Snapshots::new(peers.clone());
         let control = Control::new(content.clone());
-        let tasks = vec![
-            serve(&roots, "content", content.routes()),
-            tokio::spawn(content.clone().serve_data(roots.data_socket("content"))),
-            serve(&roots, "snapshots", snapshots.routes()),
-            serve(&roots, "control", control.routes()),
-        ];
+        let tasks =
+            vec![serve(&roots, "snapshots", snapshots.routes()), serve(&roots, "control", control.routes())];
         let images = Some(start_images(&roots));
         let namespace = Namespace::moby();
         let world = Self {
@@ -60,6 +57,7 @@ impl World {
             roots,
             images,
             tasks,
+            _content: serving,
             _directory: directory,
         };
         world.settled().await;

@@ -78,17 +78,24 @@ async fn a_pull_brings_a_whole_image_and_a_push_takes_it_back() {
             (Some(&State::Pulling), Some(&State::Complete)),
             "{states:?}"
         );
-        let labels = world.content.labels(&layer.digest());
+        let labels = world.content.labels(&world.namespace, &layer.digest());
         assert!(labels.contains_key("containerd.io/uncompressed"), "{labels:?}");
         assert_eq!(labels[&format!("containerd.io/distribution.source.{host}")], "team/app");
     }
-    let labels = world.content.labels(&bundle.manifest.digest());
+    let labels = world.content.labels(&world.namespace, &bundle.manifest.digest());
     assert_eq!(labels["containerd.io/gc.ref.content.config"], bundle.config.digest().to_string());
     assert_eq!(labels["containerd.io/gc.ref.content.l.2"], bundle.layers[2].digest().to_string());
     assert!(
-        world.content.labels(&bundle.config.digest()).contains_key("containerd.io/gc.ref.snapshot.overlayfs")
+        world
+            .content
+            .labels(&world.namespace, &bundle.config.digest())
+            .contains_key("containerd.io/gc.ref.snapshot.overlayfs")
     );
-    assert_eq!((world.control.leases(), world.content.ingests().len()), (0, 0), "nothing is left behind");
+    assert_eq!(
+        (world.control.leases(), world.content.ingests(&world.namespace).len()),
+        (0, 0),
+        "nothing is left behind"
+    );
 
     let image = world.resolve(&bundle.manifest.digest().hex()[..12]).await.expect("by its id");
     assert_eq!(image.names, [name(&domain, ":1")]);
@@ -143,7 +150,7 @@ async fn an_index_gives_the_hosts_image_by_tag_and_by_digest() {
         );
     }
     assert_eq!(
-        world.content.labels(&index)["containerd.io/gc.ref.content.m.1"],
+        world.content.labels(&world.namespace, &index)["containerd.io/gc.ref.content.m.1"],
         bundle.manifest.digest().to_string()
     );
     let other =
@@ -183,10 +190,10 @@ async fn a_cut_pull_goes_on_after_a_restart() {
     let other = bundle.layers[1].digest();
     let ingest = format!("layer-{}", bundle.layers[0].digest());
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while world.content.ingests().get(&ingest).is_none_or(|written| *written < 2_000_000)
-        || !world.content.has(&other)
+    while world.content.ingests(&world.namespace).get(&ingest).is_none_or(|written| *written < 2_000_000)
+        || !world.content.has(&world.namespace, &other)
     {
-        assert!(std::time::Instant::now() < deadline, "{:?}", world.content.ingests());
+        assert!(std::time::Instant::now() < deadline, "{:?}", world.content.ingests(&world.namespace));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     world.restart().await;
@@ -203,7 +210,11 @@ async fn a_cut_pull_goes_on_after_a_restart() {
     let last = of(&bundle.layers[0].digest()).pop().expect("asked");
     assert_eq!(last.headers.get("range").map(String::as_str), Some("bytes=2000000-"), "from the last byte");
     assert_eq!(of(&other).len(), 1, "finished bytes are not fetched again");
-    assert_eq!((world.control.leases(), world.content.ingests().len()), (0, 0), "nothing is left behind");
+    assert_eq!(
+        (world.control.leases(), world.content.ingests(&world.namespace).len()),
+        (0, 0),
+        "nothing is left behind"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,7 +241,7 @@ async fn a_restart_ends_the_leases_that_nobody_goes_on_with() {
     let other = bundles[1].layers[1].digest();
     world
         .until("one is named, one is on its way", async || {
-            world.resolve(&done).await.is_ok() && world.content.has(&other)
+            world.resolve(&done).await.is_ok() && world.content.has(&world.namespace, &other)
         })
         .await;
     assert_eq!(world.control.leases(), 3);

@@ -170,7 +170,11 @@ async fn a_pull_is_told_in_containerds_words() {
     assert_eq!(image.target.expect("a target").digest, index.digest().to_string());
     assert_eq!(image.labels["a"], "b");
     assert!(world.resolve(&name).await.expect("whole").unpacked);
-    assert_eq!((world.control.leases(), world.content.ingests().len()), (0, 0), "nothing is left behind");
+    assert_eq!(
+        (world.control.leases(), world.content.ingests(&world.namespace).len()),
+        (0, 0),
+        "nothing is left behind"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

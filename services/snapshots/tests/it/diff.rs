@@ -83,7 +83,7 @@ async fn a_layer_taken_and_applied_elsewhere_is_the_same_state() {
     let base = tar(
         "mkdir -p etc dir/sub untouched; echo a > etc/gone; echo b > etc/changed; echo c > dir/old; echo d > untouched/x",
     );
-    let blob = world.content.put(&gzip(&base));
+    let blob = world.put(&gzip(&base));
     for sn in ["overlayfs", "native"] {
         let mounts = world.prepare(sn, "a", "").await.unwrap();
         let request = ApplyRequest {
@@ -102,7 +102,7 @@ async fn a_layer_taken_and_applied_elsewhere_is_the_same_state() {
         let left = world.view(sn, "left", "base").await.unwrap();
         let media_type = if sn == "native" { "application/vnd.oci.image.layer.v1.tar" } else { "" };
         let layer = take(&world, left, right, media_type).await;
-        let bytes = world.content.get(&layer.digest);
+        let bytes = world.get(&layer.digest);
         let found = names(&bytes);
         let expected = ["dir/", "dir/new", "dir/same", "etc/", "etc/.wh.gone", "etc/changed"];
         assert!(expected.iter().all(|name| found.iter().any(|f| f == name)), "{sn}: {found:?}");
@@ -141,7 +141,7 @@ async fn a_layer_taken_and_applied_elsewhere_is_the_same_state() {
             "application/vnd.oci.image.layer.v1.tar+zstd",
         )
         .await;
-        let tar = zstd::decode_all(world.content.get(&whole.digest).as_slice()).unwrap();
+        let tar = zstd::decode_all(world.get(&whole.digest).as_slice()).unwrap();
         assert!(
             names(&tar).contains(&"dir/sub/".to_owned()) && !names(&tar).iter().any(|n| n.contains(".wh."))
         );

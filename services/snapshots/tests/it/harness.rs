@@ -1,11 +1,16 @@
 //! One service in a root of its own in memory, and clients on its socket.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gantry_api::Peers;
+use gantry_api::content::files::{Files as _, Filler as _};
+use gantry_api::content::{Commit, Owner};
 use gantry_daemon::{Context, Roots, Service as _};
+use gantry_fakes::{Content, Filler, Serving};
 use gantry_proto::containerd::services::diff::v1::diff_client::DiffClient;
 use gantry_proto::containerd::services::snapshots::v1::snapshots_client::SnapshotsClient;
 use gantry_proto::containerd::services::snapshots::v1::*;
@@ -14,14 +19,42 @@ use gantry_proto::gantry::snapshots::v1::unpacker_client::UnpackerClient;
 use gantry_rpc::Channel;
 use gantry_rpc::context::with_namespace;
 use gantry_snapshots::Service;
+use gantry_types::{Digest, Namespace};
 use tokio::task::JoinHandle;
 use tonic::{Request, Status};
 
-use crate::content::Content;
+fn namespace() -> Namespace {
+    "test".parse().unwrap()
+}
+
+/// A blob on its way.
+pub struct Arriving {
+    filler: Filler,
+    file: File,
+}
+
+impl Arriving {
+    /// Writes what comes at an offset, and tells of it.
+    pub async fn bring(&mut self, bytes: &[u8], at: usize) {
+        self.file.write_all_at(bytes, at as u64).unwrap();
+        self.filler.progress((at + bytes.len()) as u64).await.unwrap();
+    }
+
+    /// Gives it up.
+    pub async fn abort(mut self) {
+        self.filler.abort().await.unwrap();
+    }
+
+    /// All of it has come.
+    pub async fn commit(mut self) {
+        self.filler.commit(Commit::default()).await.unwrap();
+    }
+}
 
 pub struct World {
     pub base: PathBuf,
     pub content: Content,
+    serving: Serving,
     context: Context,
     service: JoinHandle<()>,
 }
@@ -42,13 +75,14 @@ impl World {
     async fn start_in(base: PathBuf) -> Self {
         let roots = Roots { state: base.join("state"), run: base.join("run") };
         drop(roots.claim("snapshots").unwrap());
-        let content = Content::start(&base).await;
+        let content = Content::default();
+        let serving = content.serve(&roots.run);
         let context = Context::for_test("snapshots", roots);
         let service = tokio::spawn({
             let context = context.clone();
             async move { Service::run(context).await.unwrap() }
         });
-        let world = Self { base, content, context, service };
+        let world = Self { base, content, serving, context, service };
         world.ready().await;
         world
     }
@@ -57,9 +91,9 @@ impl World {
     pub async fn restart(self, between: impl FnOnce(&Path)) -> Self {
         let base = self.base.clone();
         self.context.shutdown().cancel();
-        let Self { service, content, .. } = self;
+        let Self { service, serving, .. } = self;
         service.await.unwrap();
-        drop(content);
+        drop(serving);
         between(&base);
         Self::start_in(base).await
     }
@@ -87,7 +121,25 @@ impl World {
     }
 
     pub fn ask<T>(&self, message: T) -> Request<T> {
-        with_namespace(message, &"test".parse().unwrap())
+        with_namespace(message, &namespace())
+    }
+
+    /// Puts a whole blob into content.
+    pub fn put(&self, bytes: &[u8]) -> Digest {
+        self.content.put(&namespace(), bytes)
+    }
+
+    /// The bytes of a blob in content.
+    pub fn get(&self, digest: &str) -> Vec<u8> {
+        self.content.get(&namespace(), &digest.parse().unwrap()).unwrap()
+    }
+
+    /// Begins a blob that arrives bit by bit.
+    pub async fn arriving(&self, reference: &str) -> Arriving {
+        let owner = Owner::of(&namespace());
+        let reference = reference.parse().unwrap();
+        let (filler, file) = self.content.fill(&owner, &reference, Default::default()).await.unwrap();
+        Arriving { filler, file }
     }
 
     pub fn peers(&self) -> Peers {

@@ -1,6 +1,5 @@
 //! The service on its real socket in a temporary root, with a content service that behaves as the contract says.
 
-mod content;
 mod diff;
 mod harness;
 mod snapshots;

@@ -11,7 +11,6 @@ use gantry_proto::gantry::snapshots::v1::{Layer, UnpackRequest};
 use gantry_types::{ChainId, DiffId, Digest};
 use tonic::{Code, Status};
 
-use crate::content::State;
 use crate::harness::World;
 
 /// A layer made by GNU tar out of a shell script's doings.
@@ -95,7 +94,7 @@ async fn a_stack_is_unpacked_onto_what_lies_below() {
     for sn in ["overlayfs", "native"] {
         let layers: Vec<Layer> = [&base, &middle, &through, &linked]
             .iter()
-            .map(|tar| layer(&world.content.put(&gzip(tar)), tar, ""))
+            .map(|tar| layer(&world.put(&gzip(tar)), tar, ""))
             .collect();
         let steps = unpack(&world, sn, layers.clone()).await.unwrap();
         assert_eq!(steps.iter().filter(|(_, step)| *step == Step::Extracted).count(), 4);
@@ -136,8 +135,7 @@ async fn a_layer_may_remove_all_below_and_replace_what_it_implied() {
     let clearing = tar("touch .wh..wh..opq new; tar --format=posix -cf .layer.tar .wh..wh..opq new");
     for sn in ["overlayfs", "native"] {
         let tars = [&base, &replacing, &clearing];
-        let layers: Vec<Layer> =
-            tars.iter().map(|tar| layer(&world.content.put(&gzip(tar)), tar, "")).collect();
+        let layers: Vec<Layer> = tars.iter().map(|tar| layer(&world.put(&gzip(tar)), tar, "")).collect();
         unpack(&world, sn, layers).await.unwrap();
         let replaced = world.view(sn, "replaced", &chain(&[&base, &replacing])).await.unwrap();
         assert_eq!(world.open(&replaced).read(Path::new("a")).unwrap(), b"file\n");
@@ -161,25 +159,23 @@ async fn a_layer_is_unpacked_while_it_arrives() {
     assert_eq!(stream.message().await.unwrap().unwrap().state(), Step::Waiting);
 
     // A first writer gives up: what it brought is worthless.
-    let arriving = world.content.begin(&digest);
-    arriving.write(&[0x1f; 4096], 0);
-    arriving.set(State::Growing(4096));
+    let mut arriving = world.arriving("layer-1").await;
+    arriving.bring(&[0x1f; 4096], 0).await;
     tokio::time::sleep(std::time::Duration::from_millis(150)).await;
-    let second = world.content.begin(&digest);
-    arriving.set(State::Aborted);
+    arriving.abort().await;
+    let mut second = world.arriving("layer-1").await;
     // A second call for the same layer shares the work.
     let other = world.unpacker().unpack(world.ask(request)).await.unwrap().into_inner();
     let half = blob.len() / 2;
-    second.write(&blob[..half], 0);
-    second.set(State::Growing(half as u64));
+    second.bring(&blob[..half], 0).await;
     let mut offset = 0;
     while offset < 1000 {
         let progress = stream.message().await.unwrap().unwrap();
         assert_ne!(progress.state(), Step::Extracted, "before all bytes were there");
         offset = progress.offset;
     }
-    second.write(&blob[half..], half as u64);
-    second.set(State::Committed(blob.len() as u64));
+    second.bring(&blob[half..], half).await;
+    second.commit().await;
     let mut last = Step::Waiting;
     while let Some(progress) = stream.message().await.unwrap() {
         last = progress.state();
@@ -199,9 +195,9 @@ async fn what_is_wrong_is_refused_and_leaves_nothing() {
     let world = World::start().await;
     let good = tar("echo good > good");
     let evil = tar("touch x; tar --format=posix -P -cf .layer.tar --transform 's,x,../../x,' x");
-    let good_blob = world.content.put(&gzip(&good));
-    let evil_blob = world.content.put(&gzip(&evil));
-    let noise = world.content.put(&[7; 5000]);
+    let good_blob = world.put(&gzip(&good));
+    let evil_blob = world.put(&gzip(&evil));
+    let noise = world.put(&[7; 5000]);
     let missing = Digest::sha256(b"missing");
     for (what, blob, tar, code) in [
         ("another diff-id", &good_blob, &evil, Code::FailedPrecondition),
@@ -217,7 +213,7 @@ async fn what_is_wrong_is_refused_and_leaves_nothing() {
     }
     // Dropped in the middle.
     let digest = Digest::sha256(b"never");
-    world.content.begin(&digest).set(State::Growing(0));
+    let _slow = world.arriving("slow").await;
     let request = UnpackRequest { snapshotter: String::new(), layers: vec![layer(&digest, &good, "slow")] };
     let mut stream = world.unpacker().unpack(world.ask(request)).await.unwrap().into_inner();
     stream.message().await.unwrap();
@@ -237,14 +233,15 @@ async fn layers_that_arrive_slowly_are_few_at_once_and_hold_up_no_other() {
     let most = std::thread::available_parallelism().unwrap().get().max(4);
     let bytes = tar("echo file > file");
     let blob = gzip(&bytes);
-    let digest = world.content.put(&blob);
-    let mut slow = Vec::new();
+    let digest = world.put(&blob);
+    let (mut slow, mut arriving) = (Vec::new(), Vec::new());
     for number in 0..3 * most {
         let digest = Digest::sha256(format!("slow {number}").as_bytes());
-        let arriving = world.content.begin(&digest);
-        arriving.write(&blob[..1], 0);
-        arriving.set(State::Growing(1));
-        slow.push(layer(&digest, &bytes, "slow"));
+        let reference = format!("slow {number}");
+        let mut one = world.arriving(&reference).await;
+        one.bring(&blob[..1], 0).await;
+        arriving.push(one);
+        slow.push(layer(&digest, &bytes, &reference));
     }
     let request = UnpackRequest { snapshotter: String::new(), layers: slow };
     let slow = world.unpacker().unpack(world.ask(request)).await.unwrap().into_inner();
@@ -256,7 +253,7 @@ async fn layers_that_arrive_slowly_are_few_at_once_and_hold_up_no_other() {
     }
     // More layers than may be unpacked at once, by two calls that share all of them.
     let other = tar("echo other > other");
-    let mut layers = vec![layer(&world.content.put(&gzip(&other)), &other, "")];
+    let mut layers = vec![layer(&world.put(&gzip(&other)), &other, "")];
     layers.extend((0..3 * most).map(|_| layer(&digest, &bytes, "")));
     let both = async {
         tokio::try_join!(
@@ -276,7 +273,7 @@ async fn layers_that_arrive_slowly_are_few_at_once_and_hold_up_no_other() {
 async fn layers_whose_files_are_lost_are_unpacked_again() {
     let mut world = World::start().await;
     let tars = [tar("echo base > base"), tar("echo middle > middle"), tar("echo top > top")];
-    let layers: Vec<Layer> = tars.iter().map(|tar| layer(&world.content.put(&gzip(tar)), tar, "")).collect();
+    let layers: Vec<Layer> = tars.iter().map(|tar| layer(&world.put(&gzip(tar)), tar, "")).collect();
     let [base, _, top] =
         [1, 2, 3].map(|count| chain(&tars[..count].iter().map(Vec::as_slice).collect::<Vec<_>>()));
     for container in [false, true] {
@@ -297,7 +294,7 @@ async fn layers_whose_files_are_lost_are_unpacked_again() {
             })
             .await;
         for tar in &tars {
-            world.content.put(&gzip(tar));
+            world.put(&gzip(tar));
         }
         // What is not whole counts as not unpacked: who pulls sees that it is to be unpacked.
         assert_eq!(world.stat("overlayfs", &base).await.unwrap().name, base);
@@ -343,7 +340,7 @@ async fn measure_real_layers() {
     for path in std::env::var("GANTRY_LAYERS").unwrap().split(',') {
         let blob = std::fs::read(path).unwrap();
         let output = std::process::Command::new("gzip").arg("-dc").arg(path).output().unwrap();
-        layers.push(layer(&world.content.put(&blob), &output.stdout, ""));
+        layers.push(layer(&world.put(&blob), &output.stdout, ""));
         tars.push(output.stdout);
     }
     for sn in ["overlayfs", "native"] {

@@ -6,14 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use futures::Stream;
+use gantry_fakes::Content;
 use gantry_proto::containerd::services::events::v1 as events;
 use gantry_proto::containerd::services::leases::v1 as leases;
 use gantry_proto::containerd::types::Envelope;
 use gantry_proto::gantry::gc::v1 as gc;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
-
-use super::Content;
 
 #[derive(Clone)]
 pub struct Control {
@@ -169,9 +168,11 @@ impl gc::gc_server::Gc for Control {
 
     async fn hold(&self, request: Request<gc::HoldRequest>) -> Result<Response<gc::HoldResponse>, Status> {
         self.stalling().await;
-        for resource in request.into_inner().resources {
+        let request = request.into_inner();
+        let namespace = request.namespace.parse().expect("an identifier");
+        for resource in request.resources {
             let digest = resource.key.parse().expect("a digest");
-            if !self.content.has(&digest) {
+            if !self.content.has(&namespace, &digest) {
                 return Err(Status::not_found(format!("{digest} is gone")));
             }
         }
