@@ -5,7 +5,6 @@ use gantry_daemon::{BoxError, Context};
 use gantry_disk::Database;
 use gantry_proto::containerd::services::events::v1::events_server::EventsServer;
 use gantry_proto::containerd::services::introspection::v1::introspection_server::IntrospectionServer;
-use gantry_proto::containerd::services::leases::v1::leases_server::LeasesServer;
 use gantry_proto::containerd::services::namespaces::v1::namespaces_server::NamespacesServer;
 use gantry_proto::containerd::services::version::v1::version_server::VersionServer;
 use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
@@ -18,6 +17,7 @@ use crate::gc::Collector;
 use crate::gc::schedule::Scheduler;
 use crate::gc::store::Remote;
 use crate::introspection::{self, Plugins};
+use crate::kept::Kept;
 use crate::leases::{self, Leases};
 use crate::namespaces::{self, Namespaces};
 use crate::server::{self, Announcer};
@@ -54,12 +54,12 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
     let introspection = server::introspection::Server::new(plugins, uuid, peers);
     let events = server::events::Server::new(bus, announcer.clone());
     let namespaces = server::namespaces::Server::new(records, collector.clone(), announcer);
-    let kept = server::leases::Server::new(leases.clone(), collector.clone(), scheduler.clone());
+    let kept = Kept::new(leases.clone(), collector.clone(), scheduler.clone());
     let routes = Routes::new(VersionServer::new(server::version::Server))
         .add_service(IntrospectionServer::new(introspection).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(EventsServer::new(events).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(NamespacesServer::new(namespaces).max_decoding_message_size(MESSAGE_LIMIT))
-        .add_service(LeasesServer::new(kept).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(gantry_api::leases::server::service(kept))
         .add_service(
             GcServer::new(server::gc::Server::new(collector, scheduler))
                 .max_decoding_message_size(MESSAGE_LIMIT),

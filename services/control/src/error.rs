@@ -31,9 +31,9 @@ pub enum Error {
     /// There is such a lease already.
     #[error("lease {0:?} already exists")]
     LeaseExists(String),
-    /// A lease cannot keep things of this type.
-    #[error("a lease cannot keep resources of type {0:?}")]
-    ResourceType(String),
+    /// A lease cannot keep this.
+    #[error(transparent)]
+    Resource(#[from] gantry_api::leases::BadResource),
     /// What was to be held is gone.
     #[error("{} not found", list(.0))]
     Gone(Vec<crate::gc::graph::Resource>),
@@ -79,7 +79,7 @@ impl Coded for Error {
             | Error::PluginNotFound { .. } => Code::NotFound,
             Error::NamespaceExists(_) | Error::LeaseExists(_) => Code::AlreadyExists,
             Error::NamespaceNotEmpty { .. } => Code::FailedPrecondition,
-            Error::ResourceType(_) => Code::Unimplemented,
+            Error::Resource(error) => error.code(),
             Error::Peer { status, .. } => gantry_rpc::code::code_of(status),
             Error::Database(error) if error.is_disk_full() => Code::ResourceExhausted,
             Error::Database(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,

@@ -82,7 +82,7 @@ impl<S: Store> Collector<S> {
         for node in try_join_all(self.stores.iter().map(|store| store.scan(namespace))).await?.concat() {
             *census.entry(node.resource.kind).or_default() += 1;
         }
-        let leases = self.leases.list(namespace, &[])?.len();
+        let leases = self.leases.list(namespace)?.len();
         if leases > 0 {
             census.insert("leases".to_owned(), leases);
         }
@@ -205,7 +205,7 @@ impl<S: Store> Collector<S> {
 
     fn lease_nodes(&self, namespace: &str) -> Result<Vec<Node>, Error> {
         let mut nodes = Vec::new();
-        for lease in self.leases.list(namespace, &[])? {
+        for lease in self.leases.list(namespace)? {
             let resources = match self.leases.resources(namespace, &lease.id) {
                 // Removed meanwhile.
                 Err(Error::LeaseNotFound(_)) => continue,

@@ -12,9 +12,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use chrono::{DateTime, Utc};
+use gantry_api::leases as api;
+use gantry_api::wire;
 use gantry_disk::{Database, KeyedLocks, Table};
 use gantry_proto::containerd::services::leases::v1::{Lease, Resource};
-use gantry_types::filter::{Fields, FilterSet};
 use gantry_types::{Labels, Namespace, gc};
 
 use crate::error::Error;
@@ -36,21 +37,6 @@ pub struct Leases {
     resources: Table<(String, String, String), Resource>,
     losses: Table<(String, String), u64>,
     locks: KeyedLocks<(String, String)>,
-}
-
-/// A lease seen by a filter.
-struct Filterable<'a>(&'a Lease);
-
-impl Fields for Filterable<'_> {
-    fn field(&self, path: &[String]) -> Option<std::borrow::Cow<'_, str>> {
-        match path.split_first() {
-            Some((first, [])) if first == "id" => Some(self.0.id.as_str().into()),
-            Some((first, key)) if first == "labels" => {
-                self.0.labels.get(&key.join(".")).map(|value| value.as_str().into())
-            }
-            _ => None,
-        }
-    }
 }
 
 impl Leases {
@@ -106,9 +92,9 @@ impl Leases {
         let lease = Lease { id: id.clone(), created_at: Some(SystemTime::now().into()), ..Lease::default() };
         let mut batch = self.database.batch();
         batch.put(&self.leases, &(namespace.to_owned(), id.clone()), &lease);
-        for resource in resources.into_iter().filter(|resource| validate(resource).is_ok()) {
-            let key = (namespace.to_owned(), id.clone(), name(&resource));
-            batch.put(&self.resources, &key, &resource);
+        for record in resources.into_iter().filter(|record| resource(record).is_ok()) {
+            let key = (namespace.to_owned(), id.clone(), name(&record));
+            batch.put(&self.resources, &key, &record);
         }
         batch.put(&self.losses, &(namespace.to_owned(), service.to_owned()), &lost_at);
         batch.commit().await?;
@@ -128,11 +114,9 @@ impl Leases {
         Ok(batch.commit().await?)
     }
 
-    /// The leases of a namespace that pass the filters.
-    pub fn list(&self, namespace: &str, filters: &[String]) -> Result<Vec<Lease>, Error> {
-        let filters = FilterSet::parse(filters)?;
-        let leases = self.leases.scan(namespace)?.into_iter().map(|(_, lease)| lease);
-        Ok(leases.filter(|lease| filters.matches(&Filterable(lease))).collect())
+    /// The leases of a namespace.
+    pub fn list(&self, namespace: &str) -> Result<Vec<Lease>, Error> {
+        Ok(self.leases.scan(namespace)?.into_iter().map(|(_, lease)| lease).collect())
     }
 
     /// Every namespace with a lease in it.
@@ -145,7 +129,6 @@ impl Leases {
 
     /// Makes a lease keep something.
     pub async fn add(&self, namespace: &Namespace, id: &str, resource: Resource) -> Result<(), Error> {
-        validate(&resource)?;
         let key = (namespace.to_string(), id.to_owned());
         self.exists(&key)?;
         let record = (key.0.clone(), key.1.clone(), name(&resource));
@@ -199,7 +182,7 @@ impl Leases {
 
     /// Removes the expired leases of a namespace.
     pub async fn expire(&self, namespace: &str, now: SystemTime) -> Result<(), Error> {
-        for lease in self.list(namespace, &[])?.iter().filter(|lease| has_expired(lease, now)) {
+        for lease in self.list(namespace)?.iter().filter(|lease| has_expired(lease, now)) {
             match self.delete(namespace, &lease.id).await {
                 Ok(()) => tracing::info!(namespace, lease = lease.id, "lease expired"),
                 // Somebody was faster.
@@ -246,18 +229,20 @@ fn name(resource: &Resource) -> String {
     format!("{} {}", resource.r#type, resource.id)
 }
 
-fn validate(resource: &Resource) -> Result<(), Error> {
-    let known = match resource.r#type.as_str() {
-        "content" | "ingests" | "images" => true,
-        other => other.strip_prefix("snapshots/").is_some_and(|snapshotter| !snapshotter.is_empty()),
-    };
-    if !known {
-        return Err(Error::ResourceType(resource.r#type.clone()));
-    }
-    if resource.id.is_empty() {
-        return Err(Error::Request(format!("a resource of type {} needs an id", resource.r#type)));
-    }
-    Ok(())
+/// The lease of a record.
+pub fn lease(record: Lease) -> api::Lease {
+    let created_at = wire::moment(record.created_at.as_ref());
+    api::Lease { id: record.id, created_at, labels: record.labels.into() }
+}
+
+/// What a record says is kept.
+pub fn resource(record: &Resource) -> Result<api::Resource, Error> {
+    Ok(api::Resource::parse(&record.r#type, &record.id)?)
+}
+
+/// The record that something is kept.
+pub fn record(resource: &api::Resource) -> Resource {
+    Resource { r#type: resource.kind().to_string(), id: resource.key().to_owned() }
 }
 
 fn has_expired(lease: &Lease, now: SystemTime) -> bool {
@@ -296,8 +281,6 @@ mod tests {
         leases.add(&moby, "l", content("sha256:a")).await.unwrap();
         assert_eq!(leases.resources("moby", "l").unwrap(), [content("sha256:a")]);
         assert!(matches!(leases.add(&moby, "other", content("b")).await, Err(Error::LeaseNotFound(_))));
-        let odd = Resource { id: "x".into(), r#type: "volumes".into() };
-        assert!(matches!(leases.add(&moby, "l", odd).await, Err(Error::ResourceType(_))));
         leases.delete("moby", "l").await.unwrap();
         assert!(matches!(leases.resources("moby", "l"), Err(Error::LeaseNotFound(_))));
         assert!(leases.orphans().unwrap().is_empty());

@@ -22,6 +22,7 @@ pub mod events;
 pub mod front;
 pub mod gc;
 pub mod introspection;
+pub mod kept;
 pub mod leases;
 pub mod namespaces;
 pub mod server;

@@ -4,7 +4,6 @@ pub mod events;
 pub mod fsck;
 pub mod gc;
 pub mod introspection;
-pub mod leases;
 pub mod namespaces;
 pub mod version;
 

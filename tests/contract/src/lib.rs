@@ -10,6 +10,7 @@
 //! for what only follows in time (a writer that was dropped on one side of a socket frees its ref on the other).
 
 pub mod content;
+pub mod leases;
 mod wait;
 
 /// Makes a test of each function of a suite.

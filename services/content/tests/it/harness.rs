@@ -5,16 +5,16 @@ use std::sync::{Arc, Mutex};
 
 use gantry_api::Peers;
 use gantry_api::ingest::Owner;
+use gantry_api::leases::Manage as _;
 use gantry_daemon::{Context, Roots, Service as _};
+use gantry_fakes::{Leases, Serving};
 use gantry_proto::containerd::services::content::v1 as pb;
 use gantry_proto::containerd::services::content::v1::content_client::ContentClient;
-use gantry_proto::containerd::services::events::v1::events_server::{Events, EventsServer};
+use gantry_proto::containerd::services::events::v1::events_server::{self, EventsServer};
 use gantry_proto::containerd::services::events::v1::{ForwardRequest, PublishRequest, SubscribeRequest};
-use gantry_proto::containerd::services::leases::v1 as leases;
-use gantry_proto::containerd::services::leases::v1::leases_server::{Leases, LeasesServer};
 use gantry_proto::containerd::types::Envelope;
 use gantry_rpc::{Channel, context};
-use gantry_types::{Digest, Namespace};
+use gantry_types::{Digest, Labels, Namespace};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -39,7 +39,7 @@ impl Content {
         let roots = Roots { state: dir.path().join("state"), run: dir.path().join("run") };
         std::fs::create_dir_all(roots.state_of("content")).expect("made");
         std::fs::create_dir_all(&roots.run).expect("made");
-        let control = Control::start(&roots.socket("control"));
+        let control = Control::start(&roots.socket("control")).await;
         let context = Context::for_test("content", roots.clone());
         let shutdown = context.shutdown().clone().drop_guard();
         let service = tokio::spawn(async move {
@@ -248,93 +248,45 @@ pub fn pattern(length: usize) -> Vec<u8> {
 }
 
 /// What content tells control.
-#[derive(Clone, Default)]
 pub struct Control {
-    pub leased: Arc<Mutex<Vec<(String, String)>>>,
-    pub events: Arc<Mutex<Vec<Envelope>>>,
+    leases: Leases,
+    events: Events,
+    _serving: Serving,
 }
 
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<Envelope>>>);
+
 impl Control {
-    fn start(socket: &Path) -> Control {
-        let control = Control::default();
-        let listener = gantry_rpc::socket::bind(socket, 0o600).expect("bound");
-        let server = tonic::transport::Server::builder()
-            .add_service(LeasesServer::new(control.clone()))
-            .add_service(EventsServer::new(control.clone()))
-            .serve_with_incoming(tokio_stream::wrappers::UnixListenerStream::new(listener));
-        tokio::spawn(server);
-        control
+    async fn start(socket: &Path) -> Control {
+        let (leases, events) = (Leases::default(), Events::default());
+        leases.create(&moby(), Some(LEASE), Labels::new()).await.expect("made");
+        let routes = leases.routes().add_service(EventsServer::new(events.clone()));
+        Control { leases, events, _serving: gantry_fakes::routes(socket, routes) }
     }
 
+    /// What the lease keeps, in the order of types.
     pub fn leased(&self) -> Vec<(String, String)> {
-        self.leased.lock().expect("no panic").clone()
+        let kept = self.leases.kept(&moby(), LEASE).into_iter();
+        kept.map(|resource| (resource.kind().to_string(), resource.key().to_owned())).collect()
     }
 
     /// Waits until so many events have come; their topics.
     pub async fn topics(&self, count: usize) -> Vec<String> {
         for _ in 0..500 {
             let topics: Vec<_> =
-                self.events.lock().expect("no panic").iter().map(|e| e.topic.clone()).collect();
+                self.events.0.lock().expect("no panic").iter().map(|e| e.topic.clone()).collect();
             if topics.len() >= count {
                 return topics;
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        panic!("only these events came: {:?}", self.events.lock());
+        panic!("only these events came: {:?}", self.events.0.lock());
     }
 }
 
 #[tonic::async_trait]
-impl Leases for Control {
-    async fn add_resource(
-        &self,
-        request: Request<leases::AddResourceRequest>,
-    ) -> Result<Response<()>, Status> {
-        context::namespace(&request)?;
-        let request = request.into_inner();
-        if request.id != LEASE {
-            return Err(Status::not_found("lease does not exist"));
-        }
-        let resource = request.resource.expect("a resource");
-        self.leased.lock().expect("no panic").push((resource.r#type, resource.id));
-        Ok(Response::new(()))
-    }
-
-    async fn create(
-        &self,
-        _: Request<leases::CreateRequest>,
-    ) -> Result<Response<leases::CreateResponse>, Status> {
-        Err(Status::unimplemented("a fake"))
-    }
-
-    async fn delete(&self, _: Request<leases::DeleteRequest>) -> Result<Response<()>, Status> {
-        Err(Status::unimplemented("a fake"))
-    }
-
-    async fn list(&self, _: Request<leases::ListRequest>) -> Result<Response<leases::ListResponse>, Status> {
-        Err(Status::unimplemented("a fake"))
-    }
-
-    async fn delete_resource(
-        &self,
-        request: Request<leases::DeleteResourceRequest>,
-    ) -> Result<Response<()>, Status> {
-        let resource = request.into_inner().resource.expect("a resource");
-        let mut leased = self.leased.lock().expect("no panic");
-        leased.retain(|(kind, id)| (kind, id) != (&resource.r#type, &resource.id));
-        Ok(Response::new(()))
-    }
-
-    async fn list_resources(
-        &self,
-        _: Request<leases::ListResourcesRequest>,
-    ) -> Result<Response<leases::ListResourcesResponse>, Status> {
-        Err(Status::unimplemented("a fake"))
-    }
-}
-
-#[tonic::async_trait]
-impl Events for Control {
+impl events_server::Events for Events {
     type SubscribeStream = tokio_stream::Empty<Result<Envelope, Status>>;
 
     async fn publish(&self, _: Request<PublishRequest>) -> Result<Response<()>, Status> {
@@ -342,7 +294,7 @@ impl Events for Control {
     }
 
     async fn forward(&self, request: Request<ForwardRequest>) -> Result<Response<()>, Status> {
-        self.events.lock().expect("no panic").extend(request.into_inner().envelope);
+        self.0.lock().expect("no panic").extend(request.into_inner().envelope);
         Ok(Response::new(()))
     }
 

@@ -113,7 +113,7 @@ async fn an_expected_blob_that_is_there_ends_the_ingest() {
     let leased = content.control.leased();
     assert_eq!(
         leased,
-        [("ingests".to_owned(), "late".to_owned()), ("content".to_owned(), digest.to_string())]
+        [("content".to_owned(), digest.to_string()), ("ingests".to_owned(), "late".to_owned())]
     );
 }
 

@@ -15,7 +15,7 @@
 //! Who implements the traits proves it with the suite of the same name in `gantry-contract`: the service's store, the
 //! store through its socket, the fake.
 //!
-//! Promises: [`content`], [`network`]. Beside them:
+//! Promises: [`content`], [`leases`], [`network`]. Beside them:
 //!
 //! - [`Peers`]: one lazily connected channel per service of this machine, and typed clients on it;
 //! - [`ingest`]: content's data socket, where blobs change hands as descriptors;
@@ -30,6 +30,7 @@ mod carry;
 pub mod content;
 pub mod events;
 pub mod ingest;
+pub mod leases;
 pub mod metrics;
 pub mod network;
 mod peers;

@@ -11,9 +11,11 @@
 //! Only for tests: nothing but a `dev-dependency` may name this crate.
 
 mod content;
+mod leases;
 mod refused;
 mod serving;
 
 pub use content::{Content, Filler, Follower, Reader, Writer};
+pub use leases::Leases;
 pub use refused::Refused;
 pub use serving::{Serving, routes};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gantry_api::{Peers, content};
-use gantry_fakes::{Content, Serving};
+use gantry_api::{Peers, content, leases};
+use gantry_fakes::{Content, Leases, Serving, routes};
 
 async fn fake() -> (Content, ()) {
     (Content::default(), ())
@@ -16,6 +16,17 @@ async fn served() -> (content::Client, (Serving, tempfile::TempDir)) {
     (client, (serving, run))
 }
 
+async fn fake_leases() -> (Leases, ()) {
+    (Leases::default(), ())
+}
+
+async fn served_leases() -> (leases::Client, (Serving, tempfile::TempDir)) {
+    let run = tempfile::tempdir().expect("a directory");
+    let serving = routes(&run.path().join("control.sock"), Leases::default().routes());
+    let client = leases::Client::new(&Peers::new(run.path()), Duration::from_secs(10));
+    (client, (serving, run))
+}
+
 mod content_in_memory {
     gantry_contract::content!(super::fake);
     gantry_contract::content_files!(super::fake);
@@ -24,4 +35,12 @@ mod content_in_memory {
 mod content_through_a_socket {
     gantry_contract::content!(super::served);
     gantry_contract::content_files!(super::served);
+}
+
+mod leases_in_memory {
+    gantry_contract::leases!(super::fake_leases);
+}
+
+mod leases_through_a_socket {
+    gantry_contract::leases!(super::served_leases);
 }

@@ -1,0 +1,42 @@
+//! Control keeps the promise of leases: the store by itself, and through a socket.
+
+use std::time::Duration;
+
+use gantry_api::Peers;
+use gantry_api::leases::{Client, server};
+use gantry_control::gc::Collector;
+use gantry_control::gc::schedule::Scheduler;
+use gantry_control::gc::store::Remote;
+use gantry_control::kept::Kept;
+use gantry_control::leases::{LEASES, LOSSES, Leases, RESOURCES};
+use gantry_disk::Database;
+use gantry_fakes::Serving;
+use tempfile::TempDir;
+use tonic::service::Routes;
+
+/// Leases of a control that collects from no store.
+async fn store() -> (Kept<Remote>, TempDir) {
+    let folder = tempfile::tempdir_in("/dev/shm").expect("a directory");
+    let database =
+        Database::open(folder.path().join("db"), &[LEASES, RESOURCES, LOSSES]).expect("a database");
+    let leases = Leases::new(database);
+    let collector = Collector::new(Vec::new(), leases.clone());
+    let scheduler = Scheduler::new(collector.clone());
+    (Kept::new(leases, collector, scheduler), folder)
+}
+
+async fn served() -> (Client, (Serving, TempDir)) {
+    let (store, folder) = store().await;
+    let routes = Routes::new(server::service(store));
+    let serving = gantry_fakes::routes(&folder.path().join("control.sock"), routes);
+    let client = Client::new(&Peers::new(folder.path()), Duration::from_secs(10));
+    (client, (serving, folder))
+}
+
+mod leases_of_the_store {
+    gantry_contract::leases!(super::store);
+}
+
+mod leases_through_the_socket {
+    gantry_contract::leases!(super::served);
+}

@@ -1,0 +1,120 @@
+//! Leases: what is kept, by namespace. Nothing is collected.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use gantry_api::Promise;
+use gantry_api::leases::{Collect, Inspect, Keep, Lease, Manage, Resource, server};
+use gantry_rpc::Code;
+use gantry_types::filter::FilterSet;
+use gantry_types::{Labels, Namespace};
+use tonic::service::Routes;
+
+use crate::Refused;
+
+/// The leases of a control service. Clones are the same ones.
+#[derive(Debug, Clone, Default)]
+pub struct Leases(Arc<Mutex<BTreeMap<(Namespace, String), Kept>>>);
+
+#[derive(Debug)]
+struct Kept {
+    lease: Lease,
+    resources: BTreeSet<Resource>,
+}
+
+impl Leases {
+    /// What they answer by gRPC.
+    pub fn routes(&self) -> Routes {
+        Routes::new(server::service(self.clone()))
+    }
+
+    /// All of them, in whatever namespace.
+    pub fn all(&self) -> Vec<Lease> {
+        self.edit(|leases| leases.values().map(|kept| kept.lease.clone()).collect())
+    }
+
+    /// What a lease keeps; nothing where there is none.
+    pub fn kept(&self, namespace: &Namespace, lease: &str) -> Vec<Resource> {
+        let kept = self.of(namespace, lease, |kept| kept.resources.iter().cloned().collect());
+        kept.unwrap_or_default()
+    }
+
+    fn edit<T>(&self, edit: impl FnOnce(&mut BTreeMap<(Namespace, String), Kept>) -> T) -> T {
+        edit(&mut self.0.lock().expect("no panic"))
+    }
+
+    fn of<T>(
+        &self,
+        namespace: &Namespace,
+        lease: &str,
+        edit: impl FnOnce(&mut Kept) -> T,
+    ) -> Result<T, Refused> {
+        self.edit(|leases| leases.get_mut(&(namespace.clone(), lease.to_owned())).map(edit))
+            .ok_or_else(|| Refused::new(Code::NotFound, lease, "no such lease"))
+    }
+}
+
+impl Promise for Leases {
+    type Error = Refused;
+}
+
+impl Inspect for Leases {
+    async fn list(&self, namespace: &Namespace, filters: &FilterSet) -> Result<Vec<Lease>, Refused> {
+        Ok(self.edit(|leases| {
+            let of_namespace = leases.iter().filter(|((of, _), _)| of == namespace);
+            of_namespace
+                .map(|(_, kept)| &kept.lease)
+                .filter(|lease| filters.matches(*lease))
+                .cloned()
+                .collect()
+        }))
+    }
+
+    async fn resources(&self, namespace: &Namespace, lease: &str) -> Result<Vec<Resource>, Refused> {
+        self.of(namespace, lease, |kept| kept.resources.iter().cloned().collect())
+    }
+}
+
+impl Manage for Leases {
+    async fn create(
+        &self,
+        namespace: &Namespace,
+        id: Option<&str>,
+        labels: Labels,
+    ) -> Result<Lease, Refused> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        self.edit(|leases| {
+            let id = id
+                .map_or_else(|| format!("invented-{}", NEXT.fetch_add(1, Ordering::Relaxed)), str::to_owned);
+            labels.validate().map_err(|_| Refused::new(Code::InvalidArgument, &id, "a label is too long"))?;
+            let key = (namespace.clone(), id.clone());
+            if leases.contains_key(&key) {
+                return Err(Refused::new(Code::AlreadyExists, id, "already exists"));
+            }
+            let lease = Lease { id, created_at: SystemTime::now(), labels: labels.without_empty() };
+            leases.insert(key, Kept { lease: lease.clone(), resources: BTreeSet::new() });
+            Ok(lease)
+        })
+    }
+
+    async fn delete(&self, namespace: &Namespace, lease: &str, _: Collect) -> Result<(), Refused> {
+        let removed = self.edit(|leases| leases.remove(&(namespace.clone(), lease.to_owned())));
+        removed.map(drop).ok_or_else(|| Refused::new(Code::NotFound, lease, "no such lease"))
+    }
+}
+
+impl Keep for Leases {
+    async fn add(&self, namespace: &Namespace, lease: &str, resource: &Resource) -> Result<(), Refused> {
+        self.of(namespace, lease, |kept| {
+            kept.resources.insert(resource.clone());
+        })
+    }
+
+    async fn remove(&self, namespace: &Namespace, lease: &str, resource: &Resource) -> Result<(), Refused> {
+        self.of(namespace, lease, |kept| {
+            kept.resources.remove(resource);
+        })
+    }
+}
