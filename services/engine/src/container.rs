@@ -1,12 +1,6 @@
 //! One container: what it is, what has become of it, and what waits for it.
 //!
-//! ```text
-//!            ┌──────────── restart policy ─────────────┐
-//!            ▼                                         │
-//! created ─start─▶ running ⇄ paused ─exit─▶ exited ─▶ restarting
-//!    │                                        │
-//!    └───────────────▶ removing ◀─────────────┘──▶ (gone)
-//! ```
+//! What it does, and what may follow upon that, is drawn in [`life`].
 //!
 //! Transitions are made by whoever holds the container's operation lock; the state itself is published through a watch
 //! channel, so that looking (`docker ps`) and waiting (`docker wait`) never take that lock. The order of a transition is:
@@ -25,6 +19,7 @@ pub mod hosts;
 pub mod image_names;
 pub mod join;
 pub mod kill;
+pub mod life;
 pub mod links;
 pub mod list;
 pub mod log;
@@ -50,18 +45,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use gantry_proto::containerd::types::Mount;
-use gantry_proto::gantry::engine::v1::{EndpointSettings, Status};
-use gantry_proto::gantry::network::v1::Netns;
+use gantry_proto::gantry::engine::v1::Status;
 use gantry_rpc::notice;
 use gantry_rpc::paced::Queue;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use self::life::{Life, Phase};
 use self::links::FurtherName;
 use crate::error::{Error, Result};
 use crate::exec::Exec;
-use crate::health::Health;
-use crate::record::{Record, State};
+use crate::record::Record;
 use crate::restart::Backoff;
 
 /// A container.
@@ -69,7 +63,7 @@ pub struct Container {
     id: String,
     /// Guards the record against half an update; readers take a copy of the pointer.
     record: RwLock<Arc<Record>>,
-    live: watch::Sender<Live>,
+    life: watch::Sender<Life>,
     /// Counts changes of the record and of what is going on; it grows while nobody can look at what is changed.
     changes: AtomicU64,
     /// Told of each change.
@@ -97,74 +91,13 @@ pub struct Container {
 /// A turn to change a container, which is given back when it is dropped.
 pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
 
-/// What can be seen and waited for.
-#[derive(Clone, Debug, Default)]
-pub struct Live {
-    /// What is also written down.
-    pub state: State,
-    /// The network, while there is one.
-    pub netns: Option<Arc<Netns>>,
-    /// Health, if there is a check and it was started.
-    pub health: Option<Health>,
-    /// Counts runs: what belongs to an earlier run does not touch a later one.
-    pub run: u64,
-    /// When the last run was begun, before anything ran: `started_at` may be later than what the run did first.
-    /// Nanoseconds since 1970.
-    pub begun_at: i64,
-    /// That it ran out of memory has been told.
-    pub oom_told: bool,
-    /// Runs that have ended.
-    pub exits: u64,
-    /// Starts that have failed.
-    pub failures: u64,
-    /// The shim takes attachments.
-    pub attachable: bool,
-    /// It is being restarted by hand: its end neither removes it nor calls for the restart policy.
-    pub kept: bool,
-    /// It is being stopped by hand: its end is told as that.
-    pub stopping: bool,
-    /// It is being stopped because Gantry goes down: the restart policy waits for the next boot.
-    pub halted: bool,
-    /// The run that is paused for an image to be made of it, and recorded as running.
-    pub frozen: Option<u64>,
-    /// It is being removed, or was.
-    pub removing: bool,
-    /// It is no more.
-    pub removed: bool,
-}
-
-impl Live {
-    /// The state as it is written down.
-    pub fn recorded(&self) -> State {
-        let mut state = self.state.clone();
-        if self.frozen == Some(self.run) && state.status() == Status::Paused {
-            state.set_status(Status::Running);
-        }
-        state
-    }
-
-    /// The id of a network that the container is on by `name`: as it was asked for, else as its last run found it.
-    pub fn network_id<'a>(&'a self, name: &str, asked: &'a EndpointSettings) -> &'a str {
-        match asked.network_id.as_str() {
-            "" => self.state.networks.get(name).map_or("", String::as_str),
-            given => given,
-        }
-    }
-}
-
 impl Container {
     /// A container as it is recorded; those who keep lists are told of its changes.
-    pub fn new(record: Record, state: State, watched: &Arc<notice::Sender>) -> Container {
+    pub fn new(record: Record, life: Life, watched: &Arc<notice::Sender>) -> Container {
         Container {
             id: record.id.clone(),
             record: RwLock::new(Arc::new(record)),
-            live: watch::channel(Live {
-                begun_at: state.started_at,
-                oom_told: state.oom_killed,
-                state,
-                ..Live::default()
-            })
-            .0,
+            life: watch::channel(life).0,
             changes: AtomicU64::new(0),
             watched: Arc::clone(watched),
             listed: Mutex::new(None),
@@ -227,21 +160,23 @@ impl Container {
     }
 
     /// What is going on now.
-    pub fn live(&self) -> watch::Ref<'_, Live> {
-        self.live.borrow()
+    pub fn life(&self) -> watch::Ref<'_, Life> {
+        self.life.borrow()
     }
 
     /// Follows what is going on.
-    pub fn watch(&self) -> watch::Receiver<Live> {
-        self.live.subscribe()
+    pub fn watch(&self) -> watch::Receiver<Life> {
+        self.life.subscribe()
     }
 
-    /// Changes what is going on; for the holder of the operation lock.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Live)) {
-        self.live.send_modify(|live| {
-            change(live);
+    /// Changes what is going on; for the holder of the operation lock, but for what [`life`] says.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Life) -> T) -> T {
+        let mut changed = None;
+        self.life.send_modify(|life| {
+            changed = Some(change(life));
             self.changed();
         });
+        changed.expect("the change is made before this returns")
     }
 
     /// Tells of a change while nobody can see it yet: who sees it will find that what was kept is too old.
@@ -266,7 +201,7 @@ impl Container {
 
     /// Docker's word for its state.
     pub fn status(&self) -> Status {
-        self.live().state.status()
+        self.life().status()
     }
 
     /// Waits for its turn to change the container.
@@ -293,11 +228,11 @@ impl Container {
 
     /// Refuses what a container that is being removed cannot do.
     pub(crate) fn refuse_if_removing(&self) -> Result<()> {
-        let live = self.live();
-        if live.removed {
+        let life = self.life();
+        if life.is_removed() {
             return Err(Error::NoSuchContainer(self.id.clone()));
         }
-        if live.removing || live.state.status() == Status::Dead {
+        if life.is_going() || *life.phase() == Phase::Dead {
             return Err(Error::Conflict(format!(
                 "container is marked for removal and cannot be started: {}",
                 self.id
@@ -308,11 +243,9 @@ impl Container {
 
     /// The process id of a container that has to run, paused or not.
     pub(crate) fn running_pid(&self) -> Result<u32> {
-        let live = self.live();
-        if live.state.has_process() && live.state.pid != 0 {
-            Ok(live.state.pid)
-        } else {
-            Err(Error::NotRunning(self.id.clone()))
+        match self.life().running() {
+            Some(running) if running.pid != 0 => Ok(running.pid),
+            _ => Err(Error::NotRunning(self.id.clone())),
         }
     }
 }

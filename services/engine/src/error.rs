@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use gantry_rpc::{Code, Coded};
 
+use crate::container::life::Illegal;
+use crate::container::life::recorded::Unreadable;
+
 /// A result of the engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -185,6 +188,18 @@ pub enum Error {
         #[source]
         source: gantry_host::Error,
     },
+    /// What is written down of a container's life cannot be read.
+    #[error("container {id}")]
+    State {
+        /// The container's.
+        id: String,
+        /// Why not.
+        #[source]
+        source: Unreadable,
+    },
+    /// A container was about to do what it cannot: a defect of the engine itself.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
     /// The database refused.
     #[error("engine database: {doing}")]
     Database {
@@ -281,6 +296,8 @@ impl Coded for Error {
             | Error::ChildNotRunning { .. }
             | Error::Broken(_)
             | Error::BrokenLine
+            | Error::State { .. }
+            | Error::Illegal(_)
             | Error::Kernel { .. }
             | Error::Io { .. }
             | Error::Database { .. } => Code::Internal,

@@ -286,7 +286,7 @@ impl Engine {
                 match engine.peers.wait_task(container.id(), &exec.id).await {
                     Ok(exit) => break exit,
                     Err(status) if status.code() == tonic::Code::NotFound => {
-                        if !container.live().state.has_process() {
+                        if !container.life().has_process() {
                             break Exit { code: 137, at: time::now() };
                         }
                         match engine.peers.task(container.id(), &exec.id).await {

@@ -9,7 +9,7 @@ use crate::container::create::blocking;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::paths::Paths;
-use crate::record::Phase;
+use crate::record::Stage;
 use crate::root::kernel;
 use crate::strays;
 
@@ -52,8 +52,8 @@ impl Engine {
         let parts = self.parts().await?;
         let mut told = Vec::new();
         for container in self.index.all() {
-            let live = container.live().clone();
-            if container.record().phase() != Phase::Ready || live.removing || live.removed {
+            let going = container.life().is_going();
+            if container.record().stage() != Stage::Ready || going {
                 continue;
             }
             if !parts.records.contains(container.id()) {

@@ -127,12 +127,13 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Record, State};
+    use crate::container::life::Life;
+    use crate::record::Record;
 
     fn add(index: &Index, id: &str, name: &str) {
         let name = index.reserve(name, id).expect("free");
         let record = Record { id: id.to_owned(), name, ..Default::default() };
-        index.insert(Arc::new(Container::new(record, State::default(), &index.watched)));
+        index.insert(Arc::new(Container::new(record, Life::default(), &index.watched)));
     }
 
     #[test]

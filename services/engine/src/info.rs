@@ -50,7 +50,7 @@ impl Engine {
                             record.image_name.clone()
                         },
                         image_id: record.image_id.clone(),
-                        running: container.live().state.has_process(),
+                        running: container.life().has_process(),
                     }
                 })
                 .collect(),

@@ -15,7 +15,7 @@ use crate::root::kernel;
 /// How far the making or unmaking of a container is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
-pub enum Phase {
+pub enum Stage {
     /// Intended; unless it becomes `Ready`, recovery unmakes it.
     Creating = 0,
     /// Whole.
@@ -33,9 +33,9 @@ pub struct Record {
     /// Without a slash.
     #[prost(string, tag = "2")]
     pub name: String,
-    /// See [`Phase`].
-    #[prost(enumeration = "Phase", tag = "3")]
-    pub phase: i32,
+    /// See [`Stage`].
+    #[prost(enumeration = "Stage", tag = "3")]
+    pub stage: i32,
     /// Nanoseconds since 1970.
     #[prost(int64, tag = "4")]
     pub created_at: i64,
@@ -197,13 +197,16 @@ impl MountRecord {
     }
 }
 
-/// What has become of a container.
+/// The version in which states are written. Version 0 wrote none, and Docker's word in place of a phase.
+pub const STATE_VERSION: u32 = 1;
+
+/// What has become of a container: its [`Life`](crate::container::life::Life), as far as it is written down.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct State {
-    /// Docker's word for it.
+pub struct StateRecord {
+    /// Version 0: Docker's word.
     #[prost(enumeration = "pb::Status", tag = "1")]
     pub status: i32,
-    /// Of the first process; 0 when there is none.
+    /// Version 0: of the first process; 0 when there is none.
     #[prost(uint32, tag = "2")]
     pub pid: u32,
     /// Of the last run.
@@ -230,13 +233,46 @@ pub struct State {
     /// Ids of the networks of the last run, by name.
     #[prost(btree_map = "string, string", tag = "10")]
     pub networks: BTreeMap<String, String>,
+    /// See [`STATE_VERSION`].
+    #[prost(uint32, tag = "11")]
+    pub version: u32,
+    /// What it does.
+    #[prost(oneof = "PhaseRecord", tags = "12, 13, 14, 15, 16, 17")]
+    pub phase: Option<PhaseRecord>,
 }
 
-impl State {
-    /// Whether there is a process (paused ones count).
-    pub fn has_process(&self) -> bool {
-        matches!(self.status(), pb::Status::Running | pb::Status::Paused)
-    }
+/// What a container does.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum PhaseRecord {
+    /// It has never run.
+    #[prost(message, tag = "12")]
+    Created(()),
+    /// It has a process.
+    #[prost(message, tag = "13")]
+    Running(RunningRecord),
+    /// It has run.
+    #[prost(message, tag = "14")]
+    Exited(()),
+    /// Its policy starts it again.
+    #[prost(message, tag = "15")]
+    Restarting(()),
+    /// It is being unmade.
+    #[prost(message, tag = "16")]
+    Removing(()),
+    /// It could not be unmade.
+    #[prost(message, tag = "17")]
+    Dead(()),
+}
+
+/// A container that has a process.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RunningRecord {
+    /// Of the first process.
+    #[prost(uint32, tag = "1")]
+    pub pid: u32,
+    /// A user has frozen it.
+    #[prost(bool, tag = "2")]
+    pub paused: bool,
 }
 
 /// A volume.

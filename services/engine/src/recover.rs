@@ -13,10 +13,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_proto::gantry::engine::v1::Status;
-
 use crate::container::Container;
 use crate::container::create::containerd_labels;
+use crate::container::life::{Illegal, Life, Pause, Phase, Running};
 use crate::container::remove::Volumes;
 use crate::container::start::By;
 use crate::container::validate::policy_of;
@@ -26,7 +25,7 @@ use crate::exec::Exec;
 use crate::health::Health;
 use crate::paths::Paths;
 use crate::peers::{Exit, Task};
-use crate::record::{Phase, Record};
+use crate::record::{Record, Stage};
 use crate::time;
 
 /// Between attempts to reach a peer.
@@ -38,20 +37,20 @@ impl Engine {
     /// Fills the index and begins to reconcile; returns when every name is known.
     pub async fn recover(&self) -> Result<()> {
         let mut containers = Vec::new();
-        for (record, state) in self.store.containers()? {
+        for (record, life) in self.store.containers()? {
             if let Err(error) = self.index.reserve(&record.name, &record.id) {
                 tracing::error!(container = %record.id, %error, "two containers have one name");
             }
-            let half_made = record.phase() != Phase::Ready;
-            if state.has_process() {
+            let half_made = record.stage() != Stage::Ready;
+            if life.has_process() {
                 self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id);
             }
-            let probed = state.started_at != 0 && crate::container::health::check_of(&record).is_some();
-            let container = Arc::new(Container::new(record, state, self.index.watched()));
-            container.change(|live| {
-                live.removing = half_made;
-                live.health = probed.then(Health::unprobed);
-            });
+            let probed = life.past().started_at != 0 && crate::container::health::check_of(&record).is_some();
+            let container = Arc::new(Container::new(record, life, self.index.watched()));
+            container.change(|life| life.health = probed.then(Health::unprobed));
+            if half_made {
+                container.change(Life::unmake);
+            }
             self.index.insert(Arc::clone(&container));
             containers.push(container);
         }
@@ -89,7 +88,7 @@ impl Engine {
 
     /// Unmakes, as soon as its peers are there, a container whose making failed because one was away.
     pub(crate) fn unmake_later(&self, container: &Arc<Container>) {
-        container.change(|live| live.removing = true);
+        container.change(Life::unmake);
         let (engine, container) = (self.clone(), Arc::clone(container));
         let taken = tokio::sync::oneshot::channel().0;
         self.spawn("unmake a container", async move { engine.reconcile(&container, taken).await });
@@ -103,7 +102,7 @@ impl Engine {
                 let _ = taken.send(());
             }
             // Somebody may have removed or started it while a peer was waited for.
-            if container.live().removed || container.live().run != 0 {
+            if container.life().is_removed() || container.life().run() != 0 {
                 return;
             }
             match self.try_reconcile(container).await {
@@ -111,12 +110,9 @@ impl Engine {
                 Err(error) if error.is_passing() => {}
                 Err(error) => {
                     tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not reconciled");
-                    if container.live().removing {
+                    if *container.life().phase() == Phase::Removing {
                         // Its user can try to remove it again.
-                        container.change(|live| {
-                            live.removing = false;
-                            live.state.set_status(Status::Dead);
-                        });
+                        let _ = container.change(Life::fail_removal);
                     }
                     return;
                 }
@@ -129,19 +125,19 @@ impl Engine {
 
     async fn try_reconcile(&self, container: &Arc<Container>) -> Result<()> {
         let record = container.record();
-        match record.phase() {
-            Phase::Removing if record.keep_volumes => return self.unmake(container, Volumes::Keep).await,
-            Phase::Creating | Phase::Removing => return self.unmake(container, Volumes::Anonymous).await,
-            Phase::Ready => {}
+        match record.stage() {
+            Stage::Removing if record.keep_volumes => return self.unmake(container, Volumes::Keep).await,
+            Stage::Creating | Stage::Removing => return self.unmake(container, Volumes::Anonymous).await,
+            Stage::Ready => {}
         }
         match self.peers.task(container.id(), "").await? {
-            Task::Running(pid) => self.adopt(container, &record, pid, Status::Running).await,
+            Task::Running(pid) => self.adopt(container, &record, pid, Pause::No).await,
             // It was frozen for an image to be made of it.
-            Task::Paused(pid) if container.status() == Status::Running => {
+            Task::Paused(pid) if container.life().is_recorded_as_running() => {
                 self.peers.resume_task(container.id()).await?;
-                self.adopt(container, &record, pid, Status::Running).await
+                self.adopt(container, &record, pid, Pause::No).await
             }
-            Task::Paused(pid) => self.adopt(container, &record, pid, Status::Paused).await,
+            Task::Paused(pid) => self.adopt(container, &record, pid, Pause::ByHand).await,
             Task::Stopped(exit) => self.take_in(container, exit).await,
             // A start that was cut short: nobody was told that it runs.
             Task::Created => {
@@ -149,7 +145,7 @@ impl Engine {
                 self.peers.detach(container.id()).await?;
                 self.at_rest(container, &record).await
             }
-            Task::Absent if container.live().state.has_process() => {
+            Task::Absent if container.life().has_process() => {
                 // The machine was restarted, or the shim is gone with all it knew.
                 self.take_in(container, Exit { code: 255, at: time::now() }).await
             }
@@ -161,32 +157,17 @@ impl Engine {
     }
 
     /// A container that runs is watched again.
-    async fn adopt(
-        &self,
-        container: &Arc<Container>,
-        record: &Record,
-        pid: u32,
-        status: Status,
-    ) -> Result<()> {
+    async fn adopt(&self, container: &Arc<Container>, record: &Record, pid: u32, pause: Pause) -> Result<()> {
         let netns = self.peers.netns(container.id()).await?;
         self.adopt_execs(container).await?;
         self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id);
-        let before = container.live().state.clone();
-        container.change(|live| {
-            live.run += 1;
-            live.attachable = true;
-            live.netns = netns.map(Arc::new);
-            live.health = crate::container::health::check_of(record).map(|_| Health::default());
-            live.state.set_status(status);
-            live.state.pid = pid;
-            if live.state.started_at == 0 || !before.has_process() {
-                live.state.started_at = time::now();
-            }
-        });
-        let (run, state) = {
-            let live = container.live();
-            (live.run, live.state.clone())
-        };
+        let before = container.life().recorded();
+        let found = Running { pid, pause, netns: netns.map(Arc::new), ..Running::default() };
+        let (run, state) = container.change(|life| {
+            let run = life.adopt(found, time::now())?;
+            life.health = crate::container::health::check_of(record).map(|_| Health::default());
+            Ok::<_, Illegal>((run, life.recorded()))
+        })?;
         self.monitor(container, run);
         self.watch_health(container, run);
         if state != before
@@ -200,7 +181,7 @@ impl Engine {
 
     /// A container that ended while nobody was looking.
     async fn take_in(&self, container: &Arc<Container>, exit: Exit) -> Result<()> {
-        if container.live().state.has_process() {
+        if container.life().has_process() {
             self.ended(container, exit).await;
             self.at_boot(container).await;
             return Ok(());
@@ -215,17 +196,16 @@ impl Engine {
     async fn at_rest(&self, container: &Arc<Container>, record: &Record) -> Result<()> {
         self.release_shm(container).await;
         let tried = {
-            let state = &container.live().state;
-            state.started_at != 0 || !state.error.is_empty()
+            let life = container.life();
+            life.past().started_at != 0 || !life.past().error.is_empty()
         };
         if record.host.auto_remove && tried {
             return self.remove_locked(container).await;
         }
-        let status = container.status();
-        if matches!(status, Status::Removing | Status::Dead) {
+        if matches!(container.life().phase(), Phase::Removing | Phase::Dead) {
             return self.remove_locked(container).await;
         }
-        if container.live().state.has_process() {
+        if container.life().has_process() {
             return Err(Error::Conflict(format!("container {} is recorded as running", container.id())));
         }
         self.release_volumes(container).await;
@@ -236,16 +216,15 @@ impl Engine {
     /// What the restart policy says when the engine comes up.
     async fn at_boot(&self, container: &Arc<Container>) {
         let record = container.record();
-        let state = container.live().state.clone();
-        if container.live().removed || state.has_process() {
-            return;
-        }
         let policy = policy_of(&record.host).unwrap_or_default();
-        let ran_before = state.started_at != 0;
-        let waits = state.status() == Status::Restarting;
-        if !(waits
-            || ran_before && policy.at_boot(state.exit_code, state.restart_count, state.stopped_by_hand))
-        {
+        let wanted = {
+            let life = container.life();
+            let past = life.past();
+            let ran_before = past.started_at != 0;
+            let at_boot = policy.at_boot(past.exit_code, past.restart_count, past.stopped_by_hand);
+            !life.is_removed() && !life.has_process() && (life.is_due() || ran_before && at_boot)
+        };
+        if !wanted {
             return;
         }
         let (engine, container) = (self.clone(), Arc::clone(container));
@@ -255,8 +234,8 @@ impl Engine {
                 let Ok(_permit) = engine.starts.acquire().await else { return };
                 let turn = container.operate().await;
                 let wanted = {
-                    let live = container.live();
-                    !live.removing && !live.state.has_process() && live.run == run
+                    let life = container.life();
+                    !life.is_going() && !life.has_process() && life.run() == run
                 };
                 if !wanted {
                     return;
@@ -264,7 +243,7 @@ impl Engine {
                 match engine.start_locked(&container, By::Policy).await {
                     Ok(()) => return,
                     // It may have got as far as a run.
-                    Err(error) if error.is_passing() => run = container.live().run,
+                    Err(error) if error.is_passing() => run = container.life().run(),
                     Err(Error::ChildNotRunning { .. }) if begun.elapsed() < LINKED => {}
                     Err(error) => {
                         tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not started at boot");
@@ -318,10 +297,10 @@ impl Engine {
     pub(crate) async fn record_again(&self, container: &Arc<Container>) -> Result<()> {
         let _turn = container.operate().await;
         let record = container.record();
-        let live = container.live().clone();
+        let going = container.life().is_going();
         // Looked at again: it may have been on its way in, or out.
         let missing = !self.peers.record_ids().await?.iter().any(|id| id == container.id());
-        if record.phase() != Phase::Ready || live.removing || live.removed || !missing {
+        if record.stage() != Stage::Ready || going || !missing {
             return Ok(());
         }
         tracing::warn!(container = %container.id(), "tasks has no record of the container: it is made again");

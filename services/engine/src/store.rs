@@ -3,7 +3,7 @@
 //! | table | key | value |
 //! | --- | --- | --- |
 //! | `containers` | id | what was asked for and what was decided at creation ([`Record`]) |
-//! | `states` | id | what has become of it ([`State`]), written at each transition |
+//! | `states` | id | what has become of it ([`StateRecord`]), written at each transition |
 //! | `volumes` | name | a volume ([`VolumeRecord`]) |
 //! | `execs` | id | an exec ([`ExecRecord`]), until its container ends |
 //! | `engine` | `id` | the engine's own identity |
@@ -15,15 +15,16 @@ use std::path::{Path, PathBuf};
 
 use gantry_disk::{Database, Schema, Table};
 
+use crate::container::life::Life;
 use crate::error::{Error, Result};
-use crate::record::{EngineRecord, ExecRecord, Record, State, VolumeRecord};
+use crate::record::{EngineRecord, ExecRecord, Record, StateRecord, VolumeRecord};
 
 /// The tables.
 #[derive(Clone)]
 pub struct Store {
     database: Database,
     containers: Table<String, Record>,
-    states: Table<String, State>,
+    states: Table<String, StateRecord>,
     volumes: Table<String, VolumeRecord>,
     execs: Table<String, ExecRecord>,
     engine: Table<String, EngineRecord>,
@@ -53,17 +54,19 @@ impl Store {
         &self.database
     }
 
-    /// Every container with its state (the default one if it has none yet).
-    pub fn containers(&self) -> Result<Vec<(Record, State)>> {
+    /// Every container with its life, as far as that was written down.
+    pub fn containers(&self) -> Result<Vec<(Record, Life)>> {
         let records = self.containers.scan_all().map_err(reading)?;
-        records
-            .into_iter()
-            .map(|(id, record)| Ok((record, self.states.get(&id).map_err(reading)?.unwrap_or_default())))
-            .collect()
+        let with_life = |(id, record): (String, Record)| {
+            let state = self.states.get(&id).map_err(reading)?.unwrap_or_default();
+            let life = Life::restore(state).map_err(|source| Error::State { id, source })?;
+            Ok((record, life))
+        };
+        records.into_iter().map(with_life).collect()
     }
 
     /// Writes a container's record and state together.
-    pub async fn put(&self, record: &Record, state: &State) -> Result<()> {
+    pub async fn put(&self, record: &Record, state: &StateRecord) -> Result<()> {
         let mut batch = self.database.batch();
         batch.put(&self.containers, &record.id, record);
         batch.put(&self.states, &record.id, state);
@@ -71,7 +74,7 @@ impl Store {
     }
 
     /// Writes a container's state.
-    pub async fn put_state(&self, id: &str, state: &State) -> Result<()> {
+    pub async fn put_state(&self, id: &str, state: &StateRecord) -> Result<()> {
         let mut batch = self.database.batch();
         batch.put(&self.states, &id.to_owned(), state);
         batch.commit().await.map_err(writing)

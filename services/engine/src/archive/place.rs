@@ -57,7 +57,7 @@ impl Engine {
             Purpose::Read => (None, None),
             Purpose::Write => self.for_writing(container).await?,
         };
-        if container.live().removed {
+        if container.life().is_removed() {
             return Err(Error::NoSuchContainer(container.id().to_owned()));
         }
         let record = container.record();

@@ -77,8 +77,8 @@ impl Engine {
             stdin_once: record.config.stdin_once,
         };
         let (failures, run) = {
-            let live = container.live();
-            (live.failures, live.run)
+            let life = container.life();
+            (life.failures(), life.run())
         };
         self.publish_container(&container, "attach", BTreeMap::new());
         let attachment = Attachment {
@@ -97,14 +97,16 @@ impl Attachment {
     pub async fn point(&self) -> Option<pb::AttachPoint> {
         let mut watch = self.container.watch();
         let (failures, run) = (self.failures, self.run);
-        let live = watch
-            .wait_for(|live| live.attachable || live.removed || live.failures > failures || live.run > run)
+        let life = watch
+            .wait_for(|life| {
+                life.is_attachable() || life.is_removed() || life.failures() > failures || life.run() > run
+            })
             .await
             .ok()?;
-        if !live.attachable {
+        if !life.is_attachable() {
             return None;
         }
-        drop(live);
+        drop(life);
         let config = &self.container.record().config;
         Some(pb::AttachPoint {
             socket: self.engine.peers.attach_socket(self.container.id()).display().to_string(),

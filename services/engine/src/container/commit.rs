@@ -12,6 +12,7 @@ use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::images::v1 as images;
 
 use super::Container;
+use super::life::{Pause, Phase};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
@@ -22,10 +23,10 @@ impl Engine {
     pub async fn commit(&self, request: pb::CommitRequest) -> Result<String> {
         let container = self.index.find(&request.container)?;
         let why = {
-            let live = container.live();
-            match live.state.status() {
-                pb::Status::Dead => Some("Dead"),
-                _ => live.removing.then_some("being removed"),
+            let life = container.life();
+            match life.phase() {
+                Phase::Dead => Some("Dead"),
+                _ => life.is_going().then_some("being removed"),
             }
         };
         if let Some(why) = why {
@@ -82,32 +83,23 @@ impl Engine {
             return Ok(None);
         }
         self.peers.pause_task(container.id()).await?;
-        container.change(|live| {
-            live.state.set_status(pb::Status::Paused);
-            live.frozen = Some(live.run);
-        });
+        let run = container.change(|life| life.freeze(Pause::ForImage).map(|()| life.run()))?;
         self.publish_container(container, "pause", BTreeMap::new());
-        Ok(Some(container.live().run))
+        Ok(Some(run))
     }
 
     /// Thaws what was frozen, unless somebody has done so, or has ended it.
     async fn unfreeze(&self, container: &Arc<Container>, run: u64) {
         let _turn = container.operate().await;
         let still = {
-            let live = container.live();
-            live.run == run && live.frozen == Some(run) && live.state.status() == pb::Status::Paused
+            let life = container.life();
+            life.is_in(run) && life.running().is_some_and(|running| running.pause == Pause::ForImage)
         };
         if !still {
             return;
         }
-        match self.peers.resume_task(container.id()).await {
-            Ok(()) => {
-                container.change(|live| {
-                    live.state.set_status(pb::Status::Running);
-                    live.frozen = None;
-                });
-                self.publish_container(container, "unpause", BTreeMap::new());
-            }
+        match self.thaw(container).await {
+            Ok(()) => self.publish_container(container, "unpause", BTreeMap::new()),
             Err(error) => {
                 tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "container stays frozen after a commit");
             }

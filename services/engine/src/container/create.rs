@@ -1,6 +1,6 @@
 //! Making a container: all checks first, then the steps, each of which finds itself done when it is repeated.
 //!
-//! 1. the intent is written (phase `Creating`) under a reserved name;
+//! 1. the intent is written (stage `Creating`) under a reserved name;
 //! 2. tasks gets the container record, and the root that it keeps is prepared;
 //! 3. the root gets what every root has, volumes are made and filled;
 //! 4. the record becomes `Ready`, and the id is answered.
@@ -17,10 +17,11 @@ use gantry_spec::{Namespace, masked};
 use oci_spec::runtime::Spec;
 
 use crate::container::Container;
+use crate::container::life::Life;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
-use crate::record::{MountRecord, Phase, Record, State, VolumeRecord};
+use crate::record::{MountRecord, Record, Stage, VolumeRecord};
 use crate::volumes::plan::cleaned as cleaned_path;
 use crate::{names, spec, time};
 
@@ -65,7 +66,7 @@ impl Engine {
         let record = Record {
             name: self.take_name(&request.name, &id).await?,
             id: id.clone(),
-            phase: Phase::Creating.into(),
+            stage: Stage::Creating.into(),
             created_at: time::now(),
             networks,
             mounts,
@@ -102,8 +103,10 @@ impl Engine {
     }
 
     async fn make(&self, record: Record, spec: &Spec, platform: &str) -> Result<Arc<Container>> {
-        let container = Arc::new(Container::new(record.clone(), State::default(), self.index.watched()));
-        if let Err(error) = self.store.put(&record, &State::default()).await {
+        let life = Life::default();
+        let state = life.recorded();
+        let container = Arc::new(Container::new(record.clone(), life, self.index.watched()));
+        if let Err(error) = self.store.put(&record, &state).await {
             self.index.release(&record.name, &record.id);
             return Err(error);
         }
@@ -113,8 +116,8 @@ impl Engine {
         self.rename_children(&record.links);
         let made = match self.make_steps(&container, spec, platform).await {
             Ok(mounts) => {
-                let ready = Record { phase: Phase::Ready.into(), mounts, ..record };
-                let written = self.store.put(&ready, &State::default()).await;
+                let ready = Record { stage: Stage::Ready.into(), mounts, ..record };
+                let written = self.store.put(&ready, &state).await;
                 written.map(|()| container.set_record(ready))
             }
             Err(error) => Err(error),
@@ -175,12 +178,12 @@ impl Engine {
         };
         let Error::NameInUse { id: owner, .. } = &taken else { return Err(taken) };
         if let Ok(container) = self.index.find(owner) {
-            if !container.live().removing {
+            if !container.life().is_going() {
                 return Err(taken);
             }
-            let mut live = container.watch();
+            let mut watch = container.watch();
             // Whether it went in time is seen below.
-            let _ = tokio::time::timeout(UNMADE, live.wait_for(|live| live.removed)).await;
+            let _ = tokio::time::timeout(UNMADE, watch.wait_for(Life::is_removed)).await;
         }
         self.index.reserve(wanted, id)
     }

@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_proto::gantry::engine::v1::Status;
-
+use super::Container;
+use super::life::{End, Illegal};
 use super::start::By;
 use super::validate::policy_of;
-use super::{Container, Live};
 use crate::engine::Engine;
 use crate::peers::{Exit, Task};
 use crate::time;
@@ -30,7 +29,7 @@ impl Engine {
         self.spawn("wait for a container", async move {
             let exit = engine.exit_of(container.id()).await;
             let _turn = container.operate().await;
-            if container.live().run == run {
+            if container.life().is_in(run) {
                 engine.ended(&container, exit).await;
             }
         });
@@ -60,43 +59,33 @@ impl Engine {
         let record = container.record();
         let policy = policy_of(&record.host).unwrap_or_default();
         let finished_at = if exit.at == 0 { time::now() } else { exit.at };
-        let mut restart = None;
-        let mut ran = Duration::ZERO;
-        let (mut untold_oom, mut stopping) = (false, false);
         // Whoever asked for it hears of the end before this is over: what is wanted is read with it.
-        let mut kept = false;
-        let netns = container.live().netns.clone();
-        container.change(|live| {
-            let state = &mut live.state;
-            ran = Duration::from_nanos(u64::try_from(finished_at - state.started_at).unwrap_or(0));
-            let again = policy.after_exit(exit.code, state.restart_count, state.stopped_by_hand);
-            if again && !live.removing && !live.kept && !live.halted && !record.host.auto_remove {
-                restart = Some(container.backoff.lock().next(ran));
-                state.restart_count += 1;
-            }
-            state.set_status(if restart.is_some() { Status::Restarting } else { Status::Exited });
-            state.pid = 0;
-            state.exit_code = exit.code;
-            state.finished_at = finished_at;
-            untold_oom = state.oom_killed && !live.oom_told;
-            stopping = std::mem::take(&mut live.stopping);
-            // Where a user removes it, it is for the user to say what becomes of its volumes.
-            kept = live.kept || live.removing;
-            live.exits += 1;
-            live.attachable = false;
-            live.netns = None;
-            if let Some(health) = &mut live.health {
+        let ended = container.change(|life| {
+            let end = life.end(exit.code, finished_at, |past| {
+                let again = policy.after_exit(exit.code, past.restart_count, past.stopped_by_hand);
+                again && !record.host.auto_remove
+            })?;
+            if let Some(health) = &mut life.health {
                 health.unwatch();
             }
+            Ok::<_, Illegal>(end)
         });
-        if untold_oom {
+        let End { ran, netns, restarts, untold_shortage, stopped, kept } = match ended {
+            Ok(end) => end,
+            Err(error) => {
+                tracing::error!(container = %container.id(), %error, "end not taken in");
+                return;
+            }
+        };
+        let restart = restarts.then(|| container.backoff.lock().next(ran));
+        if untold_shortage {
             self.publish_container(container, "oom", BTreeMap::new());
         }
         // Docker's order: a container that dies has lost what it had.
         self.publish_networks(container, netns.as_deref(), "disconnect").await;
         self.publish_unmounts(container);
         self.release_volumes(container).await;
-        if stopping {
+        if stopped {
             self.publish_container(container, "stop", BTreeMap::new());
         }
         let more = BTreeMap::from([
@@ -117,7 +106,7 @@ impl Engine {
             }
             return;
         }
-        let state = container.live().state.clone();
+        let state = container.life().recorded();
         let ((written, task), network) = tokio::join!(
             async {
                 // Until it is written here, only tasks knows after a crash how the process ended.
@@ -139,14 +128,14 @@ impl Engine {
     /// Starts a container again after a while, unless somebody has done something with it meanwhile.
     pub(crate) fn restart_later(&self, container: &Arc<Container>, delay: Duration) {
         let (engine, container) = (self.clone(), Arc::clone(container));
-        let run = container.live().run;
+        let run = container.life().run();
         self.spawn("restart a container", async move {
             tokio::time::sleep(delay).await;
             let Ok(_permit) = engine.starts.acquire().await else { return };
             let _turn = container.operate().await;
             let still = {
-                let live = container.live();
-                live.run == run && !live.removing && live.state.status() == Status::Restarting
+                let life = container.life();
+                life.run() == run && life.is_due()
             };
             if still && let Err(error) = engine.start_locked(&container, By::Policy).await {
                 tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "container not restarted");
@@ -160,19 +149,19 @@ impl Engine {
         let record = container.record();
         let policy = policy_of(&record.host).unwrap_or_default();
         let again = {
-            let state = &container.live().state;
-            policy.after_exit(state.exit_code, state.restart_count, state.stopped_by_hand)
+            let life = container.life();
+            let past = life.past();
+            policy.after_exit(past.exit_code, past.restart_count, past.stopped_by_hand)
         };
         if !again {
             return;
         }
         let delay = container.backoff.lock().next(Duration::ZERO);
-        container.change(|live| {
-            live.state.restart_count += 1;
-            live.state.set_status(Status::Restarting);
-        });
-        let state = container.live().state.clone();
-        if let Err(error) = self.store.put_state(container.id(), &state).await {
+        let written = match container.change(|life| life.retry().map(|()| life.recorded())) {
+            Ok(state) => self.store.put_state(container.id(), &state).await,
+            Err(illegal) => Err(illegal.into()),
+        };
+        if let Err(error) = written {
             tracing::error!(container = %container.id(), error = %gantry_rpc::chain(&error), "state not recorded");
         }
         self.restart_later(container, delay);
@@ -204,65 +193,19 @@ impl Engine {
             .as_ref()
             .map_or(i64::MAX, |at| at.seconds * 1_000_000_000 + i64::from(at.nanos));
         let Ok(container) = self.index.find(&event.container_id) else { return };
-        let mut is_known = false;
-        container.change(|live| is_known = take_oom_in(live, at));
-        if is_known {
+        if container.change(|life| life.take_shortage(at)) {
             self.publish_container(&container, "oom", BTreeMap::new());
             let engine = self.clone();
             self.spawn("record a memory shortage", async move {
                 let _turn = container.operate().await;
-                if container.live().removed {
+                if container.life().is_removed() {
                     return;
                 }
-                let state = container.live().state.clone();
+                let state = container.life().recorded();
                 if let Err(error) = engine.store.put_state(container.id(), &state).await {
                     tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "state not recorded");
                 }
             });
-        }
-    }
-}
-
-/// Takes in that a container ran out of memory at a time; `true` when that is to be told and written down now.
-fn take_oom_in(live: &mut Live, at: i64) -> bool {
-    if at < live.begun_at {
-        // It was the run before this one.
-        return false;
-    }
-    live.state.oom_killed = true;
-    // It may have come about before the start of the run was taken in: then its end tells.
-    let started = live.state.started_at >= live.begun_at;
-    let told = started && !matches!(live.state.status(), Status::Removing | Status::Dead);
-    live.oom_told |= told;
-    told
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::State;
-
-    /// A container in a state, begun last at 100.
-    fn live(status: Status, started_at: i64) -> Live {
-        let mut state = State { started_at, ..State::default() };
-        state.set_status(status);
-        Live { begun_at: 100, state, ..Live::default() }
-    }
-
-    #[test]
-    fn want_of_memory_belongs_to_the_run_in_which_it_was() {
-        for (status, started_at, at, killed, told) in [
-            (Status::Running, 101, 99, false, false),
-            (Status::Running, 105, 107, true, true),
-            // Reported before the start is taken in.
-            (Status::Created, 0, 103, true, false),
-            (Status::Exited, 50, 103, true, false),
-            (Status::Exited, 105, 103, true, true),
-            (Status::Restarting, 105, 106, true, true),
-        ] {
-            let mut live = live(status, started_at);
-            let outcome = (take_oom_in(&mut live, at), live.state.oom_killed);
-            assert_eq!(outcome, (told, killed), "{status:?} {started_at} {at}");
         }
     }
 }

@@ -36,11 +36,11 @@ impl Engine {
             let mut watch = container.watch();
             loop {
                 let pause = {
-                    let live = container.live();
-                    let Some(health) = live.health.as_ref() else { return };
-                    check.pause(health, time::elapsed(live.state.started_at))
+                    let life = container.life();
+                    let Some(health) = life.health.as_ref() else { return };
+                    check.pause(health, time::elapsed(life.past().started_at))
                 };
-                let ended = watch.wait_for(|live| live.run != run || !live.state.has_process());
+                let ended = watch.wait_for(|life| !life.is_in(run));
                 if tokio::time::timeout(pause, ended).await.is_ok() {
                     return;
                 }
@@ -70,13 +70,12 @@ impl Engine {
             Err(error) => (TIMED_OUT, gantry_rpc::chain(&error)),
         };
         let probe = Probe { start, end: time::now(), exit_code, output };
-        let mut changed = None;
-        container.change(|live| {
-            if live.run != run || !live.state.has_process() {
-                return;
+        let changed = container.change(|life| {
+            if !life.is_in(run) {
+                return None;
             }
-            let since = time::elapsed(live.state.started_at);
-            changed = live.health.as_mut().and_then(|health| health.record(probe, check, since));
+            let since = time::elapsed(life.past().started_at);
+            life.health.as_mut()?.record(probe, check, since)
         });
         if let Some(status) = changed {
             let action = format!("health_status: {}", status.as_str());

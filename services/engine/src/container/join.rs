@@ -55,7 +55,7 @@ fn not_joined(kind: &str, other: &Container, error: Error) -> Error {
         Error::NotRunning(_) if kind == "net" => Error::Conflict(format!(
             "cannot join network namespace of a non running container: container {} is {}",
             other.name(),
-            super::remove::status_word(other.status())
+            super::life::status_word(other.status())
         )),
         Error::NotRunning(_) => not_joined_at_all(kind, &error),
         other => other,

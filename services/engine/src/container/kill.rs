@@ -9,6 +9,7 @@ use std::time::Duration;
 use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
+use super::life::{Life, Then};
 use super::start::By;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -80,7 +81,7 @@ impl Engine {
             }
             return Ok(());
         }
-        if !container.live().state.has_process() {
+        if !container.life().has_process() {
             return Err(cannot(Error::NotRunning(container.id().to_owned())));
         }
         if number == SIGKILL && container.status() == pb::Status::Paused {
@@ -89,7 +90,7 @@ impl Engine {
         if ends {
             self.mark_stopped(&container).await?;
         }
-        let run = container.live().run;
+        let run = container.life().run();
         self.send_signal(&container, number).await?;
         drop(turn);
         if number == SIGKILL && !ended_within(&container, run, Some(KILL_PATIENCE)).await {
@@ -101,17 +102,24 @@ impl Engine {
     /// Stops a container; `false` when it does not run.
     pub async fn stop(&self, request: &pb::StopRequest) -> Result<bool> {
         let container = self.index.find(&request.container)?;
-        self.stop_found(&container, request).await
+        let then = if request.until_boot { Then::Boot } else { Then::Policy };
+        self.stop_found(&container, request, then).await
     }
 
-    async fn stop_found(&self, container: &Arc<Container>, request: &pb::StopRequest) -> Result<bool> {
+    /// `then` says what the end is for.
+    async fn stop_found(
+        &self,
+        container: &Arc<Container>,
+        request: &pb::StopRequest,
+        then: Then,
+    ) -> Result<bool> {
         let patience = request.timeout.or(container.record().config.stop_timeout).unwrap_or(PATIENCE);
         let run = {
             let _turn = container.operate().await;
             match (container.status() == pb::Status::Restarting, request.until_boot) {
                 // Recorded as it is, so that it goes on with that at boot.
                 (true, true) => {
-                    container.change(|live| live.run += 1);
+                    container.change(Life::hold)?;
                     return Ok(true);
                 }
                 (true, false) => {
@@ -120,7 +128,7 @@ impl Engine {
                 }
                 (false, _) => {}
             }
-            if !container.live().state.has_process() {
+            if !container.life().has_process() {
                 return Ok(false);
             }
             let signal = match request.signal.as_str() {
@@ -129,15 +137,14 @@ impl Engine {
                     Error::cannot(format!("cannot stop container: {}", request.container), error)
                 })?,
             };
-            match request.until_boot {
-                true => container.change(|live| live.halted = true),
-                false => self.mark_stopped(container).await?,
+            if !request.until_boot {
+                self.mark_stopped(container).await?;
             }
-            container.change(|live| live.stopping = true);
+            container.change(|life| life.want(then).and_then(|()| life.stopping()))?;
             if container.status() == pb::Status::Paused {
                 self.thaw(container).await?;
             }
-            let run = container.live().run;
+            let run = container.life().run();
             match self.send_signal(container, signal).await {
                 Ok(()) | Err(Error::NotRunning(_)) => {}
                 Err(error) => return Err(error),
@@ -147,7 +154,7 @@ impl Engine {
         let wait = u64::try_from(patience).ok().map(Duration::from_secs);
         if !ended_within(container, run, wait).await {
             let _turn = container.operate().await;
-            if container.live().run == run && container.live().state.has_process() {
+            if container.life().is_in(run) {
                 match self.send_signal(container, SIGKILL).await {
                     Ok(()) | Err(Error::NotRunning(_)) => {}
                     Err(error) => return Err(error),
@@ -166,13 +173,12 @@ impl Engine {
     /// Stops a container if it runs, and starts it.
     pub async fn restart(&self, request: &pb::StopRequest) -> Result<()> {
         let container = self.index.find(&request.container)?;
-        container.change(|live| live.kept = true);
-        let stopped = self.stop_found(&container, request).await;
-        container.change(|live| live.kept = false);
+        let stopped = self.stop_found(&container, request, Then::Start).await;
+        container.change(|life| life.withdraw(Then::Start));
         stopped?;
         let _turn = container.operate().await;
         container.refuse_if_removing()?;
-        if !container.live().state.has_process() {
+        if !container.life().has_process() {
             let named = &request.container;
             let started = self.start_locked(&container, By::Hand).await;
             started.map_err(|error| Error::cannot(format!("Cannot restart container {named}"), error))?;
@@ -199,28 +205,22 @@ impl Engine {
 
     /// Keeps the restart policy from starting it again.
     async fn mark_stopped(&self, container: &Container) -> Result<()> {
-        container.change(|live| live.state.stopped_by_hand = true);
-        let state = container.live().recorded();
+        let state = container.change(|life| {
+            life.stop_by_hand();
+            life.recorded()
+        });
         self.store.put_state(container.id(), &state).await
     }
 
-    async fn thaw(&self, container: &Container) -> Result<()> {
+    /// Lets a frozen container run on; the caller has its turn.
+    pub(crate) async fn thaw(&self, container: &Container) -> Result<()> {
         self.peers.resume_task(container.id()).await?;
-        container.change(|live| {
-            live.state.set_status(pb::Status::Running);
-            live.frozen = None;
-        });
-        Ok(())
+        Ok(container.change(Life::thaw)?)
     }
 
     /// A container that waits for its restart is stopped by not restarting it.
     pub(crate) async fn cancel_restart(&self, container: &Container) -> Result<()> {
-        container.change(|live| {
-            live.state.set_status(pb::Status::Exited);
-            live.state.stopped_by_hand = true;
-            live.run += 1;
-        });
-        let state = container.live().state.clone();
+        let state = container.change(|life| life.cancel_restart().map(|()| life.recorded()))?;
         self.store.put_state(container.id(), &state).await?;
         self.publish_container(container, "stop", BTreeMap::new());
         Ok(())
@@ -234,7 +234,7 @@ fn stop_signal(container: &Container) -> u32 {
 /// Waits for a run to end; `None` waits for ever.
 async fn ended_within(container: &Container, run: u64, patience: Option<Duration>) -> bool {
     let mut watch = container.watch();
-    let ended = watch.wait_for(|live| live.removed || live.run != run || !live.state.has_process());
+    let ended = watch.wait_for(|life| !life.is_in(run));
     match patience {
         Some(patience) => tokio::time::timeout(patience, ended).await.is_ok(),
         None => ended.await.is_ok(),

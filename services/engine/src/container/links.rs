@@ -118,8 +118,8 @@ impl Engine {
         };
         let child = self.index.find(&link.child).map_err(|_| not_running(&link.name))?;
         let record = child.record();
-        let live = child.live();
-        let netns = live.netns.as_ref().filter(|_| live.state.has_process());
+        let life = child.life();
+        let netns = life.netns();
         let netns = netns.ok_or_else(|| not_running(&record.name))?;
         let endpoint = netns.endpoints.iter().find(|endpoint| endpoint.network_name == DEFAULT);
         let endpoint = endpoint.ok_or_else(|| {
@@ -156,7 +156,7 @@ impl Engine {
     /// that a parent that starts meanwhile has the new address in any case.
     pub(crate) async fn tell_parents(&self, child: &Container) {
         let names = child.further_names();
-        let address = child.live().netns.as_ref().and_then(|netns| {
+        let address = child.life().netns().and_then(|netns| {
             let on =
                 |endpoint: &&gantry_proto::gantry::network::v1::Endpoint| endpoint.network_name == DEFAULT;
             netns.endpoints.iter().find(on).map(|endpoint| endpoint.ipv4_address.clone())
@@ -216,7 +216,7 @@ impl Engine {
         }
         self.write_record(&parent, changed).await?;
         self.rename_children(&record.links);
-        if parent.live().state.has_process() {
+        if parent.life().has_process() {
             let _turn = self.hosts.lock().await;
             let path = self.paths.files(parent.id()).hosts;
             let alias = alias.to_owned();

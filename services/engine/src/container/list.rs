@@ -9,13 +9,13 @@ use pb::Status;
 use prost::Message;
 
 use super::Container;
-use super::remove::status_word;
+use super::life::status_word;
 use super::validate::port_of;
 use super::view::summary;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::filters::Filters;
-use crate::record::{Phase, Record};
+use crate::record::{Record, Stage};
 
 const KNOWN: [&str; 16] = [
     "ancestor",
@@ -59,7 +59,7 @@ impl Engine {
             .into_iter()
             .filter(|container| {
                 let record = container.record();
-                record.phase() != Phase::Creating
+                record.stage() != Stage::Creating
                     && (all || is_up(container.status()))
                     && before.is_none_or(|bound| record.created_at < bound)
                     && since.is_none_or(|bound| record.created_at > bound)
@@ -146,11 +146,11 @@ fn is_up(status: Status) -> bool {
 }
 
 fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
-    let live = container.live();
-    let status = live.state.status();
-    let health = live.health.as_ref().map_or("none", |health| health.status.as_str());
+    let life = container.life();
+    let status = life.status();
+    let health = life.health.as_ref().map_or("none", |health| health.status.as_str());
     let stopped = matches!(status, Status::Exited | Status::Dead);
-    let published = live.netns.iter().flat_map(|netns| &netns.ports);
+    let published = life.netns().into_iter().flat_map(|netns| &netns.ports);
     let networks = &record.networks;
     // Alternatives, unlike all others.
     let ports = ["expose", "publish"];
@@ -167,12 +167,12 @@ fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
         && filters.labels_absent("label!", &record.config.labels)
         && filters.any_of("status", |value| value == status_word(status))
         && filters.any_of("exited", |value| {
-            stopped && live.state.started_at != 0 && value.parse() == Ok(live.state.exit_code)
+            stopped && life.past().started_at != 0 && value.parse() == Ok(life.past().exit_code)
         })
         && filters.any_of("health", |value| value == health)
         && filters.any_of("network", |value| {
             networks.iter().any(|(name, settings)| {
-                let id = live.network_id(name, settings);
+                let id = life.network_id(name, settings);
                 name == value || (crate::names::is_id_prefix(value) && id.starts_with(value))
             })
         })
@@ -201,28 +201,29 @@ fn port_range(text: &str) -> Option<(RangeInclusive<u32>, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::State;
+    use crate::container::life::{Life, Past, Phase, Running};
 
-    fn container() -> Container {
+    /// A container in a phase, that has run before.
+    fn container(phase: Phase) -> Container {
         let mut record = Record { id: "a".repeat(64), name: "web".to_owned(), ..Default::default() };
         record.config.exposed_ports = vec!["80/tcp".to_owned()];
-        Container::new(record, State { exit_code: 3, started_at: 1, ..Default::default() }, &Arc::default())
+        let past = Past { exit_code: 3, started_at: 1, ..Past::default() };
+        Container::new(record, Life::at(phase, past), &Arc::default())
     }
 
     fn pass(key: &str, value: &str) -> bool {
-        pass_as(Status::Exited, key, value)
+        pass_as(Phase::Exited, key, value)
     }
 
-    fn pass_as(status: Status, key: &str, value: &str) -> bool {
-        let container = container();
-        container.change(|live| live.state.set_status(status));
+    fn pass_as(phase: Phase, key: &str, value: &str) -> bool {
+        let container = container(phase);
         let filters = Filters::new([(key.to_owned(), vec![value.to_owned()])]);
         passes(&container, &container.record(), &filters)
     }
 
     #[test]
     fn a_summary_is_encoded_again_when_something_has_changed() {
-        let container = container();
+        let container = container(Phase::Created);
         let name = |container: &Container| {
             let encoded = container.listed(|| summary(container).encode_to_vec().into());
             pb::ContainerSummary::decode(encoded).map(|summary| (summary.name, summary.state)).unwrap()
@@ -231,7 +232,7 @@ mod tests {
         assert_eq!(container.listed(|| panic!("nothing has changed")), container.listed(Bytes::new));
         container.set_record(Record { name: "renamed".to_owned(), ..(*container.record()).clone() });
         assert_eq!(name(&container), ("renamed".to_owned(), before.1.clone()));
-        container.change(|live| live.state.set_status(Status::Exited));
+        container.change(Life::remove).expect("at rest");
         assert_ne!(name(&container).1, before.1);
     }
 
@@ -252,10 +253,10 @@ mod tests {
 
     #[test]
     fn ports_are_open_while_it_runs() {
-        assert!(pass_as(Status::Running, "expose", "79-81"));
-        assert!(!pass_as(Status::Running, "expose", "80/udp"));
-        assert!(!pass_as(Status::Exited, "expose", "80"));
+        assert!(pass_as(Phase::Running(Running::default()), "expose", "79-81"));
+        assert!(!pass_as(Phase::Running(Running::default()), "expose", "80/udp"));
+        assert!(!pass_as(Phase::Exited, "expose", "80"));
         // What is exposed is not published.
-        assert!(!pass_as(Status::Running, "publish", "80"));
+        assert!(!pass_as(Phase::Running(Running::default()), "publish", "80"));
     }
 }

@@ -1,7 +1,6 @@
 //! A container's networks: what it asks of the network service, and connecting it while it runs.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1 as network;
@@ -87,7 +86,7 @@ impl Engine {
             super::links::parse(link)?;
         }
         if record.networks.contains_key(&found.name) {
-            if container.live().state.has_process() {
+            if container.life().has_process() {
                 return Err(Error::Forbidden(format!(
                     "endpoint with name {} already exists in network {}",
                     record.name, found.name
@@ -98,19 +97,19 @@ impl Engine {
         }
         let mut changed = Record::clone(&record);
         changed.networks.insert(found.name.clone(), settings.clone());
-        if container.live().state.has_process() && !is_without_endpoints(&found.name) {
+        if container.life().has_process() && !is_without_endpoints(&found.name) {
             let request = network::ConnectRequest {
                 netns: container.id().to_owned(),
                 endpoint: Some(endpoint(&found.name, &settings, &record)),
             };
             let netns = self.peers.connect(request).await?;
-            let before = container.live().netns.clone();
+            let before = container.life().netns().cloned();
             self.refresh_files(&record, before.as_deref(), &netns).await?;
-            container.change(|live| live.netns = Some(Arc::new(netns)));
+            container.change(|life| life.reconnect(netns))?;
         }
         self.write_record(&container, changed).await?;
         // A container at rest is connected when it starts.
-        if container.live().state.has_process() {
+        if container.life().has_process() {
             self.publish_network(&container, &found, "connect");
         }
         Ok(())
@@ -132,7 +131,7 @@ impl Engine {
                     .to_owned(),
             ));
         }
-        let runs = container.live().state.has_process();
+        let runs = container.life().has_process();
         if !record.networks.contains_key(&found.name) {
             let the = if runs { "" } else { "the " };
             return Err(Error::Refused(format!(
@@ -145,9 +144,9 @@ impl Engine {
         changed.networks.remove(&found.name);
         if runs && !is_without_endpoints(&found.name) {
             let netns = self.peers.disconnect(container.id(), &found.id).await?;
-            let before = container.live().netns.clone();
+            let before = container.life().netns().cloned();
             self.refresh_files(&record, before.as_deref(), &netns).await?;
-            container.change(|live| live.netns = Some(Arc::new(netns)));
+            container.change(|life| life.reconnect(netns))?;
         }
         self.write_record(&container, changed).await?;
         if runs {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use gantry_proto::gantry::engine::v1::Status;
 
+use super::life::{Illegal, Pause};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
@@ -26,13 +27,13 @@ impl Engine {
             _ => return Err(Error::NotRunning(container.id().to_owned())),
         }
         self.peers.pause_task(container.id()).await?;
-        container.change(|live| {
-            live.state.set_status(Status::Paused);
-            if let Some(health) = &mut live.health {
+        let state = container.change(|life| {
+            life.freeze(Pause::ByHand)?;
+            if let Some(health) = &mut life.health {
                 health.unwatch();
             }
-        });
-        let state = container.live().state.clone();
+            Ok::<_, Illegal>(life.recorded())
+        })?;
         self.store.put_state(container.id(), &state).await?;
         self.publish_container(&container, "pause", BTreeMap::new());
         Ok(())
@@ -46,11 +47,7 @@ impl Engine {
             return Err(Error::NotPaused(container.id().to_owned()));
         }
         self.peers.resume_task(container.id()).await?;
-        container.change(|live| {
-            live.state.set_status(Status::Running);
-            live.frozen = None;
-        });
-        let state = container.live().state.clone();
+        let state = container.change(|life| life.thaw().map(|()| life.recorded()))?;
         self.store.put_state(container.id(), &state).await?;
         self.publish_container(&container, "unpause", BTreeMap::new());
         Ok(())

@@ -22,7 +22,7 @@ impl Engine {
             let record = container.record();
             let unused = |status: Status| matches!(status, Status::Created | Status::Exited | Status::Dead);
             let wanted = unused(container.status())
-                && record.phase() == crate::record::Phase::Ready
+                && record.stage() == crate::record::Stage::Ready
                 && until.is_none_or(|until| record.created_at < until)
                 && filters.labels("label", &record.config.labels)
                 && filters.labels_absent("label!", &record.config.labels);

@@ -10,9 +10,10 @@ use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
 use super::create::blocking;
+use super::life::{Life, Then, status_word};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::record::{Phase, Record};
+use crate::record::{Record, Stage};
 
 /// What becomes of the volumes that were made for a container alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +35,16 @@ impl Engine {
         let mut watch = container.watch();
         {
             let turn = container.operate().await;
-            if container.live().removed {
+            if container.life().is_removed() {
                 return Err(Error::NoSuchContainer(request.container.clone()));
             }
-            if container.live().removing {
+            if container.life().is_going() {
                 return Err(Error::Conflict(format!(
                     "removal of container {} is already in progress",
                     request.container
                 )));
             }
-            let running = container.live().state.has_process();
+            let running = container.life().has_process();
             let status = container.status();
             // One that waits for its restart counts as running.
             if (running || status == pb::Status::Restarting) && !request.force {
@@ -66,14 +67,14 @@ impl Engine {
             drop(turn);
         }
         // Its end is taken in by the monitor, which needs the turn for that.
-        let ended = watch.wait_for(|live| live.removed || !live.state.has_process());
+        let ended = watch.wait_for(|life| life.is_removed() || !life.has_process());
         let in_time = tokio::time::timeout(super::kill::KILL_PATIENCE, ended).await.is_ok();
         let _turn = container.operate().await;
-        if container.live().removed {
+        if container.life().is_removed() {
             return Ok(());
         }
-        if !in_time && container.live().state.has_process() {
-            container.change(|live| live.removing = false);
+        if !in_time && container.life().has_process() {
+            container.change(|life| life.withdraw(Then::Remove));
             return Err(Error::Conflict(format!(
                 "cannot remove container \"{}\": could not kill container: it did not end after it was killed",
                 container.name()
@@ -84,16 +85,16 @@ impl Engine {
 
     async fn begin_kill(&self, container: &Container) -> Result<()> {
         if container.status() == pb::Status::Paused {
-            self.peers.resume_task(container.id()).await?;
+            self.thaw(container).await?;
         }
-        container.change(|live| {
-            live.state.stopped_by_hand = true;
-            live.removing = true;
-        });
+        container.change(|life| {
+            life.stop_by_hand();
+            life.want(Then::Remove)
+        })?;
         match self.send_signal(container, super::kill::SIGKILL).await {
             Ok(()) | Err(Error::NotRunning(_)) => Ok(()),
             Err(error) => {
-                container.change(|live| live.removing = false);
+                container.change(|life| life.withdraw(Then::Remove));
                 Err(error)
             }
         }
@@ -105,25 +106,18 @@ impl Engine {
     }
 
     async fn remove_with(&self, container: &Arc<Container>, volumes: Volumes) -> Result<()> {
-        container.change(|live| {
-            live.removing = true;
-            live.state.set_status(pb::Status::Removing);
-        });
+        let state = container.change(|life| life.remove().map(|()| life.recorded()))?;
         let record = Record {
-            phase: Phase::Removing.into(),
+            stage: Stage::Removing.into(),
             keep_volumes: volumes == Volumes::Keep,
             ..Record::clone(&container.record())
         };
-        let state = container.live().state.clone();
         let removed = match self.store.put(&record, &state).await {
             Ok(()) => self.unmake(container, volumes).await,
             Err(error) => Err(error),
         };
         if removed.is_err() {
-            container.change(|live| {
-                live.removing = false;
-                live.state.set_status(pb::Status::Dead);
-            });
+            container.change(Life::fail_removal)?;
             return removed;
         }
         self.publish_container(container, "destroy", BTreeMap::new());
@@ -157,14 +151,11 @@ impl Engine {
         self.store.delete(id, &execs).await?;
         container.execs.lock().clear();
         if record.host.auto_remove {
-            self.departed.remember(id, container.live().state.exit_code);
+            self.departed.remember(id, container.life().past().exit_code);
         }
         self.index.remove(id);
         self.rename_children(&record.links);
-        container.change(|live| {
-            live.removing = true;
-            live.removed = true;
-        });
+        container.change(Life::removed)?;
         // If this is cut short, recovery goes on with it.
         let id = id.to_owned();
         self.spawn("remove a container's files", async move {
@@ -216,18 +207,5 @@ impl Engine {
             .filter(|container| has(&container.record()))
             .map(|container| container.id().to_owned())
             .collect()
-    }
-}
-
-/// Docker's word for a state.
-pub fn status_word(status: pb::Status) -> &'static str {
-    match status {
-        pb::Status::Created => "created",
-        pb::Status::Running => "running",
-        pb::Status::Paused => "paused",
-        pb::Status::Restarting => "restarting",
-        pb::Status::Removing => "removing",
-        pb::Status::Exited => "exited",
-        pb::Status::Dead => "dead",
     }
 }

@@ -34,7 +34,7 @@ impl Engine {
         }
         self.index.release(&record.name, container.id());
         self.rename_children(&record.links);
-        if container.live().netns.is_some() {
+        if container.life().netns().is_some() {
             // Names on networks follow; a network service that is away learns of it at the next start.
             if let Err(error) = self.peers.rename(container.id(), &new).await {
                 tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&error), "name not told to the network");
@@ -47,7 +47,7 @@ impl Engine {
 
     /// Writes a changed record and lets everybody see it; the caller has the container's turn.
     pub(crate) async fn write_record(&self, container: &Container, record: Record) -> Result<()> {
-        let state = container.live().state.clone();
+        let state = container.life().recorded();
         self.store.put(&record, &state).await?;
         container.set_record(record);
         Ok(())

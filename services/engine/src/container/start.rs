@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_proto::gantry::engine::v1 as pb;
-use gantry_proto::gantry::network::v1::{Endpoint, Netns};
+use gantry_proto::gantry::network::v1::Netns;
 use gantry_spec::Namespace;
 
 use super::Container;
+use super::life::{Illegal, Started};
 use super::network::attach_request;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -107,45 +108,23 @@ impl Engine {
             made => drop(made?),
         }
         drop(joined);
-        container.change(|live| {
-            live.attachable = true;
-            live.run += 1;
-            live.stopping = false;
-            live.begun_at = time::now();
-            live.state.oom_killed = false;
-            live.oom_told = false;
-        });
+        let run = container.change(|life| life.begin(time::now()))?;
         self.wait_for_attaching(container).await;
-        let run = container.live().run;
         let pid = self.peers.start_task(&record.id, "").await?;
 
-        container.change(|live| {
-            let state = &mut live.state;
-            state.set_status(pb::Status::Running);
-            state.pid = pid;
-            state.error.clear();
-            state.exit_code = 0;
-            state.started_at = time::now();
-            if by == By::Hand {
-                state.restart_count = 0;
-            }
-            state.stopped_by_hand = false;
-            state.networks = netns.iter().flat_map(|netns| &netns.endpoints).map(network_of).collect();
-            live.halted = false;
-            live.netns = netns.clone();
-            live.health = super::health::check_of(&record).map(|_| Health::starting(live.health.take()));
-        });
-        let state = container.live().state.clone();
+        let started = Started { pid, at: time::now(), by, netns: netns.clone() };
+        let state = container.change(|life| {
+            life.started(started)?;
+            life.health = super::health::check_of(&record).map(|_| Health::starting(life.health.take()));
+            Ok::<_, Illegal>(life.recorded())
+        })?;
         self.tell_parents(container).await;
         self.monitor(container, run);
         if shipping.is_some() {
             self.ship(container, shipping).await;
         }
-        if let Err(error) = self.store.put_state(&record.id, &state).await {
-            // The start is undone: the end of this run is nothing that its monitor has to take in.
-            container.change(|live| live.run += 1);
-            return Err(error);
-        }
+        // Where that fails, the start is undone: the end of this run is nothing that its monitor has to take in.
+        self.store.put_state(&record.id, &state).await?;
         self.publish_mounts(container);
         self.publish_networks(container, netns.as_deref(), "connect").await;
         self.publish_container(container, "start", BTreeMap::new());
@@ -166,20 +145,15 @@ impl Engine {
             Error::StartFailed { exit_code, .. } => Some(*exit_code),
             _ => None,
         };
-        container.change(|live| {
-            let state = &mut live.state;
-            state.error = gantry_rpc::chain(error);
-            state.pid = 0;
-            state.exit_code = exit_code.unwrap_or(128);
-            // It did not run: it is as it was before.
-            let ran = state.started_at != 0;
-            state.set_status(if ran { pb::Status::Exited } else { pb::Status::Created });
-            live.netns = None;
-            live.attachable = false;
-            live.failures += 1;
+        let undone = container.change(|life| {
+            life.fail(gantry_rpc::chain(error), exit_code.unwrap_or(128))?;
+            Ok::<_, Illegal>(life.recorded())
         });
-        let state = container.live().state.clone();
-        if let Err(error) = self.store.put_state(id, &state).await {
+        let written = match undone {
+            Ok(state) => self.store.put_state(id, &state).await,
+            Err(illegal) => Err(illegal.into()),
+        };
+        if let Err(error) = written {
             tracing::error!(container = %id, error = %gantry_rpc::chain(&error), "state not recorded");
         }
     }
@@ -243,8 +217,4 @@ impl Engine {
             terminal: record.config.tty,
         })
     }
-}
-
-fn network_of(endpoint: &Endpoint) -> (String, String) {
-    (endpoint.network_name.clone(), endpoint.network_id.clone())
 }

@@ -37,7 +37,7 @@ impl Engine {
                 )));
             }
         }
-        if request.resources.is_some() && container.live().state.has_process() {
+        if request.resources.is_some() && container.life().has_process() {
             let resources = changed.host.resources.clone().unwrap_or_default();
             let mut linux = spec::linux_resources(&resources, changed.host.privileged, &self.facts)?;
             // Devices do not change while the container runs.

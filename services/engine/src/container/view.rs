@@ -7,12 +7,13 @@ use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1::{Endpoint, Netns};
 
+use super::Container;
+use super::life::{Life, Memory};
 use super::network::is_predefined;
-use super::{Container, Live};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::health::Health;
-use crate::record::{Record, State};
+use crate::record::Record;
 use crate::root::own;
 use crate::spec;
 use crate::time::timestamp;
@@ -70,9 +71,9 @@ impl Engine {
     }
 
     /// The AppArmor profile that a container has since its start; before, the one that it was told to have.
-    fn apparmor_of(&self, record: &Record, state: &State) -> String {
+    fn apparmor_of(&self, record: &Record, life: &Life) -> String {
         let host = &record.host;
-        let profile = if state.started_at == 0 {
+        let profile = if life.past().started_at == 0 {
             gantry_spec::Security::parse(&host.security_opt, host.privileged)
                 .ok()
                 .map(|security| security.apparmor)
@@ -91,22 +92,22 @@ impl Engine {
     /// A container without what has to be asked of others.
     pub(crate) fn view(&self, container: &Container) -> pb::Container {
         let record = container.record();
-        let live = container.live().clone();
-        let health = live.health.as_ref().map(health);
+        let life = container.life().clone();
+        let health = life.health.as_ref().map(health);
         let files = self.files_of(&record).unwrap_or_else(|_| self.paths.files(&record.id));
         let (path, args) = command(&record);
         // What only a start makes is not there before.
-        let begun = live.state.started_at != 0 || !live.state.error.is_empty();
+        let begun = life.past().started_at != 0 || !life.past().error.is_empty();
         let path_of = |path: &Path| if begun { path.display().to_string() } else { String::new() };
         let json = record.host.log_config.as_ref().is_none_or(|log| log.r#type == "json-file");
         pb::Container {
             id: record.id.clone(),
             name: record.name.clone(),
             created_at: timestamp(record.created_at),
-            state: Some(pb::State { health, ..state(&live.state) }),
+            state: Some(pb::State { health, ..state(&life) }),
             config: Some(record.config.clone()),
             host_config: Some(self.shown_host(&record)),
-            networks: networks(&record, &live).collect(),
+            networks: networks(&record, &life).collect(),
             mounts: mounts(&record),
             image_id: record.image_id.clone(),
             manifest_digest: record.manifest_digest.clone(),
@@ -114,7 +115,7 @@ impl Engine {
             manifest_media_type: record.manifest_media_type.clone(),
             path,
             args,
-            restart_count: live.state.restart_count,
+            restart_count: life.past().restart_count,
             platform: record.platform.clone(),
             log_path: if json { path_of(&self.paths.log(&record.id)) } else { String::new() },
             hosts_path: path_of(&files.hosts),
@@ -127,10 +128,10 @@ impl Engine {
                 .filter(|exec| exec.is_running())
                 .map(|exec| exec.id().to_owned())
                 .collect(),
-            ports: ports(live.netns.as_deref()),
-            sandbox_key: live.netns.as_ref().map(|netns| netns.netns_path.clone()).unwrap_or_default(),
+            ports: ports(life.netns().map(AsRef::as_ref)),
+            sandbox_key: life.netns().map(|netns| netns.netns_path.clone()).unwrap_or_default(),
             snapshotter: record.snapshotter.clone(),
-            apparmor_profile: self.apparmor_of(&record, &live.state),
+            apparmor_profile: self.apparmor_of(&record, &life),
             ..Default::default()
         }
     }
@@ -139,9 +140,9 @@ impl Engine {
 /// What a list shows of a container, without its sizes.
 pub(crate) fn summary(container: &Container) -> pb::ContainerSummary {
     let record = container.record();
-    let live = container.live();
+    let life = container.life();
     let (path, args) = command(&record);
-    let health = live
+    let health = life
         .health
         .as_ref()
         .map(|health| pb::Health { status: health.status.as_str().to_owned(), ..pb::Health::default() });
@@ -149,7 +150,7 @@ pub(crate) fn summary(container: &Container) -> pb::ContainerSummary {
         id: record.id.clone(),
         name: record.name.clone(),
         created_at: timestamp(record.created_at),
-        state: Some(pb::State { health, ..state(&live.state) }),
+        state: Some(pb::State { health, ..state(&life) }),
         image: if container.has_lost_image_name() { &record.image_id } else { &record.config.image }.clone(),
         image_id: record.image_id.clone(),
         manifest_digest: record.manifest_digest.clone(),
@@ -160,11 +161,11 @@ pub(crate) fn summary(container: &Container) -> pb::ContainerSummary {
         labels: record.config.labels.clone(),
         network_mode: record.host.network_mode.clone(),
         annotations: record.host.annotations.clone(),
-        networks: networks(&record, &live)
+        networks: networks(&record, &life)
             .map(|(network, settings)| pb::NamedEndpoint { network, settings: Some(settings) })
             .collect(),
         mounts: mounts(&record),
-        ports: ports(live.netns.as_deref()),
+        ports: ports(life.netns().map(AsRef::as_ref)),
         exposed_ports: record.config.exposed_ports.clone(),
         further_names: container
             .further_names()
@@ -187,16 +188,17 @@ fn mounts(record: &Record) -> Vec<pb::MountPoint> {
     record.mounts.iter().filter(|mount| !mount.hidden).map(|mount| mount.point.clone()).collect()
 }
 
-/// Without health, which is not recorded.
-fn state(state: &State) -> pb::State {
+/// Without health.
+fn state(life: &Life) -> pb::State {
+    let past = life.past();
     pb::State {
-        status: state.status,
-        oom_killed: state.oom_killed,
-        pid: state.pid,
-        exit_code: state.exit_code,
-        error: state.error.clone(),
-        started_at: timestamp(state.started_at),
-        finished_at: timestamp(state.finished_at),
+        status: life.status().into(),
+        oom_killed: past.memory != Memory::Sufficed,
+        pid: life.running().map_or(0, |running| running.pid),
+        exit_code: past.exit_code,
+        error: past.error.clone(),
+        started_at: timestamp(past.started_at),
+        finished_at: timestamp(past.finished_at),
         health: None,
     }
 }
@@ -217,15 +219,15 @@ pub fn health(health: &Health) -> pb::Health {
 }
 
 /// What was asked for, with what the network service gave.
-fn networks(record: &Record, live: &Live) -> impl Iterator<Item = (String, pb::EndpointSettings)> {
+fn networks(record: &Record, life: &Life) -> impl Iterator<Item = (String, pb::EndpointSettings)> {
     record.networks.iter().map(move |(name, asked)| {
         let mut settings = asked.clone();
-        live.network_id(name, asked).clone_into(&mut settings.network_id);
-        let netns = live.netns.as_deref();
-        let endpoint = netns.and_then(|netns| netns.endpoints.iter().find(|one| one.network_name == *name));
+        life.network_id(name, asked).clone_into(&mut settings.network_id);
+        let endpoint =
+            life.netns().and_then(|netns| netns.endpoints.iter().find(|one| one.network_name == *name));
         if let Some(endpoint) = endpoint {
             take_endpoint(&mut settings, endpoint);
-        } else if live.state.started_at != 0 && !is_predefined(name) {
+        } else if life.past().started_at != 0 && !is_predefined(name) {
             settings.dns_names = dns_names(record, asked);
         }
         (name.clone(), settings)

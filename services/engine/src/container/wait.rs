@@ -4,14 +4,13 @@ use gantry_proto::gantry::engine::v1 as pb;
 use pb::wait_request::Condition;
 use tokio::sync::watch;
 
-use super::Live;
+use super::life::Life;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::record::State;
 
 /// A wait that has begun: what happens from here on counts.
 pub struct Waiting {
-    watch: watch::Receiver<Live>,
+    watch: watch::Receiver<Life>,
     condition: Condition,
     exits: u64,
 }
@@ -23,41 +22,40 @@ impl Engine {
             Ok(container) => container.watch(),
             Err(error) => removed(self.departed.exit_code(name).ok_or(error)?),
         };
-        let exits = watch.borrow().exits;
+        let exits = watch.borrow().ends();
         Ok(Waiting { watch, condition, exits })
     }
 }
 
 /// Whether nothing runs, and nothing will by itself.
-fn stands_still(live: &Live) -> bool {
-    let moving = matches!(live.state.status(), pb::Status::Restarting | pb::Status::Removing);
-    !live.state.has_process() && !moving
+fn stands_still(life: &Life) -> bool {
+    let moving = matches!(life.status(), pb::Status::Restarting | pb::Status::Removing);
+    !life.has_process() && !moving
 }
 
 /// The end of a container that ended so.
-fn removed(exit_code: i32) -> watch::Receiver<Live> {
-    let state = State { exit_code, ..State::default() };
-    watch::channel(Live { state, removed: true, ..Live::default() }).1
+fn removed(exit_code: i32) -> watch::Receiver<Life> {
+    watch::channel(Life::departed(exit_code)).1
 }
 
 impl Waiting {
     /// The container's exit code, once the condition holds.
     pub async fn result(mut self) -> pb::wait_response::Exit {
         let (condition, exits) = (self.condition, self.exits);
-        let holds = |live: &Live| {
-            live.removed
+        let holds = |life: &Life| {
+            life.is_removed()
                 || match condition {
                     // One that waits for its restart counts as running; its next end answers.
-                    Condition::NotRunning => live.exits > exits || stands_still(live),
-                    Condition::NextExit => live.exits > exits,
+                    Condition::NotRunning => life.ends() > exits || stands_still(life),
+                    Condition::NextExit => life.ends() > exits,
                     Condition::Removed => false,
                 }
         };
-        let live = self.watch.wait_for(holds).await.map(|live| live.clone());
-        let live = live.unwrap_or_else(|_| self.watch.borrow().clone());
+        let life = self.watch.wait_for(holds).await.map(|life| life.clone());
+        let life = life.unwrap_or_else(|_| self.watch.borrow().clone());
         // Why a start failed was told to who asked for it; a removal that succeeded has no error.
-        let error = if live.removed { String::new() } else { live.state.error };
-        pb::wait_response::Exit { status_code: i64::from(live.state.exit_code), error }
+        let error = if life.is_removed() { String::new() } else { life.past().error.clone() };
+        pb::wait_response::Exit { status_code: i64::from(life.past().exit_code), error }
     }
 }
 
@@ -67,64 +65,69 @@ mod tests {
 
     use super::*;
     use crate::container::Container;
+    use crate::container::life::{Past, Phase, Running};
     use crate::record::Record;
+
+    fn container(phase: Phase) -> Arc<Container> {
+        let life = Life::at(phase, Past { started_at: 1, ..Past::default() });
+        Arc::new(Container::new(Record::default(), life, &Arc::default()))
+    }
 
     fn waiting(container: &Container, condition: Condition) -> Waiting {
         let watch = container.watch();
-        let exits = watch.borrow().exits;
+        let exits = watch.borrow().ends();
         Waiting { watch, condition, exits }
     }
 
-    fn end(container: &Container, code: i32) {
-        container.change(|live| {
-            live.state.set_status(pb::Status::Exited);
-            live.state.exit_code = code;
-            live.exits += 1;
+    /// Lets it run, if it does not, and end.
+    fn end(container: &Container, code: i32, restarts: bool) {
+        container.change(|life| {
+            if !life.has_process() {
+                life.adopt(Running::default(), 2).expect("at rest");
+            }
+            life.end(code, 3, |_| restarts).expect("running")
         });
     }
 
     #[tokio::test]
     async fn the_next_exit_is_not_the_last_one() {
-        let container = Arc::new(Container::new(Record::default(), State::default(), &Arc::default()));
-        end(&container, 1);
+        let container = container(Phase::Running(Running::default()));
+        end(&container, 1, false);
         let next = tokio::spawn(waiting(&container, Condition::NextExit).result());
         let still = tokio::spawn(waiting(&container, Condition::NotRunning).result());
         assert_eq!(still.await.expect("joined").status_code, 1);
         assert!(!next.is_finished());
-        end(&container, 7);
+        end(&container, 7, false);
         assert_eq!(next.await.expect("joined").status_code, 7);
     }
 
     #[tokio::test]
     async fn a_restarting_container_does_not_stand_still() {
-        let container = Arc::new(Container::new(Record::default(), State::default(), &Arc::default()));
-        container.change(|live| live.state.set_status(pb::Status::Restarting));
+        let container = container(Phase::Restarting { held: false });
         let still = tokio::spawn(waiting(&container, Condition::NotRunning).result());
         tokio::task::yield_now().await;
         assert!(!still.is_finished());
-        end(&container, 3);
+        end(&container, 3, false);
         assert_eq!(still.await.expect("joined").status_code, 3);
     }
 
     #[tokio::test]
     async fn each_end_answers_though_the_policy_restarts() {
-        let container = Arc::new(Container::new(Record::default(), State::default(), &Arc::default()));
-        container.change(|live| live.state.set_status(pb::Status::Running));
+        let container = container(Phase::Running(Running::default()));
         let still = tokio::spawn(waiting(&container, Condition::NotRunning).result());
         tokio::task::yield_now().await;
-        end(&container, 5);
-        container.change(|live| live.state.set_status(pb::Status::Restarting));
-        container.change(|live| live.state.set_status(pb::Status::Running));
+        end(&container, 5, true);
+        container.change(|life| life.adopt(Running::default(), 4)).expect("at rest");
         assert_eq!(still.await.expect("joined").status_code, 5);
     }
 
     #[tokio::test]
     async fn removal_ends_every_wait() {
-        let container = Arc::new(Container::new(Record::default(), State::default(), &Arc::default()));
+        let container = container(Phase::Created);
         let waits: Vec<_> = [Condition::Removed, Condition::NextExit]
             .map(|condition| tokio::spawn(waiting(&container, condition).result()))
             .into();
-        container.change(|live| live.removed = true);
+        container.change(Life::removed).expect("at rest");
         for wait in waits {
             assert_eq!(wait.await.expect("joined").status_code, 0);
         }

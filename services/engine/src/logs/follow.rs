@@ -85,8 +85,8 @@ impl Sending {
         let mut out = Vec::with_capacity(BATCH + BATCH / 2);
         loop {
             let ended = !follow || {
-                let live = watch.borrow_and_update();
-                live.removed || !live.state.has_process()
+                let life = watch.borrow_and_update();
+                life.is_removed() || !life.has_process()
             };
             let step;
             (reader, out, step) = read_batch(reader, out, format.clone()).await?;

@@ -190,7 +190,7 @@ impl Containers for Server {
                         return;
                     }
                 }
-                if container.live().removed {
+                if container.life().is_removed() {
                     return;
                 }
                 hold_back = false;

@@ -235,8 +235,8 @@ impl Engine {
                 tracing::warn!(container = %container.id(), "lines were rotated away before their receiver had taken them");
             }
             let ended = {
-                let live = watch.borrow_and_update();
-                live.removed || !(live.state.has_process() || live.state.status() == Status::Restarting)
+                let life = watch.borrow_and_update();
+                life.is_removed() || !(life.has_process() || life.status() == Status::Restarting)
             };
             let reading = tokio::task::spawn_blocking(move || (spool.next(), spool));
             let (next, back) =
@@ -297,7 +297,7 @@ impl Engine {
             if attempt <= 1 {
                 tracing::warn!(container = %container.id(), why, "a log's receiver is away");
             }
-            let removed = container.live().removed;
+            let removed = container.life().is_removed();
             if removed {
                 return false;
             }
