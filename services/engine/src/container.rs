@@ -31,6 +31,7 @@ pub mod remove;
 pub mod rename;
 pub mod scaffold;
 pub mod shm;
+pub mod signal;
 pub mod start;
 pub mod stats;
 pub mod top;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
+use super::signal::Signal;
 use crate::engine::Engine;
 use crate::health::{Check, OUTPUT_LENGTH, Probe, TIMED_OUT};
 use crate::record::Record;
@@ -104,7 +105,7 @@ impl Engine {
             Ok(code) => code.map(Some),
             Err(_) => {
                 // What does not end in time is ended.
-                let _ = self.peers.kill_task(container.id(), exec.id(), super::kill::SIGKILL).await;
+                let _ = self.peers.kill_task(container.id(), exec.id(), Signal::KILL).await;
                 Ok(None)
             }
         };

@@ -1,4 +1,4 @@
-//! Signals: kill, stop, restart.
+//! Ends by signal: kill, stop, restart.
 //!
 //! The container's turn is only taken to send a signal, not to wait for what it does.
 
@@ -10,70 +10,25 @@ use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
 use super::life::{Life, Then};
+use super::signal::Signal;
 use super::start::By;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
-/// The signal that cannot be refused.
-pub const SIGKILL: u32 = 9;
-const SIGTERM: u32 = 15;
 /// How long a process has to end by itself, unless somebody says otherwise.
 const PATIENCE: i64 = 10;
 /// How long the kernel may take to end a killed process before the wait for it is given up.
 pub const KILL_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Linux's signals on all architectures that Gantry runs on, from 1.
-const NAMES: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
-    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-];
-const RTMIN: u32 = 34;
-const RTMAX: u32 = 64;
-/// How far from either end the signals between them are counted in names.
-const RTMIN_NAMES: std::ops::RangeInclusive<u32> = 1..=15;
-const RTMAX_NAMES: std::ops::RangeInclusive<u32> = 1..=14;
-
-/// The number of a signal given by number or by name, with or without `SIG`.
-pub fn signal_number(text: &str) -> Result<u32> {
-    let invalid = || Error::Invalid(format!("invalid signal: {text}"));
-    if let Ok(number) = text.parse::<i64>() {
-        // 32 and 33 belong to the C library.
-        return match u32::try_from(number) {
-            Ok(0) => Err(invalid()),
-            Ok(number @ (1..32 | RTMIN..=RTMAX)) => Ok(number),
-            _ => Err(Error::Invalid(format!("the linux daemon does not support signal {number}"))),
-        };
-    }
-    let upper = text.to_ascii_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    if let Some(at) = NAMES.iter().position(|known| *known == name) {
-        return Ok(u32::try_from(at).unwrap_or(0) + 1);
-    }
-    let offset = |rest: &str, sign: char, names: std::ops::RangeInclusive<u32>| match rest {
-        "" => Some(0),
-        signed => signed.strip_prefix(sign)?.parse::<u32>().ok().filter(|number| names.contains(number)),
-    };
-    let number = match name {
-        "IOT" => Some(6),
-        "POLL" => Some(29),
-        "CLD" => Some(17),
-        _ => None,
-    };
-    let number = number
-        .or_else(|| RTMIN.checked_add(offset(name.strip_prefix("RTMIN")?, '+', RTMIN_NAMES)?))
-        .or_else(|| RTMAX.checked_sub(offset(name.strip_prefix("RTMAX")?, '-', RTMAX_NAMES)?));
-    number.ok_or_else(invalid)
-}
-
 impl Engine {
     /// Sends a signal to a running container. One that was killed has ended when this returns, as with Docker.
     pub async fn kill(&self, name: &str, signal: &str) -> Result<()> {
         let cannot = |error| Error::cannot(format!("cannot kill container: {name}"), error);
-        let number = if signal.is_empty() { SIGKILL } else { signal_number(signal).map_err(cannot)? };
+        let number =
+            if signal.is_empty() { Signal::KILL } else { signal.parse::<Signal>().map_err(cannot)? };
         let container = self.index.find(name).map_err(cannot)?;
         let turn = container.operate().await;
-        let ends = number == SIGKILL || number == stop_signal(&container);
+        let ends = number == Signal::KILL || number == stop_signal(&container);
         if container.status() == pb::Status::Restarting {
             // Nothing runs that could get it; what may be meant is that it should not run again.
             if ends {
@@ -84,7 +39,7 @@ impl Engine {
         if !container.life().has_process() {
             return Err(cannot(Error::NotRunning(container.id().to_owned())));
         }
-        if number == SIGKILL && container.status() == pb::Status::Paused {
+        if number == Signal::KILL && container.status() == pb::Status::Paused {
             self.thaw(&container).await?;
         }
         if ends {
@@ -93,7 +48,7 @@ impl Engine {
         let run = container.life().run();
         self.send_signal(&container, number).await?;
         drop(turn);
-        if number == SIGKILL && !ended_within(&container, run, Some(KILL_PATIENCE)).await {
+        if number == Signal::KILL && !ended_within(&container, run, Some(KILL_PATIENCE)).await {
             return Err(Error::NotKilled);
         }
         Ok(())
@@ -133,7 +88,7 @@ impl Engine {
             }
             let signal = match request.signal.as_str() {
                 "" => stop_signal(container),
-                named => signal_number(named).map_err(|error| {
+                named => named.parse::<Signal>().map_err(|error| {
                     Error::cannot(format!("cannot stop container: {}", request.container), error)
                 })?,
             };
@@ -155,7 +110,7 @@ impl Engine {
         if !ended_within(container, run, wait).await {
             let _turn = container.operate().await;
             if container.life().is_in(run) {
-                match self.send_signal(container, SIGKILL).await {
+                match self.send_signal(container, Signal::KILL).await {
                     Ok(()) | Err(Error::NotRunning(_)) => {}
                     Err(error) => return Err(error),
                 }
@@ -188,7 +143,7 @@ impl Engine {
     }
 
     /// Sends a signal to the first process; the caller has the container's turn.
-    pub(crate) async fn send_signal(&self, container: &Container, signal: u32) -> Result<()> {
+    pub(crate) async fn send_signal(&self, container: &Container, signal: Signal) -> Result<()> {
         match self.peers.kill_task(container.id(), "", signal).await {
             Ok(()) => {}
             Err(status) if status.code() == tonic::Code::NotFound => {
@@ -227,8 +182,8 @@ impl Engine {
     }
 }
 
-fn stop_signal(container: &Container) -> u32 {
-    signal_number(&container.record().config.stop_signal).unwrap_or(SIGTERM)
+fn stop_signal(container: &Container) -> Signal {
+    container.record().config.stop_signal.parse().unwrap_or(Signal::TERM)
 }
 
 /// Waits for a run to end; `None` waits for ever.
@@ -238,41 +193,5 @@ async fn ended_within(container: &Container, run: u64, patience: Option<Duration
     match patience {
         Some(patience) => tokio::time::timeout(patience, ended).await.is_ok(),
         None => ended.await.is_ok(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn signals_have_names_and_numbers() {
-        for (text, number) in [
-            ("KILL", 9),
-            ("sigterm", 15),
-            ("15", 15),
-            ("SIGSYS", 31),
-            ("RTMIN+3", 37),
-            ("SIGRTMAX-1", 63),
-            ("SIGRTMIN", 34),
-        ] {
-            assert_eq!(signal_number(text).ok(), Some(number), "{text}");
-        }
-        for text in [
-            "",
-            "0",
-            "-1",
-            "32",
-            "65",
-            "SIGNAL",
-            "RTMIN+0",
-            "RTMIN+16",
-            "RTMIN-1",
-            "RTMIN+4294967295",
-            "RTMAX-15",
-            "RTMIN\u{e9}",
-        ] {
-            assert!(signal_number(text).is_err(), "{text}");
-        }
     }
 }

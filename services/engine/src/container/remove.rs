@@ -11,6 +11,7 @@ use gantry_proto::gantry::engine::v1 as pb;
 use super::Container;
 use super::create::blocking;
 use super::life::{Life, Then, status_word};
+use super::signal::Signal;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::{Record, Stage};
@@ -91,7 +92,7 @@ impl Engine {
             life.stop_by_hand();
             life.want(Then::Remove)
         })?;
-        match self.send_signal(container, super::kill::SIGKILL).await {
+        match self.send_signal(container, Signal::KILL).await {
             Ok(()) | Err(Error::NotRunning(_)) => Ok(()),
             Err(error) => {
                 container.change(|life| life.withdraw(Then::Remove));

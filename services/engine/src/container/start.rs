@@ -12,6 +12,7 @@ use gantry_spec::Namespace;
 use super::Container;
 use super::life::{Illegal, Started};
 use super::network::attach_request;
+use super::signal::Signal;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::health::Health;
@@ -166,7 +167,7 @@ impl Engine {
             Err(_) => {}
         }
         // Perhaps it runs; or it has ended meanwhile, which the deletion will tell.
-        let _ = self.peers.kill_task(id, "", super::kill::SIGKILL).await;
+        let _ = self.peers.kill_task(id, "", Signal::KILL).await;
         let _ = tokio::time::timeout(Duration::from_secs(10), self.peers.wait_task(id, "")).await;
         self.peers.delete_task(id).await
     }

@@ -5,6 +5,7 @@ mod cpusets;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_spec::Facts;
 
+use super::signal::Signal;
 use crate::error::{Error, Result};
 use crate::restart::Policy;
 use crate::spec;
@@ -87,7 +88,7 @@ fn process(config: &pb::ContainerConfig) -> Result<()> {
         return Err(invalid(format!("invalid hostname format: {}", config.hostname)));
     }
     if !config.stop_signal.is_empty() {
-        super::kill::signal_number(&config.stop_signal)?;
+        config.stop_signal.parse::<Signal>()?;
     }
     for port in super::ports::expand(&config.exposed_ports) {
         port_of(&port)?;

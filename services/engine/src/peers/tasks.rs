@@ -10,6 +10,7 @@ use super::{
     DEADLINE, Exit, PROCESS_TYPE, Peers, RESOURCES_TYPE, Stdio, Task, call, gone, json, start_failure,
     stdin_of,
 };
+use crate::container::signal::Signal;
 use crate::error::{Error, Result};
 
 impl Peers {
@@ -50,9 +51,13 @@ impl Peers {
     }
 
     /// Sends a signal to a process.
-    pub async fn kill_task(&self, id: &str, exec: &str, signal: u32) -> Result<(), Status> {
-        let request =
-            tasks::KillRequest { container_id: id.to_owned(), exec_id: exec.to_owned(), signal, all: false };
+    pub async fn kill_task(&self, id: &str, exec: &str, signal: Signal) -> Result<(), Status> {
+        let request = tasks::KillRequest {
+            container_id: id.to_owned(),
+            exec_id: exec.to_owned(),
+            signal: signal.number(),
+            all: false,
+        };
         call(DEADLINE, self.peers.tasks().kill(self.request(request))).await
     }
 
