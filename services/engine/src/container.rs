@@ -23,6 +23,7 @@ pub mod life;
 pub mod links;
 pub mod list;
 pub mod log;
+pub mod mode;
 pub mod network;
 pub mod pause;
 pub mod ports;

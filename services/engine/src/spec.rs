@@ -15,6 +15,7 @@ use gantry_spec::{
 };
 use oci_spec::runtime::{LinuxResources, Process as OciProcess, Spec};
 
+use crate::container::mode::{IpcMode, PidMode};
 use crate::error::Result;
 use crate::record::Record;
 
@@ -93,16 +94,6 @@ pub fn shm_size(host: &pb::HostConfig) -> i64 {
     if host.shm_size > 0 { host.shm_size } else { gantry_spec::DEFAULT_SHM }
 }
 
-/// Whether a namespace mode means the host's.
-pub fn is_host(mode: &str) -> bool {
-    mode == "host"
-}
-
-/// The container that a mode of the form `container:x` names.
-pub fn of_container(mode: &str) -> Option<&str> {
-    mode.strip_prefix("container:")
-}
-
 fn container(record: &Record, around: &Surroundings<'_>) -> Result<Container> {
     let (config, host) = (&record.config, &record.host);
     let list = |paths: Option<&pb::StringList>| paths.map(|paths| paths.values.clone()).unwrap_or_default();
@@ -126,7 +117,7 @@ fn container(record: &Record, around: &Surroundings<'_>) -> Result<Container> {
         read_only_root: host.readonly_rootfs,
         shm: match &around.shm {
             Some(shared) => Shm::Bound(shared.clone()),
-            None if host.ipc_mode == "none" => Shm::None,
+            None if IpcMode::of(&host.ipc_mode) == IpcMode::None => Shm::None,
             None => Shm::Own(shm_size(host)),
         },
         files: around.files.clone(),
@@ -151,16 +142,18 @@ fn confinement(host: &pb::HostConfig) -> Result<Confinement> {
 }
 
 fn namespaces(host: &pb::HostConfig, around: &Surroundings<'_>) -> Namespaces {
-    let of_mode = |mode: &str, shared: Option<&PathBuf>| match shared {
-        _ if is_host(mode) => Namespace::Host,
-        Some(path) => Namespace::Path(path.clone()),
-        None => Namespace::Own,
-    };
+    let joined = |path: Option<&PathBuf>| path.map_or(Namespace::Own, |path| Namespace::Path(path.clone()));
     Namespaces {
         network: around.netns.clone(),
-        pid: of_mode(&host.pid_mode, around.shared.pid.as_ref()),
-        ipc: of_mode(&host.ipc_mode, around.shared.ipc.as_ref()),
-        uts: of_mode(&host.uts_mode, None),
+        pid: match PidMode::of(&host.pid_mode) {
+            PidMode::Host => Namespace::Host,
+            PidMode::Own | PidMode::Container(_) => joined(around.shared.pid.as_ref()),
+        },
+        ipc: match IpcMode::of(&host.ipc_mode) {
+            IpcMode::Host => Namespace::Host,
+            _ => joined(around.shared.ipc.as_ref()),
+        },
+        uts: if host.uts_mode == "host" { Namespace::Host } else { Namespace::Own },
         cgroup: match host.cgroupns_mode.as_str() {
             "private" => Namespace::Own,
             "host" => Namespace::Host,
@@ -173,7 +166,7 @@ fn namespaces(host: &pb::HostConfig, around: &Surroundings<'_>) -> Namespaces {
 
 /// Whether the container's program is started by an init.
 fn uses_init(host: &pb::HostConfig) -> bool {
-    host.init == Some(true) && (host.pid_mode.is_empty() || host.pid_mode == "private")
+    host.init == Some(true) && PidMode::of(&host.pid_mode) == PidMode::Own
 }
 
 fn terminal(tty: bool, width: u32, height: u32) -> Option<Window> {

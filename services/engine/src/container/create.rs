@@ -18,6 +18,7 @@ use oci_spec::runtime::Spec;
 
 use crate::container::Container;
 use crate::container::life::Life;
+use crate::container::mode::{IpcMode, NetworkMode, PidMode, container_of};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
@@ -216,17 +217,16 @@ impl Engine {
         host: &pb::HostConfig,
         id: &str,
     ) -> pb::ContainerConfig {
-        if let Some(other) = spec::of_container(&host.network_mode) {
-            // Whether the other one exists is checked elsewhere.
-            if let Ok(other) = self.index.find(other) {
-                config.hostname.clone_from(&other.record().config.hostname);
+        match NetworkMode::of(&host.network_mode) {
+            NetworkMode::Container(other) => {
+                // Whether the other one exists is checked elsewhere.
+                if let Ok(other) = self.index.find(other) {
+                    config.hostname.clone_from(&other.record().config.hostname);
+                }
             }
-        } else if config.hostname.is_empty() {
-            config.hostname = if host.network_mode == "host" {
-                self.facts.hostname.clone()
-            } else {
-                names::short(id).to_owned()
-            };
+            _ if !config.hostname.is_empty() => {}
+            NetworkMode::Host => config.hostname.clone_from(&self.facts.hostname),
+            NetworkMode::None | NetworkMode::Network(_) => names::short(id).clone_into(&mut config.hostname),
         }
         config
     }
@@ -235,7 +235,7 @@ impl Engine {
     fn fill_defaults(&self, host: &mut pb::HostConfig, warnings: &mut Vec<String>) -> Result<()> {
         // By id from here on: the other container may be renamed.
         for mode in [&mut host.pid_mode, &mut host.ipc_mode, &mut host.network_mode] {
-            if let Some(other) = spec::of_container(mode) {
+            if let Some(other) = container_of(mode) {
                 let id = self.index.find(other)?.id().to_owned();
                 *mode = format!("container:{id}");
             }
@@ -261,7 +261,9 @@ impl Engine {
             restart.name = "no".to_owned();
         }
         // Who shares that much with the host has no label of its own.
-        let shares = host.privileged || spec::is_host(&host.pid_mode) || spec::is_host(&host.ipc_mode);
+        let shares = host.privileged
+            || PidMode::of(&host.pid_mode) == PidMode::Host
+            || IpcMode::of(&host.ipc_mode) == IpcMode::Host;
         if shares && host.security_opt.is_empty() {
             host.security_opt.push("label=disable".to_owned());
         }
@@ -332,7 +334,7 @@ fn ignored(config: &pb::ContainerConfig, host: &pb::HostConfig, is_new: bool) ->
     if is_new && !config.mac_address.is_empty() {
         warnings.push("The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.".to_owned());
     }
-    if spec::is_host(&host.network_mode) && !host.port_bindings.is_empty() {
+    if NetworkMode::of(&host.network_mode) == NetworkMode::Host && !host.port_bindings.is_empty() {
         warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
     warnings

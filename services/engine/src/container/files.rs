@@ -12,6 +12,7 @@ use gantry_spec::RuntimeFiles;
 use super::create::blocking;
 use super::hosts::{self, Line};
 use super::links;
+use super::mode::NetworkMode;
 use super::network::DEFAULT;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -81,11 +82,11 @@ impl Engine {
 
     /// The files that a container gets: those of the one whose network it shares, maybe through others.
     pub(crate) fn files_of(&self, record: &Record) -> Result<RuntimeFiles> {
-        let Some(other) = crate::spec::of_container(&record.host.network_mode) else {
+        let NetworkMode::Container(other) = NetworkMode::of(&record.host.network_mode) else {
             return Ok(self.paths.files(&record.id));
         };
         let mut owner = self.index.find(other)?.record();
-        while let Some(other) = crate::spec::of_container(&owner.host.network_mode) {
+        while let NetworkMode::Container(other) = NetworkMode::of(&owner.host.network_mode) {
             owner = self.index.find(other)?.record();
         }
         Ok(self.paths.files(&owner.id))

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use gantry_host::process::path_of_own;
 
 use super::Container;
+use super::mode::container_of;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
 use crate::root::kernel;
-use crate::spec;
 
 /// Others' namespaces, held.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Engine {
             ("pid", &record.host.pid_mode),
             ("ipc", &record.host.ipc_mode),
         ] {
-            let Some(other) = spec::of_container(mode) else { continue };
+            let Some(other) = container_of(mode) else { continue };
             let init = match self.index.find(other) {
                 Ok(other) => self.init_of(&other).await.map_err(|error| not_joined(kind, &other, error))?,
                 Err(error) if kind == "net" => return Err(error),

@@ -17,12 +17,12 @@ use super::Container;
 use super::create::blocking;
 use super::files::put;
 use super::hosts::{self, Line};
+use super::mode::NetworkMode;
 use super::network::DEFAULT;
 use super::validate::port_of;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::{LinkRecord, Record};
-use crate::spec;
 
 /// No file that is looked at here is longer; containers can write what they like.
 const LONGEST: u64 = 1 << 20;
@@ -86,7 +86,7 @@ impl Engine {
                 |error: Error| Error::Invalid(format!("could not get container for {name}: {error}"));
             let child = self.index.find(name).map_err(missing)?;
             let record = child.record();
-            if spec::is_host(&record.host.network_mode) {
+            if NetworkMode::of(&record.host.network_mode) == NetworkMode::Host {
                 return Err(conflict("host"));
             }
             let link =

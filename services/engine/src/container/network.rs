@@ -7,11 +7,11 @@ use gantry_proto::gantry::network::v1 as network;
 use gantry_spec::Namespace;
 
 use super::Container;
+use super::mode::{NetworkMode, container_of};
 use super::validate::{host_ports, port_of};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
-use crate::spec;
 
 /// The network that containers are on unless they say otherwise.
 pub(super) const DEFAULT: &str = "bridge";
@@ -25,9 +25,9 @@ impl Engine {
         host: &pb::HostConfig,
         asked: HashMap<String, pb::EndpointSettings>,
     ) -> Result<BTreeMap<String, pb::EndpointSettings>> {
-        let mode = host.network_mode.as_str();
-        if mode == "host" || spec::of_container(mode).is_some() {
-            if let Some((name, _)) = asked.iter().find(|(name, _)| !is_own_mode(name, mode)) {
+        let mode = NetworkMode::of(&host.network_mode);
+        if mode.is_shared() {
+            if let Some((name, _)) = asked.iter().find(|(name, _)| !is_own_mode(name, &host.network_mode)) {
                 return Err(Error::Invalid(format!(
                     "container sharing network namespace with another container or host cannot be connected to network {name}"
                 )));
@@ -37,7 +37,7 @@ impl Engine {
                 super::endpoint::check(&host, settings).map_err(in_network("host"))?;
             }
             return Ok(match mode {
-                "host" => BTreeMap::from([("host".to_owned(), pb::EndpointSettings::default())]),
+                NetworkMode::Host => BTreeMap::from([("host".to_owned(), pb::EndpointSettings::default())]),
                 _ => BTreeMap::new(),
             });
         }
@@ -52,7 +52,7 @@ impl Engine {
             super::endpoint::check(&found, &settings).map_err(in_network(&found.name))?;
             networks.insert(found.name, pb::EndpointSettings { network_id: found.id, ..settings });
         }
-        let main = match mode {
+        let main = match host.network_mode.as_str() {
             "none" => "none".to_owned(),
             name => self.network_so_far(name).await?.map_or_else(|| name.to_owned(), |found| found.name),
         };
@@ -192,8 +192,8 @@ impl Engine {
 
     /// The network namespace of a container that is about to start, unless it joins another's.
     pub(crate) fn netns_of(&self, record: &Record) -> Namespace {
-        match record.host.network_mode.as_str() {
-            "host" => Namespace::Host,
+        match NetworkMode::of(&record.host.network_mode) {
+            NetworkMode::Host => Namespace::Host,
             _ => Namespace::Path(self.peers.netns_path(&record.id)),
         }
     }
@@ -211,8 +211,7 @@ fn is_without_endpoints(name: &str) -> bool {
 
 /// What is asked of the network service; `None` when the container has no namespace of its own.
 pub(crate) fn attach_request(record: &Record) -> Result<Option<network::AttachRequest>> {
-    let mode = record.host.network_mode.as_str();
-    if mode == "host" || spec::of_container(mode).is_some() {
+    if NetworkMode::of(&record.host.network_mode).is_shared() {
         return Ok(None);
     }
     let endpoints = record
@@ -286,9 +285,8 @@ fn ports(record: &Record) -> Result<Vec<network::PortMapping>> {
 
 /// Refuses networks that do not go together with those that a container is on.
 fn refuse_connection(record: &Record, network: &str) -> Result<()> {
-    let mode = record.host.network_mode.as_str();
     let invalid = |why: &str| Err(Error::Invalid(why.to_owned()));
-    if mode == "host" || spec::of_container(mode).is_some() {
+    if NetworkMode::of(&record.host.network_mode).is_shared() {
         return invalid(
             "container sharing network namespace with another container or host cannot be connected to any other network",
         );
@@ -309,9 +307,7 @@ fn refuse_connection(record: &Record, network: &str) -> Result<()> {
 
 /// Whether a network is named only because clients name the mode there too.
 fn is_own_mode(name: &str, mode: &str) -> bool {
-    name == mode
-        || name == "default"
-        || spec::of_container(mode).is_some() && spec::of_container(name).is_some()
+    name == mode || name == "default" || container_of(mode).is_some() && container_of(name).is_some()
 }
 
 pub(super) fn in_network(name: &str) -> impl Fn(Error) -> Error + '_ {

@@ -11,26 +11,23 @@ use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
 use super::create::blocking;
+use super::mode::IpcMode;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
 use crate::spec;
 
-/// The mode in which others may join.
-const SHAREABLE: &str = "shareable";
 /// The host's own.
 const HOST: &str = "/dev/shm";
 
 impl Engine {
     /// What is bound at `/dev/shm` of a container that is about to start; `None` for one of its own.
     pub(crate) async fn shm_of(&self, record: &Record) -> Result<Option<PathBuf>> {
-        match record.host.ipc_mode.as_str() {
-            SHAREABLE => self.provide_shm(record).await.map(Some),
-            "host" => Ok(Some(PathBuf::from(HOST))),
-            mode => match spec::of_container(mode) {
-                Some(other) => self.shared_shm(&self.index.find(other)?.record()).map(Some),
-                None => Ok(None),
-            },
+        match IpcMode::of(&record.host.ipc_mode) {
+            IpcMode::Shareable => self.provide_shm(record).await.map(Some),
+            IpcMode::Host => Ok(Some(PathBuf::from(HOST))),
+            IpcMode::Container(other) => self.shared_shm(&self.index.find(other)?.record()).map(Some),
+            IpcMode::Own | IpcMode::None => Ok(None),
         }
     }
 
@@ -38,18 +35,16 @@ impl Engine {
     fn shared_shm(&self, donor: &Record) -> Result<PathBuf> {
         let mut owner = Arc::new(donor.clone());
         loop {
-            match owner.host.ipc_mode.as_str() {
-                SHAREABLE => return Ok(self.paths.shm(&owner.id)),
-                "host" => return Ok(PathBuf::from(HOST)),
-                mode => match spec::of_container(mode) {
-                    Some(other) => owner = self.index.find(other)?.record(),
-                    None => {
-                        return Err(Error::Invalid(format!(
-                            "failed to join IPC namespace: container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
-                            donor.id
-                        )));
-                    }
-                },
+            match IpcMode::of(&owner.host.ipc_mode) {
+                IpcMode::Shareable => return Ok(self.paths.shm(&owner.id)),
+                IpcMode::Host => return Ok(PathBuf::from(HOST)),
+                IpcMode::Container(other) => owner = self.index.find(other)?.record(),
+                IpcMode::Own | IpcMode::None => {
+                    return Err(Error::Invalid(format!(
+                        "failed to join IPC namespace: container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+                        donor.id
+                    )));
+                }
             }
         }
     }
@@ -85,5 +80,5 @@ impl Engine {
 }
 
 fn is_shareable(host: &pb::HostConfig) -> bool {
-    host.ipc_mode == SHAREABLE
+    IpcMode::of(&host.ipc_mode) == IpcMode::Shareable
 }

@@ -11,6 +11,7 @@ use gantry_spec::Namespace;
 
 use super::Container;
 use super::life::{Illegal, Started};
+use super::mode::NetworkMode;
 use super::network::attach_request;
 use super::signal::Signal;
 use crate::engine::Engine;
@@ -94,7 +95,8 @@ impl Engine {
             self.mounts_of(container),
             self.peers.update_spec(&record.id, &spec),
         )?;
-        let own_files = spec::of_container(&record.host.network_mode).is_none();
+        let mode = NetworkMode::of(&record.host.network_mode);
+        let own_files = !matches!(mode, NetworkMode::Container(_));
         if own_files {
             self.write_files(&record, netns.as_ref()).await?;
         }

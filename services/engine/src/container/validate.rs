@@ -5,10 +5,10 @@ mod cpusets;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_spec::Facts;
 
+use super::mode::{IpcMode, NetworkMode, PidMode};
 use super::signal::Signal;
 use crate::error::{Error, Result};
 use crate::restart::Policy;
-use crate::spec;
 
 /// Less than this cannot hold a process.
 const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
@@ -183,20 +183,16 @@ pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Resul
 }
 
 fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()> {
-    match host.ipc_mode.as_str() {
-        "" | "private" | "host" | "shareable" | "none" => {}
-        mode if spec::of_container(mode).is_some_and(|name| !name.is_empty()) => {}
-        mode => return Err(invalid(format!("invalid IPC mode: {mode}"))),
+    if IpcMode::parse(&host.ipc_mode).is_none() {
+        return Err(invalid(format!("invalid IPC mode: {}", host.ipc_mode)));
     }
-    match host.pid_mode.as_str() {
-        "" | "host" => {}
-        mode if spec::of_container(mode).is_some_and(|name| !name.is_empty()) => {}
-        mode => return Err(invalid(format!("invalid PID mode: {mode}"))),
+    if PidMode::parse(&host.pid_mode).is_none() {
+        return Err(invalid(format!("invalid PID mode: {}", host.pid_mode)));
     }
     if !matches!(host.uts_mode.as_str(), "" | "host") {
         return Err(invalid(format!("invalid UTS mode: {}", host.uts_mode)));
     }
-    if spec::is_host(&host.uts_mode) && !config.hostname.is_empty() {
+    if host.uts_mode == "host" && !config.hostname.is_empty() {
         return Err(invalid("conflicting options: hostname and the UTS mode"));
     }
     if !matches!(host.cgroupns_mode.as_str(), "" | "private" | "host") {
@@ -211,10 +207,11 @@ fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()>
             host.isolation
         )));
     }
-    if spec::is_host(&host.network_mode) && !host.links.is_empty() {
+    let network = NetworkMode::of(&host.network_mode);
+    if network == NetworkMode::Host && !host.links.is_empty() {
         return Err(super::links::conflict("host"));
     }
-    if spec::of_container(&host.network_mode).is_some() {
+    if matches!(network, NetworkMode::Container(_)) {
         let clash = |what: &str| Err(invalid(format!("conflicting options: {what}")));
         if !config.hostname.is_empty() {
             return clash("hostname and the network mode");
@@ -299,7 +296,7 @@ fn sysctls(host: &pb::HostConfig) -> Result<()> {
     ];
     for name in host.sysctls.keys() {
         if name.starts_with("net.") {
-            if host.network_mode == "host" {
+            if NetworkMode::of(&host.network_mode) == NetworkMode::Host {
                 return Err(invalid(format!(
                     "sysctl '{name}' cannot be set in the host's network namespace"
                 )));
