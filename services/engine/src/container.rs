@@ -26,7 +26,7 @@ pub mod log;
 pub mod mode;
 pub mod network;
 pub mod pause;
-pub mod ports;
+pub mod port;
 pub mod prune;
 pub mod remove;
 pub mod rename;

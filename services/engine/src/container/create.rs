@@ -53,7 +53,7 @@ impl Engine {
         let config = image_config.merge(asked);
         let mut config = self.with_hostname(config, &host, &id);
         config.working_dir = cleaned(&config.working_dir);
-        config.exposed_ports = super::ports::expand(&config.exposed_ports);
+        config.exposed_ports = super::port::expand(&config.exposed_ports);
         self.fill_defaults(&mut host, &mut warnings).map_err(not_the_image)?;
         let networks = networks?;
         let command = command_of(&config)?;

@@ -19,7 +19,7 @@ use super::files::put;
 use super::hosts::{self, Line};
 use super::mode::NetworkMode;
 use super::network::DEFAULT;
-use super::validate::port_of;
+use super::port::Port;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::{LinkRecord, Record};
@@ -47,7 +47,7 @@ pub(crate) struct Linked {
     hostname: String,
     address: String,
     /// In the order of their variables.
-    ports: Vec<(String, u32)>,
+    ports: Vec<Port>,
     env: Vec<String>,
 }
 
@@ -125,13 +125,9 @@ impl Engine {
         let endpoint = endpoint.ok_or_else(|| {
             Error::Refused(format!("container {} not attached to default bridge network", record.id))
         })?;
-        let mut ports: Vec<(String, u32)> = record
-            .config
-            .exposed_ports
-            .iter()
-            .filter_map(|port| port_of(port).ok().map(|(port, protocol)| (protocol, port)))
-            .collect();
-        ports.sort_by_key(|(protocol, port)| (protocol != "tcp", protocol.clone(), *port));
+        let mut ports: Vec<Port> =
+            record.config.exposed_ports.iter().filter_map(|port| port.parse().ok()).collect();
+        ports.sort();
         Ok(Linked {
             parent: parent.name.clone(),
             alias: link.alias.clone(),
@@ -270,26 +266,28 @@ pub(crate) fn variables(linked: &Linked) -> Vec<String> {
     let last = linked.alias.rsplit('/').next().unwrap_or(&linked.alias);
     let prefix = last.to_uppercase().replace('-', "_");
     let address = &linked.address;
-    let url = |protocol: &str, port: u32| format!("{protocol}://{address}:{port}");
+    let url = |port: Port| format!("{}://{address}:{}", port.protocol, port.number);
+    let name_of =
+        |port: Port| format!("{prefix}_PORT_{}_{}", port.number, port.protocol.as_str().to_uppercase());
     let mut variables = Vec::new();
-    if let Some((protocol, port)) = linked.ports.first() {
-        variables.push(format!("{prefix}_PORT={}", url(protocol, *port)));
+    if let Some(first) = linked.ports.first() {
+        variables.push(format!("{prefix}_PORT={}", url(*first)));
     }
-    for (protocol, port) in &linked.ports {
-        let name = format!("{prefix}_PORT_{port}_{}", protocol.to_uppercase());
-        variables.push(format!("{name}={}", url(protocol, *port)));
+    for port in &linked.ports {
+        let name = name_of(*port);
+        variables.push(format!("{name}={}", url(*port)));
         variables.push(format!("{name}_ADDR={address}"));
-        variables.push(format!("{name}_PORT={port}"));
-        variables.push(format!("{name}_PROTO={protocol}"));
+        variables.push(format!("{name}_PORT={}", port.number));
+        variables.push(format!("{name}_PROTO={}", port.protocol));
     }
-    let runs = linked.ports.chunk_by(|one, next| one.0 == next.0 && one.1 + 1 == next.1);
+    let runs = linked.ports.chunk_by(|one, next| next.follows(*one));
     for run in runs.filter(|run| run.len() > 1) {
-        let ((protocol, first), (_, last)) = (&run[0], &run[run.len() - 1]);
-        let name = format!("{prefix}_PORT_{first}_{}", protocol.to_uppercase());
-        variables.push(format!("{name}_START={}", url(protocol, *first)));
-        variables.push(format!("{name}_PORT_START={first}"));
-        variables.push(format!("{name}_END={}", url(protocol, *last)));
-        variables.push(format!("{name}_PORT_END={last}"));
+        let (first, last) = (run[0], run[run.len() - 1]);
+        let name = name_of(first);
+        variables.push(format!("{name}_START={}", url(first)));
+        variables.push(format!("{name}_PORT_START={}", first.number));
+        variables.push(format!("{name}_END={}", url(last)));
+        variables.push(format!("{name}_PORT_END={}", last.number));
     }
     variables.push(format!("{prefix}_NAME=/{}/{}", linked.parent, linked.alias));
     let own = linked.env.iter().filter_map(|one| one.split_once('='));
@@ -310,6 +308,7 @@ pub(crate) fn conflict(kind: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::port::Protocol;
 
     #[test]
     fn links_are_read_in_all_their_forms() {
@@ -336,7 +335,9 @@ mod tests {
             name: "db".to_owned(),
             hostname: "0123".to_owned(),
             address: "172.17.0.3".to_owned(),
-            ports: vec![("tcp".to_owned(), 80), ("tcp".to_owned(), 81), ("udp".to_owned(), 82)],
+            ports: [(Protocol::Tcp, 80), (Protocol::Tcp, 81), (Protocol::Udp, 82)]
+                .map(|(protocol, number)| Port { protocol, number })
+                .to_vec(),
             env: ["PATH=/bin", "A=1=2"].map(str::to_owned).to_vec(),
         };
         assert_eq!(

@@ -10,7 +10,7 @@ use prost::Message;
 
 use super::Container;
 use super::life::status_word;
-use super::validate::port_of;
+use super::port::Port;
 use super::view::summary;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -157,8 +157,9 @@ fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
     let is_open = |key: &str, wanted: &str| match key {
         "publish" => published.clone().any(|port| port_matches(port.host_port, &port.protocol, wanted)),
         _ => {
-            let exposed = record.config.exposed_ports.iter().filter_map(|port| port_of(port).ok());
-            is_up(status) && { exposed }.any(|(number, protocol)| port_matches(number, &protocol, wanted))
+            let exposed = record.config.exposed_ports.iter().filter_map(|port| port.parse::<Port>().ok());
+            is_up(status) && { exposed }
+                .any(|port| port_matches(port.number.into(), port.protocol.as_str(), wanted))
         }
     };
     filters.matches("id", &record.id)

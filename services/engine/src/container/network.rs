@@ -8,7 +8,7 @@ use gantry_spec::Namespace;
 
 use super::Container;
 use super::mode::{NetworkMode, container_of};
-use super::validate::{host_ports, port_of};
+use super::port::{HostPorts, Port};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
@@ -253,14 +253,14 @@ fn endpoint(name: &str, settings: &pb::EndpointSettings, record: &Record) -> net
 fn ports(record: &Record) -> Result<Vec<network::PortMapping>> {
     let mut ports = Vec::new();
     for (text, bindings) in &record.host.port_bindings {
-        let (container_port, protocol) = port_of(text)?;
+        let port: Port = text.parse()?;
         let any = [pb::PortBinding::default()];
         let bindings = if bindings.bindings.is_empty() { &any[..] } else { &bindings.bindings };
         for binding in bindings {
-            let (first, last) = host_ports(&binding.host_port)?;
+            let (first, last) = binding.host_port.parse::<HostPorts>()?.bounds();
             ports.push(network::PortMapping {
-                protocol: protocol.clone(),
-                container_port,
+                protocol: port.protocol.to_string(),
+                container_port: port.number.into(),
                 host_ip: binding.host_ip.clone(),
                 host_port_first: first,
                 host_port_last: last,
@@ -269,13 +269,18 @@ fn ports(record: &Record) -> Result<Vec<network::PortMapping>> {
     }
     if record.host.publish_all_ports {
         for text in &record.config.exposed_ports {
-            let (container_port, protocol) = port_of(text)?;
-            let bound =
-                record.host.port_bindings.keys().any(|known| {
-                    port_of(known).is_ok_and(|known| known == (container_port, protocol.clone()))
-                });
+            let port: Port = text.parse()?;
+            let bound = record
+                .host
+                .port_bindings
+                .keys()
+                .any(|known| known.parse().is_ok_and(|known: Port| known == port));
             if !bound {
-                ports.push(network::PortMapping { protocol, container_port, ..Default::default() });
+                ports.push(network::PortMapping {
+                    protocol: port.protocol.to_string(),
+                    container_port: port.number.into(),
+                    ..Default::default()
+                });
             }
         }
     }

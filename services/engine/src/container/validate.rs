@@ -6,6 +6,7 @@ use gantry_proto::gantry::engine::v1 as pb;
 use gantry_spec::Facts;
 
 use super::mode::{IpcMode, NetworkMode, PidMode};
+use super::port::{HostPorts, Port};
 use super::signal::Signal;
 use crate::error::{Error, Result};
 use crate::restart::Policy;
@@ -90,8 +91,8 @@ fn process(config: &pb::ContainerConfig) -> Result<()> {
     if !config.stop_signal.is_empty() {
         config.stop_signal.parse::<Signal>()?;
     }
-    for port in super::ports::expand(&config.exposed_ports) {
-        port_of(&port)?;
+    for port in super::port::expand(&config.exposed_ports) {
+        port.parse::<Port>()?;
     }
     Ok(())
 }
@@ -236,9 +237,9 @@ fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()>
         }
     }
     for (port, bindings) in &host.port_bindings {
-        port_of(port)?;
+        port.parse::<Port>()?;
         for binding in &bindings.bindings {
-            host_ports(&binding.host_port)?;
+            binding.host_port.parse::<HostPorts>()?;
             if !binding.host_ip.is_empty() && binding.host_ip.parse::<std::net::IpAddr>().is_err() {
                 return Err(invalid(format!("invalid IP address: {}", binding.host_ip)));
             }
@@ -259,28 +260,6 @@ fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()>
         }
     }
     Ok(())
-}
-
-/// A port and its protocol: `80/tcp`, `53/udp`, `80`.
-pub fn port_of(text: &str) -> Result<(u32, String)> {
-    let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let number = port.parse::<u16>().ok().filter(|number| *number > 0);
-    match (number, protocol) {
-        (Some(number), "tcp" | "udp" | "sctp") => Ok((u32::from(number), protocol.to_owned())),
-        _ => Err(invalid(format!("invalid port specification: {text:?}"))),
-    }
-}
-
-/// The first and last acceptable port on the host: `8080`, `8000-8010`, or empty for any (0, 0).
-pub fn host_ports(text: &str) -> Result<(u32, u32)> {
-    if text.is_empty() || text == "0" {
-        return Ok((0, 0));
-    }
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (first.parse::<u16>(), last.parse::<u16>()) {
-        (Ok(first), Ok(last)) if first <= last => Ok((u32::from(first), u32::from(last))),
-        _ => Err(invalid(format!("invalid port specification: {text:?}"))),
-    }
 }
 
 fn sysctls(host: &pb::HostConfig) -> Result<()> {
@@ -380,14 +359,5 @@ mod tests {
                 Some(pb::RestartPolicy { name: "always".to_owned(), maximum_retry_count: 0 });
         });
         assert!(refused.is_err());
-    }
-
-    #[test]
-    fn ports_and_ranges_are_read() {
-        assert_eq!(port_of("53/udp").expect("valid"), (53, "udp".to_owned()));
-        assert!(port_of("0/tcp").is_err());
-        assert!(port_of("80/icmp").is_err());
-        assert_eq!(host_ports("8000-8010").expect("valid"), (8000, 8010));
-        assert!(host_ports("9-8").is_err());
     }
 }

@@ -1,0 +1,156 @@
+//! Ports: of containers, and of the host for them to be reached by.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// A port of a container: `80/tcp`, `53/udp`; without a protocol TCP's. Those of a protocol come one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Port {
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// 1 or more.
+    pub number: u16,
+}
+
+/// What is spoken at a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// Streams.
+    Tcp,
+    /// Streams of messages.
+    Sctp,
+    /// Messages.
+    Udp,
+}
+
+/// Ports of the host any of which will do: `8080`, `8000-8010`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostPorts {
+    /// Nothing was said, or `0`.
+    Any,
+    /// From the first to the last.
+    Range(u16, u16),
+}
+
+impl Port {
+    /// Whether it follows right upon another one.
+    pub fn follows(self, other: Port) -> bool {
+        self.protocol == other.protocol && other.number.checked_add(1) == Some(self.number)
+    }
+}
+
+impl FromStr for Port {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Port> {
+        let (port, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let number = port.parse::<u16>().ok().filter(|number| *number > 0);
+        match (number, Protocol::of(protocol)) {
+            (Some(number), Some(protocol)) => Ok(Port { protocol, number }),
+            _ => Err(invalid(text)),
+        }
+    }
+}
+
+impl Protocol {
+    fn of(text: &str) -> Option<Protocol> {
+        match text {
+            "tcp" => Some(Protocol::Tcp),
+            "sctp" => Some(Protocol::Sctp),
+            "udp" => Some(Protocol::Udp),
+            _ => None,
+        }
+    }
+
+    /// As ports have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Sctp => "sctp",
+            Protocol::Udp => "udp",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl HostPorts {
+    /// The first and the last, as the network service takes them: zeroes for any.
+    pub fn bounds(self) -> (u32, u32) {
+        match self {
+            HostPorts::Any => (0, 0),
+            HostPorts::Range(first, last) => (first.into(), last.into()),
+        }
+    }
+}
+
+impl FromStr for HostPorts {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<HostPorts> {
+        if text.is_empty() || text == "0" {
+            return Ok(HostPorts::Any);
+        }
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        match (first.parse::<u16>(), last.parse::<u16>()) {
+            (Ok(first), Ok(last)) if first <= last => Ok(HostPorts::Range(first, last)),
+            _ => Err(invalid(text)),
+        }
+    }
+}
+
+/// Each exposed port on its own, for some builders write runs of them into images: `7000-7001/TCP` is `7000/tcp` and
+/// `7001/tcp`. What is no port stays as it is.
+pub fn expand(exposed: &[String]) -> Vec<String> {
+    let mut ports: Vec<String> = Vec::new();
+    for text in exposed {
+        let text = text.to_ascii_lowercase();
+        let (run, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
+        let each = match (run.parse::<HostPorts>(), Protocol::of(protocol)) {
+            (Ok(HostPorts::Range(first @ 1.., last)), Some(protocol)) => {
+                (first..=last).map(|port| format!("{port}/{protocol}")).collect()
+            }
+            _ => vec![text],
+        };
+        for port in each {
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
+        }
+    }
+    ports
+}
+
+fn invalid(text: &str) -> Error {
+    Error::Invalid(format!("invalid port specification: {text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_and_ranges_are_read() {
+        assert_eq!("53/udp".parse().ok(), Some(Port { protocol: Protocol::Udp, number: 53 }));
+        assert!("0/tcp".parse::<Port>().is_err());
+        assert!("80/icmp".parse::<Port>().is_err());
+        assert_eq!("8000-8010".parse().ok(), Some(HostPorts::Range(8000, 8010)));
+        assert_eq!("0".parse().ok(), Some(HostPorts::Any));
+        assert!("9-8".parse::<HostPorts>().is_err());
+    }
+
+    #[test]
+    fn runs_are_single_ports() {
+        let exposed = ["80", "7000-7002/TCP", "7001/tcp", "53/udp", "9-8/tcp", "x/tcp"].map(str::to_owned);
+        assert_eq!(
+            expand(&exposed),
+            ["80/tcp", "7000/tcp", "7001/tcp", "7002/tcp", "53/udp", "9-8/tcp", "x/tcp"]
+        );
+    }
+}
