@@ -9,7 +9,7 @@ use gantry_daemon::Context;
 use gantry_rpc::paced::Slots;
 
 use crate::container::Container;
-use crate::container::departed::Departed;
+use crate::container::tombstones::Tombstones;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::index::Index;
@@ -32,7 +32,7 @@ pub struct Shared {
     pub(crate) paths: Paths,
     pub(crate) store: Store,
     pub(crate) index: Index,
-    pub(crate) departed: Departed,
+    pub(crate) tombstones: Tombstones,
     pub(crate) events: Events,
     pub(crate) peers: Peers,
     pub(crate) volumes: Volumes,
@@ -74,7 +74,7 @@ impl Engine {
             paths,
             store,
             index: Index::default(),
-            departed: Departed::default(),
+            tombstones: Tombstones::default(),
             events: Events::default(),
             peers,
             volumes,

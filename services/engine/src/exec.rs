@@ -8,7 +8,7 @@
 //! An exec is written down when it is made and when it ends, so that its exit code can be asked for after a restart of the
 //! engine; ended ones are forgotten after a while. Output goes to the shim's attach socket only.
 
-mod who;
+mod user;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -144,10 +144,10 @@ impl Engine {
             )));
         }
         container.running_pid()?;
-        if who::needs_files(&request.user)? {
+        if user::needs_files(&request.user)? {
             let place = self.place(&container, "/", Purpose::Read).await?;
             let user = request.user.clone();
-            blocking(move || who::check(&user, &place.view)).await?;
+            blocking(move || user::check(&user, &place.view)).await?;
         }
         let exec = self.make_exec(&container, request, Kept::Durable).await?;
         Ok(exec.id.clone())

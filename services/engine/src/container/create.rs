@@ -153,7 +153,7 @@ impl Engine {
         made?;
         let rootfs = rootfs?;
         let (mounts, of) = (rootfs.clone(), container.record());
-        let places = blocking(move || super::scaffold::prepare(&mounts, &of)).await?;
+        let places = blocking(move || super::skeleton::prepare(&mounts, &of)).await?;
         self.view_images(record).await?;
         let made = |volume: &VolumeRecord| self.publish_volume(&volume.name, "create");
         let mounts = self.volumes.provide(&record.mounts, made).await?;

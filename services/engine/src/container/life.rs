@@ -423,8 +423,8 @@ impl Life {
         told
     }
 
-    /// The life of a container that was removed after it had ended so.
-    pub fn departed(exit_code: i32) -> Life {
+    /// The life of a container that is no more, and had ended so.
+    pub fn removed_after(exit_code: i32) -> Life {
         let past = Past { exit_code, ..Past::default() };
         Life { phase: Phase::Removed, past, ..Life::default() }
     }

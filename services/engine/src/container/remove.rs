@@ -152,7 +152,7 @@ impl Engine {
         self.store.delete(id, &execs).await?;
         container.execs.lock().clear();
         if record.host.auto_remove {
-            self.departed.remember(id, container.life().past().exit_code);
+            self.tombstones.put(id, container.life().past().exit_code);
         }
         self.index.remove(id);
         self.rename_children(&record.links);

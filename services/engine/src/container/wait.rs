@@ -20,7 +20,7 @@ impl Engine {
     pub fn wait(&self, name: &str, condition: Condition) -> Result<Waiting> {
         let watch = match self.index.find(name) {
             Ok(container) => container.watch(),
-            Err(error) => removed(self.departed.exit_code(name).ok_or(error)?),
+            Err(error) => removed(self.tombstones.exit_code(name).ok_or(error)?),
         };
         let exits = watch.borrow().ends();
         Ok(Waiting { watch, condition, exits })
@@ -35,7 +35,7 @@ fn stands_still(life: &Life) -> bool {
 
 /// The end of a container that ended so.
 fn removed(exit_code: i32) -> watch::Receiver<Life> {
-    watch::channel(Life::departed(exit_code)).1
+    watch::channel(Life::removed_after(exit_code)).1
 }
 
 impl Waiting {

@@ -15,7 +15,7 @@ const MOST: usize = 1024;
 
 /// Exit codes of removed containers.
 #[derive(Debug, Default)]
-pub struct Departed {
+pub struct Tombstones {
     /// The oldest first.
     exits: Mutex<VecDeque<Exit>>,
 }
@@ -27,9 +27,9 @@ struct Exit {
     at: Instant,
 }
 
-impl Departed {
+impl Tombstones {
     /// Remembers how a container ended.
-    pub fn remember(&self, id: &str, code: i32) {
+    pub fn put(&self, id: &str, code: i32) {
         let mut exits = self.exits.lock();
         while exits.len() >= MOST || exits.front().is_some_and(|oldest| oldest.at.elapsed() > MEMORY) {
             exits.pop_front();
@@ -50,12 +50,12 @@ mod tests {
 
     #[test]
     fn the_last_ones_are_remembered() {
-        let departed = Departed::default();
+        let tombstones = Tombstones::default();
         for number in 0..=MOST {
-            departed.remember(&format!("id{number}"), 7);
+            tombstones.put(&format!("id{number}"), 7);
         }
-        assert_eq!(departed.exit_code("id0"), None);
-        assert_eq!(departed.exit_code("id1"), Some(7));
-        assert_eq!(departed.exit_code(&format!("id{MOST}")), Some(7));
+        assert_eq!(tombstones.exit_code("id0"), None);
+        assert_eq!(tombstones.exit_code("id1"), Some(7));
+        assert_eq!(tombstones.exit_code(&format!("id{MOST}")), Some(7));
     }
 }
