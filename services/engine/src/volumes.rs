@@ -18,6 +18,7 @@ pub mod copy_up;
 pub mod folders;
 pub mod held;
 pub mod images;
+pub(crate) mod notation;
 pub mod options;
 pub mod plan;
 pub mod propagation;

@@ -23,7 +23,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
 use crate::record::{MountRecord, Record, Stage, VolumeRecord};
-use crate::volumes::plan::cleaned as cleaned_path;
+use crate::volumes::notation::cleaned as cleaned_path;
 use crate::{names, spec, time};
 
 /// How long a name is waited for whose container is being unmade.
