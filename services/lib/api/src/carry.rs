@@ -2,7 +2,6 @@
 
 use gantry_rpc::Coded;
 use tonic::Status;
-use tracing::Instrument;
 
 /// Carries a change through to its end even if its caller goes away in the middle.
 ///
@@ -12,9 +11,8 @@ use tracing::Instrument;
 pub async fn to_the_end<T: Send + 'static, E: Coded + Send + 'static>(
     work: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Result<T, Status> {
-    match tokio::spawn(work.in_current_span()).await {
-        Ok(outcome) => outcome.map_err(gantry_rpc::status),
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Status::unavailable("the service is ending")),
+    match gantry_rpc::carry::to_its_end(work).await {
+        Some(outcome) => outcome.map_err(gantry_rpc::status),
+        None => Err(Status::unavailable("the service is ending")),
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gantry_rpc::carry;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -103,12 +104,13 @@ impl Context {
     /// its next await when shutdown begins.
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();
-        self.tasks.spawn(async move {
+        let work = async move {
             tokio::select! {
                 () = shutdown.cancelled() => tracing::debug!(name, "background work cut"),
                 () = work => tracing::debug!(name, "background work ended"),
             }
-        });
+        };
+        self.tasks.spawn(carry::within(self.tasks.clone(), work));
     }
 
     /// The same surroundings, where `policy` decides who may call what.
@@ -149,8 +151,15 @@ impl Context {
     ) -> Result<(), BoxError> {
         crate::refusal::clear(&self.roots.refusal(self.name));
         tracing::info!(service = self.name, state = %self.state().display(), "ready");
-        serve::serve(listener, routes, self.metrics.clone(), self.layers.clone(), self.shutdown.clone())
-            .await?;
+        serve::serve(
+            listener,
+            routes,
+            self.metrics.clone(),
+            self.layers.clone(),
+            self.tasks.clone(),
+            self.shutdown.clone(),
+        )
+        .await?;
         self.shutdown.cancel();
         self.tasks.close();
         let patience = std::time::Duration::from_secs(2);

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_rpc::Stream;
+use gantry_rpc::{Stream, carry};
 use http::header::CONTENT_TYPE;
 use http::{Request, Response, StatusCode};
 use tokio::net::UnixListener;
@@ -13,9 +13,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tower::util::MapFutureLayer;
 
 use crate::audit::Audited;
 use crate::authority::Tolerant;
@@ -55,6 +57,7 @@ pub(crate) async fn serve(
     routes: Routes,
     metrics: Registry,
     layers: Layers,
+    tasks: TaskTracker,
     shutdown: CancellationToken,
 ) -> Result<(), BoxError> {
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -88,6 +91,7 @@ pub(crate) async fn serve(
         .layer(tower::layer::layer_fn(move |inner| Audited::new(inner, audit.clone())))
         .layer(tower::layer::layer_fn(move |inner| Limited::new(inner, Arc::clone(&places))))
         .layer(tower::layer::layer_fn(move |inner| Authorised::new(inner, Arc::clone(&policy))))
+        .layer(MapFutureLayer::new(move |call| carry::within(tasks.clone(), call)))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.clone().cancelled_owned());
     tokio::pin!(server);

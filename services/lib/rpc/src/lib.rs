@@ -8,6 +8,7 @@
 //! - [`terms`]: how long callers wait, and what may be called again;
 //! - [`deadline`]: how long a caller still waits, which calls on its behalf are told;
 //! - [`caller`]: who is calling, which every call carries on;
+//! - [`carry`]: work that a service carries to its end;
 //! - [`trace`]: W3C trace context, which every call carries on;
 //! - [`data`]: data sockets, which carry bulk bytes and file descriptors beside gRPC;
 //! - [`ending`]: that what came by one is whole;
@@ -18,6 +19,7 @@
 
 pub mod caller;
 mod carried;
+pub mod carry;
 pub mod channel;
 pub mod code;
 pub mod context;
