@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use gantry_api::Peers;
 use gantry_api::events::Publisher;
-use gantry_daemon::confinement::Files;
-use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
+use gantry_daemon::{BoxError, Context, Descriptor};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::layout::Layout;
@@ -21,15 +20,9 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
 pub struct Service;
 
 impl gantry_daemon::Service for Service {
-    const NAME: &'static str = "content";
-    const ABOUT: &'static str = "Keeps blobs by digest";
-    const PRIVILEGES: Privileges = Privileges::NONE;
+    const DESCRIPTOR: &'static Descriptor = &gantry_descriptor::CONTENT;
 
     type Settings = gantry_daemon::settings::None;
-
-    fn confinement(roots: &Roots, _settings: &Self::Settings) -> Confinement {
-        Confinement::keeping(&[]).only(Files::of(roots, Self::NAME))
-    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         // See `gantry_disk::file::writers`: without a handler the signal would end the process.

@@ -27,23 +27,16 @@ pub mod leases;
 pub mod namespaces;
 pub mod server;
 
-use gantry_daemon::confinement::Files;
-use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
+use gantry_daemon::{BoxError, Context, Descriptor};
 
 /// `gantryd control`.
 #[derive(Debug)]
 pub struct Service;
 
 impl gantry_daemon::Service for Service {
-    const NAME: &'static str = "control";
-    const ABOUT: &'static str = "namespaces, leases, events, garbage collection, the front socket";
-    const PRIVILEGES: Privileges = Privileges::NONE;
+    const DESCRIPTOR: &'static Descriptor = &gantry_descriptor::CONTROL;
 
     type Settings = gantry_daemon::settings::None;
-
-    fn confinement(roots: &Roots, _settings: &Self::Settings) -> Confinement {
-        Confinement::keeping(&[]).only(Files::of(roots, Self::NAME))
-    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         app::run(context).await

@@ -48,9 +48,7 @@ mod strays;
 pub mod time;
 pub mod volumes;
 
-use caps::Capability;
-use gantry_daemon::confinement::Family;
-use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
+use gantry_daemon::{BoxError, Context, Descriptor};
 
 pub use error::{Error, Result};
 
@@ -58,26 +56,9 @@ pub use error::{Error, Result};
 pub struct Service;
 
 impl gantry_daemon::Service for Service {
-    const NAME: &'static str = "engine";
-    const ABOUT: &'static str = "Containers with names, restart policies, health, volumes, execs and logs";
-    /// Owners and modes in volumes and copies; detached mounts of roots; the roots of running processes.
-    const PRIVILEGES: Privileges = Privileges::Only(&[
-        Capability::CAP_CHOWN,
-        Capability::CAP_DAC_OVERRIDE,
-        Capability::CAP_DAC_READ_SEARCH,
-        Capability::CAP_FOWNER,
-        Capability::CAP_FSETID,
-        Capability::CAP_SETFCAP,
-        Capability::CAP_MKNOD,
-        Capability::CAP_SYS_ADMIN,
-        Capability::CAP_SYS_PTRACE,
-    ]);
+    const DESCRIPTOR: &'static Descriptor = &gantry_descriptor::ENGINE;
 
     type Settings = app::Settings;
-
-    fn confinement(_roots: &Roots, _settings: &Self::Settings) -> Confinement {
-        Confinement::keeping(&[Family::Mounts])
-    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         app::run(context).await

@@ -17,7 +17,7 @@ macro_rules! services {
     ($($variant:ident: $service:ty,)*) => {
         #[derive(Subcommand)]
         enum Named {
-            $(#[command(about = <$service>::ABOUT)] $variant(Arguments),)*
+            $(#[command(about = <$service>::DESCRIPTOR.about)] $variant(Arguments),)*
         }
 
         impl Named {
@@ -43,4 +43,20 @@ services! {
 
 fn main() -> ExitCode {
     Cli::parse().service.run()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn every_service_can_be_run() {
+        let command = Cli::command();
+        let here: BTreeSet<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(here, gantry_descriptor::names().collect());
+    }
 }

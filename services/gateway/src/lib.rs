@@ -51,7 +51,7 @@ pub use config::Config;
 use std::sync::Arc;
 
 use gantry_daemon::confinement::{Files, Tcp};
-use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
+use gantry_daemon::{BoxError, Context, Descriptor};
 use gantry_docker::moment;
 
 /// The name of Docker's socket in the directory of sockets.
@@ -62,22 +62,17 @@ pub const SOCKET: &str = "docker.sock";
 pub struct Service;
 
 impl gantry_daemon::Service for Service {
-    const NAME: &'static str = "gateway";
-    const ABOUT: &'static str = "Docker's Engine API over HTTP";
-    const PRIVILEGES: Privileges = Privileges::NONE;
+    const DESCRIPTOR: &'static Descriptor = &gantry_descriptor::GATEWAY;
 
     type Settings = Config;
 
-    fn confinement(roots: &Roots, settings: &Self::Settings) -> Confinement {
+    fn named(settings: &Self::Settings) -> Files {
         let tls = settings.tls.as_ref();
         let secured = tls.map(|tls| tls.listen.as_slice()).unwrap_or_default();
         let addresses = settings.tcp.iter().chain(secured).chain(&settings.metrics);
         let ports = addresses.map(std::net::SocketAddr::port);
-        let files = Files::of(roots, Self::NAME)
-            .read(["/etc/os-release", "/usr/lib/os-release"])
-            .read(tls.map(|tls| [&tls.ca, &tls.cert, &tls.key]).into_iter().flatten())
-            .tcp(Tcp::Listen(ports.collect()));
-        Confinement::keeping(&[]).only(files)
+        let files = tls.map(|tls| [&tls.ca, &tls.cert, &tls.key]).into_iter().flatten();
+        Files::default().read(files).tcp(Tcp::Listen(ports.collect()))
     }
 
     async fn run(context: Context) -> Result<(), BoxError> {

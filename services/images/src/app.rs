@@ -2,8 +2,8 @@
 
 use gantry_api::Peers;
 use gantry_api::events::Publisher;
-use gantry_daemon::confinement::{Files, Tcp};
-use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
+use gantry_daemon::confinement::Files;
+use gantry_daemon::{BoxError, Context, Descriptor};
 use gantry_proto::containerd::services::images::v1::images_server::ImagesServer;
 use gantry_proto::containerd::services::streaming::v1::streaming_server::StreamingServer;
 use gantry_proto::containerd::services::transfer::v1::transfer_server::TransferServer;
@@ -35,15 +35,12 @@ pub struct Service;
 const MESSAGE_LIMIT: usize = 16 << 20;
 
 impl gantry_daemon::Service for Service {
-    const NAME: &'static str = "images";
-    const ABOUT: &'static str = "image names, pulls, pushes, import and export";
-    const PRIVILEGES: Privileges = Privileges::NONE;
+    const DESCRIPTOR: &'static Descriptor = &gantry_descriptor::IMAGES;
 
     type Settings = Settings;
 
-    fn confinement(roots: &Roots, settings: &Self::Settings) -> Confinement {
-        let files = Files::of(roots, Self::NAME).reaching_hosts().read(settings.certificate_directories());
-        Confinement::keeping(&[]).only(files.tcp(Tcp::Connect))
+    fn named(settings: &Self::Settings) -> Files {
+        Files::default().read(settings.certificate_directories())
     }
 
     async fn run(context: Context) -> Result<(), BoxError> {

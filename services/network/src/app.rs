@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use caps::Capability;
-use gantry_daemon::confinement::Family;
-use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
+use gantry_daemon::{BoxError, Context, Descriptor};
 
 use crate::controller::Controller;
 use crate::driver::{Driver, Drivers, bridge, host, none};
@@ -17,20 +15,9 @@ use crate::server;
 pub struct Service;
 
 impl gantry_daemon::Service for Service {
-    const NAME: &'static str = "network";
-    const ABOUT: &'static str = "Networks, endpoints, addresses, published ports, names";
-    /// Namespaces and pins need CAP_SYS_ADMIN, links and rules CAP_NET_ADMIN, the test for low ports CAP_NET_BIND_SERVICE.
-    const PRIVILEGES: Privileges = Privileges::Only(&[
-        Capability::CAP_NET_ADMIN,
-        Capability::CAP_SYS_ADMIN,
-        Capability::CAP_NET_BIND_SERVICE,
-    ]);
+    const DESCRIPTOR: &'static Descriptor = &gantry_descriptor::NETWORK;
 
     type Settings = gantry_daemon::settings::None;
-
-    fn confinement(_roots: &Roots, _settings: &Self::Settings) -> Confinement {
-        Confinement::keeping(&[Family::Mounts, Family::Namespaces])
-    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         let controller = Controller::open(&context).await?;

@@ -3,11 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use caps::Capability;
 use gantry_api::Peers;
 use gantry_api::events::Publisher;
-use gantry_daemon::confinement::Family;
-use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
+use gantry_daemon::{BoxError, Context, Descriptor};
 
 use crate::driver::{Driver, Native, Overlay};
 use crate::server::{Events, routes};
@@ -19,25 +17,9 @@ use crate::{Result, recover};
 pub struct Service;
 
 impl gantry_daemon::Service for Service {
-    const NAME: &'static str = "snapshots";
-    const ABOUT: &'static str = "File-system states: layers unpacked, containers' roots, differences taken";
-    /// Mounts need `SYS_ADMIN`; layers are written with every owner, mode, device and attribute they say.
-    const PRIVILEGES: Privileges = Privileges::Only(&[
-        Capability::CAP_SYS_ADMIN,
-        Capability::CAP_CHOWN,
-        Capability::CAP_DAC_OVERRIDE,
-        Capability::CAP_DAC_READ_SEARCH,
-        Capability::CAP_FOWNER,
-        Capability::CAP_FSETID,
-        Capability::CAP_MKNOD,
-        Capability::CAP_SETFCAP,
-    ]);
+    const DESCRIPTOR: &'static Descriptor = &gantry_descriptor::SNAPSHOTS;
 
     type Settings = gantry_daemon::settings::None;
-
-    fn confinement(_roots: &Roots, _settings: &Self::Settings) -> Confinement {
-        Confinement::keeping(&[Family::Mounts])
-    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         // Modes are an archive's, not ours to narrow.

@@ -37,24 +37,16 @@ pub mod strays;
 pub mod task;
 pub mod tasks;
 
-use gantry_daemon::{BoxError, Confinement, Context, Privileges, Roots};
+use gantry_daemon::{BoxError, Context, Descriptor};
 
 /// `gantryd tasks`.
 #[derive(Debug)]
 pub struct Service;
 
 impl gantry_daemon::Service for Service {
-    const NAME: &'static str = "tasks";
-    const ABOUT: &'static str = "container records and running shims";
-    // It starts shims, which need everything.
-    const PRIVILEGES: Privileges = Privileges::All;
+    const DESCRIPTOR: &'static Descriptor = &gantry_descriptor::TASKS;
 
     type Settings = gantry_daemon::settings::None;
-
-    fn confinement(_roots: &Roots, _settings: &Self::Settings) -> Confinement {
-        // It would be its shims', and their containers', too.
-        Confinement::none()
-    }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         app::run(context, shim::binary::SearchPath::of_this_process()).await

@@ -13,7 +13,7 @@ mod watch;
 use std::path::{Path, PathBuf};
 
 pub use files::{Files, Tcp};
-pub use syscalls::Family;
+use gantry_descriptor::{Descriptor, Family, Network};
 pub(crate) use watch::{Watched, replaced};
 
 use crate::Roots;
@@ -50,18 +50,27 @@ pub(crate) struct Outcome {
 }
 
 impl Confinement {
-    /// None at all.
-    pub fn none() -> Self {
-        Self::default()
+    /// That of a service, whose settings name files and ports.
+    pub(crate) fn of(service: &Descriptor, roots: &Roots, named: Files) -> Self {
+        use gantry_descriptor::{Confinement, Files as Other};
+        let files = Files::of(roots, service.name).beside(named);
+        let files = match service.confinement {
+            Confinement::None => return Self::default(),
+            Confinement::Calls(kept, _) => return Self::keeping(kept),
+            Confinement::Files(Other::These(paths)) => files.read(paths),
+            Confinement::Files(Other::ReachingHosts) => files.reaching_hosts(),
+        };
+        let connects = service.network == Network::Connects;
+        Self::keeping(&[]).only(if connects { files.tcp(Tcp::Connect) } else { files })
     }
 
     /// A filter of system calls, which lets these families pass beside what everybody needs.
-    pub fn keeping(families: &[Family]) -> Self {
+    fn keeping(families: &[Family]) -> Self {
         Self { kept: Some(families.to_vec()), files: None }
     }
 
     /// Lets only these files be reached.
-    pub fn only(self, files: Files) -> Self {
+    fn only(self, files: Files) -> Self {
         Self { files: Some(files), ..self }
     }
 
@@ -87,7 +96,7 @@ impl Confinement {
 
 impl Files {
     /// The service's own state, the directory of sockets, and what any process reads.
-    pub fn of(roots: &Roots, service: &str) -> Self {
+    fn of(roots: &Roots, service: &str) -> Self {
         Self::default().write([roots.state_of(service), roots.run.clone()]).write(["/dev/null"]).read([
             "/proc",
             "/sys/devices/system/cpu",
@@ -96,7 +105,7 @@ impl Files {
     }
 
     /// What it takes to resolve names and to verify certificates.
-    pub fn reaching_hosts(self) -> Self {
+    fn reaching_hosts(self) -> Self {
         let variable = |name| std::env::var_os(name).map(PathBuf::from);
         let resolver = "/etc/resolv.conf";
         // Where the file is generated elsewhere, it is replaced there: its directory is what stays.
@@ -157,7 +166,7 @@ mod tests {
             (true, false) => &["this kernel's Landlock knows only some of the rules about files and TCP"],
             (true, true) => &[],
         };
-        confined(Confinement::none().only(files), missing, move || {
+        confined(Confinement::default().only(files), missing, move || {
             if !landlock_has(ABI::V1) {
                 return;
             }

@@ -2,8 +2,8 @@
 //!
 //! 1. arguments and settings are read and checked ([`Arguments`], [`settings`]);
 //! 2. the state directory is made and locked, so that no second process opens it ([`roots`]);
-//! 3. privileges are dropped to what the service's row in the design's table says ([`privileges`]), and what is
-//!    left is pinned ([`confinement`]);
+//! 3. privileges are dropped to what the service's descriptor says ([`privileges`]), and what is left is pinned
+//!    ([`confinement`]);
 //! 4. the runtime and telemetry start ([`telemetry`], [`trace`]);
 //! 5. as many files may be open as are permitted ([`open_files`]);
 //! 6. [`Service::run`] opens its store, reconciles, and calls [`Context::serve`];
@@ -26,7 +26,7 @@ mod observe;
 pub mod open_files;
 mod outcome;
 mod policy;
-pub mod privileges;
+mod privileges;
 mod reflection;
 mod refusal;
 pub mod roots;
@@ -36,39 +36,37 @@ mod telemetry;
 pub mod trace;
 
 pub use authority::Tolerant;
-pub use confinement::Confinement;
 pub use context::Context;
+pub use gantry_descriptor::Descriptor;
 pub use gantry_rpc::BoxError;
 pub use metrics::Registry;
 pub use policy::{Policy, Socket};
-pub use privileges::Privileges;
 pub use roots::Roots;
 pub use settings::Settings;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde::de::DeserializeOwned;
-
+use confinement::{Confinement, Files};
 use layers::Layers;
+use serde::de::DeserializeOwned;
 
 /// Heaps that the threads of a service share.
 const ARENAS: u8 = 2;
 
 /// A service: what `gantryd NAME` runs.
 pub trait Service: Send + 'static {
-    /// The subcommand, the socket's name, the state directory's name.
-    const NAME: &'static str;
-    /// One line for the help text.
-    const ABOUT: &'static str;
-    /// What the process keeps after it has started.
-    const PRIVILEGES: Privileges;
+    /// What is known of it before it runs: its name, and what the process may reach and keeps of root's powers.
+    const DESCRIPTOR: &'static Descriptor;
 
     /// The keys that its settings may have beside the common ones; [`settings::None`] for none.
     type Settings: DeserializeOwned;
 
-    /// What it may still reach.
-    fn confinement(roots: &Roots, settings: &Self::Settings) -> Confinement;
+    /// The files that its settings name, and the ports: to be reached beside what the descriptor says.
+    fn named(settings: &Self::Settings) -> Files {
+        let _ = settings;
+        Files::default()
+    }
 
     /// Opens the store, reconciles it with the world, and serves until the
     /// context's shutdown. An error ends the process; the supervisor starts it again.
@@ -119,7 +117,7 @@ pub fn main<S: Service>(arguments: Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Telemetry may not have started: this line must not be lost.
-            eprintln!("gantryd {}: {}", S::NAME, gantry_rpc::chain(error.as_ref()));
+            eprintln!("gantryd {}: {}", S::DESCRIPTOR.name, gantry_rpc::chain(error.as_ref()));
             ExitCode::from(exit::code(error.as_ref()))
         }
     }
@@ -127,16 +125,17 @@ pub fn main<S: Service>(arguments: Arguments) -> ExitCode {
 
 fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
     let roots = arguments.roots.resolve()?;
-    let (settings, common) = arguments.settings(S::NAME)?;
-    let mut confinement = S::confinement(&roots, &settings.parse()?);
+    let name = S::DESCRIPTOR.name;
+    let (settings, common) = arguments.settings(name)?;
+    let mut confinement = Confinement::of(S::DESCRIPTOR, &roots, S::named(&settings.parse()?));
     if common.otlp_endpoint.is_some() {
         confinement = confinement.connecting();
     }
     let layers = Layers::new();
     gantry_host::memory::limit_arenas(ARENAS);
-    let lock = roots.claim(S::NAME)?;
-    let refusal = roots.refusal(S::NAME);
-    privileges::drop_to(&S::PRIVILEGES)?;
+    let lock = roots.claim(name)?;
+    let refusal = roots.refusal(name);
+    privileges::drop_to(&S::DESCRIPTOR.privileges)?;
     // It reads what it may not after this.
     let workers = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
     let confined = confinement.apply()?;
@@ -144,26 +143,26 @@ fn start<S: Service>(arguments: Arguments) -> Result<(), BoxError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .max_blocking_threads(64)
-        .thread_name(S::NAME)
+        .thread_name(name)
         .enable_all()
         .build()?;
     let exporter = {
         let _within = runtime.enter();
-        telemetry::start(S::NAME, &common)?
+        telemetry::start(name, &common)?
     };
     let result = runtime.block_on(async {
         match open_files::raise() {
-            Ok(limit) => tracing::debug!(service = S::NAME, ?limit, "as many files may be open"),
+            Ok(limit) => tracing::debug!(service = name, ?limit, "as many files may be open"),
             // It works with fewer.
             Err(error) => {
-                tracing::warn!(service = S::NAME, error = %gantry_rpc::chain(&error), "few files may be open")
+                tracing::warn!(service = name, error = %gantry_rpc::chain(&error), "few files may be open")
             }
         }
         for missing in &confined.missing {
-            tracing::info!(service = S::NAME, "{missing}");
+            tracing::info!(service = name, "{missing}");
         }
-        let layers = layers.with(&common, &roots.state_of(S::NAME))?;
-        let context = Context::new(S::NAME, roots, settings, layers)?;
+        let layers = layers.with(&common, &roots.state_of(name))?;
+        let context = Context::new(name, roots, settings, layers)?;
         context.end_when_replaced(confined.watched);
         tokio::spawn(heap::keep_small());
         S::run(context).await

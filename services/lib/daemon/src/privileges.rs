@@ -2,20 +2,7 @@
 //! per thread, capabilities(7)).
 
 use caps::{CapSet, Capability, CapsHashSet};
-
-/// What a service keeps.
-#[derive(Debug, Clone, Copy)]
-pub enum Privileges {
-    /// Everything: it starts processes that need it.
-    All,
-    /// These capabilities, and no way to gain others (`no_new_privs`).
-    Only(&'static [Capability]),
-}
-
-impl Privileges {
-    /// No capability at all.
-    pub const NONE: Self = Self::Only(&[]);
-}
+use gantry_descriptor::Privileges;
 
 /// Why privileges could not be dropped.
 #[derive(Debug, thiserror::Error)]

@@ -46,6 +46,11 @@ impl Files {
         self
     }
 
+    /// What others say beside: files to be read, and TCP.
+    pub(super) fn beside(self, named: Files) -> Self {
+        self.read(named.read).tcp(named.tcp)
+    }
+
     /// The TCP that it may do; none otherwise.
     pub fn tcp(self, tcp: Tcp) -> Self {
         Self { tcp, ..self }

@@ -5,21 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use gantry_descriptor::Family;
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
     SeccompRule, TargetArch, sock_filter,
 };
-
-/// System calls that only some services need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
-    /// Mounts, attached or not.
-    Mounts,
-    /// Namespaces, made and joined.
-    Namespaces,
-    /// Programs, started.
-    Programs,
-}
 
 /// What no service needs: other processes' memory, the kernel's code, keys, clocks and power, and what has a record
 /// of being attacked.
