@@ -5,8 +5,9 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use gantry_daemon::Roots;
+use gantry_descriptor::ENGINE;
 
-use crate::supervisor::{self, SERVICES, process};
+use crate::supervisor::{self, process};
 
 /// Where systemd finds the units.
 const UNITS: [&str; 3] = ["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
@@ -18,7 +19,7 @@ const DEFAULT: (&str, &str) = ("/var/lib/gantry", "/run/gantry");
 pub async fn require(roots: &Roots) -> Result<()> {
     let mut refused = None;
     // The one that most commands need.
-    for service in ["engine"].into_iter().chain(SERVICES) {
+    for service in [ENGINE.name].into_iter().chain(gantry_descriptor::names()) {
         let socket = roots.socket(service);
         match process::serving(&socket).await {
             Ok(Some(_)) => return Ok(()),

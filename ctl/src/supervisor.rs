@@ -3,7 +3,7 @@
 //! It starts `gantryd SERVICE` for each service, appends what they print to
 //! `<state>/log/<service>.log` ([`log`]), and starts again what dies, with backoff.
 //! It holds `<run>/supervisor.lock` ([`mod@lock`]). When it is killed the services go on; the next one takes over by ending them first ([`replace`]):
-//! containers do not notice, for no service is on their data path. Docker's socket stays the same over all this ([`door`]).
+//! containers do not notice, for no service is on their data path. The sockets that outlive their services stay the same over all this ([`door`]).
 
 mod child;
 mod door;
@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use gantry_daemon::Roots;
+use gantry_descriptor::{SERVICES, names};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -30,8 +31,6 @@ pub use lock::{holder, is_ready};
 use door::Door;
 use failure::Failure;
 use lock::Lock;
-
-pub use gantry_api::SERVICES;
 
 /// How long a service may take to end after SIGTERM.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,8 +50,14 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
     let mut interrupt = signal(SignalKind::interrupt())?;
     refuse_units(roots).await?;
     let binary = gantryd()?;
-    let mut door = Some(Door::open(roots).await?);
+    let mut doors = Vec::new();
     for service in SERVICES {
+        doors.push(match service.door {
+            Some(socket) => Some(Door::open(roots, service.name, socket).await?),
+            None => None,
+        });
+    }
+    for service in names() {
         replace(roots, service).await?;
         // Of an earlier start.
         let _ = std::fs::remove_file(roots.refusal(service));
@@ -63,13 +68,14 @@ pub async fn run(roots: &Roots, options: &[OsString], ready: impl FnOnce()) -> R
     let all_ready = Arc::new(AtomicBool::new(false));
     let children: Vec<_> = SERVICES
         .iter()
-        .map(|service| {
+        .zip(doors)
+        .map(|(service, door)| {
             let child = child::Child {
                 binary: binary.clone(),
-                service,
+                service: service.name,
                 roots: roots.clone(),
                 options: options.to_vec(),
-                door: if *service == door::KEEPER { door.take() } else { None },
+                door,
                 failures: failures.clone(),
                 ready: Arc::clone(&all_ready),
             };
@@ -119,16 +125,13 @@ async fn hopeless(roots: &Roots, failed: &mut mpsc::Receiver<Failure>) -> Failur
 
 /// Why services do not start, as long as only a person can change that.
 pub fn refusals(roots: &Roots) -> Vec<String> {
-    let text = |service: &&str| std::fs::read_to_string(roots.refusal(service)).ok();
-    SERVICES
-        .iter()
-        .filter_map(|service| Some(format!("{service} does not start: {}", text(service)?)))
-        .collect()
+    let text = |service| std::fs::read_to_string(roots.refusal(service)).ok();
+    names().filter_map(|service| Some(format!("{service} does not start: {}", text(service)?))).collect()
 }
 
 /// Returns when every service answers its health check.
 async fn healthy(roots: &Roots) {
-    for service in SERVICES {
+    for service in names() {
         while !process::is_healthy(roots, service).await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -138,7 +141,7 @@ async fn healthy(roots: &Roots) {
 /// Fails when systemd runs services of this root: it would start again what is ended here.
 pub async fn refuse_units(roots: &Roots) -> Result<()> {
     let mut units = Vec::new();
-    for service in SERVICES {
+    for service in names() {
         // One that may not be asked may not be ended either.
         let serving = process::serving(&roots.socket(service)).await.ok().flatten();
         units

@@ -20,6 +20,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use gantry_descriptor::SERVICES;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
@@ -31,21 +32,9 @@ const ABOUT: &str = "backup.json";
 /// The only form that there is.
 const FORM: u32 = 1;
 
-/// The services that have records.
-const SERVICES: [&str; 7] = ["control", "content", "snapshots", "images", "tasks", "network", "engine"];
-
-/// What records refer to, below the state directory, and the file that says who Gantry is.
-const DATA: [&str; 7] = [
-    "content/blobs/sha256",
-    "content/blobs/sha384",
-    "content/blobs/sha512",
-    "snapshots/overlayfs/snapshots",
-    "snapshots/native/snapshots",
-    "engine/volumes",
-    "engine/containers",
-];
+/// The file that says who Gantry is.
 const IDENTITY: &str = "control/uuid";
-/// What those of [`DATA`] end with that hold snapshots, and the mark in a snapshot's directory that goes without a record:
+/// What those of [`data`] end with that hold snapshots, and the mark in a snapshot's directory that goes without a record:
 /// as the snapshots service has it.
 const SNAPSHOTS: &str = "/snapshots";
 const HALF: &str = "half";
@@ -59,6 +48,11 @@ struct About {
     moment: String,
     /// Blobs, layers, volumes are in it.
     data: bool,
+}
+
+/// What records refer to, below the state directory.
+fn data() -> impl Iterator<Item = String> {
+    SERVICES.iter().flat_map(|service| service.data().iter().map(|part| format!("{}/{part}", service.name)))
 }
 
 /// Copies a tree with everything that belongs to it; what is removed meanwhile is left out.

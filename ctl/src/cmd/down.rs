@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 
 use crate::cmd::Session;
 use crate::output;
-use crate::supervisor::{self, PATIENCE, SERVICES, process};
+use crate::supervisor::{self, PATIENCE, process};
 
 /// A service that has not answered for this long is not waited for. A supervisor has started it again by then.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ pub async fn run(session: &Session, all: bool) -> Result<()> {
         None => eprintln!("gantry: no supervisor runs on {}", session.roots.run.display()),
     }
     // Those of a supervisor that was killed.
-    for service in SERVICES.iter().rev() {
+    for service in gantry_descriptor::names().rev() {
         let ended = supervisor::replace(&session.roots, service).await;
         failures.extend(ended.err().as_ref().map(output::explain));
     }

@@ -13,7 +13,7 @@ use tonic::Code;
 
 use crate::cmd::Session;
 use crate::output::{self, Format};
-use crate::supervisor::{SERVICES, process};
+use crate::supervisor::process;
 
 /// How long a service may take until it goes on: its supervisor waits, and reading a large database takes time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,12 +23,12 @@ pub async fn run(session: &Session, repair: bool, quick: bool) -> Result<u8> {
     let mut found = Vec::new();
     let mut code = 0;
     // All of them before any is asked: they ask each other.
-    for service in SERVICES {
+    for service in gantry_descriptor::names() {
         if let Some(stray) = lost_records(&session.roots, service, repair).await? {
             found.push((service, stray));
         }
     }
-    for service in SERVICES.into_iter().filter(|service| *service != "gateway") {
+    for service in gantry_descriptor::keepers() {
         if found.iter().any(|(lost, stray)| *lost == service && !stray.repaired) {
             continue;
         }

@@ -1,7 +1,7 @@
 //! `gantry metrics`.
 
 use anyhow::{Context, Result};
-use gantry_api::{SERVICES, metrics};
+use gantry_api::metrics;
 
 use crate::cmd::Session;
 use crate::output;
@@ -10,11 +10,10 @@ use crate::output;
 pub async fn run(session: &Session, service: Option<&str>) -> Result<()> {
     let run = &session.roots.run;
     let text = match service {
-        None => metrics::collect(run, &SERVICES).await,
+        None => metrics::collect(run).await,
         Some(name) => {
-            let service = SERVICES.into_iter().find(|service| *service == name);
-            let service = service.with_context(|| format!("{name} is no service"))?;
-            metrics::scrape(run, service).await?
+            let service = gantry_descriptor::find(name).with_context(|| format!("{name} is no service"))?;
+            metrics::scrape(run, service.name).await?
         }
     };
     output::write(text.as_bytes())

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cmd::Session;
 use crate::output::{self, Format};
 use crate::presence;
-use crate::supervisor::{SERVICES, process};
+use crate::supervisor::process;
 
 #[derive(Serialize)]
 struct Status {
@@ -32,7 +32,7 @@ impl Status {
 /// Shows each service. Exit code 1 when one does not answer.
 pub async fn run(session: &Session) -> Result<u8> {
     let mut all = Vec::new();
-    for service in SERVICES {
+    for service in gantry_descriptor::names() {
         let (pid, error) = match process::serving(&session.roots.socket(service)).await {
             Ok(pid) => (pid, None),
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {

@@ -62,7 +62,7 @@ async fn detach(session: &Session, arguments: &Up) -> Result<()> {
     if supervisor::holder(roots).is_some() {
         bail!("Gantry is already up on {}", roots.run.display());
     }
-    for service in supervisor::SERVICES {
+    for service in gantry_descriptor::names() {
         // Of an earlier start.
         let _ = std::fs::remove_file(roots.refusal(service));
     }
@@ -100,7 +100,7 @@ async fn detach(session: &Session, arguments: &Up) -> Result<()> {
         }
         () = tokio::time::sleep(START) => {
             let mut silent = Vec::new();
-            for service in supervisor::SERVICES {
+            for service in gantry_descriptor::names() {
                 if !supervisor::process::is_healthy(roots, service).await {
                     silent.push(service);
                 }

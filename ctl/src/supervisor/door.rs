@@ -1,4 +1,4 @@
-//! Docker's socket, which outlives the gateway.
+//! A socket that outlives its service: Docker's, which is the gateway's.
 //!
 //! A container that has `docker.sock` mounted has the very socket, not its name: one that is made anew at the same path is
 //! another, and the mounted one dead for as long as the container lives. So the supervisor makes the socket, listens, and gives
@@ -22,13 +22,9 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 
 use super::process;
 
-/// The service that is given the socket.
-pub const KEEPER: &str = "gateway";
-/// The socket's name in the directory of sockets.
-const NAME: &str = "docker.sock";
-/// Until the gateway gives it the mode of its settings.
+/// Until the service gives it the mode of its settings.
 const MODE: u32 = 0o600;
-/// The file descriptor under which a gateway has it.
+/// The file descriptor under which a service has it.
 const STDIN: i32 = 0;
 
 /// The socket, listening.
@@ -43,12 +39,12 @@ pub struct Door {
 type File = (u64, u64);
 
 impl Door {
-    /// The socket of a gateway that was left behind, or a new one.
-    pub async fn open(roots: &Roots) -> Result<Self> {
-        let path = roots.run.join(NAME);
-        let left = process::serving(&roots.socket(KEEPER)).await.ok().flatten();
-        if let Some(gateway) = left
-            && let Some(listener) = take(gateway)
+    /// The socket `name` of a service: of one that was left behind, or a new one.
+    pub async fn open(roots: &Roots, service: &str, name: &str) -> Result<Self> {
+        let path = roots.run.join(name);
+        let left = process::serving(&roots.socket(service)).await.ok().flatten();
+        if let Some(service) = left
+            && let Some(listener) = take(service)
             && leads_to(&path, &listener).await
         {
             let file = file(&path).with_context(|| format!("look at {}", path.display()))?;
@@ -66,12 +62,12 @@ impl Door {
         Ok(Self { listener: listener.into(), file, path })
     }
 
-    /// The standard input of a gateway. A socket whose file somebody has removed or replaced is made anew.
+    /// The standard input of its service. A socket whose file somebody has removed or replaced is made anew.
     pub fn stdin(&mut self) -> Result<Stdio> {
         if file(&self.path).ok() != Some(self.file) {
             *self = Self::make(self.path.clone())?;
         }
-        Ok(self.listener.try_clone().context("share Docker's socket")?.into())
+        Ok(self.listener.try_clone().with_context(|| format!("share {}", self.path.display()))?.into())
     }
 }
 
@@ -100,6 +96,8 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    const NAME: &str = "docker.sock";
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("gantry-door-{name}-{}", std::process::id()));

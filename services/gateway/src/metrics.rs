@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gantry_api::{SERVICES, metrics};
+use gantry_api::metrics;
 use gantry_http::{Body, Limits, Listener, Server};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -35,7 +35,7 @@ async fn answer(request: &Request<Body>, run: &Path) -> Response<String> {
     } else if request.method() != Method::GET {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     } else {
-        *response.body_mut() = metrics::collect(run, &SERVICES).await;
+        *response.body_mut() = metrics::collect(run).await;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
     }
     response

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures::future::join_all;
+use gantry_descriptor::keepers;
 use gantry_proto::gantry::records::v1::{CopyRequest, PauseRequest, ResumeRequest};
 
-use super::{ABOUT, About, DATA, FORM, HALF, IDENTITY, SERVICES, SNAPSHOTS, copy_tree, sync};
+use super::{ABOUT, About, FORM, HALF, IDENTITY, SNAPSHOTS, copy_tree, data, sync};
 use crate::cmd::Session;
 use crate::cmd::cp::{Plan, local};
 use crate::output;
@@ -51,34 +52,34 @@ fn beside(file: &Path) -> PathBuf {
     file.with_file_name(name)
 }
 
-async fn fill(session: &Session, folder: &Path, data: bool) -> Result<()> {
+async fn fill(session: &Session, folder: &Path, with_data: bool) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let moment = chrono::Utc::now().to_rfc3339();
     let (copies, things) = copy_all(session, &moment).await?;
-    for (service, copy) in SERVICES.iter().zip(&copies) {
+    for (service, copy) in keepers().zip(&copies) {
         let taken = copy_tree(copy, &folder.join(service).join("db"));
         let removed = std::fs::remove_dir_all(copy).with_context(|| format!("remove {}", copy.display()));
         taken.and(removed)?;
     }
     let state = &session.roots.state;
     std::fs::copy(state.join(IDENTITY), folder.join(IDENTITY)).context("copy this Gantry's identity")?;
-    if data {
+    if with_data {
         for thing in things {
             let (from, to) =
-                (state.join(thing.part).join(&thing.name), folder.join(thing.part).join(&thing.name));
+                (state.join(&thing.part).join(&thing.name), folder.join(&thing.part).join(&thing.name));
             copy(&from, &to)?;
             if thing.is_bare && to.is_dir() {
                 std::fs::write(to.join(HALF), "").with_context(|| format!("mark {}", to.display()))?;
             }
         }
     }
-    let about = About { form: FORM, gantry: env!("CARGO_PKG_VERSION").to_owned(), moment, data };
+    let about = About { form: FORM, gantry: env!("CARGO_PKG_VERSION").to_owned(), moment, data: with_data };
     std::fs::write(folder.join(ABOUT), serde_json::to_vec_pretty(&about)?).context("write what the backup is")
 }
 
-/// What is in a directory of [`DATA`].
+/// What is in a directory of [`data`].
 struct Thing {
-    part: &'static str,
+    part: String,
     name: OsString,
     /// A snapshot's directory without anything of its own at that moment. It may not have had a record: what a container
     /// has written by the time it is copied must not pass for the files of a snapshot that lost its record.
@@ -89,14 +90,14 @@ struct Thing {
 /// their records speak of.
 async fn copy_all(session: &Session, moment: &str) -> Result<(Vec<PathBuf>, Vec<Thing>)> {
     let limit_ms = u64::try_from(PAUSE.as_millis())?;
-    let pauses = SERVICES.map(|service| async move {
+    let pauses = keepers().map(|service| async move {
         let request = PauseRequest { moment: moment.to_owned(), limit_ms };
         session.peers.records(service).pause(request).await.map_err(|status| refusal(service, &status))
     });
     let paused: Result<Vec<_>> = join_all(pauses).await.into_iter().collect();
     let copied = match paused {
         Ok(_) => {
-            let copies = SERVICES.map(|service| async move {
+            let copies = keepers().map(|service| async move {
                 let request = CopyRequest { moment: moment.to_owned() };
                 let answer = session.peers.records(service).copy(request).await;
                 let answer = answer.map_err(|status| refusal(service, &status))?;
@@ -108,7 +109,7 @@ async fn copy_all(session: &Session, moment: &str) -> Result<(Vec<PathBuf>, Vec<
         Err(error) => Err(error),
     };
     // One that does not hear of it goes on by itself.
-    join_all(SERVICES.map(|service| async move {
+    join_all(keepers().map(|service| async move {
         let _ = session.peers.records(service).resume(ResumeRequest { moment: moment.to_owned() }).await;
     }))
     .await;
@@ -118,8 +119,8 @@ async fn copy_all(session: &Session, moment: &str) -> Result<(Vec<PathBuf>, Vec<
 /// Lists what records may speak of.
 fn things(state: &Path) -> Result<Vec<Thing>> {
     let mut found = Vec::new();
-    for part in DATA {
-        let path = state.join(part);
+    for part in data() {
+        let path = state.join(&part);
         let entries = match std::fs::read_dir(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             entries => entries.with_context(|| format!("list {}", path.display()))?,
@@ -129,7 +130,7 @@ fn things(state: &Path) -> Result<Vec<Thing>> {
             // Those of volumes and containers that are just going.
             if !name.as_encoded_bytes().starts_with(b".") {
                 let is_bare = part.ends_with(SNAPSHOTS) && is_bare(&path.join(&name));
-                found.push(Thing { part, name, is_bare });
+                found.push(Thing { part: part.clone(), name, is_bare });
             }
         }
     }

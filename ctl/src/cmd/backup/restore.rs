@@ -4,8 +4,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use gantry_descriptor::keepers;
 
-use super::{ABOUT, About, DATA, FORM, IDENTITY, SERVICES, copy_tree, set_aside, sync};
+use super::{ABOUT, About, FORM, IDENTITY, copy_tree, data, set_aside, sync};
 use crate::cmd::Session;
 use crate::cmd::cp::{Plan, local};
 use crate::output;
@@ -31,7 +32,7 @@ pub async fn restore(session: &Session, source: &Path, force: bool) -> Result<()
 
 async fn refuse_running(session: &Session) -> Result<()> {
     let mut running = Vec::new();
-    for service in supervisor::SERVICES {
+    for service in gantry_descriptor::names() {
         if process::serving(&session.roots.socket(service)).await.ok().flatten().is_some() {
             running.push(service);
         }
@@ -65,17 +66,16 @@ fn put_in_place(state: &Path, folder: &Path, stamp: &str, force: bool) -> Result
     if about.form != FORM {
         bail!("the backup has form {}, this program knows {FORM}: use a newer one", about.form);
     }
-    if let Some(missing) = SERVICES.iter().find(|service| !folder.join(service).join("db/CURRENT").is_file())
-    {
+    if let Some(missing) = keepers().find(|service| !folder.join(service).join("db/CURRENT").is_file()) {
         bail!("the backup is not whole: it lacks the records of {missing}");
     }
-    let parts: Vec<&str> = DATA.into_iter().filter(|part| about.data && folder.join(part).is_dir()).collect();
-    let there = SERVICES.iter().map(|service| state.join(service).join("db"));
-    let there = there.chain(DATA.iter().map(|part| state.join(part))).find(|path| holds_something(path));
+    let parts: Vec<_> = data().filter(|part| about.data && folder.join(part).is_dir()).collect();
+    let there = keepers().map(|service| state.join(service).join("db"));
+    let there = there.chain(data().map(|part| state.join(part))).find(|path| holds_something(path));
     if let Some(path) = there.as_ref().filter(|_| !force) {
         bail!("{} is there already: with --force it is set aside", path.display());
     }
-    for service in SERVICES {
+    for service in keepers() {
         let own = state.join(service);
         // As a service of its own user finds it, if it has run before.
         for name in ["db", "db.copy"] {
@@ -90,8 +90,8 @@ fn put_in_place(state: &Path, folder: &Path, stamp: &str, force: bool) -> Result
         let _ = std::fs::remove_file(own.join("refused"));
     }
     for part in parts {
-        told(set_aside(&state.join(part), stamp)?);
-        copy_tree(&folder.join(part), &state.join(part))?;
+        told(set_aside(&state.join(&part), stamp)?);
+        copy_tree(&folder.join(&part), &state.join(&part))?;
     }
     std::fs::copy(folder.join(IDENTITY), state.join(IDENTITY)).context("copy its identity")?;
     Ok(())

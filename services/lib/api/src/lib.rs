@@ -43,7 +43,3 @@ pub use call::Failure;
 pub use carry::to_the_end;
 pub use peers::Peers;
 pub use promise::Promise;
-
-/// The services of one machine, in the order in which they need each other.
-pub const SERVICES: [&str; 8] =
-    ["control", "content", "snapshots", "images", "tasks", "network", "engine", "gateway"];

@@ -24,10 +24,10 @@ const LIMIT: usize = 4 << 20;
 
 /// Asks the services whose sockets are in `run`. One that does not answer is missing from the text; for each there is
 /// `gantry_up`, 1 or 0.
-pub async fn collect(run: &Path, services: &[&'static str]) -> String {
+pub async fn collect(run: &Path) -> String {
     let mut texts = Vec::new();
     let mut up = String::from("# HELP gantry_up Whether a service answers\n# TYPE gantry_up gauge\n");
-    for &service in services {
+    for service in gantry_descriptor::names() {
         let answer = tokio::time::timeout(PATIENCE, scrape(run, service)).await;
         let text = answer.ok().and_then(Result::ok);
         up.push_str(&format!("gantry_up{{service=\"{service}\"}} {}\n", u8::from(text.is_some())));

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gantry_descriptor::{CONTENT, CONTROL, ENGINE, IMAGES, NETWORK, SERVICES, SNAPSHOTS, TASKS};
 use gantry_proto::containerd::services as containerd;
 use gantry_proto::gantry;
 use gantry_rpc::{Channel, data};
@@ -24,13 +25,8 @@ pub struct Peers(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     run: PathBuf,
-    content: Channel,
-    snapshots: Channel,
-    images: Channel,
-    tasks: Channel,
-    network: Channel,
-    control: Channel,
-    engine: Channel,
+    /// One to each of [`SERVICES`].
+    channels: Box<[Channel]>,
 }
 
 macro_rules! clients {
@@ -38,7 +34,7 @@ macro_rules! clients {
         impl Peers {
             $($(#[$doc])*
             pub fn $name(&self) -> $client {
-                <$client>::new(self.0.$peer.clone())
+                <$client>::new(self.channel($peer.name))
                     .max_decoding_message_size(MESSAGE_LIMIT)
                     .max_encoding_message_size(MESSAGE_LIMIT)
             })*
@@ -48,76 +44,68 @@ macro_rules! clients {
 
 clients! {
     /// Blobs and ingests.
-    content: content, containerd::content::v1::content_client::ContentClient<Channel>;
+    content: CONTENT, containerd::content::v1::content_client::ContentClient<Channel>;
     /// File-system states.
-    snapshots: snapshots, containerd::snapshots::v1::snapshots_client::SnapshotsClient<Channel>;
+    snapshots: SNAPSHOTS, containerd::snapshots::v1::snapshots_client::SnapshotsClient<Channel>;
     /// Layers applied and taken.
-    diff: snapshots, containerd::diff::v1::diff_client::DiffClient<Channel>;
+    diff: SNAPSHOTS, containerd::diff::v1::diff_client::DiffClient<Channel>;
     /// Layers unpacked while they arrive.
-    unpacker: snapshots, gantry::snapshots::v1::unpacker_client::UnpackerClient<Channel>;
+    unpacker: SNAPSHOTS, gantry::snapshots::v1::unpacker_client::UnpackerClient<Channel>;
     /// Image records.
-    image_records: images, containerd::images::v1::images_client::ImagesClient<Channel>;
+    image_records: IMAGES, containerd::images::v1::images_client::ImagesClient<Channel>;
     /// Images as users know them.
-    images: images, gantry::images::v1::image_store_client::ImageStoreClient<Channel>;
+    images: IMAGES, gantry::images::v1::image_store_client::ImageStoreClient<Channel>;
     /// containerd's transfers of images.
-    transfers: images, containerd::transfer::v1::transfer_client::TransferClient<Channel>;
+    transfers: IMAGES, containerd::transfer::v1::transfer_client::TransferClient<Channel>;
     /// The streams that they use.
-    streaming: images, containerd::streaming::v1::streaming_client::StreamingClient<Channel>;
+    streaming: IMAGES, containerd::streaming::v1::streaming_client::StreamingClient<Channel>;
     /// Container records of containerd's kind.
-    container_records: tasks, containerd::containers::v1::containers_client::ContainersClient<Channel>;
+    container_records: TASKS, containerd::containers::v1::containers_client::ContainersClient<Channel>;
     /// Records of sandboxes, which several containers share.
-    sandbox_records: tasks, containerd::sandbox::v1::store_client::StoreClient<Channel>;
+    sandbox_records: TASKS, containerd::sandbox::v1::store_client::StoreClient<Channel>;
     /// Running sandboxes.
-    sandbox_controller: tasks, containerd::sandbox::v1::controller_client::ControllerClient<Channel>;
+    sandbox_controller: TASKS, containerd::sandbox::v1::controller_client::ControllerClient<Channel>;
     /// Running containers.
-    tasks: tasks, containerd::tasks::v1::tasks_client::TasksClient<Channel>;
+    tasks: TASKS, containerd::tasks::v1::tasks_client::TasksClient<Channel>;
     /// Networks.
-    networks: network, gantry::network::v1::networks_client::NetworksClient<Channel>;
+    networks: NETWORK, gantry::network::v1::networks_client::NetworksClient<Channel>;
     /// Network namespaces and their endpoints.
-    netns: network, gantry::network::v1::network_namespaces_client::NetworkNamespacesClient<Channel>;
+    netns: NETWORK, gantry::network::v1::network_namespaces_client::NetworkNamespacesClient<Channel>;
     /// Containerd namespaces.
-    namespaces: control, containerd::namespaces::v1::namespaces_client::NamespacesClient<Channel>;
+    namespaces: CONTROL, containerd::namespaces::v1::namespaces_client::NamespacesClient<Channel>;
     /// Leases.
-    leases: control, containerd::leases::v1::leases_client::LeasesClient<Channel>;
+    leases: CONTROL, containerd::leases::v1::leases_client::LeasesClient<Channel>;
     /// Containerd events.
-    events: control, containerd::events::v1::events_client::EventsClient<Channel>;
+    events: CONTROL, containerd::events::v1::events_client::EventsClient<Channel>;
     /// What this Gantry is made of.
-    introspection: control, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
+    introspection: CONTROL, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
     /// What runtimes say of themselves.
-    runtimes: tasks, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
+    runtimes: TASKS, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
     /// Garbage collection.
-    gc: control, gantry::gc::v1::gc_client::GcClient<Channel>;
+    gc: CONTROL, gantry::gc::v1::gc_client::GcClient<Channel>;
     /// Containers as Docker's users know them.
-    containers: engine, gantry::engine::v1::containers_client::ContainersClient<Channel>;
+    containers: ENGINE, gantry::engine::v1::containers_client::ContainersClient<Channel>;
     /// Further processes in containers.
-    execs: engine, gantry::engine::v1::execs_client::ExecsClient<Channel>;
+    execs: ENGINE, gantry::engine::v1::execs_client::ExecsClient<Channel>;
     /// Volumes.
-    volumes: engine, gantry::engine::v1::volumes_client::VolumesClient<Channel>;
+    volumes: ENGINE, gantry::engine::v1::volumes_client::VolumesClient<Channel>;
     /// Docker's events, and facts about the engine.
-    system: engine, gantry::engine::v1::system_client::SystemClient<Channel>;
+    system: ENGINE, gantry::engine::v1::system_client::SystemClient<Channel>;
 }
 
 impl Peers {
     /// The services whose sockets are in `run`. Connects to none of them yet.
     pub fn new(run: &Path) -> Self {
-        let channel = |peer: &'static str| Channel::unix(peer, run.join(format!("{peer}.sock")), terms::of);
-        Self(Arc::new(Inner {
-            run: run.to_owned(),
-            content: channel("content"),
-            snapshots: channel("snapshots"),
-            images: channel("images"),
-            tasks: channel("tasks"),
-            network: channel("network"),
-            control: channel("control"),
-            engine: channel("engine"),
-        }))
+        let channel = |name: &'static str| Channel::unix(name, run.join(format!("{name}.sock")), terms::of);
+        let channels = gantry_descriptor::names().map(channel).collect();
+        Self(Arc::new(Inner { run: run.to_owned(), channels }))
     }
 
-    /// The garbage collector's view of a store: `content`, `snapshots`, `images` or `tasks`.
+    /// The garbage collector's view of a service that collects.
     ///
     /// # Panics
     ///
-    /// For any other name: the set is closed.
+    /// For a name that is no service: the set is closed.
     pub fn collector(&self, store: &str) -> gantry::gc::v1::collector_client::CollectorClient<Channel> {
         gantry::gc::v1::collector_client::CollectorClient::new(self.channel(store))
             .max_decoding_message_size(MESSAGE_LIMIT)
@@ -147,17 +135,8 @@ impl Peers {
     ///
     /// For a name that is no service: the set is closed.
     pub fn channel(&self, service: &str) -> Channel {
-        match service {
-            "content" => &self.0.content,
-            "snapshots" => &self.0.snapshots,
-            "images" => &self.0.images,
-            "tasks" => &self.0.tasks,
-            "network" => &self.0.network,
-            "control" => &self.0.control,
-            "engine" => &self.0.engine,
-            other => panic!("{other} is no service"),
-        }
-        .clone()
+        let number = SERVICES.iter().position(|known| known.name == service);
+        self.0.channels[number.unwrap_or_else(|| panic!("{service} is no service"))].clone()
     }
 
     /// Sends a request by the data socket of a service, as [`data::call`] does, and waits for its reply as long as the
