@@ -45,10 +45,9 @@ pub struct Front {
 impl Front {
     /// A router to the services whose sockets are in `run`.
     pub fn new(run: &Path) -> Front {
-        let peers = routes::SERVICES
-            .iter()
-            .map(|name| (*name, Channel::unix(name, run.join(format!("{name}.sock")), terms::of)));
-        Front { peers: Arc::new(peers.collect()) }
+        let channel =
+            |name: &'static str| (name, Channel::unix(name, run.join(format!("{name}.sock")), terms::of));
+        Front { peers: Arc::new(routes::services().map(|service| channel(service.name)).collect()) }
     }
 
     /// Serves until `stop`; connections get a graceful end.

@@ -1,64 +1,17 @@
 //! What this Gantry is made of, told in the words of containerd's plugins:
-//! clients look here for what a snapshotter can do and which services there are.
+//! clients look here for what a snapshotter can do and which services there are. What the
+//! plugins are stands in the services' descriptors.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use gantry_descriptor::{Export, SERVICES};
 use gantry_proto::containerd::services::introspection::v1::Plugin;
 use gantry_proto::containerd::types::Platform;
 use gantry_types::filter::{Fields, FilterSet};
 
 use crate::error::Error;
-
-const SNAPSHOTTERS: [&str; 2] = ["native", "overlayfs"];
-const REMAPS: [&str; 2] = ["remap-ids", "only-remap-ids"];
-const GRPC: [&str; 16] = [
-    "containers",
-    "content",
-    "diff",
-    "events",
-    "healthcheck",
-    "images",
-    "introspection",
-    "leases",
-    "namespaces",
-    "sandbox-controllers",
-    "sandboxes",
-    "snapshots",
-    "streaming",
-    "tasks",
-    "transfer",
-    "version",
-];
-const SERVICES: [&str; 9] = [
-    "containers-service",
-    "content-service",
-    "diff-service",
-    "images-service",
-    "introspection-service",
-    "leases-service",
-    "namespaces-service",
-    "snapshots-service",
-    "tasks-service",
-];
-/// Types of which there is one, with its id.
-const SINGLE: [(&str, &str); 8] = [
-    ("io.containerd.differ.v1", "walking"),
-    ("io.containerd.event.v1", "exchange"),
-    ("io.containerd.gc.v1", "scheduler"),
-    ("io.containerd.lease.v1", "manager"),
-    ("io.containerd.sandbox.controller.v1", "shim"),
-    ("io.containerd.sandbox.store.v1", "local"),
-    ("io.containerd.streaming.v1", "manager"),
-    ("io.containerd.transfer.v1", "local"),
-];
-
-/// What the restart monitor understands: clients look here before they ask for it.
-const RESTART_POLICIES: [&str; 4] = ["no", "always", "on-failure", "unless-stopped"];
-
-/// The plugin that runtimes are asked about by.
-pub const RUNTIME: (&str, &str) = ("io.containerd.runtime.v2", "task");
 
 /// The list of plugins.
 #[derive(Debug, Clone)]
@@ -80,32 +33,8 @@ impl Fields for Filterable<'_> {
 impl Plugins {
     /// The plugins of a Gantry whose services keep their state under `state`.
     pub fn new(state: &Path) -> Plugins {
-        let mut plugins: Vec<Plugin> = SINGLE.iter().map(|(kind, id)| plugin(kind, id)).collect();
-        let export =
-            |plugin: &mut Plugin, name: &str, value: String| plugin.exports.insert(name.into(), value);
-        let mut content = plugin("io.containerd.content.v1", "content");
-        export(&mut content, "root", state.join("content").display().to_string());
-        plugins.push(content);
-        let mut metadata = plugin("io.containerd.metadata.v1", "bolt");
-        // A blob that one namespace has costs another nothing, as with containerd's own default.
-        export(&mut metadata, "policy", "shared".into());
-        plugins.push(metadata);
-        for id in SNAPSHOTTERS {
-            let mut snapshotter = on_this_platform(plugin("io.containerd.snapshotter.v1", id));
-            let root = state.join("snapshots").join(id).display().to_string();
-            export(&mut snapshotter, "root", root);
-            if id == "overlayfs" {
-                // Its mounts say with which ids; the shim shows the layers so, without a copy.
-                snapshotter.capabilities = REMAPS.map(str::to_owned).to_vec();
-            }
-            plugins.push(snapshotter);
-        }
-        plugins.push(on_this_platform(plugin(RUNTIME.0, RUNTIME.1)));
-        let mut restart = plugin("io.containerd.monitor.container.v1", "restart");
-        restart.capabilities = RESTART_POLICIES.map(str::to_owned).to_vec();
-        plugins.push(restart);
-        plugins.extend(SERVICES.iter().map(|id| plugin("io.containerd.service.v1", id)));
-        plugins.extend(GRPC.iter().map(|id| plugin("io.containerd.grpc.v1", id)));
+        let known = SERVICES.iter().flat_map(|service| service.plugins);
+        let mut plugins: Vec<_> = known.map(|plugin| told(plugin, state)).collect();
         plugins.sort_by(|a, b| (&a.r#type, &a.id).cmp(&(&b.r#type, &b.id)));
         Plugins(plugins)
     }
@@ -123,19 +52,30 @@ impl Plugins {
     }
 }
 
-fn plugin(kind: &str, id: &str) -> Plugin {
-    Plugin { r#type: kind.to_owned(), id: id.to_owned(), ..Default::default() }
+/// A plugin in the words of the wire.
+fn told(known: &gantry_descriptor::Plugin, state: &Path) -> Plugin {
+    let export = known.export.map(|export| match export {
+        Export::Root(folder) => ("root".to_owned(), state.join(folder).display().to_string()),
+        Export::Value(key, value) => (key.to_owned(), value.to_owned()),
+    });
+    Plugin {
+        r#type: known.kind.to_owned(),
+        id: known.id.to_owned(),
+        capabilities: known.capabilities.iter().copied().map(str::to_owned).collect(),
+        exports: export.into_iter().collect(),
+        platforms: if known.on_platform { vec![this_platform()] } else { Vec::new() },
+        ..Default::default()
+    }
 }
 
-fn on_this_platform(mut plugin: Plugin) -> Plugin {
+fn this_platform() -> Platform {
     let host = gantry_types::Platform::host();
-    plugin.platforms = vec![Platform {
+    Platform {
         os: host.os().to_owned(),
         architecture: host.architecture().to_owned(),
         variant: host.variant().unwrap_or_default().to_owned(),
         ..Default::default()
-    }];
-    plugin
+    }
 }
 
 /// The id of this Gantry, made at the first start and kept in `folder`.

@@ -1,28 +1,29 @@
 //! Which service answers which path.
 
+use gantry_descriptor::{CONTROL, Descriptor, SERVICES};
+
 /// The services that stand behind the front socket.
-pub const SERVICES: [&str; 5] = ["content", "snapshots", "images", "tasks", "control"];
+pub fn services() -> impl Iterator<Item = &'static Descriptor> {
+    SERVICES.into_iter().filter(|service| !service.packages.is_empty())
+}
 
 /// The service for a path like `/containerd.services.content.v1.Content/Read`.
 pub fn service_of(path: &str) -> Option<&'static str> {
     let (service, _) = path.strip_prefix('/')?.split_once('/')?;
-    if let Some(rest) = service.strip_prefix("containerd.services.") {
-        let (area, _) = rest.split_once('.')?;
-        return Some(match area {
-            "content" => "content",
-            "snapshots" | "diff" | "mounts" => "snapshots",
-            "images" | "transfer" | "streaming" => "images",
-            "containers" | "tasks" | "sandbox" => "tasks",
-            "namespaces" | "leases" | "events" | "introspection" | "version" => "control",
-            _ => return None,
-        });
-    }
     // Health and reflection are those of this process, which describe all.
-    (service.starts_with("grpc.health.") || service.starts_with("grpc.reflection.")).then_some("control")
+    if service.starts_with("grpc.health.") || service.starts_with("grpc.reflection.") {
+        return Some(CONTROL.name);
+    }
+    let (package, _) = service.rsplit_once('.')?;
+    services().find(|service| service.packages.contains(&package)).map(|service| service.name)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message;
+
     use super::*;
 
     #[test]
@@ -37,13 +38,23 @@ mod tests {
             ("/grpc.health.v1.Health/Check", Some("control")),
             ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Some("control")),
             ("/runtime.v1.RuntimeService/Version", None),
+            ("/containerd.services.mounts.v1.Mounts/Activate", None),
             ("/containerd.services.content", None),
             ("", None),
         ] {
             assert_eq!(service_of(path), service, "{path}");
         }
-        for service in SERVICES {
-            assert!(!service.is_empty());
-        }
+    }
+
+    #[test]
+    fn all_of_containerd_s_services_are_somewhere() {
+        let files = prost_types::FileDescriptorSet::decode(gantry_proto::FILE_DESCRIPTOR_SET).unwrap().file;
+        let serving = files.iter().filter(|file| !file.service.is_empty());
+        let packages: BTreeSet<_> = serving.map(|file| file.package()).collect();
+        let ours = packages.into_iter().filter(|package| package.starts_with("containerd.services."));
+        let led: BTreeSet<_> = services().flat_map(|service| service.packages).copied().collect();
+        // Not built.
+        let missing = ["containerd.services.mounts.v1"];
+        assert_eq!(ours.collect::<BTreeSet<_>>(), led.into_iter().chain(missing).collect());
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gantry_api::Peers;
+use gantry_descriptor::{Descriptor, SERVICES};
 use gantry_proto::gantry::gc::v1 as pb;
 use gantry_proto::gantry::records::v1::ConditionRequest;
 use tonic::Status;
@@ -49,9 +50,6 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Resource>, Error>> + Send;
 }
 
-/// The services that implement `gantry.gc.v1.Collector`.
-pub const REMOTE: [&str; 4] = ["content", "snapshots", "images", "tasks"];
-
 /// How long a store may take for what it has in memory, and for what it must read or delete.
 const SHORT: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(120);
@@ -60,13 +58,14 @@ const LONG: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone)]
 pub struct Remote {
     peers: Peers,
-    name: &'static str,
+    service: &'static Descriptor,
 }
 
 impl Remote {
-    /// All of them.
+    /// All that there are.
     pub fn all(peers: &Peers) -> Vec<Remote> {
-        REMOTE.iter().map(|name| Remote { peers: peers.clone(), name }).collect()
+        let collecting = SERVICES.into_iter().filter(|service| !service.resources.is_empty());
+        collecting.map(|service| Remote { peers: peers.clone(), service }).collect()
     }
 
     async fn within<T>(
@@ -78,26 +77,21 @@ impl Remote {
         tokio::time::timeout(limit, call)
             .await
             .unwrap_or_else(|_| Err(late()))
-            .map_err(Error::peer(self.name))
+            .map_err(Error::peer(self.service.name))
     }
 }
 
 impl Store for Remote {
     fn owns(&self, resource: &Resource) -> bool {
-        match resource.kind.as_str() {
-            "content" | "ingests" => self.name == "content",
-            "images" => self.name == "images",
-            "containers" | "sandboxes" => self.name == "tasks",
-            other => self.name == "snapshots" && other.starts_with("snapshots/"),
-        }
+        self.service.collects(&resource.kind)
     }
 
     fn name(&self) -> &'static str {
-        self.name
+        self.service.name
     }
 
     async fn condition(&self) -> Result<Condition, Error> {
-        let mut client = self.peers.records(self.name);
+        let mut client = self.peers.records(self.service.name);
         let condition = async {
             match client.condition(ConditionRequest {}).await {
                 // It keeps no such records.
@@ -112,19 +106,19 @@ impl Store for Remote {
     }
 
     async fn namespaces(&self) -> Result<Vec<String>, Error> {
-        let mut client = self.peers.collector(self.name);
+        let mut client = self.peers.collector(self.service.name);
         let answer = self.within(SHORT, client.namespaces(pb::NamespacesRequest {})).await?;
         Ok(answer.into_inner().namespaces)
     }
 
     async fn begin(&self, namespace: &str) -> Result<u64, Error> {
-        let mut client = self.peers.collector(self.name);
+        let mut client = self.peers.collector(self.service.name);
         let request = pb::BeginRequest { namespace: namespace.to_owned() };
         Ok(self.within(SHORT, client.begin(request)).await?.into_inner().mark)
     }
 
     async fn scan(&self, namespace: &str) -> Result<Vec<Node>, Error> {
-        let mut client = self.peers.collector(self.name);
+        let mut client = self.peers.collector(self.service.name);
         let request = pb::ScanRequest { namespace: namespace.to_owned() };
         let scan = async {
             let mut blocks = client.scan(request).await?.into_inner();
@@ -138,7 +132,7 @@ impl Store for Remote {
     }
 
     async fn sweep(&self, namespace: &str, mark: u64, doomed: Vec<Resource>) -> Result<Outcome, Error> {
-        let mut client = self.peers.collector(self.name);
+        let mut client = self.peers.collector(self.service.name);
         let resources = doomed.into_iter().map(to_proto).collect();
         let request = pb::SweepRequest { namespace: namespace.to_owned(), mark, resources };
         let answer = self.within(LONG, client.sweep(request)).await?.into_inner();
@@ -147,7 +141,7 @@ impl Store for Remote {
     }
 
     async fn touch(&self, namespace: &str, resources: Vec<Resource>) -> Result<Vec<Resource>, Error> {
-        let mut client = self.peers.collector(self.name);
+        let mut client = self.peers.collector(self.service.name);
         let resources = resources.into_iter().map(to_proto).collect();
         let request = pb::TouchRequest { namespace: namespace.to_owned(), resources };
         let answer = self.within(SHORT, client.touch(request)).await?.into_inner();

@@ -1,6 +1,7 @@
 //! `containerd.services.introspection.v1.Introspection`.
 
 use gantry_api::Peers;
+use gantry_descriptor::RUNTIME;
 use gantry_proto::containerd::services::introspection::v1 as pb;
 use gantry_proto::containerd::services::introspection::v1::introspection_server::Introspection as Api;
 use gantry_rpc::status;
@@ -47,7 +48,8 @@ impl Api for Server {
     ) -> Result<Response<pb::PluginInfoResponse>, Status> {
         let request = request.into_inner();
         let plugin = self.plugins.get(&request.r#type, &request.id).map_err(status)?;
-        let extra = match (introspection::RUNTIME == (&request.r#type, &request.id), &request.options) {
+        let is_runtime = (RUNTIME.kind, RUNTIME.id) == (request.r#type.as_str(), request.id.as_str());
+        let extra = match (is_runtime, &request.options) {
             (true, Some(_)) => self.peers.runtimes().plugin_info(request).await?.into_inner().extra,
             _ => None,
         };
