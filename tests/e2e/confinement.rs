@@ -1,5 +1,6 @@
 //! What is left of root's powers in each process.
 
+use gantry_descriptor::{Capability, Privileges, SERVICES};
 use gantry_tests::Node;
 
 /// A field of proc_pid_status(5).
@@ -11,8 +12,8 @@ fn status(pid: u32, field: &str) -> String {
 }
 
 /// A set of capabilities as proc_pid_status(5) prints it.
-fn set(capabilities: &[u32]) -> String {
-    format!("{:016x}", capabilities.iter().fold(0_u64, |set, capability| set | 1 << capability))
+fn set(capabilities: &[Capability]) -> String {
+    format!("{:016x}", capabilities.iter().fold(0, |set, capability| set | capability.bitmask()))
 }
 
 /// The kernel's version.
@@ -25,19 +26,9 @@ fn kernel() -> (u32, u32) {
 #[test]
 fn services_keep_no_more_than_they_need() {
     let node = Node::empty();
-    let (chown, dac_override, dac_read_search, fowner, fsetid) = (0, 1, 2, 3, 4);
-    let (net_bind_service, net_admin, sys_ptrace, sys_admin, mknod, setfcap) = (10, 12, 19, 21, 27, 31);
-    let files = [chown, dac_override, dac_read_search, fowner, fsetid, mknod, setfcap, sys_admin];
-    for (service, kept) in [
-        ("content", set(&[])),
-        ("images", set(&[])),
-        ("control", set(&[])),
-        ("gateway", set(&[])),
-        ("snapshots", set(&files)),
-        ("engine", set(&[&files[..], &[sys_ptrace]].concat())),
-        ("network", set(&[net_bind_service, net_admin, sys_admin])),
-    ] {
-        let pid = node.pid(service);
+    for service in SERVICES {
+        let Privileges::Only(kept) = service.privileges else { continue };
+        let (service, kept, pid) = (service.name, set(kept), node.pid(service.name));
         assert_eq!(status(pid, "CapEff"), kept, "{service}");
         assert_eq!(status(pid, "CapPrm"), kept, "{service}");
         assert_eq!(status(pid, "NoNewPrivs"), "1", "{service}");

@@ -22,7 +22,7 @@ fn metrics_of_all_services_are_one_text() {
     let node = Node::start();
     node.docker(&["run", "--rm", "busybox", "true"]).ok();
     let text = node.gantry(&["metrics"]).ok();
-    for service in ["control", "content", "snapshots", "images", "tasks", "network", "engine", "gateway"] {
+    for service in gantry_descriptor::names() {
         let of = |name: &str| sample(&text, &format!("{name}{{service=\"{service}\""));
         assert_eq!(of("gantry_up"), 1.0, "{service}");
         assert!(of("process_resident_memory_bytes") > 1e6, "{service}");

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use gantry_tests::{Node, eventually};
 
-use crate::SERVICES;
-
 fn counts(node: &Node, container: &str) -> Vec<u64> {
     node.docker(&["logs", container]).ok().lines().filter_map(|line| line.parse().ok()).collect()
 }
@@ -24,7 +22,7 @@ fn a_container_does_not_notice_the_death_of_any_service() {
         });
     };
     answers(&node, "at first");
-    for service in SERVICES {
+    for service in gantry_descriptor::names() {
         node.kill_service(service);
         answers(&node, &format!("after the death of {service}"));
         assert_eq!(

@@ -7,6 +7,3 @@ mod policies;
 mod pulls;
 mod records;
 mod strays;
-
-const SERVICES: [&str; 8] =
-    ["control", "content", "snapshots", "images", "tasks", "network", "engine", "gateway"];

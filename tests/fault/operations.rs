@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use gantry_tests::{Node, eventually};
 
-use crate::SERVICES;
-
 /// When, after an operation began, a service dies.
 const MOMENTS: [u64; 3] = [5, 30, 80];
 
@@ -15,7 +13,7 @@ const SLEEP: [&str; 2] = ["sleep", "1000"];
 /// Kills each service while the client is at an operation. `prepare` comes before, `check` after all is up again.
 fn kill_each_during(node: &Node, operation: &[&str], prepare: impl Fn(&Node), check: impl Fn(&Node, &str)) {
     for moment in MOMENTS {
-        for service in SERVICES {
+        for service in gantry_descriptor::names() {
             prepare(node);
             let client = node.docker_started(operation);
             std::thread::sleep(Duration::from_millis(moment));

@@ -5,8 +5,6 @@ use std::time::Duration;
 use gantry_tests::image::{self, Compression, Format, Image};
 use gantry_tests::{Answer, Asked, Liar, Node, eventually};
 
-use crate::SERVICES;
-
 const LAYER: usize = 4_000_000;
 /// What may be on its way when a process dies: what images has not yet written, and what the sockets hold.
 const ON_THE_WAY: u64 = 512 << 10;
@@ -100,7 +98,7 @@ fn each_service_dies_while_layers_arrive_and_are_unpacked() {
     let whole: u64 = image.layers.iter().map(|layer| image.blobs[layer].len() as u64).sum();
     liar.behave(slowly(10 << 20));
     for part in [0, whole / 2, whole - 1000] {
-        for service in SERVICES {
+        for service in gantry_descriptor::names() {
             let before = served(&liar, &image);
             let client = node.docker_started(&["pull", &name]);
             reach(&liar, &image, before + part);

@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use gantry_tests::{Node, eventually};
 
-/// The services that have records.
-const KEEPERS: [&str; 7] = ["engine", "tasks", "network", "snapshots", "content", "images", "control"];
-
 #[derive(Debug, Clone, Copy)]
 enum Damage {
     /// The whole database is removed.
@@ -108,7 +105,7 @@ fn survive(damages: impl Fn(usize) -> Damage) {
     let mut node = Node::start();
     populate(&node);
     let pid = node.container_pid("box");
-    for (number, service) in KEEPERS.into_iter().enumerate() {
+    for (number, service) in gantry_descriptor::keepers().rev().enumerate() {
         let damage = damages(number);
         let when = format!("{service} {damage:?}");
         // Something new in every log.
@@ -151,7 +148,7 @@ fn all_databases_and_their_copies_are_gone() {
     populate(&node);
     let pid = node.container_pid("box");
     node.kill_everything();
-    for service in KEEPERS {
+    for service in gantry_descriptor::keepers() {
         let state = node.root().join("state").join(service);
         std::fs::remove_dir_all(state.join("db")).expect("there");
         std::fs::remove_file(state.join("db.copy")).expect("there");
