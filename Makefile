@@ -13,7 +13,7 @@ ROOT ?= /tmp/gantry
 BIN := $(CARGO_TARGET_DIR)/release
 PREFIX ?= /usr/local
 
-.PHONY: help setup setup-test build shim run stop test test-unit test-binaries test-e2e test-vm lint fmt contracts bench install install-files
+.PHONY: help setup setup-test build shim run stop test test-unit test-binaries test-e2e test-vm lint fmt contracts bench units install install-files
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -69,6 +69,9 @@ contracts: ## Writes docs/api and proto/released.txt from the .proto files
 
 bench: build ## Measures side by side with dockerd where the reference is up
 	tests/perf/bench $(BIN)
+
+units: ## Writes the systemd units anew, as the services' descriptors have it
+	GANTRY_WRITE_UNITS=1 cargo test -q --locked -p gantry-tests --test architecture units_follow
 
 install: build install-files ## Installs binaries under PREFIX, and systemd units; makes their users and folders unless DESTDIR is set
 

@@ -1,6 +1,12 @@
-//! The systemd units: what each service may do there is what it needs, on the oldest systemd that is supported (252).
+//! The systemd units: they follow from the services' descriptors, and what each service may do there is what it needs, on
+//! the oldest systemd that is supported (252).
 
-use std::collections::BTreeSet;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use gantry_descriptor::{Capability, Confinement, Mounts, Privileges, SERVICES};
 
 /// Settings that give a service a mount namespace, out of which no mount leads (systemd.exec(5), `PrivateMounts=`).
 const OWN_MOUNTS: &[&str] = &[
@@ -26,21 +32,36 @@ const OWN_MOUNTS: &[&str] = &[
 /// Settings that take devices away: their nodes cannot even be made.
 const NO_DEVICES: &[&str] = &["PrivateDevices", "ProtectClock", "DeviceAllow", "DevicePolicy"];
 
-const FILES: &[&str] = &[
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_MKNOD",
-    "CAP_SETFCAP",
-    "CAP_SYS_ADMIN",
-];
+/// Set, it has what follows from the descriptors written, instead of what is there compared with it.
+const WRITE: &str = "GANTRY_WRITE_UNITS";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd")
+}
+
+#[test]
+fn units_follow_from_the_descriptors() {
+    let expected = text::all();
+    if std::env::var_os(WRITE).is_some() {
+        for (name, text) in &expected {
+            std::fs::write(folder().join(name), text).expect("writable");
+        }
+    }
+    let entries = std::fs::read_dir(folder()).expect("there").map(|entry| entry.expect("read").path());
+    // What is the same whatever services there are.
+    let entries = entries.filter(|path| !path.ends_with("gantry.tmpfiles.conf"));
+    let name = |path: &Path| path.file_name().expect("a file").to_str().expect("text").to_owned();
+    let found = entries.map(|path| (name(&path), std::fs::read_to_string(&path).expect("readable")));
+    for (name, text) in found.collect::<BTreeMap<_, _>>().iter().chain(&expected) {
+        assert_eq!(Some(text), expected.get(name), "{name}: `make units` writes it");
+    }
+    let missing: Vec<_> = expected.keys().filter(|name| !folder().join(name).exists()).collect();
+    assert_eq!(missing, [""; 0], "`make units` writes them");
+}
 
 /// The settings of a service's unit, in order.
 fn unit(service: &str) -> Vec<(String, String)> {
-    let path = format!("{}/../deploy/systemd/gantry-{service}.service", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let text = &text::all()[&format!("gantry-{service}.service")];
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.filter_map(|line| line.split_once('=')).map(|(key, value)| (key.into(), value.into())).collect()
 }
@@ -66,32 +87,9 @@ fn let_pass(unit: &[(String, String)]) -> BTreeSet<&str> {
 }
 
 #[test]
-fn capabilities_are_those_that_services_keep() {
-    for (service, kept) in [
-        ("content", &[][..]),
-        ("control", &[]),
-        ("images", &[]),
-        ("gateway", &[]),
-        ("snapshots", FILES),
-        ("engine", &[FILES, &["CAP_SYS_PTRACE"]].concat()),
-        ("network", &["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SYS_ADMIN"]),
-    ] {
-        let unit = unit(service);
-        let mut bounding: Vec<_> =
-            values(&unit, "CapabilityBoundingSet").concat().split_whitespace().map(str::to_owned).collect();
-        bounding.sort();
-        assert_eq!(bounding, kept, "{service}");
-        let own = format!("gantry-{service}");
-        let user = if kept.is_empty() { vec![own.as_str()] } else { Vec::new() };
-        assert_eq!(values(&unit, "User"), user, "{service}");
-    }
-    assert_eq!(values(&unit("tasks"), "CapabilityBoundingSet"), [""; 0], "it starts shims");
-}
-
-#[test]
 fn services_can_confine_themselves() {
-    for service in ["content", "control", "images", "gateway", "snapshots", "engine", "network"] {
-        let unit = unit(service);
+    for service in SERVICES.iter().filter(|service| !matches!(service.confinement, Confinement::None)) {
+        let (unit, service) = (unit(service.name), service.name);
         let passing = let_pass(&unit);
         assert!(passing.contains("@system-service") && passing.contains("seccomp"), "{service}: {passing:?}");
         assert!(!passing.contains("@sandbox"), "{service}: systemd 252 does not know this group");
@@ -106,25 +104,18 @@ fn services_can_confine_themselves() {
 
 #[test]
 fn mounts_and_devices_are_the_host_s_where_they_must_be() {
-    for (service, banned) in [
-        ("tasks", OWN_MOUNTS),
-        ("network", OWN_MOUNTS),
-        ("engine", OWN_MOUNTS),
-        ("tasks", NO_DEVICES),
-        ("engine", NO_DEVICES),
-        ("snapshots", NO_DEVICES),
-    ] {
+    for service in SERVICES {
+        let mounts_for_others =
+            matches!(service.confinement, Confinement::None | Confinement::Calls(_, Mounts::Host));
+        let makes_devices = match service.privileges {
+            Privileges::All => true,
+            Privileges::Only(kept) => kept.contains(&Capability::CAP_MKNOD),
+        };
+        let mounts = if mounts_for_others { OWN_MOUNTS } else { &[] };
+        let devices = if makes_devices { NO_DEVICES } else { &[] };
+        let (banned, service) = ([mounts, devices].concat(), service.name);
         for (key, _) in unit(service) {
             assert!(!banned.contains(&key.as_str()), "{service}: {key}");
         }
-    }
-}
-
-#[test]
-fn services_are_started_again_unless_their_settings_are_wrong() {
-    for service in ["content", "control", "snapshots", "images", "tasks", "network", "engine", "gateway"] {
-        let unit = unit(service);
-        assert_eq!(values(&unit, "Restart"), ["always"], "{service}");
-        assert_eq!(values(&unit, "RestartPreventExitStatus"), ["78"], "{service}");
     }
 }
