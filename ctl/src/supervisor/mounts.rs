@@ -5,6 +5,8 @@
 //! Gantry that is started so goes back to the mounts of the process that ran the
 //! command: cgroups are there, and pinned network namespaces outlive the
 //! supervisor. The network namespace stays the caller's.
+//!
+//! Where the roots or the programs themselves are not what they are here, it stays: somebody has given it mounts on purpose.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -16,17 +18,21 @@ use gantry_daemon::Roots;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Joins the mount namespace of the nearest ancestor that has cgroups, when ours
-/// has none and both roots are the same directories there. To be called before
+/// has none, and both roots and the folder of this program are the same directories there. To be called before
 /// the process has a second thread (setns(2)).
 pub fn adopt(roots: &Roots) -> Result<()> {
     if has_cgroups("self") {
         return Ok(());
     }
+    let program = std::env::current_exe().context("find this program")?;
     let mut ancestor = parent_of("self");
     while let Some(pid) = ancestor {
         if has_cgroups(&pid) {
-            let same = |path: &Path| is_same(&pid, path).unwrap_or(false);
-            return if same(&roots.state) && same(&roots.run) { join(&pid) } else { Ok(()) };
+            let folder = program.parent().unwrap_or(&program);
+            let same = [roots.state.as_path(), &roots.run, folder]
+                .iter()
+                .all(|path| is_same(&pid, path).unwrap_or(false));
+            return if same { join(&pid) } else { Ok(()) };
         }
         ancestor = parent_of(&pid);
     }

@@ -79,3 +79,19 @@ exec awk 'BEGIN { for (i = 1000000;; i++) { print i; if (i % 20000 == 0) { fflus
         assert_eq!(line, expected);
     }
 }
+
+#[test]
+fn programs_that_only_its_own_mount_namespace_has_are_found() {
+    let root = Root::new("namespace");
+    let folder = root.0.join("bin");
+    fs::create_dir(&folder).expect("a folder");
+    // Without cgroups, as where ip-netns(8) has mounted another /sys.
+    let script = r#"umount --lazy --recursive /sys && mount -t tmpfs none "$1" && cp "$2" "$1/gantry" &&
+printf '#!/bin/sh\necho started\nexec sleep 1000\n' >"$1/gantryd" && chmod 755 "$1/gantryd" && exec "$1/gantry" --root "$0" up"#;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script]).args([&root.0, &folder]).arg(env!("CARGO_BIN_EXE_gantry"));
+    let mut supervisor = Running(command.stdin(Stdio::null()).spawn().expect("unshare(1)"));
+    eventually("a first line", || log(&root, "content.log").is_some_and(|text| text == "started\n"));
+    assert_eq!(root.run(&["down"]).status.code(), Some(0));
+    assert!(supervisor.0.wait().expect("it has ended").success());
+}
