@@ -12,11 +12,15 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 ROOT ?= /tmp/gantry
 BIN := $(CARGO_TARGET_DIR)/release
 PREFIX ?= /usr/local
+# Where `make install` has systemd find the units, and `make package` leaves its package.
+UNITS ?= /etc/systemd/system
+PACKAGES ?= $(CARGO_TARGET_DIR)/packages
 
-.PHONY: help setup setup-test build shim run stop test test-unit test-binaries test-e2e test-vm lint fmt contracts bench units install install-files
+.PHONY: help setup setup-test build shim run stop test test-unit test-binaries test-e2e test-vm test-package lint fmt contracts bench package package-files units \
+  install install-files
 
 help: ## Lists the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: ## Installs what building needs from the distribution's packages
 	@deploy/setup build
@@ -70,6 +74,14 @@ contracts: ## Writes docs/api and proto/released.txt from the .proto files
 bench: build ## Measures side by side with dockerd where the reference is up
 	tests/perf/bench $(BIN)
 
+package: build package-files ## Makes a Debian package of it, in PACKAGES
+
+package-files:
+	deploy/package "$(BIN)" "$(PACKAGES)"
+
+test-package: ## Installs a package of the binaries in BIN into a folder, and looks at what is there
+	tests/package/test "$(BIN)"
+
 units: ## Writes the systemd units anew, as the services' descriptors have it
 	GANTRY_WRITE_UNITS=1 cargo test -q --locked -p gantry-tests --test architecture units_follow
 
@@ -77,8 +89,8 @@ install: build install-files ## Installs binaries under PREFIX, and systemd unit
 
 install-files:
 	install -Dm755 -t "$(DESTDIR)$(PREFIX)/bin" "$(BIN)/gantry" "$(BIN)/gantryd" "$(BIN)/containerd-shim-gantry-v2"
-	install -Dm644 -t "$(DESTDIR)/etc/systemd/system" deploy/systemd/*.{service,socket,target}
-	sed -i -E "s|^(Exec[a-zA-Z]+)=/usr/local/|\1=$(PREFIX)/|" "$(DESTDIR)"/etc/systemd/system/gantry-*.service
+	install -Dm644 -t "$(DESTDIR)$(UNITS)" deploy/systemd/*.{service,socket,target}
+	sed -i -E "s|^(Exec[a-zA-Z]+)=/usr/local/|\1=$(PREFIX)/|" "$(DESTDIR)$(UNITS)"/gantry-*.service
 	install -Dm644 deploy/systemd/gantry.sysusers.conf "$(DESTDIR)/usr/lib/sysusers.d/gantry.conf"
 	install -Dm644 deploy/systemd/gantry.tmpfiles.conf "$(DESTDIR)/usr/lib/tmpfiles.d/gantry.conf"
 	[[ -n "$(DESTDIR)" || ! -d /run/systemd/system ]] || { \
