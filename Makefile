@@ -14,6 +14,8 @@ BIN := $(CARGO_TARGET_DIR)/release
 # What `make run` compiles for a first look: it does all that the other does, slower.
 QUICK := $(CARGO_TARGET_DIR)/quick
 MACHINE := $(shell uname -m)
+# The crate that C names, in full or without its prefix.
+CRATE = $(if $(filter gantry%,$(C)),$(C),gantry-$(or $(C),$(error name a crate, as in C=engine)))
 # The shim, static: it has no library to load in the root of a container, whose init it may be.
 SHIM = LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH=/usr/lib/$(MACHINE)-linux-gnu \
   RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked -p gantry-shim --target $(MACHINE)-unknown-linux-gnu
@@ -24,7 +26,7 @@ PREFIX ?= /usr/local
 UNITS ?= /etc/systemd/system
 PACKAGES ?= $(CARGO_TARGET_DIR)/packages
 
-.PHONY: help setup setup-test build shim run stop test test-unit test-binaries test-e2e test-vm \
+.PHONY: help setup setup-test build shim run stop check check-crate test test-unit test-binaries test-e2e test-vm \
   test-package lint fmt contracts bench package package-files units install install-files
 
 help: ## Lists the targets
@@ -56,6 +58,15 @@ run: setup ## Builds quickly and starts Gantry, makes an image from the machine'
 
 stop: ## Stops what `make run` started
 	"$(QUICK)/gantry" down --all --root "$(ROOT)"
+
+check: ## Says in seconds whether what was changed is formatted and compiles
+	cargo fmt --all --check
+	cargo check --locked --all-targets $$(deploy/changed)
+
+check-crate: ## Lints and tests one crate: make check-crate C=engine
+	cargo fmt -p $(CRATE) --check
+	cargo clippy --locked --all-targets -p $(CRATE) -- -D warnings
+	cargo test --locked -p $(CRATE)
 
 test: setup-test test-unit test-e2e ## Runs every test, as root
 
