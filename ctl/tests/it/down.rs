@@ -34,7 +34,7 @@ fn content(root: &Root, shell: &str) -> Running {
 }
 
 #[test]
-fn services_that_systemd_runs_are_left_to_it() {
+fn root_services_that_systemd_runs_are_left_to_it() {
     let root = Root::new("unit");
     let mut unit = content(&root, "SYSTEMD_EXEC_PID=$$; export SYSTEMD_EXEC_PID;");
     for arguments in [&["down"][..], &["down", "--all"], &["up"]] {

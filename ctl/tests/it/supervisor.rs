@@ -26,7 +26,7 @@ fn log(root: &Root, name: &str) -> Option<String> {
 }
 
 #[test]
-fn whoever_supervises_is_known_before_its_pid_is_written() {
+fn root_whoever_supervises_is_known_before_its_pid_is_written() {
     let root = Root::new("instant");
     let mut supervisor = up(&root, "echo $1; exec sleep 1000");
     let lock = root.0.join("run/supervisor.lock");
@@ -46,7 +46,7 @@ fn whoever_supervises_is_known_before_its_pid_is_written() {
 }
 
 #[test]
-fn whoever_asks_for_the_supervisor_does_not_keep_one_from_starting() {
+fn root_whoever_asks_for_the_supervisor_does_not_keep_one_from_starting() {
     let root = Root::new("asking");
     let lock = File::create(root.0.join("run/supervisor.lock")).expect("a file");
     lock.lock_shared().expect("a lock of another kind");
@@ -56,7 +56,7 @@ fn whoever_asks_for_the_supervisor_does_not_keep_one_from_starting() {
 }
 
 #[test]
-fn the_log_of_a_service_stays_small_and_loses_no_line() {
+fn root_the_log_of_a_service_stays_small_and_loses_no_line() {
     let root = Root::new("rotation");
     // 20000 lines at a time, and 10 MiB within seconds.
     let chatty = r#"[ "$1" = content ] || { echo "$1"; exec sleep 1000; }
@@ -81,7 +81,7 @@ exec awk 'BEGIN { for (i = 1000000;; i++) { print i; if (i % 20000 == 0) { fflus
 }
 
 #[test]
-fn programs_that_only_its_own_mount_namespace_has_are_found() {
+fn root_programs_that_only_its_own_mount_namespace_has_are_found() {
     let root = Root::new("namespace");
     let folder = root.0.join("bin");
     fs::create_dir(&folder).expect("a folder");

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_survives_the_way_there_and_back() {
+    fn root_a_tree_survives_the_way_there_and_back() {
         let base = std::env::temp_dir().join(format!("gantry-cp-tree-{}", std::process::id()));
         let (from, to) = (base.join("from"), base.join("to"));
         fs::create_dir_all(from.join("sub")).expect("made");

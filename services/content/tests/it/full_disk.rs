@@ -45,7 +45,7 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test]
-async fn a_commit_that_the_disk_refuses_leaves_its_bytes_to_the_ingest() {
+async fn root_a_commit_that_the_disk_refuses_leaves_its_bytes_to_the_ingest() {
     let (disk, dir) = SmallDisk::mount();
     let content = Content::start_in(dir).await;
     let bytes = pattern(1 << 20);

@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn starting_a_container_changes_nothing() {
+    fn root_starting_a_container_changes_nothing() {
         assert_eq!(Stage::new(&["etc/passwd"], &["etc/"]).started().told(), [""; 0]);
         // An image without any of the directories.
         assert_eq!(Stage::new(&["program"], &[]).started().told(), [""; 0]);

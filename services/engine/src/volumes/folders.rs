@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_to_be_removed_and_has_no_record_goes() {
+    fn root_only_what_was_to_be_removed_and_has_no_record_goes() {
         let root = tempfile::tempdir().expect("a directory");
         let folders = Folders::open(root.path().to_owned()).expect("opened");
         for name in ["kept", "gone", "spared"] {

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cgroup_is_made_read_and_removed() {
+    fn root_a_cgroup_is_made_read_and_removed() {
         let found = Hierarchies::detect().unwrap();
         let name = format!("/gantry-host-test-{}", std::process::id());
         for root in found.roots() {

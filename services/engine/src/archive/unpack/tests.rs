@@ -50,7 +50,7 @@ fn put(place: Place, keep_kinds: bool, tar: &[u8]) -> Result<()> {
 }
 
 #[test]
-fn files_arrive_with_their_directories() {
+fn root_files_arrive_with_their_directories() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let tar = tar_of(&[("a/b/../c", EntryType::Regular, "hello"), ("a/l", EntryType::Symlink, "c")]);
     put(place(dir.path(), &[]), true, &tar).expect("unpacked");
@@ -73,7 +73,7 @@ fn nothing_leaves_the_root() {
 }
 
 #[test]
-fn what_is_mounted_gets_its_files_also_through_symlinks() {
+fn root_what_is_mounted_gets_its_files_also_through_symlinks() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let volume = tempfile::tempdir().expect("a temporary directory");
     std::fs::create_dir_all(dir.path().join("data/vol")).expect("made");
@@ -123,7 +123,7 @@ fn what_is_mounted_is_never_replaced() {
 }
 
 #[test]
-fn kinds_are_kept_when_asked() {
+fn root_kinds_are_kept_when_asked() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     std::fs::create_dir(dir.path().join("d")).expect("made");
     let tar = tar_of(&[("d", EntryType::Regular, "x")]);
@@ -133,7 +133,7 @@ fn kinds_are_kept_when_asked() {
 }
 
 #[test]
-fn blank_fields_are_zero() {
+fn root_blank_fields_are_zero() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut tar = tar_of(&[("x", EntryType::Regular, "blank")]);
     // Mode, owner, group, time and device; the sum counts itself as blanks.
@@ -147,7 +147,7 @@ fn blank_fields_are_zero() {
 }
 
 #[test]
-fn compressed_tars_are_taken() {
+fn root_compressed_tars_are_taken() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let tar = tar_of(&[("x", EntryType::Regular, "zipped")]);
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

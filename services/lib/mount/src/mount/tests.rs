@@ -30,7 +30,7 @@ fn overlay(base: &Path, layers: usize) -> Mount {
 }
 
 #[test]
-fn a_detached_overlay_is_writable_and_in_no_table() {
+fn root_a_detached_overlay_is_writable_and_in_no_table() {
     let base = scratch("detached");
     let mount = overlay(&base, 2);
     std::fs::write(base.join("l0/below"), b"lower").unwrap();
@@ -52,7 +52,7 @@ fn a_detached_overlay_is_writable_and_in_no_table() {
 }
 
 #[test]
-fn more_layers_than_fit_a_page_of_options_are_mounted() {
+fn root_more_layers_than_fit_a_page_of_options_are_mounted() {
     let base = scratch(&"deep".repeat(12));
     let mount = overlay(&base, 100);
     assert!(mount.options.iter().map(String::len).sum::<usize>() > 8000);
@@ -61,7 +61,7 @@ fn more_layers_than_fit_a_page_of_options_are_mounted() {
 }
 
 #[test]
-fn a_read_only_bind_refuses_writers() {
+fn root_a_read_only_bind_refuses_writers() {
     let base = scratch("bind");
     std::fs::create_dir_all(base.join("fs")).unwrap();
     let root =
@@ -73,7 +73,7 @@ fn a_read_only_bind_refuses_writers() {
 }
 
 #[test]
-fn the_kernels_own_reason_is_told() {
+fn root_the_kernels_own_reason_is_told() {
     let base = scratch("reason");
     let mut mount = overlay(&base, 1);
     mount.options.push("no_such_option=1".into());

@@ -51,7 +51,7 @@ fn removing_a_tree_does_not_follow_links() {
 }
 
 #[test]
-fn only_files_of_some_length_are_read() {
+fn root_only_files_of_some_length_are_read() {
     let (base, root) = scratch("read");
     root.mknod(Path::new("zero"), EntryKind::CharDevice, 0o600, rustix::fs::makedev(1, 5)).unwrap();
     root.symlink(OsStr::new("/zero"), Path::new("passwd")).unwrap();
@@ -72,7 +72,7 @@ fn a_path_without_a_last_part_is_refused() {
 }
 
 #[test]
-fn links_are_read_linked_and_not_followed() {
+fn root_links_are_read_linked_and_not_followed() {
     let (base, root) = scratch("links");
     root.write(Path::new("file"), b"1", 0o600).unwrap();
     root.hardlink(Path::new("file"), Path::new("second")).unwrap();

@@ -17,7 +17,7 @@ fn scratch(name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_copy_keeps_everything() {
+fn root_a_copy_keeps_everything() {
     let base = scratch("copy");
     let root = Root::open_path(&base.join("from")).unwrap();
     root.create_dir_all(Path::new("dir/sub"), 0o755).unwrap();
