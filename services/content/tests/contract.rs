@@ -34,7 +34,7 @@ async fn service() -> (Client, (DropGuard, TempDir)) {
     let context = Context::for_test("content", roots.clone());
     let shutdown = context.shutdown().clone().drop_guard();
     tokio::spawn(async move { gantry_content::Service::run(context).await.expect("the service ends well") });
-    let client = content::Client::new(&Peers::new(&roots.run), Duration::from_secs(10));
+    let client = content::Client::new(&Peers::new(&roots.run));
     for _ in 0..1000 {
         match client.walk(&Namespace::moby(), &FilterSet::default()).await {
             Err(error) if error.code() == Code::Unavailable => {

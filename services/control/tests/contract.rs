@@ -1,7 +1,5 @@
 //! Control keeps the promise of leases: the store by itself, and through a socket.
 
-use std::time::Duration;
-
 use gantry_api::Peers;
 use gantry_api::leases::{Client, server};
 use gantry_control::gc::Collector;
@@ -29,7 +27,7 @@ async fn served() -> (Client, (Serving, TempDir)) {
     let (store, folder) = store().await;
     let routes = Routes::new(server::service(store));
     let serving = gantry_fakes::routes(&folder.path().join("control.sock"), routes);
-    let client = Client::new(&Peers::new(folder.path()), Duration::from_secs(10));
+    let client = Client::new(&Peers::new(folder.path()));
     (client, (serving, folder))
 }
 

@@ -1,6 +1,4 @@
-//! A client's calls: each within a deadline, each failure told with what was asked of whom.
-
-use std::time::Duration;
+//! A client's calls: each failure told with what was asked of whom.
 
 use gantry_rpc::{Code, Coded, code_of};
 use tonic::{Response, Status};
@@ -24,16 +22,15 @@ impl Coded for Failure {
     }
 }
 
-/// Makes the calls to one service. This is the only place that knows how long a client waits.
+/// Makes the calls to one service. How long they may take is the channel's to say: see [`terms`](crate::terms).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
     service: &'static str,
-    deadline: Duration,
 }
 
 impl Caller {
-    pub(crate) fn new(service: &'static str, deadline: Duration) -> Self {
-        Self { service, deadline }
+    pub(crate) fn new(service: &'static str) -> Self {
+        Self { service }
     }
 
     /// A call that is answered by one message.
@@ -42,39 +39,16 @@ impl Caller {
         call: &'static str,
         answer: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, Failure> {
-        self.within(self.deadline, call, answer).await.map(Response::into_inner)
+        self.hear(call, answer).await.map(Response::into_inner)
     }
 
-    /// A part of a call: the next message of a stream.
+    /// A part of a call: the next message of a stream, or a step by a data socket.
     pub(crate) async fn hear<T>(
         &self,
         call: &'static str,
         news: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Failure> {
-        self.within(self.deadline, call, news).await
-    }
-
-    /// A call that the service may keep waiting on purpose for so long.
-    pub(crate) async fn after<T>(
-        &self,
-        wait: Duration,
-        call: &'static str,
-        answer: impl Future<Output = Result<T, Status>>,
-    ) -> Result<T, Failure> {
-        self.within(self.deadline + wait, call, answer).await
-    }
-
-    /// Work that takes longer than calls do: its caller says how long, and why.
-    pub(crate) async fn within<T>(
-        &self,
-        deadline: Duration,
-        call: &'static str,
-        work: impl Future<Output = Result<T, Status>>,
-    ) -> Result<T, Failure> {
-        match tokio::time::timeout(deadline, work).await {
-            Ok(outcome) => outcome.map_err(|status| self.failed(call, status)),
-            Err(_) => Err(self.failed(call, Status::deadline_exceeded(format!("no answer in {deadline:?}")))),
-        }
+        news.await.map_err(|status| self.failed(call, status))
     }
 
     /// An answer that is none of this service's contract.

@@ -7,7 +7,7 @@
 //!   and their sum; every implementation fails with one type, [`Promise::Error`];
 //! - what the traits speak of, in files beside it, made of `gantry-types`: what does not parse does not get in;
 //! - `convert.rs`: between those and the wire. Generated types appear there, in `client` and in `server`, nowhere else;
-//! - `client.rs`: the traits through the service's sockets, every call within a deadline;
+//! - `client.rs`: the traits through the service's sockets, every call on the [`terms`] of its method;
 //! - `server.rs` (and another file where there is a data socket, [`content::files::serve`]): gRPC in, trait out, for
 //!   whatever keeps the promise. It is here, and not in the service, because the fakes of `gantry-fakes` are served by the
 //!   same one.

@@ -1,7 +1,5 @@
 //! The fakes keep what they promise, by themselves and through sockets.
 
-use std::time::Duration;
-
 use gantry_api::{Peers, content, leases};
 use gantry_fakes::{Content, Leases, Serving, routes};
 
@@ -12,7 +10,7 @@ async fn fake() -> (Content, ()) {
 async fn served() -> (content::Client, (Serving, tempfile::TempDir)) {
     let run = tempfile::tempdir().expect("a directory");
     let serving = Content::default().serve(run.path());
-    let client = content::Client::new(&Peers::new(run.path()), Duration::from_secs(10));
+    let client = content::Client::new(&Peers::new(run.path()));
     (client, (serving, run))
 }
 
@@ -23,7 +21,7 @@ async fn fake_leases() -> (Leases, ()) {
 async fn served_leases() -> (leases::Client, (Serving, tempfile::TempDir)) {
     let run = tempfile::tempdir().expect("a directory");
     let serving = routes(&run.path().join("control.sock"), Leases::default().routes());
-    let client = leases::Client::new(&Peers::new(run.path()), Duration::from_secs(10));
+    let client = leases::Client::new(&Peers::new(run.path()));
     (client, (serving, run))
 }
 

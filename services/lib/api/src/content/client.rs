@@ -4,8 +4,6 @@ mod files;
 mod reader;
 mod writer;
 
-use std::time::Duration;
-
 use gantry_proto::containerd::services::content::v1 as pb;
 use gantry_proto::containerd::services::content::v1::content_client::ContentClient;
 use gantry_rpc::{Channel, context};
@@ -30,10 +28,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// The content service among `peers`. A call that has no answer after `deadline` fails with `DEADLINE_EXCEEDED`; of
-    /// streams it is each message that has so long, and commits have a time of their own.
-    pub fn new(peers: &Peers, deadline: Duration) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("content", deadline) }
+    /// The content service among `peers`.
+    pub fn new(peers: &Peers) -> Self {
+        Self { peers: peers.clone(), caller: Caller::new("content") }
     }
 
     fn rpc(&self) -> ContentClient<Channel> {

@@ -1,7 +1,5 @@
 //! Leases through control's socket.
 
-use std::time::Duration;
-
 use gantry_proto::containerd::services::leases::v1 as pb;
 use gantry_proto::containerd::services::leases::v1::leases_client::LeasesClient;
 use gantry_rpc::{Channel, context};
@@ -13,9 +11,6 @@ use crate::call::Caller;
 use crate::wire::{self, Invalid};
 use crate::{Failure, Peers, Promise};
 
-/// How long a deletion may take that waits for a collection: it walks and sweeps all stores.
-const COLLECTION: Duration = Duration::from_secs(300);
-
 /// A client of leases. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
@@ -24,9 +19,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// The control service among `peers`. A call that has no answer after `deadline` fails with `DEADLINE_EXCEEDED`.
-    pub fn new(peers: &Peers, deadline: Duration) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("control", deadline) }
+    /// The control service among `peers`.
+    pub fn new(peers: &Peers) -> Self {
+        Self { peers: peers.clone(), caller: Caller::new("control") }
     }
 
     fn rpc(&self) -> LeasesClient<Channel> {
@@ -72,11 +67,9 @@ impl Manage for Client {
     }
 
     async fn delete(&self, namespace: &Namespace, lease: &str, collect: Collect) -> Result<(), Failure> {
-        let sync = collect == Collect::Now;
-        let request = context::with_namespace(pb::DeleteRequest { id: lease.to_owned(), sync }, namespace);
-        let wait = if sync { COLLECTION } else { Duration::ZERO };
-        let mut rpc = self.rpc();
-        self.caller.after(wait, "end a lease", rpc.delete(request)).await.map(tonic::Response::into_inner)
+        let request = pb::DeleteRequest { id: lease.to_owned(), sync: collect == Collect::Now };
+        let request = context::with_namespace(request, namespace);
+        self.caller.ask("end a lease", self.rpc().delete(request)).await
     }
 }
 

@@ -1,7 +1,5 @@
 //! Network's promise through its socket.
 
-use std::time::Duration;
-
 use gantry_proto::gantry::network::v1 as pb;
 
 use super::{Attach, EndpointSpec, Inspect, Manage, Netns, NetnsSpec, Network, NetworkSpec, convert};
@@ -17,9 +15,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// The network service among `peers`. A call that has no answer after `deadline` fails with `DEADLINE_EXCEEDED`.
-    pub fn new(peers: &Peers, deadline: Duration) -> Self {
-        Self { peers: peers.clone(), caller: Caller::new("network", deadline) }
+    /// The network service among `peers`.
+    pub fn new(peers: &Peers) -> Self {
+        Self { peers: peers.clone(), caller: Caller::new("network") }
     }
 
     fn network_of(&self, call: &'static str, network: pb::Network) -> Result<Network, Failure> {

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::time::Duration;
 
+use gantry_rpc::Channel;
 use gantry_types::{Digest, Namespace};
 use tonic::Status;
 
 use super::Client;
-use super::writer::COMMIT_TIME;
 use crate::Failure;
 use crate::call::Caller;
 use crate::content::files::{self, Files, Followed, Wanted};
@@ -22,12 +22,14 @@ const FOLLOW: &str = "tell how bytes arrive";
 #[derive(Debug)]
 pub struct Filler {
     caller: Caller,
+    // Its steps last as long as the service shows that it is alive.
+    channel: Channel,
     writer: ingest::Writer,
     total: Option<u64>,
 }
 
-/// What arrives, for as long as the connection lasts. It has no deadline: bytes take the time that they take, and a
-/// service that goes away ends the connection.
+/// What arrives, for as long as the connection lasts: bytes take the time that they take, and a service that goes away
+/// ends the connection.
 #[derive(Debug)]
 pub struct Follower {
     caller: Caller,
@@ -56,7 +58,8 @@ impl Files for Client {
         let file = writer.file().try_clone();
         let file =
             file.map_err(|error| caller.failed(FILL, Status::resource_exhausted(error.to_string())))?;
-        Ok((Filler { caller, writer, total: expected.total }, file))
+        let channel = self.peers.channel("content");
+        Ok((Filler { caller, channel, writer, total: expected.total }, file))
     }
 
     async fn follow(
@@ -67,7 +70,7 @@ impl Files for Client {
     ) -> Result<(Follower, File), Failure> {
         let caller = self.caller;
         let (follower, file) =
-            caller.after(wait, FOLLOW, ingest::Follower::begin(&self.peers, namespace, wanted, wait)).await?;
+            caller.hear(FOLLOW, ingest::Follower::begin(&self.peers, namespace, wanted, wait)).await?;
         Ok((Follower { caller, follower }, file))
     }
 }
@@ -84,7 +87,7 @@ impl files::Filler for Filler {
     }
 
     async fn truncate(&mut self) -> Result<(), Failure> {
-        self.caller.hear(FILL, self.writer.truncate()).await
+        self.caller.hear(FILL, self.channel.while_alive(self.writer.truncate())).await
     }
 
     async fn commit(&mut self, commit: Commit) -> Result<Committed, Failure> {
@@ -92,7 +95,7 @@ impl files::Filler for Filler {
         let Commit { expected, labels } = commit;
         let size = expected.total.unwrap_or(0);
         let committing = self.writer.commit(size, expected.digest.as_ref(), labels.into());
-        let blob = self.caller.within(COMMIT_TIME, CALL, committing).await?;
+        let blob = self.caller.hear(CALL, self.channel.while_alive(committing)).await?;
         let garbled = self.caller.garbled(CALL);
         let parsed = wire::digest(&blob.digest)
             .and_then(|digest| Ok(Committed { digest, size: wire::number("size", blob.size)? }));
@@ -100,7 +103,7 @@ impl files::Filler for Filler {
     }
 
     async fn abort(&mut self) -> Result<(), Failure> {
-        self.caller.hear("abort an ingest", self.writer.end()).await
+        self.caller.hear("abort an ingest", self.channel.while_alive(self.writer.end())).await
     }
 }
 

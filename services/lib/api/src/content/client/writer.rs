@@ -1,7 +1,5 @@
 //! The stream of a write: one request, one answer.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use gantry_proto::containerd::services::content::v1 as pb;
 use gantry_proto::containerd::services::content::v1::WriteAction;
@@ -19,8 +17,6 @@ use crate::wire::{self, Invalid};
 
 const CALL: &str = "take an ingest's bytes";
 const COMMIT: &str = "commit an ingest";
-/// How long a commit may take: bytes that the service has not seen come are read again to be hashed, at the disk's pace.
-pub(super) const COMMIT_TIME: Duration = Duration::from_secs(600);
 /// The longest piece that is sent in one message: a quarter of what a message may have.
 const PIECE: usize = 4 << 20;
 
@@ -73,20 +69,14 @@ impl Writer {
     /// Sends a request and takes note of the answer.
     async fn ask(&mut self, action: WriteAction, request: pb::WriteContentRequest) -> Result<(), Failure> {
         let request = pb::WriteContentRequest { action: action.into(), ..request };
-        let (call, time) = match action {
-            WriteAction::Commit => (COMMIT, Some(COMMIT_TIME)),
-            WriteAction::Stat | WriteAction::Write => (CALL, None),
-        };
+        let call = if action == WriteAction::Commit { COMMIT } else { CALL };
         let (requests, answers) = (&self.requests, &mut self.answers);
         let answer = async {
             // It fails when the service has ended the stream, and then the answer says why.
             let _ = requests.send(request).await;
             next(answers).await
         };
-        let answer = match time {
-            Some(time) => self.caller.within(time, call, answer).await?,
-            None => self.caller.hear(call, answer).await?,
-        };
+        let answer = self.caller.hear(call, answer).await?;
         self.note(answer).map_err(self.caller.garbled(call))
     }
 
