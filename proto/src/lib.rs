@@ -41,15 +41,6 @@ pub fn method(path: &str) -> Option<&'static Method> {
     METHODS.binary_search_by(|method| method.path.cmp(path)).ok().map(|at| &METHODS[at])
 }
 
-impl gantry::engine::v1::ListResponse {
-    /// The containers, each decoded when its turn comes.
-    pub fn summaries(
-        self,
-    ) -> impl Iterator<Item = Result<gantry::engine::v1::ContainerSummary, prost::DecodeError>> {
-        self.containers.into_iter().map(prost::Message::decode)
-    }
-}
-
 /// Packs a message as containerd does: the bare full name as type URL.
 pub fn pack<M: prost::Name>(message: &M) -> prost_types::Any {
     prost_types::Any { type_url: M::full_name(), value: message.encode_to_vec() }

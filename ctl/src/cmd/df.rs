@@ -100,7 +100,7 @@ async fn image_usage(session: &Session) -> Result<Kind> {
 async fn container_usage(session: &Session) -> Result<Kind> {
     let request = ListRequest { all: true, size: true, ..ListRequest::default() };
     let list = session.peers.containers().list(request).await?.into_inner();
-    let all: Vec<_> = list.summaries().collect::<Result<_, _>>()?;
+    let all = list.containers;
     let mut kind = Kind {
         name: "containers",
         count: all.len(),

@@ -92,7 +92,7 @@ fn left(session: &Session) -> Vec<String> {
 /// Docker's containers, as their users would stop them, but for their restart policies: those count at the next `up`.
 async fn stop_containers(session: &Session) -> Result<()> {
     let running = session.peers.containers().list(ListRequest::default()).await?.into_inner();
-    let running: Vec<_> = running.summaries().collect::<Result<_, _>>()?;
+    let running = running.containers;
     let stops = running.into_iter().map(|container| {
         let mut client = session.peers.containers();
         let request = StopRequest { container: container.id, until_boot: true, ..StopRequest::default() };

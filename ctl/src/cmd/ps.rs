@@ -51,9 +51,9 @@ pub async fn run(session: &Session, arguments: &Ps) -> Result<()> {
         limit: if arguments.latest { 1 } else { arguments.last.unwrap_or_default().max(0) },
         size,
         filters: filters.into_pairs().map(|(key, values)| Filter { key, values }).collect(),
+        newer_than: 0,
     };
-    let containers = session.peers.containers().list(request).await?.into_inner();
-    let containers: Vec<_> = containers.summaries().collect::<Result<_, _>>()?;
+    let containers = session.peers.containers().list(request).await?.into_inner().containers;
     let id = |container: &ContainerSummary| {
         let id = container.id.as_str();
         if listed.no_trunc { id.to_owned() } else { output::short(id).to_owned() }

@@ -59,7 +59,7 @@ async fn sample_all(session: &Session, arguments: &Stats) -> Result<Vec<Result<S
     } else {
         let request = ListRequest { all: arguments.all, ..ListRequest::default() };
         let list = session.peers.containers().list(request).await?.into_inner();
-        list.summaries().map(|one| one.map(|one| one.id)).collect::<Result<_, _>>()?
+        list.containers.into_iter().map(|one| one.id).collect()
     };
     if containers.is_empty() && !arguments.no_stream {
         // Some may come.

@@ -43,12 +43,10 @@ pub mod wait;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1::Status;
-use gantry_rpc::notice;
 use gantry_rpc::paced::Queue;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
@@ -57,6 +55,7 @@ use self::life::{Life, Phase};
 use self::links::FurtherName;
 use crate::error::{Error, Result};
 use crate::exec::Exec;
+use crate::generation::Generation;
 use crate::record::Record;
 use crate::restart::Backoff;
 
@@ -66,12 +65,8 @@ pub struct Container {
     /// Guards the record against half an update; readers take a copy of the pointer.
     record: RwLock<Arc<Record>>,
     life: watch::Sender<Life>,
-    /// Counts changes of the record and of what is going on; it grows while nobody can look at what is changed.
-    changes: AtomicU64,
-    /// Told of each change.
-    watched: Arc<notice::Sender>,
-    /// What lists show, encoded, as it was after so many changes.
-    listed: Mutex<Option<(u64, Bytes)>>,
+    /// Counts its changes, and those of all others.
+    generation: Arc<Generation>,
     /// The name that its image was asked for by leads elsewhere by now, or nowhere.
     image_name_lost: AtomicBool,
     /// Names that others have for it, by which it is found too.
@@ -94,15 +89,13 @@ pub struct Container {
 pub(crate) type Turn = tokio::sync::OwnedMutexGuard<()>;
 
 impl Container {
-    /// A container as it is recorded; those who keep lists are told of its changes.
-    pub fn new(record: Record, life: Life, watched: &Arc<notice::Sender>) -> Container {
+    /// A container as it is recorded, whose changes are counted.
+    pub fn new(record: Record, life: Life, generation: &Arc<Generation>) -> Container {
         Container {
             id: record.id.clone(),
             record: RwLock::new(Arc::new(record)),
             life: watch::channel(life).0,
-            changes: AtomicU64::new(0),
-            watched: Arc::clone(watched),
-            listed: Mutex::new(None),
+            generation: Arc::clone(generation),
             image_name_lost: AtomicBool::new(false),
             further_names: RwLock::default(),
             operation: Arc::default(),
@@ -131,7 +124,7 @@ impl Container {
 
     pub(crate) fn set_image_name_lost(&self, lost: bool) {
         if self.image_name_lost.swap(lost, Ordering::AcqRel) != lost {
-            self.changed();
+            self.generation.advance();
         }
     }
 
@@ -145,7 +138,7 @@ impl Container {
         let mut place = self.further_names.write();
         if *place != names {
             *place = names;
-            self.changed();
+            self.generation.advance();
         }
     }
 
@@ -158,7 +151,7 @@ impl Container {
     pub(crate) fn set_record(&self, record: Record) {
         let mut place = self.record.write();
         *place = Arc::new(record);
-        self.changed();
+        self.generation.advance();
     }
 
     /// What is going on now.
@@ -176,29 +169,9 @@ impl Container {
         let mut changed = None;
         self.life.send_modify(|life| {
             changed = Some(change(life));
-            self.changed();
+            self.generation.advance();
         });
         changed.expect("the change is made before this returns")
-    }
-
-    /// Tells of a change while nobody can see it yet: who sees it will find that what was kept is too old.
-    fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::Release);
-        self.watched.notify();
-    }
-
-    /// What lists show, encoded: `encode` is asked only if something has changed since the last list.
-    pub(crate) fn listed(&self, encode: impl FnOnce() -> Bytes) -> Bytes {
-        // Read before the container is looked at: a change meanwhile makes what is kept here too old, never too new.
-        let changes = self.changes.load(Ordering::Acquire);
-        if let Some((at, encoded)) = &*self.listed.lock()
-            && *at == changes
-        {
-            return encoded.clone();
-        }
-        let encoded = encode();
-        *self.listed.lock() = Some((changes, encoded.clone()));
-        encoded
     }
 
     /// Docker's word for its state.

@@ -1,4 +1,4 @@
-//! The data socket `run/engine-data.sock`: logs and archives, which never cross gRPC, and notices of changes.
+//! The data socket `run/engine-data.sock`: logs and archives, which never cross gRPC.
 
 use gantry_proto::gantry::engine::v1::{DataRequest, data_request::Action};
 use gantry_proto::gantry::rpc::v1::Status as WireStatus;
@@ -82,7 +82,6 @@ async fn converse(engine: &Engine, mut stream: UnixStream) -> Result<(), Error> 
             }
             Err(error) => refuse(stream, error).await,
         },
-        Some(Action::Changes(_)) => engine.index.watched().serve(stream).await.map_err(broken),
         None => refuse(stream, Error::Invalid("empty request".to_owned())).await,
     }
 }

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use gantry_rpc::notice;
 use parking_lot::RwLock;
 
 use crate::container::Container;
 use crate::error::{Error, Result};
+use crate::generation::Generation;
 use crate::names;
 
 /// Attempts to make up a free name.
@@ -20,8 +20,8 @@ const ATTEMPTS: u32 = 6;
 #[derive(Default)]
 pub struct Index {
     maps: RwLock<Maps>,
-    /// Told of containers that come and go.
-    watched: Arc<notice::Sender>,
+    /// Counts changes of what lists show.
+    generation: Arc<Generation>,
 }
 
 #[derive(Default)]
@@ -32,9 +32,9 @@ struct Maps {
 }
 
 impl Index {
-    /// Gives notice of whatever changes what lists show.
-    pub fn watched(&self) -> &Arc<notice::Sender> {
-        &self.watched
+    /// Counts changes of what lists show.
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.generation
     }
 
     /// Takes a name for an id, made up when `wanted` is empty.
@@ -71,7 +71,7 @@ impl Index {
     pub fn insert(&self, container: Arc<Container>) {
         let mut maps = self.maps.write();
         maps.by_id.insert(container.id().to_owned(), container);
-        self.watched.notify();
+        self.generation.advance();
     }
 
     /// Takes a container and its name out.
@@ -82,7 +82,7 @@ impl Index {
             if maps.by_name.get(&name).is_some_and(|owner| owner == id) {
                 maps.by_name.remove(&name);
             }
-            self.watched.notify();
+            self.generation.advance();
         }
     }
 
@@ -133,7 +133,7 @@ mod tests {
     fn add(index: &Index, id: &str, name: &str) {
         let name = index.reserve(name, id).expect("free");
         let record = Record { id: id.to_owned(), name, ..Default::default() };
-        index.insert(Arc::new(Container::new(record, Life::default(), &index.watched)));
+        index.insert(Arc::new(Container::new(record, Life::default(), &index.generation)));
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub mod events;
 pub mod exec;
 pub mod filters;
 mod fsck;
+pub mod generation;
 pub mod health;
 pub mod image;
 pub mod index;

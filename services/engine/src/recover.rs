@@ -46,7 +46,7 @@ impl Engine {
                 self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id);
             }
             let probed = life.past().started_at != 0 && crate::container::health::check_of(&record).is_some();
-            let container = Arc::new(Container::new(record, life, self.index.watched()));
+            let container = Arc::new(Container::new(record, life, self.index.generation()));
             container.change(|life| life.health = probed.then(Health::unprobed));
             if half_made {
                 container.change(Life::unmake);

@@ -9,7 +9,7 @@
 //!                                      version      /v1.41/…
 //!                                      routes/…     one function a route: parse, call a peer, convert
 //!                                      convert/…    Docker's models (wire/…) <-> the services' messages
-//!                                      lists, rows  container lists, as they were last written
+//!                                      lists        container lists, as the engine told them last
 //!                                      reply        JSON, streams, errors
 //! ```
 //!
@@ -39,7 +39,6 @@ mod peers;
 mod query;
 mod reply;
 mod routes;
-mod rows;
 mod shape;
 mod version;
 mod websocket;

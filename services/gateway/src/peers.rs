@@ -16,7 +16,7 @@ use gantry_proto::gantry::images::v1 as images;
 use gantry_proto::gantry::images::v1::image_store_client::ImageStoreClient;
 use gantry_proto::gantry::network::v1::networks_client::NetworksClient;
 use gantry_rpc::ending::Ending;
-use gantry_rpc::{Channel, context, data, notice};
+use gantry_rpc::{Channel, context, data};
 use gantry_types::Namespace;
 use prost::Message;
 use tokio::net::UnixStream;
@@ -119,17 +119,6 @@ impl Peers {
         let (stream, detail, descriptors) = self.call(ENGINE, &engine::DataRequest { action }).await?;
         let ending = Ending::of(descriptors).map_err(|error| Error::from_io(ENGINE, &error))?;
         Ok((stream, detail, ending))
-    }
-
-    /// Notices of what changes the engine's lists.
-    pub async fn changes(&self) -> Result<notice::Receiver, Error> {
-        let action = engine::data_request::Action::Changes(engine::data_request::Changes {});
-        let request = engine::DataRequest { action: Some(action) };
-        let path = self.data_socket(ENGINE);
-        let called = self.engine.while_alive(data::call(&path, &request)).await;
-        let (connection, _, descriptors) = called.map_err(of(ENGINE))?;
-        notice::Receiver::new(connection, descriptors)
-            .map_err(|error| Error::internal(format!("service {ENGINE} gives no notices: {error}")))
     }
 
     /// Opens the data socket of images.

@@ -106,7 +106,7 @@ impl Engine {
     async fn make(&self, record: Record, spec: &Spec, platform: &str) -> Result<Arc<Container>> {
         let life = Life::default();
         let state = life.recorded();
-        let container = Arc::new(Container::new(record.clone(), life, self.index.watched()));
+        let container = Arc::new(Container::new(record.clone(), life, self.index.generation()));
         if let Err(error) = self.store.put(&record, &state).await {
             self.index.release(&record.name, &record.id);
             return Err(error);

@@ -1,12 +1,11 @@
-//! Listing containers with Docker's filters. Nothing here waits for anybody, except for sizes when they are asked for.
+//! Listing containers with Docker's filters. Nothing here waits for anybody, except for sizes and images that are asked
+//! for.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use gantry_proto::gantry::engine::v1 as pb;
 use pb::Status;
-use prost::Message;
 
 use super::Container;
 use super::life::status_word;
@@ -37,13 +36,19 @@ const KNOWN: [&str; 16] = [
 ];
 
 impl Engine {
-    /// The containers that pass, newest first, each an encoded summary.
-    pub async fn list(&self, request: &pb::ListRequest) -> Result<Vec<Bytes>> {
+    /// The containers that pass, newest first; or that they are as the client has them.
+    pub async fn list(&self, request: &pb::ListRequest) -> Result<pb::ListResponse> {
         let filters = filters_of(&request.filters);
         if let Some(unknown) = filters.unknown(&KNOWN) {
             return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
         }
         self.check_values(&filters)?;
+        // Before the containers are looked at.
+        let generation =
+            if request.size || filters.has("ancestor") { 0 } else { self.index.generation().now() };
+        if generation != 0 && generation == request.newer_than {
+            return Ok(pb::ListResponse { generation, unchanged: true, ..pb::ListResponse::default() });
+        }
         let all = request.all || request.limit > 0 || filters.has("status");
         let bound = |key: &str| -> Result<Option<i64>> {
             match filters.values(key).first() {
@@ -72,23 +77,15 @@ impl Engine {
         if let Ok(limit @ 1..) = usize::try_from(request.limit) {
             passing.truncate(limit);
         }
-        let mut summaries = Vec::with_capacity(passing.len());
-        for container in &passing {
-            let encoded = container.listed(|| summary(container).encode_to_vec().into());
-            summaries.push(if request.size { self.with_sizes(container, &encoded).await } else { encoded });
+        let mut containers: Vec<_> = passing.iter().map(|container| summary(container)).collect();
+        if request.size {
+            for (container, listed) in passing.iter().zip(&mut containers) {
+                let sizes = self.sizes(&container.record().snapshotter, container.id()).await;
+                listed.size_rw = sizes.as_ref().map(|sizes| sizes.own);
+                listed.size_root_fs = sizes.as_ref().map(|sizes| sizes.whole);
+            }
         }
-        Ok(summaries)
-    }
-
-    /// An encoded summary and the sizes: fields of a message may follow each other in any order.
-    async fn with_sizes(&self, container: &Container, summary: &Bytes) -> Bytes {
-        let sizes = self.sizes(&container.record().snapshotter, container.id()).await;
-        let sizes = pb::ContainerSummary {
-            size_rw: sizes.as_ref().map(|sizes| sizes.own),
-            size_root_fs: sizes.as_ref().map(|sizes| sizes.whole),
-            ..pb::ContainerSummary::default()
-        };
-        [&**summary, &sizes.encode_to_vec()].concat().into()
+        Ok(pb::ListResponse { containers, generation, unchanged: false })
     }
 
     fn check_values(&self, filters: &Filters) -> Result<()> {
@@ -203,6 +200,7 @@ fn port_range(text: &str) -> Option<(RangeInclusive<u32>, &str)> {
 mod tests {
     use super::*;
     use crate::container::life::{Life, Past, Phase, Running};
+    use crate::generation::Generation;
 
     /// A container in a phase, that has run before.
     fn container(phase: Phase) -> Container {
@@ -223,18 +221,24 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_is_encoded_again_when_something_has_changed() {
-        let container = container(Phase::Created);
-        let name = |container: &Container| {
-            let encoded = container.listed(|| summary(container).encode_to_vec().into());
-            pb::ContainerSummary::decode(encoded).map(|summary| (summary.name, summary.state)).unwrap()
+    fn whatever_lists_show_begins_a_generation() {
+        let generation = Arc::new(Generation::default());
+        let container =
+            Container::new(Record::default(), Life::at(Phase::Created, Past::default()), &generation);
+        let mut before = generation.now();
+        let mut begins = |what: &str, change: &dyn Fn()| {
+            change();
+            assert!(generation.now() > before, "{what}");
+            before = generation.now();
         };
-        let before = name(&container);
-        assert_eq!(container.listed(|| panic!("nothing has changed")), container.listed(Bytes::new));
-        container.set_record(Record { name: "renamed".to_owned(), ..(*container.record()).clone() });
-        assert_eq!(name(&container), ("renamed".to_owned(), before.1.clone()));
-        container.change(Life::remove).expect("at rest");
-        assert_ne!(name(&container).1, before.1);
+        begins("a new record", &|| container.set_record(Record::default()));
+        begins("another state", &|| {
+            container.change(Life::remove).expect("at rest");
+        });
+        begins("a lost name", &|| container.set_image_name_lost(true));
+        container.set_image_name_lost(true);
+        container.set_further_names(Vec::new());
+        assert_eq!(generation.now(), before, "nothing is different");
     }
 
     #[test]

@@ -113,8 +113,7 @@ impl Containers for Server {
     }
 
     async fn list(&self, request: Request<pb::ListRequest>) -> Reply<pb::ListResponse> {
-        let containers = self.engine.list(request.get_ref()).await.map_err(status)?;
-        Ok(Response::new(pb::ListResponse { containers }))
+        self.engine.list(request.get_ref()).await.map(Response::new).map_err(status)
     }
 
     async fn attach(&self, request: Request<Streaming<pb::AttachRequest>>) -> Reply<Self::AttachStream> {

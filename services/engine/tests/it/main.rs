@@ -526,30 +526,38 @@ async fn what_an_image_exposes_does_not_keep_it_from_another_ones_network() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_keeps_a_list_is_told_of_each_change() {
-    use gantry_rpc::notice::{Receiver, Seen};
+async fn whoever_keeps_a_list_is_told_whether_there_is_a_newer_one() {
     let stage = Stage::new().await;
-    let socket = stage.peers.data_socket("engine");
-    let action = pb::data_request::Action::Changes(pb::data_request::Changes {});
-    let request = pb::DataRequest { action: Some(action) };
-    let (connection, _, descriptors) = gantry_rpc::data::call(&socket, &request).await.expect("accepted");
-    let changes = Receiver::new(connection, descriptors).expect("an eventfd");
-    assert_eq!(changes.look(), Seen::Nothing);
+    let ask = async |request: pb::ListRequest| {
+        stage.peers.containers().list(request).await.expect("listed").into_inner()
+    };
+    let all = || pb::ListRequest { all: true, ..pb::ListRequest::default() };
+    let mut kept = ask(all()).await;
+    assert!(kept.generation != 0 && kept.containers.is_empty() && !kept.unchanged);
+    let mut newer = async |what: &str, count: usize| {
+        let list = ask(pb::ListRequest { newer_than: kept.generation, ..all() }).await;
+        assert!(!list.unchanged && list.containers.len() == count, "{what}: {list:?}");
+        kept = list;
+        kept.containers.first().map(|one| one.name.clone())
+    };
     let id = stage.create(|_| ()).await.expect("created");
-    assert_eq!(changes.look(), Seen::Notice, "created");
+    newer("created", 1).await;
     let end = stage.wait(&id, Condition::NextExit).await;
     stage.start(&id).await.expect("started");
-    assert_eq!(changes.look(), Seen::Notice, "started");
+    newer("started", 1).await;
     let request = pb::RenameRequest { container: id.clone(), name: "renamed".to_owned() };
     stage.peers.containers().rename(request).await.expect("renamed");
-    assert_eq!(changes.look(), Seen::Notice, "renamed");
+    assert_eq!(newer("renamed", 1).await.as_deref(), Some("renamed"));
     stage.world.end(&id, 3);
     assert_eq!(end.await.expect("ended"), 3);
-    assert_eq!(changes.look(), Seen::Notice, "ended");
+    newer("ended", 1).await;
     stage.remove(&id, false).await.expect("removed");
-    assert_eq!(changes.look(), Seen::Notice, "removed");
-    stage.engine.shutdown().cancel();
-    stage.until("the engine's end is seen", async || changes.look() == Seen::Gone).await;
+    newer("removed", 0).await;
+    let generation = kept.generation;
+    let same = ask(pb::ListRequest { newer_than: generation, ..all() }).await;
+    assert!(same.unchanged && same.generation == generation && same.containers.is_empty(), "{same:?}");
+    let sized = ask(pb::ListRequest { newer_than: generation, size: true, ..all() }).await;
+    assert!(!sized.unchanged && sized.generation == 0, "sizes are not containers': {sized:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

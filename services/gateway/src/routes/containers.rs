@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::moment;
 use crate::peers::{ENGINE, of};
 use crate::reply::{self, Reply};
-use crate::rows;
+use crate::version::ApiVersion;
 use crate::wire::container::{Change, CreateReply, CreateRequest, PruneReply, Summary, TopReply};
 use gantry_docker::Filters;
 
@@ -58,16 +58,23 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
         limit: std::cmp::max(limit, 0),
         size: call.query.flag("size"),
         filters: convert::engine_filters(filters),
+        newer_than: 0,
     };
-    Ok(reply::bytes(reply::JSON, call.app.lists.json(call.peers(), request, call.version).await?))
+    let list = call.app.lists.get(call.peers(), request).await?;
+    reply::ok(&rows(list.iter().cloned(), call.version))
 }
 
 /// All containers as the list shows them, with sizes: for the disk usage.
 pub async fn with_sizes(call: &Call) -> Result<Vec<Summary>, Error> {
     let request = engine::ListRequest { all: true, size: true, ..engine::ListRequest::default() };
     let list = call.peers().containers().list(request).await.map_err(of(ENGINE))?.into_inner().containers;
+    Ok(rows(list, call.version))
+}
+
+/// Containers as rows of a list, which tells how long ago things were.
+fn rows(list: impl IntoIterator<Item = engine::ContainerSummary>, version: ApiVersion) -> Vec<Summary> {
     let now = moment::now();
-    list.iter().map(|of| Ok(container::summary(rows::decode(of)?, call.version, &now))).collect()
+    list.into_iter().map(|of| container::summary(of, version, &now)).collect()
 }
 
 /// `POST /containers/create`

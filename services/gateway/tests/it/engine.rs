@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,8 +11,6 @@ use gantry_proto::gantry::engine::v1::{self as pb, data_request::Action};
 use gantry_proto::gantry::shim::v1 as shim;
 use gantry_rpc::data::{self, WireStatus};
 use gantry_rpc::ending::Teller;
-use gantry_rpc::notice;
-use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::Runtime;
@@ -23,11 +21,15 @@ use tonic::{Request, Response, Status, Streaming};
 type Answer<T> = Result<Response<T>, Status>;
 type Stream_<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
+/// How many were started.
+static ENGINES: AtomicU64 = AtomicU64::new(0);
+
 struct Shared {
     run: PathBuf,
     created: Mutex<Option<pb::CreateRequest>>,
+    /// Its first generation, which no engine before it had.
+    first: u64,
     changes: AtomicUsize,
-    watched: notice::Sender,
     listed: AtomicUsize,
     exit: watch::Sender<Option<i64>>,
     exec_exit: watch::Sender<Option<i32>>,
@@ -70,8 +72,8 @@ impl Engine {
         let shared = Arc::new(Shared {
             run: run.to_owned(),
             created: Mutex::new(None),
+            first: ENGINES.fetch_add(1, Ordering::SeqCst) * 1000 + 1,
             changes: AtomicUsize::new(0),
-            watched: notice::Sender::default(),
             listed: AtomicUsize::new(0),
             exit: watch::channel(None).0,
             exec_exit: watch::channel(None).0,
@@ -112,10 +114,9 @@ impl Engine {
     /// Changes what it lists.
     pub fn change(&self) {
         self.shared.changes.fetch_add(1, Ordering::SeqCst);
-        self.shared.watched.notify();
     }
 
-    /// How often it was asked for a list.
+    /// How often it gave a whole list.
     pub fn listed(&self) -> usize {
         self.shared.listed.load(Ordering::SeqCst)
     }
@@ -190,10 +191,6 @@ async fn data_socket(listener: UnixListener, shared: Arc<Shared>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let request = data::receive::<pb::DataRequest>(&mut stream).await.expect("read").expect("a request");
         match request.action.expect("an action") {
-            Action::Changes(_) => {
-                let shared = Arc::clone(&shared);
-                tokio::spawn(async move { shared.watched.serve(stream).await });
-            }
             Action::Logs(logs) if logs.container == "unknown" => {
                 let _ = data::reject(&mut stream, &Status::not_found("No such container: unknown")).await;
             }
@@ -281,17 +278,21 @@ impl pb::containers_server::Containers for Containers {
         Ok(Response::new(pb::ContainerResponse {}))
     }
 
-    async fn list(&self, _: Request<pb::ListRequest>) -> Answer<pb::ListResponse> {
-        self.0.listed.fetch_add(1, Ordering::SeqCst);
+    async fn list(&self, request: Request<pb::ListRequest>) -> Answer<pb::ListResponse> {
+        let request = request.get_ref();
         let changes = self.0.changes.load(Ordering::SeqCst);
+        let generation = if request.size { 0 } else { self.0.first + changes as u64 };
+        if generation != 0 && generation == request.newer_than {
+            return Ok(Response::new(pb::ListResponse { generation, unchanged: true, containers: vec![] }));
+        }
+        self.0.listed.fetch_add(1, Ordering::SeqCst);
         let containers = (0..100).map(|index| pb::ContainerSummary {
             id: format!("{index:064}"),
             name: format!("c{index}"),
             image: format!("image:{changes}"),
             ..Default::default()
         });
-        let containers = containers.map(|one| one.encode_to_vec().into()).collect();
-        Ok(Response::new(pb::ListResponse { containers }))
+        Ok(Response::new(pb::ListResponse { containers: containers.collect(), generation, unchanged: false }))
     }
 
     type WaitStream = Stream_<pb::WaitResponse>;

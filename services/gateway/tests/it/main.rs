@@ -237,7 +237,7 @@ async fn a_hundred_containers_are_listed() {
 }
 
 #[tokio::test]
-async fn a_list_is_sent_again_until_something_changes() {
+async fn a_list_is_kept_until_the_engine_has_a_newer_one() {
     let gateway = Gateway::start();
     let engine = Engine::start(gateway.run());
     let first_image = async |path: &str| gateway.ask("GET", path, None).await.json()[0]["Image"].clone();
@@ -246,17 +246,16 @@ async fn a_list_is_sent_again_until_something_changes() {
         assert_eq!(first_image("/v1.41/containers/json").await, "image:0");
         assert_eq!(first_image("/containers/json?all=1").await, "image:0");
     }
-    assert_eq!(engine.listed(), 3, "once for each");
+    assert_eq!(engine.listed(), 2, "once for each, whatever version reads it");
     engine.change();
     for _ in 0..2 {
         assert_eq!(first_image("/containers/json").await, "image:1");
     }
-    assert_eq!(engine.listed(), 4);
-    for path in ["/containers/json?size=1", "/containers/json?before=x"] {
-        assert_eq!(first_image(path).await, "image:1");
-        assert_eq!(first_image(path).await, "image:1");
+    assert_eq!(engine.listed(), 3);
+    for _ in 0..2 {
+        assert_eq!(first_image("/containers/json?size=1").await, "image:1");
     }
-    assert_eq!(engine.listed(), 8, "sizes and what names mean are always asked for");
+    assert_eq!(engine.listed(), 5, "sizes are told anew each time");
     // More than are kept.
     for limit in 1..=40 {
         let path = format!("/containers/json?limit={limit}");
@@ -266,13 +265,7 @@ async fn a_list_is_sent_again_until_something_changes() {
     assert_eq!(first_image("/containers/json").await, "image:2");
     // What an engine said is not sent when it is away, nor when there is another.
     engine.kill();
-    // It is heard of a moment later.
-    let mut told = 0;
-    while gateway.ask("GET", "/containers/json", None).await.status != 503 {
-        told += 1;
-        assert!(told < 1000, "the end of the engine is not heard of");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    assert_eq!(gateway.ask("GET", "/containers/json", None).await.status, 503);
     let _engine = Engine::start(gateway.run());
     assert_eq!(first_image("/containers/json").await, "image:0");
 }

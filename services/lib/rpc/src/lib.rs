@@ -12,8 +12,7 @@
 //! - [`trace`]: W3C trace context, which every call carries on;
 //! - [`data`]: data sockets, which carry bulk bytes and file descriptors beside gRPC;
 //! - [`ending`]: that what came by one is whole;
-//! - [`paced`]: who goes at its client's pace, and when it has to give way;
-//! - [`notice`]: that something of a peer's has changed.
+//! - [`paced`]: who goes at its client's pace, and when it has to give way.
 //!
 //! This crate knows no service.
 
@@ -26,7 +25,6 @@ pub mod context;
 pub mod data;
 pub mod deadline;
 pub mod ending;
-pub mod notice;
 pub mod paced;
 pub mod socket;
 pub mod stream;
