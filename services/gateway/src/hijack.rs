@@ -23,8 +23,8 @@ use tokio::net::UnixStream;
 use crate::call::Call;
 use crate::detach::{Keys, Scanned};
 use crate::error::Error;
+use crate::multiplex;
 use crate::reply::{self, Reply};
-use crate::shape::Shape;
 
 const CHUNK: usize = 32 << 10;
 
@@ -51,12 +51,10 @@ fn is_implicit(head: &[u8]) -> bool {
 /// Sends a message to people who look at the stream: as a frame of output, as dockerd does, or as it is on a terminal.
 pub async fn tell(client: &mut Client, terminal: Terminal, message: &str) -> io::Result<()> {
     let text = format!("{message}\r\n");
-    if terminal == Terminal::No {
-        let mut frame = vec![1, 0, 0, 0];
-        frame.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
-        client.output.write_all(&frame).await?;
+    match terminal {
+        Terminal::Yes => client.output.write_all(text.as_bytes()).await,
+        Terminal::No => client.output.write_all(&multiplex::frame(text.as_bytes())).await,
     }
-    client.output.write_all(text.as_bytes()).await
 }
 
 /// Whether the process has a terminal: its output is raw then.
@@ -126,20 +124,20 @@ where
 
 /// Moves bytes between a client and the shim until either is through.
 pub async fn splice(client: &mut Client, shim: UnixStream, input_end: InputEnd, keys: Option<Keys>) -> Ended {
-    splice_shaped(client, shim, Shape::Same, input_end, keys).await
+    splice_as(client, shim, multiplex::Output::Unchanged, input_end, keys).await
 }
 
-/// As [`splice`], where the client may expect another shape of output than the shim gives.
-pub async fn splice_shaped(
+/// As [`splice`], where the client may expect output in another form than the shim gives.
+pub async fn splice_as(
     client: &mut Client,
     shim: UnixStream,
-    shape: Shape,
+    form: multiplex::Output,
     input_end: InputEnd,
     keys: Option<Keys>,
 ) -> Ended {
     let (from_shim, to_shim) = shim.into_split();
     let Client { input, output, .. } = client;
-    let mut outgoing = std::pin::pin!(send_output(from_shim, output, shape));
+    let mut outgoing = std::pin::pin!(send_output(from_shim, output, form));
     let mut incoming = std::pin::pin!(send_input(input, to_shim, input_end, keys));
     tokio::select! {
         ended = &mut outgoing => return ended,
@@ -148,7 +146,11 @@ pub async fn splice_shaped(
     outgoing.await
 }
 
-async fn send_output(mut from_shim: impl AsyncRead + Unpin, output: &mut Output, mut shape: Shape) -> Ended {
+async fn send_output(
+    mut from_shim: impl AsyncRead + Unpin,
+    output: &mut Output,
+    mut form: multiplex::Output,
+) -> Ended {
     let mut chunk = vec![0; CHUNK];
     let mut check = tokio::time::interval(CLIENT_CHECK);
     loop {
@@ -163,7 +165,7 @@ async fn send_output(mut from_shim: impl AsyncRead + Unpin, output: &mut Output,
         };
         match count {
             Ok(count) if count > 0 => {
-                if output.write_all(&shape.apply(&chunk[..count])).await.is_err() {
+                if output.write_all(&form.apply(&chunk[..count])).await.is_err() {
                     return Ended::ClientGone;
                 }
             }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use gantry_http::Socket;
 use gantry_http::upgrade::{Client, Input, Output};
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::error::Error;
 use crate::hijack::Terminal;
+use crate::multiplex::Demultiplexer;
 use crate::reply::{self, Reply};
 use frame::{Decoder, Said};
 
@@ -137,7 +138,7 @@ async fn send(
     mut asked: mpsc::Receiver<Bytes>,
     terminal: Terminal,
 ) {
-    let (mut chunk, mut frames) = (vec![0; CHUNK], Demultiplexed::default());
+    let (mut chunk, mut frames) = (vec![0; CHUNK], Demultiplexer::default());
     loop {
         let sent = tokio::select! {
             answer = asked.recv() => match answer {
@@ -148,7 +149,7 @@ async fn send(
                 Ok(count) if count > 0 => {
                     let bytes = match terminal {
                         Terminal::Yes => Bytes::copy_from_slice(&chunk[..count]),
-                        Terminal::No => frames.take(&chunk[..count]),
+                        Terminal::No => frames.payload(&chunk[..count]).into(),
                     };
                     if bytes.is_empty() { Ok(()) } else { output.write_all(&frame::data(&bytes)).await }
                 }
@@ -161,38 +162,6 @@ async fn send(
         if sent.is_err() {
             return;
         }
-    }
-}
-
-/// Takes Docker's frames off a stream that comes in any pieces.
-#[derive(Debug, Default)]
-struct Demultiplexed {
-    /// The beginning of a frame's head.
-    head: BytesMut,
-    /// What is left of a frame.
-    left: usize,
-}
-
-impl Demultiplexed {
-    fn take(&mut self, mut bytes: &[u8]) -> Bytes {
-        let mut out = BytesMut::with_capacity(bytes.len());
-        while !bytes.is_empty() {
-            if self.left > 0 {
-                let count = self.left.min(bytes.len());
-                out.extend_from_slice(&bytes[..count]);
-                bytes.advance(count);
-                self.left -= count;
-                continue;
-            }
-            let count = (8 - self.head.len()).min(bytes.len());
-            self.head.extend_from_slice(&bytes[..count]);
-            bytes.advance(count);
-            if self.head.len() == 8 {
-                self.left = usize::try_from((&self.head[4..]).get_u32()).unwrap_or(usize::MAX);
-                self.head.clear();
-            }
-        }
-        out.freeze()
     }
 }
 
@@ -221,16 +190,6 @@ mod tests {
         assert_eq!(accept(&headers("")).expect("accepted").status(), StatusCode::SWITCHING_PROTOCOLS);
         for (name, _) in full {
             assert_eq!(accept(&headers(name)).expect_err(name).status(), StatusCode::BAD_REQUEST);
-        }
-    }
-
-    #[test]
-    fn docker_s_frames_come_off_in_any_pieces() {
-        let sent = b"\x01\0\0\0\0\0\0\x03out\x02\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\x04oops";
-        for piece in 1..sent.len() {
-            let mut frames = Demultiplexed::default();
-            let taken: Vec<u8> = sent.chunks(piece).flat_map(|bytes| frames.take(bytes)).collect();
-            assert_eq!(taken, b"outoops", "in pieces of {piece}");
         }
     }
 }

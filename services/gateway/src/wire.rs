@@ -2,12 +2,12 @@
 //!
 //! Field order, `null`, `[]`, `{}` and left-out fields are as in Docker's own replies: a `Vec` is always an array, an
 //! `Option` without `skip_serializing_if` may be `null`. Requests are read by [`read`], for which a `null` member is
-//! the same as none, and the case of a member's name is none of its meaning ([`fold`]).
+//! the same as none, and the case of a member's name is none of its meaning ([`case_insensitive`]).
 
+pub mod case_insensitive;
 pub mod container;
 pub mod event;
 pub mod exec;
-pub mod fold;
 #[cfg(test)]
 mod golden;
 pub mod host_config;
@@ -79,7 +79,7 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     if value.is_null() {
         value = Value::Object(serde_json::Map::new());
     }
-    fold::read(&value).map_err(|error| Error::bad(format!("invalid JSON: {error}")))
+    case_insensitive::read(&value).map_err(|error| Error::bad(format!("invalid JSON: {error}")))
 }
 
 fn keeps_nulls(key: &str) -> bool {

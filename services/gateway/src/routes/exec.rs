@@ -20,9 +20,9 @@ use crate::call::Call;
 use crate::detach::{self, Keys};
 use crate::error::Error;
 use crate::hijack::{self, Ended, InputEnd, Terminal};
+use crate::multiplex;
 use crate::peers::{ENGINE, Peers, of};
 use crate::reply::{self, Reply};
-use crate::shape::Shape;
 use crate::wire::IdReply;
 use crate::wire::exec::{ExecRequest, Inspect, ProcessConfig, StartRequest};
 
@@ -130,7 +130,7 @@ impl Attachment {
 
     async fn serve(&mut self, client: &mut Client, terminal: Terminal) -> Result<Ended, Error> {
         let spec = &self.spec;
-        let shape = Shape::between(spec.tty, terminal == Terminal::Yes);
+        let form = multiplex::Output::between(spec.tty, terminal == Terminal::Yes);
         let streams = Streams {
             stdin: spec.attach_stdin,
             stdout: spec.attach_stdout,
@@ -147,7 +147,7 @@ impl Attachment {
         self.asks.send(connected).await.map_err(|_| Error::unavailable("service engine ended the exec"))?;
         let keys = self.keys.take().filter(|_| spec.attach_stdin);
         let mut verdict = std::pin::pin!(verdict(&mut self.answers));
-        let mut splice = std::pin::pin!(hijack::splice_shaped(client, shim, shape, input_end, keys));
+        let mut splice = std::pin::pin!(hijack::splice_as(client, shim, form, input_end, keys));
         tokio::select! {
             verdict = &mut verdict => {
                 verdict?;

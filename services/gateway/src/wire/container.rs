@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::fold::{self, Folded};
+use super::case_insensitive::{self, CaseInsensitive};
 use super::host_config::{HostConfig, PortMap};
 use super::image::Descriptor;
 use super::network::{EndpointSettings, NetworkingConfig};
@@ -82,9 +82,9 @@ pub struct CreateRequest {
 
 impl<'de> Deserialize<'de> for CreateRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let object = fold::object(deserializer)?;
-        let mut request = Self::deserialize(Folded(&object)).map_err(D::Error::custom)?;
-        request.config = fold::read(&object).map_err(D::Error::custom)?;
+        let object = case_insensitive::object(deserializer)?;
+        let mut request = Self::deserialize(CaseInsensitive(&object)).map_err(D::Error::custom)?;
+        request.config = case_insensitive::read(&object).map_err(D::Error::custom)?;
         Ok(request)
     }
 }

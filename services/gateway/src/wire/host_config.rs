@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::fold::{self, Folded};
+use super::case_insensitive::{self, CaseInsensitive};
 use super::{is_default, words};
 
 /// `"80/tcp": [{"HostIp", "HostPort"}]`, or `null` when exposed and not published.
@@ -78,9 +78,9 @@ pub struct HostConfig {
 
 impl<'de> Deserialize<'de> for HostConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let object = fold::object(deserializer)?;
-        let mut host = Self::deserialize(Folded(&object)).map_err(D::Error::custom)?;
-        host.resources = fold::read(&object).map_err(D::Error::custom)?;
+        let object = case_insensitive::object(deserializer)?;
+        let mut host = Self::deserialize(CaseInsensitive(&object)).map_err(D::Error::custom)?;
+        host.resources = case_insensitive::read(&object).map_err(D::Error::custom)?;
         Ok(host)
     }
 }
@@ -159,9 +159,9 @@ pub struct UpdateRequest {
 
 impl<'de> Deserialize<'de> for UpdateRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let object = fold::object(deserializer)?;
-        let mut update = Self::deserialize(Folded(&object)).map_err(D::Error::custom)?;
-        update.resources = fold::read(&object).map_err(D::Error::custom)?;
+        let object = case_insensitive::object(deserializer)?;
+        let mut update = Self::deserialize(CaseInsensitive(&object)).map_err(D::Error::custom)?;
+        update.resources = case_insensitive::read(&object).map_err(D::Error::custom)?;
         Ok(update)
     }
 }

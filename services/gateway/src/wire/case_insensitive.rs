@@ -13,7 +13,7 @@ use serde_json::{Error, Map, Value};
 
 /// Reads a value whose members are found without case.
 pub fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Error> {
-    T::deserialize(Folded(value))
+    T::deserialize(CaseInsensitive(value))
 }
 
 /// Takes an object in, for a struct and for those that are flattened into it.
@@ -23,9 +23,9 @@ pub fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Er
 
 /// A value as a deserializer.
 #[derive(Clone, Copy, Debug)]
-pub struct Folded<'a>(pub &'a Value);
+pub struct CaseInsensitive<'a>(pub &'a Value);
 
-impl<'de> IntoDeserializer<'de, Error> for Folded<'_> {
+impl<'de> IntoDeserializer<'de, Error> for CaseInsensitive<'_> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -33,7 +33,7 @@ impl<'de> IntoDeserializer<'de, Error> for Folded<'_> {
     }
 }
 
-impl<'de> Deserializer<'de> for Folded<'_> {
+impl<'de> Deserializer<'de> for CaseInsensitive<'_> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -42,9 +42,9 @@ impl<'de> Deserializer<'de> for Folded<'_> {
             Value::Bool(truth) => visitor.visit_bool(*truth),
             Value::Number(number) => number.deserialize_any(visitor),
             Value::String(text) => visitor.visit_str(text),
-            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(Folded))),
+            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.iter().map(CaseInsensitive))),
             Value::Object(members) => {
-                let members = members.iter().map(|(key, value)| (key.as_str(), Folded(value)));
+                let members = members.iter().map(|(key, value)| (key.as_str(), CaseInsensitive(value)));
                 visitor.visit_map(MapDeserializer::new(members))
             }
         }
@@ -58,8 +58,9 @@ impl<'de> Deserializer<'de> for Folded<'_> {
     ) -> Result<V::Value, Error> {
         match self.0 {
             Value::Object(members) => {
-                let chosen =
-                    fields.iter().filter_map(|field| Some((*field, Folded(member(members, field)?))));
+                let chosen = fields
+                    .iter()
+                    .filter_map(|field| Some((*field, CaseInsensitive(member(members, field)?))));
                 visitor.visit_map(MapDeserializer::new(chosen))
             }
             Value::Array(_) => Err(Error::invalid_type(serde::de::Unexpected::Seq, &"an object")),
