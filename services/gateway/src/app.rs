@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::lists::Lists;
 use crate::peers::Peers;
 use crate::query::Query;
-use crate::reply::{self, Reply};
+use crate::response::{self, Response};
 use crate::version::ApiVersion;
 use crate::{caller, hijack, routes};
 
@@ -88,11 +88,11 @@ impl App {
         self.server.drained().await;
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Body>) -> Reply {
+    async fn answer(self: Arc<Self>, request: Request<Body>) -> Response {
         let path = request.uri().path().to_owned();
         let started = std::time::Instant::now();
-        let mut reply = match ApiVersion::strip(&path) {
-            Err(error) => reply::error(&error),
+        let mut response = match ApiVersion::strip(&path) {
+            Err(error) => response::error(&error),
             Ok((version, path)) => {
                 let query = Query::parse(request.uri().query());
                 let call = Call { app: self, version, query, request };
@@ -100,19 +100,23 @@ impl App {
                     if error.status() == StatusCode::INTERNAL_SERVER_ERROR {
                         tracing::error!(%error, "request failed");
                     }
-                    reply::error(&error)
+                    response::error(&error)
                 })
             }
         };
-        tracing::debug!(status = reply.status().as_u16(), micros = started.elapsed().as_micros(), "answered");
-        common_headers(&mut reply);
-        reply
+        tracing::debug!(
+            status = response.status().as_u16(),
+            micros = started.elapsed().as_micros(),
+            "answered"
+        );
+        common_headers(&mut response);
+        response
     }
 }
 
-/// What every reply carries.
-fn common_headers(reply: &mut Reply) {
-    let headers = reply.headers_mut();
+/// What every response carries.
+fn common_headers(response: &mut Response) {
+    let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("api-version"), HeaderValue::from_static("1.51"));
     headers.insert(HeaderName::from_static("docker-experimental"), HeaderValue::from_static("false"));
     headers.insert(HeaderName::from_static("ostype"), HeaderValue::from_static("linux"));

@@ -1,4 +1,4 @@
-//! Taking a connection over: raw bytes in both directions after the reply's head.
+//! Taking a connection over: raw bytes in both directions after the response's head.
 //!
 //! ```text
 //! client ──raw stdin──> gateway ──raw stdin──> shim's attach socket
@@ -14,8 +14,8 @@ use std::io;
 use bytes::Bytes;
 use gantry_http::ImplicitUpgrade;
 use gantry_http::upgrade::{self, CLIENT_CHECK, Client, Input, Output};
+use http::StatusCode;
 use http::header::{self, HeaderValue};
-use http::{Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -24,7 +24,7 @@ use crate::call::Call;
 use crate::detach::{Keys, Scanned};
 use crate::error::Error;
 use crate::multiplex;
-use crate::reply::{self, Reply};
+use crate::response::{self, Response};
 
 const CHUNK: usize = 32 << 10;
 
@@ -95,31 +95,34 @@ pub enum Ended {
 }
 
 /// Answers `101` and gives the connection to `work`.
-pub fn take_over<F, W>(call: &mut Call, terminal: Terminal, work: F) -> Result<Reply, Error>
+pub fn take_over<F, W>(call: &mut Call, terminal: Terminal, work: F) -> Result<Response, Error>
 where
     F: FnOnce(Client) -> W + Send + 'static,
     W: Future<Output = ()> + Send,
 {
-    let content_type =
-        if terminal == Terminal::No && call.version.at_least(42) { reply::MULTIPLEXED } else { reply::RAW };
-    let mut reply = Response::new(reply::full(Bytes::new()));
-    *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    reply.extensions_mut().insert(ReasonPhrase::from_static(b"UPGRADED"));
-    let headers = reply.headers_mut();
+    let content_type = if terminal == Terminal::No && call.version.at_least(42) {
+        response::MULTIPLEXED
+    } else {
+        response::RAW
+    };
+    let mut response = Response::new(response::full(Bytes::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.extensions_mut().insert(ReasonPhrase::from_static(b"UPGRADED"));
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("tcp"));
-    take_over_by(call, reply, work)
+    take_over_by(call, response, work)
 }
 
-/// Gives `reply`, a `101`, and then the connection to `work`.
-pub fn take_over_by<F, W>(call: &mut Call, reply: Reply, work: F) -> Result<Reply, Error>
+/// Gives `response`, a `101`, and then the connection to `work`.
+pub fn take_over_by<F, W>(call: &mut Call, response: Response, work: F) -> Result<Response, Error>
 where
     F: FnOnce(Client) -> W + Send + 'static,
     W: Future<Output = ()> + Send,
 {
     upgrade::take_over(&mut call.request, work).map_err(|error| Error::bad(error.to_string()))?;
-    Ok(reply)
+    Ok(response)
 }
 
 /// Moves bytes between a client and the shim until either is through.

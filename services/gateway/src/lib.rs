@@ -5,12 +5,12 @@
 //!
 //! ```text
 //! docker ──HTTP──> run/docker.sock ──> gantry_http  connections, and who is calling
-//!                                      app          one reply a request
+//!                                      app          one response a request
 //!                                      version      /v1.41/…
 //!                                      routes/…     one function a route: parse, call a peer, convert
 //!                                      convert/…    Docker's models (wire/…) <-> the services' messages
 //!                                      lists        container lists, as the engine told them last
-//!                                      reply        JSON, streams, errors
+//!                                      response     JSON, streams, errors
 //! ```
 //!
 //! Bulk bytes do not go through gRPC: logs and archives come from the data sockets of engine and images, and an attached
@@ -18,7 +18,7 @@
 //!
 //! # Invariants
 //!
-//! - Every reply, an error too, has Docker's headers and one of Docker's statuses.
+//! - Every response, an error too, has Docker's headers and one of Docker's statuses.
 //! - A client that goes away ends the work that was done for it.
 //! - A peer that is away is answered with 503 and its name; nothing else depends on it.
 
@@ -38,7 +38,7 @@ mod metrics;
 mod multiplex;
 mod peers;
 mod query;
-mod reply;
+mod response;
 mod routes;
 mod version;
 mod websocket;

@@ -13,10 +13,10 @@ use http::{Method, StatusCode};
 use crate::call::Call;
 use crate::error::Error;
 use crate::query::{Plus, decode};
-use crate::reply::{self, Reply};
+use crate::response::{self, Response};
 
 /// Finds the route for a path without its version and answers.
-pub async fn dispatch(call: Call, path: &str) -> Result<Reply, Error> {
+pub async fn dispatch(call: Call, path: &str) -> Result<Response, Error> {
     let decoded: Vec<String> = path.split('/').skip(1).map(|part| decode(part, Plus::Plus)).collect();
     let mut parts: Vec<&str> = decoded.iter().map(String::as_str).collect();
     if parts.len() > 1 && parts.last() == Some(&"") {
@@ -30,7 +30,7 @@ pub async fn dispatch(call: Call, path: &str) -> Result<Reply, Error> {
     }
     // One table for all; `name @ ..` because an image's name has slashes.
     match (call.method().as_str(), parts.as_slice()) {
-        ("OPTIONS", _) => Ok(reply::empty(StatusCode::OK)),
+        ("OPTIONS", _) => Ok(response::empty(StatusCode::OK)),
         ("GET" | "HEAD", ["_ping"]) => Ok(system::ping(call.method() == Method::HEAD)),
         ("GET", ["version"]) => system::version(&call),
         ("GET", ["info"]) => system::info(&call).await,
@@ -106,7 +106,7 @@ pub async fn dispatch(call: Call, path: &str) -> Result<Reply, Error> {
         )),
         ("POST", ["commit"]) => commit::commit(call).await,
 
-        ("GET", ["plugins"]) => reply::ok(&[(); 0]),
+        ("GET", ["plugins"]) => response::ok(&[(); 0]),
         ("GET", ["plugins", name @ .., "json"]) => {
             Err(Error::not_found(format!("plugin \"{}\" not found", name.join("/"))))
         }
@@ -153,6 +153,6 @@ fn not_a_manager() -> Error {
 }
 
 /// 204, and nothing else to say.
-fn no_content() -> Reply {
-    reply::empty(StatusCode::NO_CONTENT)
+fn no_content() -> Response {
+    response::empty(StatusCode::NO_CONTENT)
 }

@@ -17,8 +17,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gantry_http::Socket;
 use gantry_http::upgrade::{Client, Input, Output};
+use http::StatusCode;
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, UPGRADE};
-use http::{Response, StatusCode};
 use ring::digest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixStream, unix};
@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 use crate::error::Error;
 use crate::hijack::Terminal;
 use crate::multiplex::Demultiplexer;
-use crate::reply::{self, Reply};
+use crate::response::{self, Response};
 use frame::{Decoder, Said};
 
 /// What the accepted key is made with (RFC 6455, 1.3).
@@ -42,7 +42,7 @@ const NORMAL: u16 = 1000;
 const PROTOCOL_ERROR: u16 = 1002;
 
 /// The answer to a client that wants a WebSocket.
-pub fn accept(headers: &HeaderMap) -> Result<Reply, Error> {
+pub fn accept(headers: &HeaderMap) -> Result<Response, Error> {
     let names = |header: HeaderName, wanted: &str| {
         let values = headers.get_all(header).into_iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|word| word.trim().eq_ignore_ascii_case(wanted))
@@ -57,13 +57,13 @@ pub fn accept(headers: &HeaderMap) -> Result<Reply, Error> {
     let key = key.ok_or_else(|| Error::bad("missing Sec-WebSocket-Key"))?;
     let accepted = HeaderValue::try_from(accepted(key.trim()))
         .map_err(|error| Error::internal(format!("cannot accept the WebSocket's key: {error}")))?;
-    let mut reply = Response::new(reply::full(Bytes::new()));
-    *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = reply.headers_mut();
+    let mut response = Response::new(response::full(Bytes::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(HeaderName::from_static("sec-websocket-accept"), accepted);
-    Ok(reply)
+    Ok(response)
 }
 
 /// Proves that a key was read. The hash is no secret and protects nothing.

@@ -52,7 +52,7 @@ pub struct ErrorBody<'a> {
 /// The answer to a creation.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct IdReply {
+pub struct IdResponse {
     pub id: String,
 }
 

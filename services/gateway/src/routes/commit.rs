@@ -8,12 +8,12 @@ use crate::call::Call;
 use crate::convert::config;
 use crate::error::Error;
 use crate::peers::{ENGINE, of};
-use crate::reply::{self, Reply};
-use crate::wire::IdReply;
+use crate::response::{self, Response};
+use crate::wire::IdResponse;
 use crate::wire::container::Config;
 
 /// Makes an image of a container.
-pub async fn commit(mut call: Call) -> Result<Reply, Error> {
+pub async fn commit(mut call: Call) -> Result<Response, Error> {
     let asked: Config = call.json_or_default().await?;
     let bad = |error: gantry_types::Error| Error::bad(error.to_string());
     let reference = match (call.query.text("repo"), call.query.text("tag")) {
@@ -40,5 +40,5 @@ pub async fn commit(mut call: Call) -> Result<Reply, Error> {
     if let Some(reference) = reference {
         call.peers().publish("image", "tag", &made.id, [("name".to_owned(), reference.familiar())]).await;
     }
-    reply::json(StatusCode::CREATED, &IdReply { id: made.id })
+    response::json(StatusCode::CREATED, &IdResponse { id: made.id })
 }

@@ -21,9 +21,9 @@ use crate::convert::{self, config, container, host_config, network};
 use crate::error::Error;
 use crate::moment;
 use crate::peers::{ENGINE, of};
-use crate::reply::{self, Reply};
+use crate::response::{self, Response};
 use crate::version::ApiVersion;
-use crate::wire::container::{Change, CreateReply, CreateRequest, PruneReply, Summary, TopReply};
+use crate::wire::container::{Change, CreateRequest, CreateResponse, PruneResponse, Summary, TopResponse};
 use gantry_docker::Filters;
 
 const LIST_FILTERS: [&str; 15] = [
@@ -45,7 +45,7 @@ const LIST_FILTERS: [&str; 15] = [
 ];
 
 /// `GET /containers/json`
-pub async fn list(call: &Call) -> Result<Reply, Error> {
+pub async fn list(call: &Call) -> Result<Response, Error> {
     let mut filters = call.filters(&LIST_FILTERS)?;
     for key in ["since", "before"] {
         if let Some(value) = call.query.find(key).filter(|value| !value.is_empty()) {
@@ -61,7 +61,7 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
         newer_than: 0,
     };
     let list = call.app.lists.get(call.peers(), request).await?;
-    reply::ok(&rows(list.iter().cloned(), call.version))
+    response::ok(&rows(list.iter().cloned(), call.version))
 }
 
 /// All containers as the list shows them, with sizes: for the disk usage.
@@ -78,7 +78,7 @@ fn rows(list: impl IntoIterator<Item = engine::ContainerSummary>, version: ApiVe
 }
 
 /// `POST /containers/create`
-pub async fn create(mut call: Call) -> Result<Reply, Error> {
+pub async fn create(mut call: Call) -> Result<Response, Error> {
     let name = call.query.text("name").to_owned();
     let platform = call.query.text("platform").to_owned();
     if !platform.is_empty() {
@@ -118,29 +118,29 @@ pub async fn create(mut call: Call) -> Result<Reply, Error> {
         api_version: call.version.to_string(),
     };
     let created = call.peers().containers().create(message).await.map_err(of(ENGINE))?.into_inner();
-    reply::json(StatusCode::CREATED, &CreateReply { id: created.id, warnings: created.warnings })
+    response::json(StatusCode::CREATED, &CreateResponse { id: created.id, warnings: created.warnings })
 }
 
 /// `GET /containers/{id}/json`
-pub async fn inspect(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn inspect(call: &Call, id: &str) -> Result<Response, Error> {
     let request = engine::GetRequest { container: id.to_owned(), size: call.query.flag("size") };
     let found = call.peers().containers().get(request).await.map_err(of(ENGINE))?.into_inner();
-    reply::ok(&container::inspect(found, call.version))
+    response::ok(&container::inspect(found, call.version))
 }
 
 /// `GET /containers/{id}/top`
-pub async fn top(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn top(call: &Call, id: &str) -> Result<Response, Error> {
     let ps_args = call.query.find("ps_args").unwrap_or("-ef").to_owned();
     let request = engine::TopRequest { container: id.to_owned(), ps_args };
     let top = call.peers().containers().top(request).await.map_err(of(ENGINE))?.into_inner();
-    reply::ok(&TopReply {
+    response::ok(&TopResponse {
         titles: top.titles,
         processes: top.processes.into_iter().map(|row| row.values).collect(),
     })
 }
 
 /// `GET /containers/{id}/changes`
-pub async fn changes(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn changes(call: &Call, id: &str) -> Result<Response, Error> {
     let request = engine::ContainerRequest { container: id.to_owned() };
     let changes = call.peers().containers().changes(request).await.map_err(of(ENGINE))?.into_inner().changes;
     let rows: Vec<_> = changes
@@ -154,15 +154,15 @@ pub async fn changes(call: &Call, id: &str) -> Result<Reply, Error> {
             Change { kind, path: change.path }
         })
         .collect();
-    reply::ok(&(!rows.is_empty()).then_some(rows))
+    response::ok(&(!rows.is_empty()).then_some(rows))
 }
 
 /// `POST /containers/{id}/resize`
-pub async fn resize(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn resize(call: &Call, id: &str) -> Result<Response, Error> {
     let (height, width) = dimensions(call)?;
     let request = engine::ResizeRequest { container: id.to_owned(), height, width };
     call.peers().containers().resize(request).await.map_err(of(ENGINE))?;
-    Ok(reply::empty(StatusCode::OK))
+    Ok(response::empty(StatusCode::OK))
 }
 
 /// The height and width of a terminal; both are needed.
@@ -175,12 +175,12 @@ pub fn dimensions(call: &Call) -> Result<(u32, u32), Error> {
 }
 
 /// `POST /containers/prune`
-pub async fn prune(call: &Call) -> Result<Reply, Error> {
+pub async fn prune(call: &Call) -> Result<Response, Error> {
     let filters: Filters = call.filters(&["label", "label!", "until"])?;
     filters.until()?;
     let request = engine::PruneRequest { filters: convert::engine_filters(filters) };
     let pruned = call.peers().containers().prune(request).await.map_err(of(ENGINE))?.into_inner();
-    reply::ok(&PruneReply {
+    response::ok(&PruneResponse {
         containers_deleted: (!pruned.deleted.is_empty()).then_some(pruned.deleted),
         space_reclaimed: pruned.space_reclaimed,
     })

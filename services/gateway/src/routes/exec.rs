@@ -22,15 +22,15 @@ use crate::error::Error;
 use crate::hijack::{self, Ended, InputEnd, Terminal};
 use crate::multiplex;
 use crate::peers::{ENGINE, Peers, of};
-use crate::reply::{self, Reply};
-use crate::wire::IdReply;
+use crate::response::{self, Response};
+use crate::wire::IdResponse;
 use crate::wire::exec::{ExecRequest, Inspect, ProcessConfig, StartRequest};
 
 /// A client asks for the exit code as soon as the output has ended: so long we wait for the engine to know it.
 const EXIT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// `POST /containers/{id}/exec`
-pub async fn create(mut call: Call, id: &str) -> Result<Reply, Error> {
+pub async fn create(mut call: Call, id: &str) -> Result<Response, Error> {
     let exec: ExecRequest = call.json().await?;
     let cmd = exec.cmd.unwrap_or_default();
     if cmd.is_empty() {
@@ -55,11 +55,11 @@ pub async fn create(mut call: Call, id: &str) -> Result<Reply, Error> {
         console_width,
     };
     let created = call.peers().execs().create(request).await.map_err(of(ENGINE))?.into_inner();
-    reply::json(StatusCode::CREATED, &IdReply { id: created.id })
+    response::json(StatusCode::CREATED, &IdResponse { id: created.id })
 }
 
 /// `POST /exec/{id}/start`
-pub async fn start(mut call: Call, id: &str) -> Result<Reply, Error> {
+pub async fn start(mut call: Call, id: &str) -> Result<Response, Error> {
     let start: StartRequest = call.json_or_default().await?;
     let [console_height, console_width] = start.console_size.unwrap_or_default();
     let open =
@@ -85,8 +85,8 @@ pub async fn start(mut call: Call, id: &str) -> Result<Reply, Error> {
     let answer = answers.message().await.map_err(of(ENGINE))?.and_then(|answer| answer.message);
     let point = match answer {
         Some(Answer::Point(point)) => point,
-        Some(Answer::Started(_)) if start.detach => return Ok(reply::empty(StatusCode::OK)),
-        _ if start.detach => return Ok(reply::empty(StatusCode::OK)),
+        Some(Answer::Started(_)) if start.detach => return Ok(response::empty(StatusCode::OK)),
+        _ if start.detach => return Ok(response::empty(StatusCode::OK)),
         _ => return Err(Error::internal("the engine did not say where to attach")),
     };
     let keys = if spec.tty { Some(Keys::parse(&spec.detach_keys)?) } else { None };
@@ -192,18 +192,18 @@ async fn verdict(answers: &mut Streaming<engine::ExecStartResponse>) -> Result<(
 }
 
 /// `POST /exec/{id}/resize`
-pub async fn resize(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn resize(call: &Call, id: &str) -> Result<Response, Error> {
     let (height, width) = containers::dimensions(call)?;
     call.peers()
         .execs()
         .resize(engine::ExecResizeRequest { id: id.to_owned(), height, width })
         .await
         .map_err(of(ENGINE))?;
-    Ok(reply::empty(StatusCode::OK))
+    Ok(response::empty(StatusCode::OK))
 }
 
 /// `GET /exec/{id}/json`
-pub async fn inspect(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn inspect(call: &Call, id: &str) -> Result<Response, Error> {
     let exec = get(call.peers(), id).await?;
     let spec = exec.spec.unwrap_or_default();
     let mut words = spec.cmd.into_iter();
@@ -211,7 +211,7 @@ pub async fn inspect(call: &Call, id: &str) -> Result<Reply, Error> {
         "" => String::new(),
         text => STANDARD.encode(Keys::parse(text)?.sequence()),
     };
-    reply::ok(&Inspect {
+    response::ok(&Inspect {
         id: exec.id,
         running: exec.running,
         exit_code: exec.exit_code.map(i64::from),

@@ -20,13 +20,13 @@ use crate::convert;
 use crate::convert::image::{self, RowOptions};
 use crate::error::Error;
 use crate::peers::{ENGINE, IMAGES, Peers, of};
-use crate::reply::{self, Reply};
+use crate::response::{self, Response};
 use crate::wire;
-use crate::wire::image::{Platform, PruneReply, Removed, Summary};
+use crate::wire::image::{Platform, PruneResponse, Removed, Summary};
 use crate::wire::registry::Distribution;
 
 /// `GET /images/json`
-pub async fn list(call: &Call) -> Result<Reply, Error> {
+pub async fn list(call: &Call) -> Result<Response, Error> {
     let filters = call.filters(&["dangling", "label", "label!", "before", "since", "reference", "until"])?;
     filters.flag("dangling")?;
     filters.check_until()?;
@@ -45,7 +45,7 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
         containers: call.version.at_least(51),
         shared_size: call.version.at_least(42) && call.query.flag("shared-size"),
     };
-    reply::ok(&summaries(call, &found, shown).await)
+    response::ok(&summaries(call, &found, shown).await)
 }
 
 /// What rows show beside the images themselves.
@@ -116,24 +116,24 @@ async fn resolve(call: &Call, name: &str, platform: String) -> Result<images::Im
 }
 
 /// `GET /images/{name}/json`
-pub async fn inspect(call: &Call, name: &str) -> Result<Reply, Error> {
+pub async fn inspect(call: &Call, name: &str) -> Result<Response, Error> {
     let manifests = call.query.flag("manifests");
     let wanted = platform(call.query.text("platform"))?;
     if manifests && !wanted.is_empty() {
         return Err(Error::bad("conflicting options: manifests and platform options cannot both be set"));
     }
     let found = resolve(call, name, wanted).await?;
-    reply::ok(&image::inspect(&found, call.version, manifests))
+    response::ok(&image::inspect(&found, call.version, manifests))
 }
 
 /// `GET /images/{name}/history`
-pub async fn history(call: &Call, name: &str) -> Result<Reply, Error> {
+pub async fn history(call: &Call, name: &str) -> Result<Response, Error> {
     let found = resolve(call, name, platform(call.query.text("platform"))?).await?;
-    reply::ok(&image::history(&found))
+    response::ok(&image::history(&found))
 }
 
 /// `POST /images/{name}/tag`
-pub async fn tag(call: &Call, name: &str) -> Result<Reply, Error> {
+pub async fn tag(call: &Call, name: &str) -> Result<Response, Error> {
     let (repository, tag) = (call.query.text("repo"), call.query.text("tag"));
     let target = new_name(repository, tag)?;
     let request = images::TagRequest { source: name.to_owned(), target: target.to_string() };
@@ -141,11 +141,11 @@ pub async fn tag(call: &Call, name: &str) -> Result<Reply, Error> {
         call.peers().images().tag(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();
     let id = tagged.image.map(|image| image.id).unwrap_or_default();
     call.peers().tell(event::tagged(&id, &target.familiar())).await;
-    Ok(reply::empty(StatusCode::CREATED))
+    Ok(response::empty(StatusCode::CREATED))
 }
 
 /// `DELETE /images/{name}`
-pub async fn remove(call: &Call, name: &str) -> Result<Reply, Error> {
+pub async fn remove(call: &Call, name: &str) -> Result<Response, Error> {
     let platforms = call.query.all("platforms");
     if platforms.len() > 1 {
         return Err(Error::bad("multiple platforms are not supported"));
@@ -159,7 +159,7 @@ pub async fn remove(call: &Call, name: &str) -> Result<Reply, Error> {
     };
     let removed =
         call.peers().images().remove(call.peers().within(request)).await.map_err(of(IMAGES))?.into_inner();
-    reply::ok(&report(call, removed).await)
+    response::ok(&report(call, removed).await)
 }
 
 /// Tells the event log what became of an image, which has its id for a name there.
@@ -182,7 +182,7 @@ async fn report(call: &Call, removed: images::RemoveResponse) -> Vec<Removed> {
 }
 
 /// `POST /images/prune`
-pub async fn prune(call: &Call) -> Result<Reply, Error> {
+pub async fn prune(call: &Call) -> Result<Response, Error> {
     let mut filters = call.filters(&["dangling", "label", "label!", "until"])?;
     filters.until()?;
     if filters.flag("dangling")?.is_none() {
@@ -195,11 +195,11 @@ pub async fn prune(call: &Call) -> Result<Reply, Error> {
     let space_reclaimed = removed.freed_bytes;
     let deleted = report(call, removed).await;
     call.peers().tell(event::pruned("image", space_reclaimed)).await;
-    reply::ok(&PruneReply { images_deleted: (!deleted.is_empty()).then_some(deleted), space_reclaimed })
+    response::ok(&PruneResponse { images_deleted: (!deleted.is_empty()).then_some(deleted), space_reclaimed })
 }
 
 /// `GET /distribution/{name}/json`
-pub async fn distribution(call: &Call, name: &str) -> Result<Reply, Error> {
+pub async fn distribution(call: &Call, name: &str) -> Result<Response, Error> {
     let reference =
         Reference::parse_normalized(name).map_err(|error| Error::bad(error.to_string()))?.with_default_tag();
     let request = images::DistributionRequest {
@@ -213,7 +213,7 @@ pub async fn distribution(call: &Call, name: &str) -> Result<Reply, Error> {
         .await
         .map_err(of(IMAGES))?
         .into_inner();
-    reply::ok(&Distribution {
+    response::ok(&Distribution {
         descriptor: found.descriptor.as_ref().map(image::descriptor).unwrap_or_default(),
         platforms: found.platforms.iter().map(image::platform).collect(),
     })

@@ -15,11 +15,11 @@ use crate::call::Call;
 use crate::convert::network::{Containers, create_to_network, endpoint_to_engine, from_network};
 use crate::error::Error;
 use crate::peers::{ENGINE, NETWORK, of};
-use crate::reply::{self, Reply};
-use crate::wire::network::{ConnectRequest, CreateReply, CreateRequest, DisconnectRequest, PruneReply};
+use crate::response::{self, Response};
+use crate::wire::network::{ConnectRequest, CreateRequest, CreateResponse, DisconnectRequest, PruneResponse};
 
 /// `GET /networks`
-pub async fn list(call: &Call) -> Result<Reply, Error> {
+pub async fn list(call: &Call) -> Result<Response, Error> {
     let filters = call.filters(&LIST_FILTERS)?;
     if filters.values("dangling").len() > 1 {
         return Err(Error::bad("got more than one value for filter key \"dangling\""));
@@ -37,7 +37,7 @@ pub async fn list(call: &Call) -> Result<Reply, Error> {
         .filter(|of| matches(of, &filters, dangling))
         .map(|of| from_network(of, Containers::Hidden))
         .collect();
-    reply::ok(&rows)
+    response::ok(&rows)
 }
 
 async fn all(call: &Call) -> Result<Vec<network::Network>, Error> {
@@ -52,7 +52,7 @@ async fn all(call: &Call) -> Result<Vec<network::Network>, Error> {
 }
 
 /// `GET /networks/{id}`
-pub async fn inspect(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn inspect(call: &Call, id: &str) -> Result<Response, Error> {
     let verbose = call.query.text("verbose");
     if !(verbose.is_empty() || truth(verbose).is_some()) {
         return Err(Error::bad(format!(
@@ -64,7 +64,7 @@ pub async fn inspect(call: &Call, id: &str) -> Result<Reply, Error> {
     if !(scope.is_empty() || scope == found.scope) {
         return Err(Error::not_found(format!("network {id} not found")));
     }
-    reply::ok(&from_network(found, Containers::Shown))
+    response::ok(&from_network(found, Containers::Shown))
 }
 
 async fn get(call: &Call, id: &str) -> Result<network::Network, Error> {
@@ -73,7 +73,7 @@ async fn get(call: &Call, id: &str) -> Result<network::Network, Error> {
 }
 
 /// `POST /networks/create`
-pub async fn create(mut call: Call) -> Result<Reply, Error> {
+pub async fn create(mut call: Call) -> Result<Response, Error> {
     let request: CreateRequest = call.json_or_default().await?;
     if request.name.trim().is_empty() {
         return Err(Error::bad("invalid name: name is empty"));
@@ -119,11 +119,11 @@ pub async fn create(mut call: Call) -> Result<Reply, Error> {
         Err(status) => return Err(Error::from_peer(NETWORK, &status)),
     };
     publish(&call, "create", &created).await;
-    reply::json(StatusCode::CREATED, &CreateReply { id: created.id, warning: String::new() })
+    response::json(StatusCode::CREATED, &CreateResponse { id: created.id, warning: String::new() })
 }
 
 /// `DELETE /networks/{id}`
-pub async fn remove(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn remove(call: &Call, id: &str) -> Result<Response, Error> {
     let found = get(call, id).await?;
     remove_one(call, &found).await?;
     Ok(no_content())
@@ -150,7 +150,7 @@ async fn publish(call: &Call, action: &str, of: &network::Network) {
 }
 
 /// `POST /networks/{id}/connect`
-pub async fn connect(mut call: Call, id: &str) -> Result<Reply, Error> {
+pub async fn connect(mut call: Call, id: &str) -> Result<Response, Error> {
     let request: ConnectRequest = call.json_or_default().await?;
     let message = engine::ConnectRequest {
         container: request.container,
@@ -158,11 +158,11 @@ pub async fn connect(mut call: Call, id: &str) -> Result<Reply, Error> {
         settings: request.endpoint_config.map(endpoint_to_engine),
     };
     call.peers().containers().connect(message).await.map_err(of(ENGINE))?;
-    Ok(reply::empty(StatusCode::OK))
+    Ok(response::empty(StatusCode::OK))
 }
 
 /// `POST /networks/{id}/disconnect`
-pub async fn disconnect(mut call: Call, id: &str) -> Result<Reply, Error> {
+pub async fn disconnect(mut call: Call, id: &str) -> Result<Response, Error> {
     let request: DisconnectRequest = call.json_or_default().await?;
     let message = engine::DisconnectRequest {
         container: request.container,
@@ -170,11 +170,11 @@ pub async fn disconnect(mut call: Call, id: &str) -> Result<Reply, Error> {
         force: request.force,
     };
     call.peers().containers().disconnect(message).await.map_err(of(ENGINE))?;
-    Ok(reply::empty(StatusCode::OK))
+    Ok(response::empty(StatusCode::OK))
 }
 
 /// `POST /networks/prune`
-pub async fn prune(call: &Call) -> Result<Reply, Error> {
+pub async fn prune(call: &Call) -> Result<Response, Error> {
     let filters = call.filters(&PRUNE_FILTERS)?;
     let until = filters.until()?;
     let mut deleted = Vec::new();
@@ -189,5 +189,5 @@ pub async fn prune(call: &Call) -> Result<Reply, Error> {
         }
     }
     call.peers().tell(event::pruned("network", 0)).await;
-    reply::ok(&PruneReply { networks_deleted: (!deleted.is_empty()).then_some(deleted) })
+    response::ok(&PruneResponse { networks_deleted: (!deleted.is_empty()).then_some(deleted) })
 }

@@ -18,9 +18,9 @@ use crate::error::Error;
 use crate::host;
 use crate::moment;
 use crate::peers::{ENGINE, IMAGES, of};
-use crate::reply::{self, Reply};
+use crate::response::{self, Response};
 use crate::wire::event::Message;
-use crate::wire::registry::{AuthConfig, LoginReply};
+use crate::wire::registry::{AuthConfig, LoginResponse};
 use crate::wire::system::DiskUsage;
 
 /// What events can be chosen by.
@@ -42,9 +42,9 @@ const EVENT_FILTERS: [&str; 14] = [
 ];
 
 /// `GET /_ping` and `HEAD /_ping`
-pub fn ping(head: bool) -> Reply {
-    let mut reply = reply::bytes(reply::TEXT, if head { "" } else { "OK" });
-    let headers = reply.headers_mut();
+pub fn ping(head: bool) -> Response {
+    let mut response = response::bytes(response::TEXT, if head { "" } else { "OK" });
+    let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("builder-version"), HeaderValue::from_static("1"));
     headers.insert(HeaderName::from_static("swarm"), HeaderValue::from_static("inactive"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));
@@ -52,16 +52,16 @@ pub fn ping(head: bool) -> Reply {
     if head {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    reply
+    response
 }
 
 /// `GET /version`
-pub fn version(_call: &Call) -> Result<Reply, Error> {
-    reply::ok(&host::version())
+pub fn version(_call: &Call) -> Result<Response, Error> {
+    response::ok(&host::version())
 }
 
 /// `GET /info`
-pub async fn info(call: &Call) -> Result<Reply, Error> {
+pub async fn info(call: &Call) -> Result<Response, Error> {
     let peers = call.peers();
     let (mut system, mut store, mut settings) = (peers.system(), peers.images(), peers.images());
     let (engine, images, registries) = tokio::join!(
@@ -73,20 +73,23 @@ pub async fn info(call: &Call) -> Result<Reply, Error> {
     // The rest is worth showing without a figure.
     let images = images.map_or(0, |list| list.into_inner().images.len());
     let registries = registries.map_or_else(|_| Vec::new(), |all| all.into_inner().registries);
-    reply::ok(&host::info(engine, images, &registries, &call.app.run, call.version))
+    response::ok(&host::info(engine, images, &registries, &call.app.run, call.version))
 }
 
 /// `POST /auth`
-pub async fn auth(mut call: Call) -> Result<Reply, Error> {
+pub async fn auth(mut call: Call) -> Result<Response, Error> {
     let credentials: AuthConfig = call.json().await?;
     let request = images::LoginRequest { auth: Some(image::auth(credentials.completed())) };
     let request = call.peers().within(request);
     let login = call.peers().images().login(request).await.map_err(of(IMAGES))?.into_inner();
-    reply::ok(&LoginReply { identity_token: login.identity_token, status: "Login Succeeded".to_owned() })
+    response::ok(&LoginResponse {
+        identity_token: login.identity_token,
+        status: "Login Succeeded".to_owned(),
+    })
 }
 
 /// `GET /events`
-pub async fn events(call: &Call) -> Result<Reply, Error> {
+pub async fn events(call: &Call) -> Result<Response, Error> {
     let since = moment::parse_instant(call.query.text("since")).map_err(Error::internal)?;
     let until = moment::parse_instant(call.query.text("until")).map_err(Error::internal)?;
     let order = |at: &prost_types::Timestamp| (at.seconds, at.nanos);
@@ -102,12 +105,12 @@ pub async fn events(call: &Call) -> Result<Reply, Error> {
     let until = until.map(|until| if order(&until) == (0, 0) { moment::now() } else { until });
     let request = engine::EventsRequest { since, until, filters: convert::engine_filters(filters) };
     let events = call.peers().system().events(request).await.map_err(of(ENGINE))?.into_inner();
-    let lines = reply::lines(events.map_ok(Message::from));
-    Ok(reply::streamed(reply::JSON, send_buffer::bounded(call.app.tasks(), "events", lines)))
+    let lines = response::lines(events.map_ok(Message::from));
+    Ok(response::streamed(response::JSON, send_buffer::bounded(call.app.tasks(), "events", lines)))
 }
 
 /// `GET /system/df`
-pub async fn disk_usage(call: &Call) -> Result<Reply, Error> {
+pub async fn disk_usage(call: &Call) -> Result<Response, Error> {
     let types = if call.version.at_least(42) { call.query.all("type") } else { Vec::new() };
     if let Some(other) =
         types.iter().find(|kind| !matches!(kind.as_str(), "container" | "image" | "volume" | "build-cache"))
@@ -143,16 +146,16 @@ pub async fn disk_usage(call: &Call) -> Result<Reply, Error> {
     if wanted("build-cache") {
         usage.build_cache = Some(Vec::new());
     }
-    reply::ok(&usage)
+    response::ok(&usage)
 }
 
 /// `POST /build/prune`: there is no build cache, so nothing to free.
-pub fn prune_builds() -> Result<Reply, Error> {
+pub fn prune_builds() -> Result<Response, Error> {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct Pruned {
         caches_deleted: Option<Vec<String>>,
         space_reclaimed: u64,
     }
-    reply::json(StatusCode::OK, &Pruned { caches_deleted: None, space_reclaimed: 0 })
+    response::json(StatusCode::OK, &Pruned { caches_deleted: None, space_reclaimed: 0 })
 }

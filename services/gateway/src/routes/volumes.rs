@@ -9,23 +9,23 @@ use crate::convert;
 use crate::convert::volume::{Usage, from_engine};
 use crate::error::Error;
 use crate::peers::{ENGINE, of};
-use crate::reply::{self, Reply};
-use crate::wire::volume::{CreateRequest, List, PruneReply};
+use crate::response::{self, Response};
+use crate::wire::volume::{CreateRequest, List, PruneResponse};
 
 /// `GET /volumes`
-pub async fn list(call: &Call) -> Result<Reply, Error> {
+pub async fn list(call: &Call) -> Result<Response, Error> {
     let filters = call.filters(&["dangling", "driver", "label", "name"])?;
     filters.flag("dangling")?;
     let request = engine::ListVolumesRequest { filters: convert::engine_filters(filters), usage: false };
     let found = call.peers().volumes().list(request).await.map_err(of(ENGINE))?.into_inner();
-    reply::ok(&List {
+    response::ok(&List {
         volumes: found.volumes.into_iter().map(|volume| from_engine(volume, Usage::Hidden)).collect(),
         warnings: (!found.warnings.is_empty()).then_some(found.warnings),
     })
 }
 
 /// `POST /volumes/create`
-pub async fn create(mut call: Call) -> Result<Reply, Error> {
+pub async fn create(mut call: Call) -> Result<Response, Error> {
     let volume: CreateRequest = call.json_or_default().await?;
     if volume.cluster_volume_spec.is_some() {
         return Err(Error::unavailable(
@@ -39,22 +39,22 @@ pub async fn create(mut call: Call) -> Result<Reply, Error> {
         labels: volume.labels.into_iter().collect(),
     };
     let created = call.peers().volumes().create(request).await.map_err(of(ENGINE))?.into_inner();
-    reply::json(StatusCode::CREATED, &from_engine(created, Usage::Hidden))
+    response::json(StatusCode::CREATED, &from_engine(created, Usage::Hidden))
 }
 
 /// `GET /volumes/{name}`
-pub async fn inspect(call: &Call, name: &str) -> Result<Reply, Error> {
+pub async fn inspect(call: &Call, name: &str) -> Result<Response, Error> {
     let found = call
         .peers()
         .volumes()
         .get(engine::VolumeRequest { name: name.to_owned() })
         .await
         .map_err(of(ENGINE))?;
-    reply::ok(&from_engine(found.into_inner(), Usage::Hidden))
+    response::ok(&from_engine(found.into_inner(), Usage::Hidden))
 }
 
 /// `DELETE /volumes/{name}`
-pub async fn remove(call: &Call, name: &str) -> Result<Reply, Error> {
+pub async fn remove(call: &Call, name: &str) -> Result<Response, Error> {
     let force = call.query.flag("force");
     match call.peers().volumes().remove(engine::RemoveVolumeRequest { name: name.to_owned(), force }).await {
         Ok(_) => Ok(no_content()),
@@ -64,7 +64,7 @@ pub async fn remove(call: &Call, name: &str) -> Result<Reply, Error> {
 }
 
 /// `POST /volumes/prune`
-pub async fn prune(call: &Call) -> Result<Reply, Error> {
+pub async fn prune(call: &Call) -> Result<Response, Error> {
     let mut filters = call.filters(&["all", "label", "label!"])?;
     filters.flag("all")?;
     // Named volumes are spared since API 1.42 only.
@@ -73,5 +73,5 @@ pub async fn prune(call: &Call) -> Result<Reply, Error> {
     }
     let request = engine::PruneRequest { filters: convert::engine_filters(filters) };
     let pruned = call.peers().volumes().prune(request).await.map_err(of(ENGINE))?.into_inner();
-    reply::ok(&PruneReply { volumes_deleted: pruned.deleted, space_reclaimed: pruned.space_reclaimed })
+    response::ok(&PruneResponse { volumes_deleted: pruned.deleted, space_reclaimed: pruned.space_reclaimed })
 }

@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for CreateRequest {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct CreateReply {
+pub struct CreateResponse {
     pub id: String,
     pub warnings: Vec<String>,
 }
@@ -281,7 +281,7 @@ pub struct NetworkSettings {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct WaitReply {
+pub struct WaitResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<WaitError>,
     pub status_code: i64,
@@ -295,7 +295,7 @@ pub struct WaitError {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct TopReply {
+pub struct TopResponse {
     pub processes: Vec<Vec<String>>,
     pub titles: Vec<String>,
 }
@@ -309,7 +309,7 @@ pub struct Change {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct PruneReply {
+pub struct PruneResponse {
     pub containers_deleted: Option<Vec<String>>,
     pub space_reclaimed: u64,
 }
@@ -317,7 +317,7 @@ pub struct PruneReply {
 /// Warnings of an update.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct UpdateReply {
+pub struct UpdateResponse {
     pub warnings: Option<Vec<String>>,
 }
 

@@ -11,7 +11,7 @@ use prost_types::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::container::TopReply;
+use super::container::TopResponse;
 use super::stats::Stats;
 use crate::convert::image::RowOptions;
 use crate::convert::network::Containers;
@@ -58,13 +58,13 @@ fn keys(value: &Value) -> BTreeSet<String> {
     keys
 }
 
-/// Compares with dockerd's reply; `ours` and `theirs` are the keys that only one side may have.
-fn compare(golden: &str, reply: &impl Serialize, ours: &[&str], theirs: &[&str]) {
+/// Compares with dockerd's response; `ours` and `theirs` are the keys that only one side may have.
+fn compare(golden: &str, response: &impl Serialize, ours: &[&str], theirs: &[&str]) {
     let golden: Value = serde_json::from_str(golden).expect("golden JSON");
-    let (golden, reply) = (keys(&golden), keys(&serde_json::to_value(reply).expect("JSON")));
+    let (golden, response) = (keys(&golden), keys(&serde_json::to_value(response).expect("JSON")));
     let unless = |known: &[&str], key: &String| !known.iter().any(|prefix| key.starts_with(prefix));
-    let extra: Vec<_> = reply.difference(&golden).filter(|key| unless(ours, key)).collect();
-    let missing: Vec<_> = golden.difference(&reply).filter(|key| unless(theirs, key)).collect();
+    let extra: Vec<_> = response.difference(&golden).filter(|key| unless(ours, key)).collect();
+    let missing: Vec<_> = golden.difference(&response).filter(|key| unless(theirs, key)).collect();
     assert!(extra.is_empty() && missing.is_empty(), "extra {extra:?}, missing {missing:?}");
 }
 
@@ -121,7 +121,7 @@ fn containers() {
         &[],
         &[],
     );
-    let top = TopReply { processes: vec![], titles: vec![] };
+    let top = TopResponse { processes: vec![], titles: vec![] };
     compare(include_str!("golden/top.json"), &top, &[], &[]);
 }
 

@@ -266,7 +266,7 @@ pub struct Removed {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct PruneReply {
+pub struct PruneResponse {
     pub images_deleted: Option<Vec<Removed>>,
     pub space_reclaimed: u64,
 }

@@ -105,7 +105,7 @@ pub struct CreateRequest {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct CreateReply {
+pub struct CreateResponse {
     pub id: String,
     pub warning: String,
 }
@@ -164,7 +164,7 @@ pub struct EndpointResource {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct PruneReply {
+pub struct PruneResponse {
     pub networks_deleted: Option<Vec<String>>,
 }
 

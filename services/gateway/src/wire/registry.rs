@@ -60,7 +60,7 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct LoginReply {
+pub struct LoginResponse {
     pub identity_token: String,
     pub status: String,
 }

@@ -47,7 +47,7 @@ pub struct List {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct PruneReply {
+pub struct PruneResponse {
     pub volumes_deleted: Vec<String>,
     pub space_reclaimed: u64,
 }

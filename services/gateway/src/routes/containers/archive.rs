@@ -15,7 +15,7 @@ use crate::call::Call;
 use crate::error::Error;
 use crate::moment;
 use crate::peers::ENGINE;
-use crate::reply::{self, Reply};
+use crate::response::{self, Response};
 use crate::wire::container::PathStat;
 
 const STAT: HeaderName = HeaderName::from_static("x-docker-container-path-stat");
@@ -42,25 +42,25 @@ fn stat_header(stat: engine::PathStat) -> Result<HeaderValue, Error> {
 }
 
 /// `HEAD /containers/{id}/archive`
-pub async fn archive_stat(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn archive_stat(call: &Call, id: &str) -> Result<Response, Error> {
     let request = ArchiveStat { container: id.to_owned(), path: path(call)? };
     let (_, stat) = call.peers().engine_data::<engine::PathStat>(Action::ArchiveStat(request)).await?;
-    let mut reply = reply::empty(StatusCode::OK);
-    reply.headers_mut().insert(STAT, stat_header(stat)?);
-    Ok(reply)
+    let mut response = response::empty(StatusCode::OK);
+    response.headers_mut().insert(STAT, stat_header(stat)?);
+    Ok(response)
 }
 
 /// `GET /containers/{id}/archive`
-pub async fn archive_get(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn archive_get(call: &Call, id: &str) -> Result<Response, Error> {
     let request = ArchiveGet { container: id.to_owned(), path: path(call)? };
     let (archive, stat) = call.peers().engine_data::<engine::PathStat>(Action::ArchiveGet(request)).await?;
-    let mut reply = reply::archive(reply::TAR, archive);
-    reply.headers_mut().insert(STAT, stat_header(stat)?);
-    Ok(reply)
+    let mut response = response::archive(response::TAR, archive);
+    response.headers_mut().insert(STAT, stat_header(stat)?);
+    Ok(response)
 }
 
 /// `PUT /containers/{id}/archive`
-pub async fn archive_put(call: Call, id: &str) -> Result<Reply, Error> {
+pub async fn archive_put(call: Call, id: &str) -> Result<Response, Error> {
     let request = ArchivePut {
         container: id.to_owned(),
         path: path(&call)?,
@@ -92,15 +92,15 @@ pub async fn archive_put(call: Call, id: &str) -> Result<Reply, Error> {
         }
     };
     match received.map_err(|error| Error::from_io(ENGINE, &error))? {
-        Some(status) if status.code == 0 => Ok(reply::empty(StatusCode::OK)),
+        Some(status) if status.code == 0 => Ok(response::empty(StatusCode::OK)),
         Some(status) => Err(Error::from_code(ENGINE, status.code, &status.message)),
         None => Err(Error::unavailable("service engine went away while it unpacked the archive")),
     }
 }
 
 /// `GET /containers/{id}/export`
-pub async fn export(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn export(call: &Call, id: &str) -> Result<Response, Error> {
     let (archive, ()) =
         call.peers().engine_data::<()>(Action::Export(Export { container: id.to_owned() })).await?;
-    Ok(reply::archive(HeaderValue::from_static("application/octet-stream"), archive))
+    Ok(response::archive(HeaderValue::from_static("application/octet-stream"), archive))
 }

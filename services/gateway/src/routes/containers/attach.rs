@@ -1,6 +1,6 @@
 //! Attaching to a container: the log so far, the running process, or both.
 //!
-//! A client attaches before it starts the container, and waits for our `101` first. So the reply leaves as soon as the
+//! A client attaches before it starts the container, and waits for our `101` first. So the response leaves as soon as the
 //! engine knows the container, and the shim is connected to when it is there; the engine holds the start back until then.
 
 use futures::{StreamExt, stream};
@@ -19,27 +19,27 @@ use crate::detach::{self, Keys};
 use crate::error::Error;
 use crate::hijack::{self, Ended, InputEnd, Terminal};
 use crate::peers::{ENGINE, Peers, of};
-use crate::reply::{self, Reply};
+use crate::response::{self, Response};
 use crate::websocket;
 
 /// `POST /containers/{id}/attach`
-pub async fn attach(mut call: Call, id: &str) -> Reply {
+pub async fn attach(mut call: Call, id: &str) -> Response {
     match open(&mut call, id).await {
-        Ok(reply) => reply,
-        Err(error) => reply::stream_error(&error),
+        Ok(response) => response,
+        Err(error) => response::stream_error(&error),
     }
 }
 
 /// `GET /containers/{id}/attach/ws`
-pub async fn attach_websocket(mut call: Call, id: &str) -> Result<Reply, Error> {
-    let reply = websocket::accept(call.headers())?;
+pub async fn attach_websocket(mut call: Call, id: &str) -> Result<Response, Error> {
+    let response = websocket::accept(call.headers())?;
     let mut wish = wish(&call, id);
     if !call.version.at_least(42) {
         (wish.stdin, wish.stdout, wish.stderr) = (true, true, true);
     }
     let attachment = Attachment::open(&call, wish).await?;
     let terminal = Terminal::from(attachment.opened.tty);
-    hijack::take_over_by(&mut call, reply, move |client| async move {
+    hijack::take_over_by(&mut call, response, move |client| async move {
         let carried = websocket::carry(client, terminal, |inside| attachment.run(inside));
         if let Err(error) = carried.await {
             tracing::warn!(%error, "a WebSocket was not served");
@@ -47,7 +47,7 @@ pub async fn attach_websocket(mut call: Call, id: &str) -> Result<Reply, Error> 
     })
 }
 
-async fn open(call: &mut Call, id: &str) -> Result<Reply, Error> {
+async fn open(call: &mut Call, id: &str) -> Result<Response, Error> {
     let attachment = Attachment::open(call, wish(call, id)).await?;
     let terminal = Terminal::from(attachment.opened.tty);
     hijack::take_over(call, terminal, move |client| attachment.run(client))

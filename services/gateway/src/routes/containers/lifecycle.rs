@@ -7,16 +7,16 @@ use crate::call::Call;
 use crate::convert::host_config;
 use crate::error::Error;
 use crate::peers::{ENGINE, of};
-use crate::reply::{self, Reply};
+use crate::response::{self, Response};
 use crate::routes::no_content;
-use crate::wire::container::UpdateReply;
+use crate::wire::container::UpdateResponse;
 use crate::wire::host_config::UpdateRequest;
 
 /// Some clients send `{}` or `null` with a start.
 const TOLERATED_BODY: u64 = 7;
 
 /// `POST /containers/{id}/start`
-pub async fn start(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn start(call: &Call, id: &str) -> Result<Response, Error> {
     use http_body::Body;
     let size = call.request.body().size_hint();
     if size.upper().is_none_or(|size| size > TOLERATED_BODY) {
@@ -29,7 +29,7 @@ pub async fn start(call: &Call, id: &str) -> Result<Reply, Error> {
     }
     let request = engine::StartRequest { container: id.to_owned() };
     let started = call.peers().containers().start(request).await.map_err(of(ENGINE))?.into_inner();
-    Ok(if started.already_started { reply::empty(StatusCode::NOT_MODIFIED) } else { no_content() })
+    Ok(if started.already_started { response::empty(StatusCode::NOT_MODIFIED) } else { no_content() })
 }
 
 fn stop_request(call: &Call, id: &str) -> Result<engine::StopRequest, Error> {
@@ -42,20 +42,20 @@ fn stop_request(call: &Call, id: &str) -> Result<engine::StopRequest, Error> {
 }
 
 /// `POST /containers/{id}/stop`
-pub async fn stop(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn stop(call: &Call, id: &str) -> Result<Response, Error> {
     let stopped =
         call.peers().containers().stop(stop_request(call, id)?).await.map_err(of(ENGINE))?.into_inner();
-    Ok(if stopped.already_stopped { reply::empty(StatusCode::NOT_MODIFIED) } else { no_content() })
+    Ok(if stopped.already_stopped { response::empty(StatusCode::NOT_MODIFIED) } else { no_content() })
 }
 
 /// `POST /containers/{id}/restart`
-pub async fn restart(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn restart(call: &Call, id: &str) -> Result<Response, Error> {
     call.peers().containers().restart(stop_request(call, id)?).await.map_err(of(ENGINE))?;
     Ok(no_content())
 }
 
 /// `POST /containers/{id}/kill`
-pub async fn kill(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn kill(call: &Call, id: &str) -> Result<Response, Error> {
     let request =
         engine::KillRequest { container: id.to_owned(), signal: call.query.text("signal").to_owned() };
     call.peers().containers().kill(request).await.map_err(of(ENGINE))?;
@@ -63,7 +63,7 @@ pub async fn kill(call: &Call, id: &str) -> Result<Reply, Error> {
 }
 
 /// `POST /containers/{id}/pause`
-pub async fn pause(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn pause(call: &Call, id: &str) -> Result<Response, Error> {
     call.peers()
         .containers()
         .pause(engine::ContainerRequest { container: id.to_owned() })
@@ -73,7 +73,7 @@ pub async fn pause(call: &Call, id: &str) -> Result<Reply, Error> {
 }
 
 /// `POST /containers/{id}/unpause`
-pub async fn unpause(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn unpause(call: &Call, id: &str) -> Result<Response, Error> {
     call.peers()
         .containers()
         .unpause(engine::ContainerRequest { container: id.to_owned() })
@@ -83,7 +83,7 @@ pub async fn unpause(call: &Call, id: &str) -> Result<Reply, Error> {
 }
 
 /// `POST /containers/{id}/rename`
-pub async fn rename(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn rename(call: &Call, id: &str) -> Result<Response, Error> {
     let name = call.query.text("name");
     if name.is_empty() {
         return Err(Error::bad("Neither old nor new names may be empty"));
@@ -94,7 +94,7 @@ pub async fn rename(call: &Call, id: &str) -> Result<Reply, Error> {
 }
 
 /// `POST /containers/{id}/update`
-pub async fn update(mut call: Call, id: &str) -> Result<Reply, Error> {
+pub async fn update(mut call: Call, id: &str) -> Result<Response, Error> {
     let update: UpdateRequest = call.json_or_default().await?;
     let request = engine::UpdateRequest {
         container: id.to_owned(),
@@ -102,11 +102,11 @@ pub async fn update(mut call: Call, id: &str) -> Result<Reply, Error> {
         restart_policy: Some(host_config::restart_to_engine(update.restart_policy)),
     };
     let updated = call.peers().containers().update(request).await.map_err(of(ENGINE))?.into_inner();
-    reply::ok(&UpdateReply { warnings: (!updated.warnings.is_empty()).then_some(updated.warnings) })
+    response::ok(&UpdateResponse { warnings: (!updated.warnings.is_empty()).then_some(updated.warnings) })
 }
 
 /// `DELETE /containers/{id}`
-pub async fn remove(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn remove(call: &Call, id: &str) -> Result<Response, Error> {
     let request = engine::RemoveRequest {
         container: id.to_owned(),
         force: call.query.flag("force"),

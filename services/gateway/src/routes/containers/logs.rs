@@ -22,12 +22,12 @@ use crate::call::Call;
 use crate::error::Error;
 use crate::moment;
 use crate::peers::Peers;
-use crate::reply::{self, BodyError, Reply};
+use crate::response::{self, BodyError, Response};
 
 const CHUNK: usize = 64 << 10;
 
 /// `GET /containers/{id}/logs`
-pub async fn logs(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn logs(call: &Call, id: &str) -> Result<Response, Error> {
     let query = &call.query;
     let request = Logs {
         container: id.to_owned(),
@@ -48,10 +48,11 @@ pub async fn logs(call: &Call, id: &str) -> Result<Reply, Error> {
         return Err(Error::bad("Bad parameters: you must choose at least one stream"));
     }
     let (log, answer, ending) = call.peers().log(request.clone()).await?;
-    let content_type = if answer.tty || !call.version.at_least(42) { reply::RAW } else { reply::MULTIPLEXED };
+    let content_type =
+        if answer.tty || !call.version.at_least(42) { response::RAW } else { response::MULTIPLEXED };
     let reading =
         Reading { peers: call.peers().clone(), request, log, ending, sent: 0, skip: 0, reopened_at: None };
-    Ok(reply::streamed(content_type, reading.chunks()))
+    Ok(response::streamed(content_type, reading.chunks()))
 }
 
 /// A log that is read over restarts of the engine.

@@ -12,8 +12,8 @@ use tonic::{Code, Status, Streaming};
 use crate::call::Call;
 use crate::error::Error;
 use crate::peers::{ENGINE, Peers, of};
-use crate::reply::{self, Reply};
-use crate::wire::container::{WaitError, WaitReply};
+use crate::response::{self, Response};
+use crate::wire::container::{WaitError, WaitResponse};
 use crate::wire::stats::Stats;
 
 /// How long an engine may be away before a wait, or a followed log, fails, and how often it is asked for.
@@ -21,7 +21,7 @@ pub(super) const ENGINE_PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const ENGINE_CHECK: Duration = Duration::from_millis(100);
 
 /// `POST /containers/{id}/wait`
-pub async fn wait(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn wait(call: &Call, id: &str) -> Result<Response, Error> {
     let condition = match call.query.text("condition") {
         "" | "not-running" => Condition::NotRunning,
         "next-exit" => Condition::NextExit,
@@ -33,24 +33,24 @@ pub async fn wait(call: &Call, id: &str) -> Result<Reply, Error> {
     waiting.register().await.map_err(of(ENGINE))?;
     // The headers leave now: a client starts the container only after it has seen them.
     let result = stream::once(async move {
-        let reply = match waiting.exit().await {
+        let response = match waiting.exit().await {
             Ok(exit) => {
                 // A failed start is told by its own answer; here clients would take the words for a failed wait.
                 let failed_start = (126..=128).contains(&exit.status_code);
                 let error =
                     (!exit.error.is_empty() && !failed_start).then_some(WaitError { message: exit.error });
-                WaitReply { error, status_code: exit.status_code }
+                WaitResponse { error, status_code: exit.status_code }
             }
             Err(status) => {
                 let message = Error::from_peer(ENGINE, &status).to_string();
-                WaitReply { error: Some(WaitError { message }), status_code: -1 }
+                WaitResponse { error: Some(WaitError { message }), status_code: -1 }
             }
         };
-        let mut line = serde_json::to_vec(&reply)?;
+        let mut line = serde_json::to_vec(&response)?;
         line.push(b'\n');
         Ok::<_, serde_json::Error>(Bytes::from(line))
     });
-    Ok(reply::streamed(reply::JSON, result))
+    Ok(response::streamed(response::JSON, result))
 }
 
 /// A wait that outlives a restart of the engine.
@@ -120,7 +120,7 @@ pub(super) fn is_loss(status: &Status) -> bool {
 }
 
 /// `GET /containers/{id}/stats`
-pub async fn stats(call: &Call, id: &str) -> Result<Reply, Error> {
+pub async fn stats(call: &Call, id: &str) -> Result<Response, Error> {
     let stream = call.query.flag_or("stream", true);
     let one_shot = call.query.flag("one-shot");
     if stream && one_shot {
@@ -130,9 +130,9 @@ pub async fn stats(call: &Call, id: &str) -> Result<Reply, Error> {
     let mut samples = call.peers().containers().stats(request).await.map_err(of(ENGINE))?.into_inner();
     if !stream {
         let sample = samples.message().await.map_err(of(ENGINE))?.unwrap_or_default();
-        return reply::ok(&Stats::from(sample));
+        return response::ok(&Stats::from(sample));
     }
     // A sample that cannot be taken is that of a container that has gone: the end, for a client.
     let samples = samples.take_while(|sample| std::future::ready(sample.is_ok()));
-    Ok(reply::json_lines(samples.map_ok(Stats::from)))
+    Ok(response::json_lines(samples.map_ok(Stats::from)))
 }

@@ -18,15 +18,15 @@ use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
 use super::publish;
-use super::transfer::{layer_line, lines_reply};
+use super::transfer::{layer_line, lines_response};
 use crate::call::Call;
 use crate::error::Error;
 use crate::peers::{IMAGES, Peers};
-use crate::reply::{self, Reply};
+use crate::response::{self, Response};
 use crate::wire::progress::Line;
 
 /// `POST /images/load`
-pub async fn load(call: Call) -> Result<Reply, Error> {
+pub async fn load(call: Call) -> Result<Response, Error> {
     let quiet = call.query.flag_or("quiet", true);
     let platforms = call.query.all("platform");
     if platforms.len() > 1 {
@@ -60,11 +60,11 @@ pub async fn load(call: Call) -> Result<Reply, Error> {
             }
         }
     });
-    Ok(lines_reply(lines))
+    Ok(lines_response(lines))
 }
 
 /// `POST /images/create` with `fromSrc`
-pub async fn import(call: Call, platform: String) -> Result<Reply, Error> {
+pub async fn import(call: Call, platform: String) -> Result<Response, Error> {
     let source = match call.query.text("fromSrc") {
         "-" => String::new(),
         "" => return Err(Error::bad("either fromImage or fromSrc is needed")),
@@ -124,7 +124,7 @@ pub async fn import(call: Call, platform: String) -> Result<Reply, Error> {
             }
         }
     });
-    Ok(lines_reply(lines))
+    Ok(lines_response(lines))
 }
 
 /// The id of an image by its name; none when others have taken the name away meanwhile.
@@ -169,7 +169,7 @@ where
 }
 
 /// `GET /images/get` and `GET /images/{name}/get`
-pub async fn save(call: &Call, references: Vec<String>) -> Result<Reply, Error> {
+pub async fn save(call: &Call, references: Vec<String>) -> Result<Response, Error> {
     let platforms = call.query.all("platform");
     if platforms.len() > 1 {
         return Err(Error::bad("only one platform can be saved at a time"));
@@ -182,5 +182,5 @@ pub async fn save(call: &Call, references: Vec<String>) -> Result<Reply, Error> 
             publish(call.peers(), "save", &id).await;
         }
     }
-    Ok(reply::archive(reply::TAR, archive))
+    Ok(response::archive(response::TAR, archive))
 }

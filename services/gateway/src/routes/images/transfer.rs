@@ -18,11 +18,11 @@ use crate::call::Call;
 use crate::convert::image;
 use crate::error::Error;
 use crate::peers::{IMAGES, Peers, of};
-use crate::reply::{self, Reply};
+use crate::response::{self, Response};
 use crate::wire::progress::{Line, PushResult};
 
 /// `POST /images/create`: a pull, or an import.
-pub async fn create(call: Call) -> Result<Reply, Error> {
+pub async fn create(call: Call) -> Result<Response, Error> {
     let platform = call.query.text("platform").to_owned();
     if !platform.is_empty() {
         platform.parse::<Platform>().map_err(|error| Error::bad(format!("{platform:?}: {error}")))?;
@@ -52,7 +52,7 @@ fn reference(name: &str, tag: &str) -> Result<(Reference, bool), Error> {
     Ok((reference, all_tags))
 }
 
-async fn pull(call: &Call, name: &str, tag: &str, platform: String) -> Result<Reply, Error> {
+async fn pull(call: &Call, name: &str, tag: &str, platform: String) -> Result<Response, Error> {
     let (reference, all_tags) = reference(name, tag)?;
     let request = images::PullRequest {
         reference: reference.to_string(),
@@ -76,7 +76,7 @@ async fn pull(call: &Call, name: &str, tag: &str, platform: String) -> Result<Re
             }
         }
     });
-    Ok(lines_reply(lines))
+    Ok(lines_response(lines))
 }
 
 /// The first message, the others, and at the end an error if there was one.
@@ -88,10 +88,10 @@ fn follow<T: Send + 'static>(
         .chain(rest.map(|message| message.map_err(|status| Error::from_peer(IMAGES, &status))))
 }
 
-/// Progress as a reply.
-pub fn lines_reply(lines: impl Stream<Item = Vec<Line>> + Send + 'static) -> Reply {
-    reply::streamed(
-        reply::JSON,
+/// Progress as a response.
+pub fn lines_response(lines: impl Stream<Item = Vec<Line>> + Send + 'static) -> Response {
+    response::streamed(
+        response::JSON,
         lines.filter(|lines| std::future::ready(!lines.is_empty())).map(|lines| {
             let bytes: Vec<u8> = lines.iter().flat_map(|line| line.encode()).collect();
             Ok::<_, Infallible>(Bytes::from(bytes))
@@ -144,7 +144,7 @@ fn short(digest: &str) -> String {
 }
 
 /// `POST /images/{name}/push`
-pub async fn push(call: &Call, name: &str) -> Result<Reply, Error> {
+pub async fn push(call: &Call, name: &str) -> Result<Response, Error> {
     let (reference, _) = reference(name, call.query.text("tag"))?;
     let request = images::PushRequest {
         reference: reference.to_string(),
@@ -165,7 +165,7 @@ pub async fn push(call: &Call, name: &str) -> Result<Reply, Error> {
             }
         }
     });
-    Ok(lines_reply(lines))
+    Ok(lines_response(lines))
 }
 
 async fn push_lines(peers: &Peers, name: &str, event: PushEvent) -> Vec<Line> {

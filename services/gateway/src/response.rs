@@ -1,12 +1,12 @@
-//! Replies: JSON, empty, streamed, and errors, in the form that Docker's clients expect.
+//! Responses: JSON, empty, streamed, and errors, in the form that Docker's clients expect.
 
 use std::convert::Infallible;
 use std::io;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -19,10 +19,10 @@ use crate::wire::ErrorBody;
 
 pub use gantry_http::BodyError;
 
-/// The body of any reply.
+/// The body of any response.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
-/// Any reply.
-pub type Reply = Response<Body>;
+/// Any response.
+pub type Response = http::Response<Body>;
 
 /// Exactly this text: clients compare the whole header.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -44,72 +44,72 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-/// A reply without a body.
-pub fn empty(status: StatusCode) -> Reply {
-    let mut reply = Response::new(full(Bytes::new()));
-    *reply.status_mut() = status;
-    reply
+/// A response without a body.
+pub fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = status;
+    response
 }
 
-/// A reply with bytes of a type.
-pub fn bytes(content_type: HeaderValue, bytes: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(full(bytes));
-    reply.headers_mut().insert(CONTENT_TYPE, content_type);
-    reply
+/// A response with bytes of a type.
+pub fn bytes(content_type: HeaderValue, bytes: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(full(bytes));
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
 }
 
 /// A value as JSON, with a line end as Docker sends it.
-pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Reply, Error> {
+pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, Error> {
     let mut text = serde_json::to_vec(value).map_err(not_encoded)?;
     text.push(b'\n');
-    let mut reply = bytes(JSON, text);
-    *reply.status_mut() = status;
-    Ok(reply)
+    let mut response = bytes(JSON, text);
+    *response.status_mut() = status;
+    Ok(response)
 }
 
 /// The error of a value that JSON cannot carry.
 pub fn not_encoded(error: serde_json::Error) -> Error {
-    Error::internal(format!("cannot encode the reply: {error}"))
+    Error::internal(format!("cannot encode the response: {error}"))
 }
 
 /// A value as JSON, with 200.
-pub fn ok(value: &impl Serialize) -> Result<Reply, Error> {
+pub fn ok(value: &impl Serialize) -> Result<Response, Error> {
     json(StatusCode::OK, value)
 }
 
 /// An error as clients read it.
-pub fn error(error: &Error) -> Reply {
+pub fn error(error: &Error) -> Response {
     let message = error.to_string();
-    let mut reply = match error.status() {
+    let mut response = match error.status() {
         StatusCode::NOT_MODIFIED => empty(StatusCode::NOT_MODIFIED),
         _ => json(StatusCode::OK, &ErrorBody { message: &message }).unwrap_or_else(|_| empty(StatusCode::OK)),
     };
-    *reply.status_mut() = error.status();
-    reply
+    *response.status_mut() = error.status();
+    response
 }
 
 /// An error on the way to a raw stream: plain text under the stream's type, and the connection ends.
-pub fn stream_error(error: &Error) -> Reply {
-    let mut reply = bytes(RAW, format!("{error}\r\n"));
-    *reply.status_mut() = error.status();
-    reply.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
-    reply
+pub fn stream_error(error: &Error) -> Response {
+    let mut response = bytes(RAW, format!("{error}\r\n"));
+    *response.status_mut() = error.status();
+    response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
-/// A reply whose body arrives by and by. The headers leave at once.
-pub fn streamed<S, E>(content_type: HeaderValue, chunks: S) -> Reply
+/// A response whose body arrives by and by. The headers leave at once.
+pub fn streamed<S, E>(content_type: HeaderValue, chunks: S) -> Response
 where
     S: Stream<Item = Result<Bytes, E>> + Send + 'static,
     E: Into<BodyError> + 'static,
 {
     let body = StreamBody::new(chunks.map_ok(Frame::data).map_err(Into::into));
-    let mut reply = Response::new(BodyExt::boxed_unsync(body));
-    reply.headers_mut().insert(CONTENT_TYPE, content_type);
-    reply
+    let mut response = Response::new(BodyExt::boxed_unsync(body));
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
 }
 
-/// One JSON object a line, as they come. An error cuts the reply short, so that its client sees that it is not whole.
-pub fn json_lines<S, T, E>(values: S) -> Reply
+/// One JSON object a line, as they come. An error cuts the response short, so that its client sees that it is not whole.
+pub fn json_lines<S, T, E>(values: S) -> Response
 where
     S: Stream<Item = Result<T, E>> + Send + 'static,
     T: Serialize + 'static,
@@ -132,9 +132,9 @@ where
     })
 }
 
-/// A tar that a peer sends by and by. One that ends without its end cuts the reply short: the peer has failed or died
+/// A tar that a peer sends by and by. One that ends without its end cuts the response short: the peer has failed or died
 /// in the middle, and the client must not take what it has for the whole.
-pub fn archive(content_type: HeaderValue, archive: UnixStream) -> Reply {
+pub fn archive(content_type: HeaderValue, archive: UnixStream) -> Response {
     let mut zeros = 0;
     let chunks = ReaderStream::with_capacity(archive, ARCHIVE_CHUNK).map(Some).chain(stream::iter([None]));
     let chunks = chunks.filter_map(move |chunk| {
