@@ -32,6 +32,7 @@ mod detach;
 mod error;
 mod hijack;
 mod host;
+pub mod input;
 mod listeners;
 mod lists;
 mod metrics;
@@ -46,6 +47,7 @@ mod wire;
 
 pub use app::App;
 pub use config::Config;
+pub use error::Error;
 
 use std::sync::Arc;
 

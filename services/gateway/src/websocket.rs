@@ -28,7 +28,8 @@ use crate::error::Error;
 use crate::hijack::Terminal;
 use crate::multiplex::Demultiplexer;
 use crate::response::{self, Response};
-use frame::{Decoder, Said};
+pub use frame::Decoder;
+use frame::Said;
 
 /// What the accepted key is made with (RFC 6455, 1.3).
 const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

@@ -16,6 +16,7 @@ pub mod network;
 pub mod progress;
 pub mod registry;
 pub mod stats;
+pub mod syntax;
 pub mod system;
 pub mod volume;
 
@@ -63,23 +64,21 @@ const KEEP_NULLS_IN: [&str; 4] = ["EndpointsConfig", "PortBindings", "ExposedPor
 ///
 /// Unknown members are ignored; a second value, a wrong type and bytes that are no JSON are refused.
 pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(Error::bad("invalid JSON: got EOF while reading request body"));
-    }
-    let mut stream = serde_json::Deserializer::from_slice(body).into_iter::<Value>();
-    let mut value = match stream.next() {
-        Some(Ok(value)) => value,
-        Some(Err(error)) => return Err(Error::bad(format!("invalid JSON: {error}"))),
-        None => return Err(Error::bad("invalid JSON: got EOF while reading request body")),
-    };
-    if stream.next().is_some() {
-        return Err(Error::bad("unexpected content after JSON"));
-    }
+    let invalid = |error: &dyn std::fmt::Display| Error::bad(format!("invalid JSON: {error}"));
+    let (value, rest) = syntax::first_value(body).map_err(|error| invalid(&error))?;
+    // Go reads text that is no UTF-8 with marks in it.
+    let mut value: Value =
+        serde_json::from_str(&String::from_utf8_lossy(value)).map_err(|error| invalid(&error))?;
     drop_nulls(&mut value);
     if value.is_null() {
         value = Value::Object(serde_json::Map::new());
     }
-    case_insensitive::read(&value).map_err(|error| Error::bad(format!("invalid JSON: {error}")))
+    let read = case_insensitive::read(&value).map_err(|error| invalid(&error))?;
+    // To Go's decoder a closing bracket ends what the value may be in.
+    match rest.trim_ascii_start().first() {
+        None | Some(b']' | b'}') => Ok(read),
+        Some(_) => Err(Error::bad("unexpected content after JSON")),
+    }
 }
 
 fn keeps_nulls(key: &str) -> bool {
@@ -145,6 +144,11 @@ mod tests {
             ("{bad", "invalid JSON: "),
             (r#"{"Image":"x"}{"a":1}"#, "unexpected content after JSON"),
             (r#"{"Image":"x"} x"#, "unexpected content after JSON"),
+            (
+                r#"{"Image":"x",}"#,
+                "invalid JSON: invalid character '}' looking for beginning of object key string",
+            ),
+            (r#"{"Image":"x""#, "invalid JSON: unexpected EOF"),
             (r#"{"Image":1}"#, "invalid JSON: invalid type"),
             (r#"{"HostConfig":{"Memory":"much"}}"#, "invalid JSON: invalid type"),
             ("[]", "invalid JSON: "),
