@@ -11,6 +11,7 @@
 
 pub mod content;
 pub mod leases;
+pub mod network;
 mod wait;
 
 /// Makes a test of each function of a suite.

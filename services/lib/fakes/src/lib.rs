@@ -12,10 +12,12 @@
 
 mod content;
 mod leases;
+mod network;
 mod refused;
 mod serving;
 
 pub use content::{Content, Filler, Follower, Reader, Writer};
 pub use leases::Leases;
+pub use network::Network;
 pub use refused::Refused;
 pub use serving::{Serving, routes};

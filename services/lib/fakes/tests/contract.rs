@@ -1,7 +1,7 @@
 //! The fakes keep what they promise, by themselves and through sockets.
 
-use gantry_api::{Peers, content, leases};
-use gantry_fakes::{Content, Leases, Serving, routes};
+use gantry_api::{Peers, content, leases, network};
+use gantry_fakes::{Content, Leases, Network, Serving, routes};
 
 async fn fake() -> (Content, ()) {
     (Content::default(), ())
@@ -41,4 +41,23 @@ mod leases_in_memory {
 
 mod leases_through_a_socket {
     gantry_contract::leases!(super::served_leases);
+}
+
+async fn fake_network() -> (Network, ()) {
+    (Network::default(), ())
+}
+
+async fn served_network() -> (network::Client, (Serving, tempfile::TempDir)) {
+    let run = tempfile::tempdir().expect("a directory");
+    let serving = routes(&run.path().join("network.sock"), Network::default().routes());
+    let client = network::Client::new(&Peers::new(run.path()));
+    (client, (serving, run))
+}
+
+mod network_in_memory {
+    gantry_contract::network!(super::fake_network);
+}
+
+mod network_through_a_socket {
+    gantry_contract::network!(super::served_network);
 }
