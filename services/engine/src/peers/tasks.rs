@@ -107,6 +107,15 @@ impl Peers {
             .map_err(|status| Error::peer(format!("list processes of container {id}"), status))
     }
 
+    /// A running container's figures, as its shim says them: containerd's message for its generation of cgroups.
+    pub async fn metrics(&self, id: &str) -> Result<Option<prost_types::Any>> {
+        let request = tasks::MetricsRequest { filters: vec![format!("id=={id}")] };
+        let answer = call(DEADLINE, self.peers.tasks().metrics(self.request(request))).await;
+        let answer =
+            answer.map_err(|status| Error::peer(format!("read the figures of container {id}"), status))?;
+        Ok(answer.metrics.into_iter().find(|metric| metric.id == id).and_then(|metric| metric.data))
+    }
+
     /// Freezes a container.
     pub async fn pause_task(&self, id: &str) -> Result<()> {
         let request = tasks::PauseTaskRequest { container_id: id.to_owned() };
