@@ -14,17 +14,17 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use gantry_cgroup::Cgroup;
 use gantry_proto::containerd::types::Mount;
 use tokio::task::AbortHandle;
 
-use crate::cgroup::Cgroup;
-use crate::cgroup::oom::Kills;
 use crate::control::{Created, Order, Reply};
 use crate::error::{Error, Result};
 use crate::events::Publisher;
 use crate::exit::{self, InitRecord};
 use crate::helper::{ChildStdio, Helper, Helpers};
 use crate::mounts;
+use crate::oom::Oom;
 use crate::process::{Phase, Process};
 use crate::reaper::Reaper;
 use crate::runtime::Choice;
@@ -67,24 +67,14 @@ pub struct Container {
     // Guards the map; never held across an await.
     execs: Mutex<HashMap<String, ExecEntry>>,
     attach: OnceLock<AbortHandle>,
-    /// Who watches for want of memory.
-    memory: OnceLock<AbortHandle>,
 }
 
 struct Made {
     created: Created,
     cgroup: Cgroup,
-    /// Where the count may be gone before the end is known.
-    kills: Option<Kills>,
+    oom: Oom,
     /// When the init was started, see [`InitRecord`].
     init_start: u64,
-}
-
-impl Made {
-    /// Whether a process was killed for want of memory.
-    fn was_oom(&self) -> bool {
-        self.kills.as_ref().map_or_else(|| self.cgroup.oom_kills(), Kills::count) > 0
-    }
 }
 
 struct Turn {
@@ -134,7 +124,6 @@ impl Container {
             turn: tokio::sync::Mutex::new(Turn { waiting: None, paused: false }),
             execs: Mutex::default(),
             attach: OnceLock::new(),
-            memory: OnceLock::new(),
         });
         match container.make(child).await {
             Ok(()) => {
@@ -167,8 +156,8 @@ impl Container {
         let console_size = created.console_size;
         let cgroup = Cgroup::from_directories(created.cgroups.clone());
         cgroup.mark(&self.bundle);
-        let kills = Kills::watch(&cgroup);
-        let _ = self.made.set(Made { created, cgroup, kills, init_start: record.start_time });
+        let oom = self.watch_memory(&cgroup);
+        let _ = self.made.set(Made { created, cgroup, oom, init_start: record.start_time });
         exit::write(&self.bundle.join("init.json"), &record)?;
         if let Some((columns, rows)) = console_size {
             self.init.stdio.resize(columns, rows)?;
@@ -233,7 +222,6 @@ impl Container {
         reply?;
         self.tell_started(&self.init, phase.pid());
         self.init.runs();
-        self.watch_memory();
         Ok(phase.pid())
     }
 
@@ -245,7 +233,9 @@ impl Container {
             if cgroup.pids().is_empty() {
                 return Err(Error::AlreadyFinished);
             }
-            cgroup.signal_all(signal);
+            cgroup.signal_all(|pid| {
+                let _ = signal.send_to(pid);
+            });
         } else {
             process.signal(signal)?;
         }

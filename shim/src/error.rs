@@ -78,6 +78,16 @@ impl Error {
     }
 }
 
+impl From<gantry_cgroup::Error> for Error {
+    fn from(error: gantry_cgroup::Error) -> Self {
+        match error {
+            gantry_cgroup::Error::Io { op, path, source } => Self::Io { op, path, source },
+            gantry_cgroup::Error::NoFreezer => Self::Unsupported("pausing without the freezer cgroup"),
+            other => Self::Runtime(crate::runtime::libcontainer::chain(&other)),
+        }
+    }
+}
+
 impl From<Error> for tonic::Status {
     fn from(error: Error) -> Self {
         tonic::Status::new(error.code(), error.to_string())

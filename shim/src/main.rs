@@ -15,7 +15,6 @@
 
 use std::process::ExitCode;
 
-mod cgroup;
 mod command;
 mod container;
 mod control;
@@ -25,6 +24,7 @@ mod exit;
 mod helper;
 mod initial;
 mod mounts;
+mod oom;
 mod process;
 mod reaper;
 mod runtime;

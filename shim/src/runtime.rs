@@ -200,7 +200,7 @@ fn create(control: &OwnedFd, subject: Subject) -> Result<(), Failure> {
     let made = runtime.create(&prepared)?;
     // Gone already: then its end is on its way to the shim.
     let init = Pid::from_raw(made.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    let cgroups = crate::cgroup::Cgroup::made_for(made.pid)
+    let cgroups = gantry_cgroup::Cgroup::made_for(made.pid)
         .map(|cgroup| cgroup.directories().to_vec())
         .unwrap_or_default();
     if let Some(console) = &made.console {

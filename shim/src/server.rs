@@ -14,6 +14,7 @@ use sandbox::Sandbox;
 
 mod convert;
 mod inspect;
+mod metrics;
 mod sandbox;
 mod task;
 mod task_v2;

@@ -6,13 +6,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
+use gantry_cgroup::Cgroup;
 use gantry_proto::containerd::task::v3::DeleteResponse;
 use prost::Message;
 use prost_types::Timestamp;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::Flags;
-use crate::cgroup::Cgroup;
 use crate::error::{Error, Result};
 use crate::exit::{self, ExitRecord, InitRecord};
 use crate::runtime::Choice;

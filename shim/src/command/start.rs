@@ -17,13 +17,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use gantry_cgroup::{Cgroup, v1};
 use gantry_proto::containerd::runc::v1::Options;
 use gantry_proto::containerd::runtime::bootstrap::v1::{BootstrapParams, BootstrapResult};
 use prost::Message;
 use serde::Deserialize;
 
 use super::Flags;
-use crate::cgroup::{Cgroup, v1};
 use crate::error::{Error, Result};
 
 /// Annotations that put containers into one shim, the strongest first.

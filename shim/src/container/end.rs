@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Container, Made, report};
-use crate::cgroup::Cgroup;
+use gantry_cgroup::Cgroup;
+
+use super::{Container, report};
 use crate::error::{Error, Result};
 use crate::exit::{self, ExitRecord};
 use crate::mounts;
@@ -46,11 +47,9 @@ impl Container {
         if let Some(attach) = self.attach.get() {
             attach.abort();
         }
-        if let Some(memory) = self.memory.get() {
-            memory.abort();
-        }
         let made = self.made.get();
         if let Some(made) = made {
+            made.oom.end();
             made.cgroup.kill_all();
         }
         if made.is_some_and(|made| made.created.delete_by_runtime) {
@@ -58,7 +57,7 @@ impl Container {
             report(self.ask("delete", &[&bundle, &self.id]).await);
         }
         match made {
-            Some(made) => report(made.cgroup.remove()),
+            Some(made) => report(made.cgroup.remove().map_err(Error::from)),
             // A runtime that failed half-way may have left its cgroup.
             None if !created => remove_strays(&self.bundle),
             None => {}
@@ -73,7 +72,7 @@ impl Container {
             if !made.created.private_pids {
                 made.cgroup.kill_all();
             }
-            oom = made.was_oom();
+            oom = made.oom.count() > 0;
         }
         let record = ExitRecord::new(self.init.phase().pid(), exit, oom);
         report(exit::write(&exit::init_path(&self.bundle), &record));
@@ -84,7 +83,7 @@ impl Container {
     pub fn oom_killed(&self) -> bool {
         match exit::read::<ExitRecord>(&exit::init_path(&self.bundle)) {
             Some(record) => record.oom,
-            None => self.made.get().is_some_and(Made::was_oom),
+            None => self.made.get().is_some_and(|made| made.oom.count() > 0),
         }
     }
 }
@@ -94,6 +93,6 @@ fn remove_strays(bundle: &Path) {
     if let Ok(path) = crate::runtime::spec::cgroups_path(bundle) {
         let cgroup = Cgroup::at(&path);
         cgroup.kill_all();
-        report(cgroup.remove());
+        report(cgroup.remove().map_err(Error::from));
     }
 }

@@ -1,5 +1,6 @@
 //! What becomes of a container, told to the daemon: each step once, an exit after its start and before the removal.
 
+use gantry_cgroup::Cgroup;
 use gantry_proto::containerd::events::{
     TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskIo, TaskOom, TaskPaused,
     TaskResumed, TaskStart,
@@ -7,7 +8,7 @@ use gantry_proto::containerd::events::{
 use gantry_proto::containerd::types::Mount;
 
 use super::Container;
-use crate::cgroup::notices::Notices;
+use crate::oom::Oom;
 use crate::process::Process;
 use crate::reaper::Exit;
 
@@ -78,20 +79,14 @@ impl Container {
         self.tools.events.publish("/tasks/resumed", || TaskResumed { container_id: self.id.clone() });
     }
 
-    /// Tells of each kill for want of memory, from now until the cgroup is gone.
-    pub(super) fn watch_memory(&self) {
-        let Ok(cgroup) = self.cgroup() else { return };
-        let mut notices = match Notices::begin(cgroup) {
-            Ok(Some(notices)) => notices,
-            Ok(None) => return,
-            Err(error) => return eprintln!("want of memory in {} goes unnoticed: {error}", self.id),
-        };
+    /// Counts kills for want of memory and tells of each, from now until the cgroup is gone.
+    pub(super) fn watch_memory(&self, cgroup: &Cgroup) -> Oom {
         let (events, id) = (self.tools.events.clone(), self.id.clone());
-        let watching = tokio::spawn(async move {
-            while notices.next().await.is_some() {
-                events.publish_oom("/tasks/oom", &TaskOom { container_id: id.clone() });
-            }
-        });
-        let _ = self.memory.set(watching.abort_handle());
+        let tell = move || events.publish_oom("/tasks/oom", &TaskOom { container_id: id.clone() });
+        let (oom, begun) = Oom::watch(cgroup, tell);
+        if let Err(error) = begun {
+            eprintln!("want of memory in {} goes unnoticed: {error}", self.id);
+        }
+        oom
     }
 }

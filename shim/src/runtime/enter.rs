@@ -12,6 +12,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use gantry_cgroup::v1::join_directory;
+use gantry_cgroup::{Cgroup, is_unified};
 use nix::sched::CloneFlags;
 use nix::unistd::{Gid, Uid};
 use oci_spec::runtime::Process;
@@ -22,7 +24,6 @@ use rustix::termios::Winsize;
 use super::launch::{self, Confinement};
 use super::seccomp::Filter;
 use super::{Exec, Executed, Failure};
-use crate::cgroup::{self, Cgroup};
 
 const NAMESPACES: [(&str, CloneFlags); 8] = [
     ("user", CloneFlags::CLONE_NEWUSER),
@@ -176,11 +177,11 @@ fn foreign_namespaces(init: i32) -> Result<CloneFlags, Failure> {
 
 fn join_cgroups(request: &Exec) -> Result<(), Failure> {
     for directory in &request.cgroups {
-        match cgroup::v1::join_directory(directory) {
+        match join_directory(directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             // On v2 a group with controllers below it takes no process itself: a container whose init
             // manages cgroups (systemd, a container engine) has moved into one below. So does the exec.
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && cgroup::is_unified() => {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && is_unified() => {
                 join_beside(request.init)?;
             }
             result => result.map_err(|error| format!("join {}: {error}", directory.display()))?,
@@ -193,8 +194,7 @@ fn join_cgroups(request: &Exec) -> Result<(), Failure> {
 fn join_beside(init: i32) -> Result<(), Failure> {
     let group = Cgroup::of_process(init).map_err(|error| format!("the container's init {init}: {error}"))?;
     group.directories().iter().try_for_each(|directory| {
-        cgroup::v1::join_directory(directory)
-            .map_err(|error| format!("join {}: {error}", directory.display()))
+        join_directory(directory).map_err(|error| format!("join {}: {error}", directory.display()))
     })
 }
 

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use ::libcontainer::container::Container;
 use ::libcontainer::container::builder::ContainerBuilder;
 use ::libcontainer::syscall::syscall::SyscallType;
+use gantry_cgroup::v1::Group;
+use gantry_cgroup::{Cgroup, Scope, Visit, devices, is_unified, limits};
 use oci_spec::runtime::LinuxResources;
 use serde_json::{Value, json};
 
@@ -20,9 +22,6 @@ use super::placement::Placement;
 use super::seccomp::Filter;
 use super::spec::{Prepared, text};
 use super::{Exec, Executed, Failure, Made, Runtime, Subject, enter, own_state, user_namespace};
-use crate::cgroup::scope::{Scope, Visit};
-use crate::cgroup::v1::Group;
-use crate::cgroup::{self, Cgroup, devices, unified};
 
 /// One container, made by libcontainer.
 pub struct Builtin {
@@ -80,7 +79,7 @@ impl Builtin {
         let user_namespace = user_namespace::prepare(&mut reduced)?;
         let after = After::begin(&mut reduced)?;
         let placement = Placement::begin(&mut reduced)?;
-        if cgroup::is_unified()
+        if is_unified()
             && let Some(linux) = reduced.get_mut("linux").and_then(Value::as_object_mut)
         {
             // It takes a swap of zero bytes for none that was asked for, and leaves devices out.
@@ -111,7 +110,10 @@ impl Builtin {
         let resources = resources_of(&spec.spec)?;
         let path = text(&spec.spec, "/linux/cgroupsPath").unwrap_or_default();
         // What is forked from here on is born in the scope.
-        let visit = Scope::of_path(path).map(|scope| scope.enter(&self.subject.id)).transpose()?;
+        let visit = Scope::of_path(path)
+            .map(|scope| scope.enter(&self.subject.id))
+            .transpose()
+            .map_err(|error| chain(&error))?;
         let (bundle, Reduced { confinement, placement, after, _user_namespace }) = self.confine(spec)?;
         let console = if spec.terminal { Some(Console::listen(&self.subject.bundle)?) } else { None };
         let container = ContainerBuilder::new(self.subject.id.clone(), SyscallType::default())
@@ -131,7 +133,7 @@ impl Builtin {
             .map_err(|error| chain(&error))?;
         let master = console.map(Console::receive).transpose()?;
         let init = Init::open(container.pid().ok_or("the container has no process")?.as_raw())?;
-        let left = visit.map_or(Ok(()), Visit::leave);
+        let left = visit.map_or(Ok(()), Visit::leave).map_err(|error| chain(&error));
         let limited = left.and_then(|()| match placement {
             Some(placement) => placement.finish(&init),
             None => limit(path, &resources),
@@ -150,21 +152,22 @@ fn resources_of(spec: &Value) -> Result<LinuxResources, Failure> {
 
 /// Applies limits and rules of devices on v2.
 fn limit(path: &str, resources: &LinuxResources) -> Result<(), Failure> {
-    if !cgroup::is_unified() {
+    if !is_unified() {
         return Ok(());
     }
     let directory = write_limits(path, resources)?;
     devices::confine(&directory, resources.devices().as_deref().unwrap_or_default())
+        .map_err(|error| chain(&error))
 }
 
 /// Writes limits on v2; the container's cgroup. systemd first: it knows less of them.
 fn write_limits(path: &str, resources: &LinuxResources) -> Result<PathBuf, Failure> {
     if let Some(scope) = Scope::of_path(path) {
-        scope.limit(resources)?;
+        scope.limit(resources).map_err(|error| chain(&error))?;
     }
     let found = Cgroup::at(path).directories().first().cloned();
     let directory = found.ok_or_else(|| format!("cgroup {path} does not exist"))?;
-    unified::apply(&directory, resources)?;
+    limits::v2::apply(&directory, resources).map_err(|error| chain(&error))?;
     Ok(directory)
 }
 
@@ -203,9 +206,9 @@ impl Runtime for Builtin {
 
     fn update(&mut self, resources: &LinuxResources) -> Result<(), Failure> {
         let path = super::spec::cgroups_path(&self.subject.bundle)?;
-        if !cgroup::is_unified() {
+        if !is_unified() {
             let group = Group::make(&path).map_err(|error| format!("cgroup {path}: {error}"))?;
-            return cgroup::limits::apply(&group, resources);
+            return limits::v1::apply(&group, resources).map_err(|error| chain(&error));
         }
         write_limits(&path, resources).map(drop)
     }

@@ -1,5 +1,5 @@
 //! On cgroup v1, puts a container into its cgroup instead of libcontainer, which writes
-//! `cgroup.procs` and so waits for an RCU grace period at each start (see [`crate::cgroup::v1`]).
+//! `cgroup.procs` and so waits for an RCU grace period at each start (see [`gantry_cgroup::v1`]).
 //!
 //! 1. The helper makes the container's cgroup and joins it; what it forks is born there.
 //! 2. In a mount namespace of the helper's own, the hierarchies go: libcontainer finds no
@@ -14,6 +14,8 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use gantry_cgroup::v1::{Group, Membership};
+use gantry_cgroup::{ROOT, is_unified, limits};
 use gantry_mount::{Recursive, attach_at, clone_at};
 use gantry_rooted::Root;
 use nix::mount::MsFlags;
@@ -28,10 +30,9 @@ use serde_json::Value;
 
 use super::init::Init;
 use super::launch::words_of;
+use super::libcontainer::chain;
 use super::spec::text;
 use super::{Failure, guard};
-use crate::cgroup::v1::{Group, Membership};
-use crate::cgroup::{self, ROOT, limits};
 
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
@@ -58,7 +59,7 @@ impl Placement {
     /// where libcontainer must do it: on v2, where something is to be mounted below the container's view, or where the
     /// container is to see the host's hierarchies, which are hidden here.
     pub fn begin(spec: &mut Value) -> Result<Option<Self>, Failure> {
-        if cgroup::is_unified() || !is_tmpfs(ROOT) {
+        if is_unified() || !is_tmpfs(ROOT) {
             return Ok(None);
         }
         let mounts = spec.get("mounts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -101,8 +102,10 @@ impl Placement {
     /// Leaves the cgroup to the container of an init, with its limits and its view.
     pub fn finish(self, init: &Init) -> Result<(), Failure> {
         self.home.join().map_err(|error| format!("leave the container's cgroup: {error}"))?;
-        limits::apply(&self.group, &self.resources)?;
-        limits::apply_devices(&self.group, self.resources.devices().as_deref().unwrap_or_default())?;
+        let devices = self.resources.devices().as_deref().unwrap_or_default();
+        limits::v1::apply(&self.group, &self.resources)
+            .and_then(|()| limits::v1::apply_devices(&self.group, devices))
+            .map_err(|error| chain(&error))?;
         self.view.map_or(Ok(()), |view| view.mount(init))
     }
 }

@@ -9,6 +9,7 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
+use gantry_cgroup::Scope;
 use gantry_rooted::Root;
 use oci_spec::runtime::{Box as Console, BoxBuilder};
 use rustix::fs::{Mode, OFlags};
@@ -17,7 +18,6 @@ use serde_json::{Map, Value, json};
 
 use super::user::{Accounts, User};
 use super::{Exec, Failure, Subject, guard, parts};
-use crate::cgroup::scope::Scope;
 
 /// The annotation that names the user, `name|uid[:group|gid]`.
 pub const USER_ANNOTATION: &str = "io.gantry.user";

@@ -7,8 +7,7 @@ use gantry_proto::containerd::task::v3 as pb;
 use gantry_proto::containerd::v1::types::ProcessInfo;
 use tonic::{Request, Response, Status};
 
-use super::{Shim, convert};
-use crate::cgroup::stats;
+use super::{Shim, convert, metrics};
 use crate::container;
 use crate::error::Error;
 use crate::process::Phase;
@@ -216,7 +215,7 @@ impl pb::task_server::Task for Shim {
 
     async fn stats(&self, request: Request<pb::StatsRequest>) -> Answer<pb::StatsResponse> {
         let container = self.container(&request.get_ref().id)?;
-        let stats = stats::read(container.cgroup()?);
+        let stats = metrics::read(container.cgroup()?);
         Ok(Response::new(pb::StatsResponse { stats: Some(stats) }))
     }
 

@@ -10,9 +10,9 @@ use std::path::Path;
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::bpf::{self, Instruction};
-use super::limits::ALWAYS_ALLOWED;
-use crate::runtime::Failure;
+use crate::bpf::{self, Instruction};
+use crate::limits::v1::ALWAYS_ALLOWED;
+use crate::{Error, Result};
 
 const MKNOD: i32 = 1;
 const READ: i32 = 2;
@@ -42,14 +42,13 @@ struct Rule {
 
 /// Lets the processes of the cgroup in `directory` use the devices that the rules allow, and those that every
 /// container may use. Without any rule, every device may be used.
-pub fn confine(directory: &Path, rules: &[LinuxDeviceCgroup]) -> Result<(), Failure> {
-    let mut parsed = rules.iter().map(Rule::of).collect::<Result<Vec<_>, _>>()?;
+pub fn confine(directory: &Path, rules: &[LinuxDeviceCgroup]) -> Result<()> {
+    let mut parsed = rules.iter().map(Rule::of).collect::<Result<Vec<_>>>()?;
     if parsed.last().is_none_or(Rule::is_for_all) {
         return Ok(());
     }
     parsed.extend(ALWAYS_ALLOWED.iter().map(|text| Rule::parse(text)));
-    let failed =
-        |what: &str, error: std::io::Error| format!("cgroup {}: {what}: {error}", directory.display());
+    let failed = |op, source| Error::Directory { directory: directory.into(), op, source };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let group = rustix::fs::openat(CWD, directory, flags, Mode::empty())
         .map_err(|errno| failed("open", errno.into()))?;
@@ -59,17 +58,17 @@ pub fn confine(directory: &Path, rules: &[LinuxDeviceCgroup]) -> Result<(), Fail
 }
 
 impl Rule {
-    fn of(rule: &LinuxDeviceCgroup) -> Result<Self, Failure> {
+    fn of(rule: &LinuxDeviceCgroup) -> Result<Self> {
         let kind = match rule.typ() {
             Some(LinuxDeviceType::B) => Some(BLOCK),
             Some(LinuxDeviceType::C | LinuxDeviceType::U) => Some(CHARACTER),
             None | Some(LinuxDeviceType::A) => None,
-            Some(other) => return Err(format!("device rule: {other:?} is no type of device")),
+            Some(other) => return Err(Error::Device(format!("{other:?} is no type of device"))),
         };
         // Negative is any, as the spec of runtimes has it.
         let number = |given: Option<i64>| match given.filter(|number| *number >= 0) {
             None => Ok(None),
-            Some(number) => i32::try_from(number).map(Some).map_err(|_| format!("device rule: {number}")),
+            Some(number) => i32::try_from(number).map(Some).map_err(|_| Error::Device(number.to_string())),
         };
         let mut access = 0;
         for letter in rule.access().as_deref().unwrap_or("rwm").chars() {
@@ -77,7 +76,7 @@ impl Rule {
                 'r' => READ,
                 'w' => WRITE,
                 'm' => MKNOD,
-                other => return Err(format!("device rule: {other:?} is no access")),
+                other => return Err(Error::Device(format!("{other:?} is no access"))),
             };
         }
         Ok(Self {

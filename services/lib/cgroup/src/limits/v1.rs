@@ -9,12 +9,12 @@ use std::io;
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxDeviceCgroup, LinuxMemory, LinuxResources};
 
-use super::v1::{Group, read_at, write_at};
-use crate::runtime::Failure;
+use crate::v1::{Group, read_at, write_at};
+use crate::{Error, Result};
 
 /// What every container may do with devices, whatever its spec says: make nodes of any, use
 /// those that cannot hurt, terminals, and tun.
-pub const ALWAYS_ALLOWED: [&str; 12] = [
+pub(crate) const ALWAYS_ALLOWED: [&str; 12] = [
     "c *:* m",
     "b *:* m",
     "c 1:3 rwm",
@@ -30,7 +30,7 @@ pub const ALWAYS_ALLOWED: [&str; 12] = [
 ];
 
 /// Applies the limits, device rules excepted.
-pub fn apply(group: &Group, resources: &LinuxResources) -> Result<(), Failure> {
+pub fn apply(group: &Group, resources: &LinuxResources) -> Result<()> {
     let limits = Limits(group);
     if let Some(cpu) = resources.cpu() {
         limits.cpu(cpu)?;
@@ -58,7 +58,7 @@ pub fn apply(group: &Group, resources: &LinuxResources) -> Result<(), Failure> {
 }
 
 /// Applies the device rules, in their order. Without any, every device may be used.
-pub fn apply_devices(group: &Group, rules: &[LinuxDeviceCgroup]) -> Result<(), Failure> {
+pub fn apply_devices(group: &Group, rules: &[LinuxDeviceCgroup]) -> Result<()> {
     if rules.is_empty() {
         return Ok(());
     }
@@ -72,7 +72,7 @@ pub fn apply_devices(group: &Group, rules: &[LinuxDeviceCgroup]) -> Result<(), F
 struct Limits<'a>(&'a Group);
 
 impl Limits<'_> {
-    fn cpu(&self, cpu: &LinuxCpu) -> Result<(), Failure> {
+    fn cpu(&self, cpu: &LinuxCpu) -> Result<()> {
         self.some("cpu.shares", cpu.shares().filter(|shares| *shares != 0))?;
         self.some("cpu.idle", cpu.idle())?;
         self.some("cpu.cfs_burst_us", cpu.burst())?;
@@ -90,7 +90,7 @@ impl Limits<'_> {
         self.some("cpuset.mems", cpu.mems().as_ref().filter(|list| !list.is_empty()))
     }
 
-    fn memory(&self, memory: &LinuxMemory) -> Result<(), Failure> {
+    fn memory(&self, memory: &LinuxMemory) -> Result<()> {
         const LIMIT: &str = "memory.limit_in_bytes";
         const BOTH: &str = "memory.memsw.limit_in_bytes";
         let limit = memory.limit().filter(|limit| *limit != 0);
@@ -113,7 +113,7 @@ impl Limits<'_> {
         self.some("memory.oom_control", memory.disable_oom_killer().filter(|off| *off).map(|_| 1))
     }
 
-    fn block(&self, block: &LinuxBlockIo) -> Result<(), Failure> {
+    fn block(&self, block: &LinuxBlockIo) -> Result<()> {
         let weight_file =
             if self.0.with("blkio.weight").is_some() { "blkio.weight" } else { "blkio.bfq.weight" };
         self.some(weight_file, block.weight().filter(|weight| *weight != 0))?;
@@ -140,16 +140,16 @@ impl Limits<'_> {
         Ok(())
     }
 
-    fn some(&self, file: &str, value: Option<impl ToString>) -> Result<(), Failure> {
+    fn some(&self, file: &str, value: Option<impl ToString>) -> Result<()> {
         value.map_or(Ok(()), |value| self.set(file, value))
     }
 
-    fn set(&self, file: &str, value: impl ToString) -> Result<(), Failure> {
+    fn set(&self, file: &str, value: impl ToString) -> Result<()> {
         let value = value.to_string();
         let written = match self.0.with(file) {
             Some(directory) => write_at(directory, file, &value),
             None => Err(io::Error::from(io::ErrorKind::NotFound)),
         };
-        written.map_err(|error| format!("cgroup: write {value:?} to {file}: {error}"))
+        written.map_err(|error| Error::written(file, &value, error))
     }
 }

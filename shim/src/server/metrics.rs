@@ -3,10 +3,9 @@
 
 use std::fs;
 
+use gantry_cgroup::{Cgroup, field, is_unified};
 use gantry_proto::io::containerd::cgroups::{v1, v2};
 use prost_types::Any;
-
-use super::{Cgroup, field, is_unified};
 
 /// Reads the figures of `cgroup`.
 pub fn read(cgroup: &Cgroup) -> Any {

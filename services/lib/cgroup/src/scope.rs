@@ -13,10 +13,9 @@ use gantry_systemd::{Property, Systemd, Value};
 use oci_spec::runtime::{LinuxCpu, LinuxMemory, LinuxResources};
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::ROOT;
-use super::unified::{cpu_weight, io_weight};
-use super::v1::write_at;
-use crate::runtime::Failure;
+use crate::limits::v2::{cpu_weight, io_weight};
+use crate::v1::write_at;
+use crate::{Error, ROOT, Result};
 
 /// How long a scope of the same name, whose processes have ended, may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,7 +45,7 @@ impl Scope {
 
     /// The scope of a cgroup's path, where systemd keeps it.
     pub fn of_path(path: &str) -> Option<Self> {
-        if !super::is_unified() || !gantry_systemd::is_running() {
+        if !crate::is_unified() || !gantry_systemd::is_running() {
             return None;
         }
         Self::named_by(path)
@@ -60,7 +59,7 @@ impl Scope {
     }
 
     /// Makes the scope, with the calling process in it, and without limits: those are the container's.
-    pub fn enter(&self, id: &str) -> Result<Visit, Failure> {
+    pub fn enter(&self, id: &str) -> Result<Visit> {
         let visit = Visit { home: own_directory()? };
         let properties = [
             ("Description", Value::Text(format!("container {id}"))),
@@ -73,7 +72,7 @@ impl Scope {
             // systemd has a limit of its own for units without one.
             ("TasksMax", Value::Number(u64::MAX)),
         ];
-        let mut systemd = Systemd::connect().map_err(chain)?;
+        let mut systemd = Systemd::connect()?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             match systemd.start_scope(&self.unit, &properties) {
@@ -83,13 +82,13 @@ impl Scope {
                     let _ = systemd.reset_failed(&self.unit);
                     std::thread::sleep(PAUSE);
                 }
-                Err(error) => return Err(chain(error)),
+                Err(error) => return Err(error.into()),
             }
         }
     }
 
     /// Tells systemd of limits. A container that was made without it has no scope, which is no error.
-    pub fn limit(&self, resources: &LinuxResources) -> Result<(), Failure> {
+    pub fn limit(&self, resources: &LinuxResources) -> Result<()> {
         let properties = limits(resources);
         if properties.is_empty() {
             return Ok(());
@@ -97,7 +96,7 @@ impl Scope {
         let changed =
             Systemd::connect().and_then(|mut systemd| systemd.set_properties(&self.unit, &properties));
         match changed {
-            Err(error) if !error.is_no_such_unit() => Err(chain(error)),
+            Err(error) if !error.is_no_such_unit() => Err(error.into()),
             _ => Ok(()),
         }
     }
@@ -105,14 +104,14 @@ impl Scope {
 
 impl Visit {
     /// Goes back to where the process was.
-    pub fn leave(self) -> Result<(), Failure> {
+    pub fn leave(self) -> Result<()> {
         write_at(&self.home, "cgroup.procs", "0")
-            .map_err(|error| format!("leave the container's cgroup: {error}"))
+            .map_err(|source| Error::Move { what: "leave the container's cgroup", source })
     }
 }
 
-fn own_directory() -> Result<OwnedFd, Failure> {
-    let failed = |error: std::io::Error| format!("the helper's own cgroup: {error}");
+fn own_directory() -> Result<OwnedFd> {
+    let failed = |source| Error::Move { what: "the helper's own cgroup", source };
     let text = std::fs::read_to_string("/proc/self/cgroup").map_err(failed)?;
     let below = text.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -198,10 +197,6 @@ fn set_of(list: &str) -> Option<Vec<u8>> {
         }
     }
     Some(set)
-}
-
-fn chain(error: gantry_systemd::Error) -> Failure {
-    crate::runtime::libcontainer::chain(&error)
 }
 
 #[cfg(test)]

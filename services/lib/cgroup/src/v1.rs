@@ -15,19 +15,21 @@ use std::{fs, io};
 
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::ROOT;
+use crate::ROOT;
 
 /// A directory in one hierarchy.
 #[derive(Debug)]
 pub struct Membership {
     /// The hierarchy's name below the root of all: `cpu`, `cpu,cpuacct`, `systemd`.
     pub hierarchy: String,
+    /// It, opened with `O_PATH`.
     pub directory: OwnedFd,
 }
 
 /// A container's directories, one in each hierarchy.
 #[derive(Debug)]
 pub struct Group {
+    /// In the order of the hierarchies' names.
     pub memberships: Vec<Membership>,
 }
 
@@ -95,13 +97,13 @@ pub fn join_directory(directory: &Path) -> io::Result<()> {
 }
 
 /// Writes `value` into a file of a cgroup, in one write(2), as the kernel wants it.
-pub fn write_at(directory: &OwnedFd, file: &str, value: &str) -> io::Result<()> {
+pub(crate) fn write_at(directory: &OwnedFd, file: &str, value: &str) -> io::Result<()> {
     let opened = rustix::fs::openat(directory, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     fs::File::from(opened).write_all(value.as_bytes())
 }
 
 /// Reads a file of a cgroup.
-pub fn read_at(directory: &OwnedFd, file: &str) -> io::Result<String> {
+pub(crate) fn read_at(directory: &OwnedFd, file: &str) -> io::Result<String> {
     let opened = rustix::fs::openat(directory, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     io::read_to_string(fs::File::from(opened))
 }
@@ -161,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_path_that_leaves_the_hierarchy_is_refused() {
-        if !super::super::is_unified() {
+        if !crate::is_unified() {
             assert!(Group::make("/../etc").is_err());
         }
     }

@@ -1,27 +1,13 @@
-//! A container's cgroup, as the shim sees it: who is in it, freezing, killing,
-//! figures, and its removal. Limits are set by [`unified`] on v2, by [`limits`] on v1.
-//!
-//! One directory on cgroup v2, one in each hierarchy on v1.
+//! The directories of one container, wherever they are: who is in them, freezing, killing, figures, removal.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 
-use crate::error::{Error, Result};
-use crate::signal::Signal;
-
-pub mod bpf;
-pub mod devices;
-pub mod limits;
-pub mod notices;
-pub mod oom;
-pub mod scope;
-pub mod stats;
-pub mod unified;
-pub mod v1;
+use crate::{Error, Result};
 
 /// Where the hierarchies are mounted.
 pub const ROOT: &str = "/sys/fs/cgroup";
@@ -132,7 +118,7 @@ impl Cgroup {
             let value = if frozen { "FROZEN" } else { "THAWED" };
             (file.clone(), value, file, value.to_string())
         } else {
-            return Err(Error::Unsupported("pausing without the freezer cgroup"));
+            return Err(Error::NoFreezer);
         };
         loop {
             // v1 may stick at FREEZING while processes fork: writing again helps.
@@ -145,19 +131,15 @@ impl Cgroup {
                 if frozen {
                     let _ = self.set_frozen(false);
                 }
-                return Err(Error::Runtime(format!("cgroup {} does not become {value}", file.display())));
+                return Err(Error::Stuck { file, state: value });
             }
             std::thread::sleep(Duration::from_micros(500));
         }
     }
 
-    /// Sends `signal` to every process in it.
-    pub fn signal_all(&self, signal: Signal) {
-        for pid in self.pids() {
-            if let Some(pid) = Pid::from_raw(pid) {
-                let _ = signal.send_to(pid);
-            }
-        }
+    /// Has a signal sent to every process in it, by `send`.
+    pub fn signal_all(&self, send: impl Fn(Pid)) {
+        self.pids().into_iter().filter_map(Pid::from_raw).for_each(send);
     }
 
     /// Kills every process in it, also frozen ones; does not wait.
@@ -168,7 +150,10 @@ impl Cgroup {
         {
             return;
         }
-        self.signal_all(Signal::KILL);
+        self.signal_all(|pid| {
+            // One that has ended meanwhile is no loss.
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        });
         if self.file("freezer.state").is_some() {
             let _ = self.thaw();
         }
@@ -188,11 +173,7 @@ impl Cgroup {
         let mut failure = None;
         for directory in &self.directories {
             if let Err(error) = remove_tree(directory) {
-                failure.get_or_insert(Error::Io {
-                    op: "remove cgroup",
-                    path: directory.clone(),
-                    source: error,
-                });
+                failure.get_or_insert(Error::io("remove cgroup", directory)(error));
             }
         }
         failure.map_or(Ok(()), Err)
@@ -209,7 +190,7 @@ pub fn is_unified() -> bool {
 }
 
 /// The number behind `name` in a file of `name number` lines.
-fn field(text: &str, name: &str) -> Option<u64> {
+pub fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let (key, value) = line.split_once(' ')?;
         (key == name).then(|| value.trim().parse().ok())?

@@ -12,14 +12,15 @@ use std::path::Path;
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 use rustix::fs::{CWD, Mode, OFlags};
 
-use super::v1::{read_at, write_at};
-use crate::runtime::Failure;
+use crate::v1::{read_at, write_at};
+use crate::{Error, Result};
 
 /// Applies the limits to the cgroup in `directory`, device rules excepted.
-pub fn apply(directory: &Path, resources: &LinuxResources) -> Result<(), Failure> {
+pub fn apply(directory: &Path, resources: &LinuxResources) -> Result<()> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let group = rustix::fs::openat(CWD, directory, flags, Mode::empty())
-        .map_err(|errno| format!("cgroup {}: open: {errno}", directory.display()))?;
+    let group = rustix::fs::openat(CWD, directory, flags, Mode::empty()).map_err(|errno| {
+        Error::Directory { directory: directory.into(), op: "open", source: errno.into() }
+    })?;
     let limits = Limits(group);
     if let Some(cpu) = resources.cpu() {
         limits.cpu(cpu)?;
@@ -40,7 +41,7 @@ pub fn apply(directory: &Path, resources: &LinuxResources) -> Result<(), Failure
     }
     for (file, value) in resources.unified().iter().flatten() {
         if file.contains('/') {
-            return Err(format!("cgroup: {file:?} is no file of a cgroup"));
+            return Err(Error::Limit(format!("{file:?} is no file of a cgroup")));
         }
         limits.set(file, value)?;
     }
@@ -48,7 +49,7 @@ pub fn apply(directory: &Path, resources: &LinuxResources) -> Result<(), Failure
 }
 
 /// The files of memory and what goes into them, swap first: no moment has less of both than before and after.
-fn memory_limits(memory: &LinuxMemory) -> Result<Vec<(&'static str, String)>, Failure> {
+fn memory_limits(memory: &LinuxMemory) -> Result<Vec<(&'static str, String)>> {
     let given = |value: Option<i64>| value.filter(|value| *value != 0);
     let (limit, swap) = (given(memory.limit()), given(memory.swap()));
     let swap = match (limit, swap) {
@@ -57,9 +58,9 @@ fn memory_limits(memory: &LinuxMemory) -> Result<Vec<(&'static str, String)>, Fa
         // The spec counts memory with swap, v2 swap alone; none is a limit too.
         (Some(limit @ 1..), Some(swap)) if swap >= limit => Some((swap - limit).to_string()),
         (Some(limit @ 1..), Some(swap)) => {
-            return Err(format!("cgroup: memory with swap, {swap}, is less than memory, {limit}"));
+            return Err(Error::Limit(format!("memory with swap, {swap}, is less than memory, {limit}")));
         }
-        (_, Some(_)) => return Err("cgroup: swap is limited and memory is not".to_owned()),
+        (_, Some(_)) => return Err(Error::Limit("swap is limited and memory is not".to_owned())),
     };
     let low = given(memory.reservation()).map(number);
     let all = [("memory.swap.max", swap), ("memory.max", limit.map(number)), ("memory.low", low)];
@@ -67,14 +68,14 @@ fn memory_limits(memory: &LinuxMemory) -> Result<Vec<(&'static str, String)>, Fa
 }
 
 /// v1's shares, from 2 by 1024 to 262144, as v2's weight, from 1 by 100 to 10000.
-pub fn cpu_weight(shares: u64) -> u64 {
+pub(crate) fn cpu_weight(shares: u64) -> u64 {
     let logarithm = (shares.clamp(2, 262_144) as f64).log2();
     let exponent = (logarithm * logarithm + 125.0 * logarithm) / 612.0 - 7.0 / 34.0;
     (10_f64.powf(exponent).ceil() as u64).clamp(1, 10_000)
 }
 
 /// v1's weight of block devices, from 10 to 1000, as v2's, from 1 to 10000.
-pub fn io_weight(weight: u16) -> u64 {
+pub(crate) fn io_weight(weight: u16) -> u64 {
     1 + (u64::from(weight).saturating_sub(10)) * 9999 / 990
 }
 
@@ -86,11 +87,11 @@ fn number(limit: i64) -> String {
 struct Limits(OwnedFd);
 
 impl Limits {
-    fn cpu(&self, cpu: &LinuxCpu) -> Result<(), Failure> {
+    fn cpu(&self, cpu: &LinuxCpu) -> Result<()> {
         if cpu.realtime_period().is_some_and(|period| period != 0)
             || cpu.realtime_runtime().is_some_and(|runtime| runtime != 0)
         {
-            return Err("cgroup: v2 has no limits of realtime processes".to_owned());
+            return Err(Error::Limit("v2 has no limits of realtime processes".to_owned()));
         }
         let shares = cpu.shares().filter(|shares| *shares != 0);
         self.some("cpu.weight", shares.map(cpu_weight))?;
@@ -112,7 +113,7 @@ impl Limits {
         self.some("cpuset.mems", cpu.mems().as_ref().filter(|list| !list.is_empty()))
     }
 
-    fn block(&self, block: &LinuxBlockIo) -> Result<(), Failure> {
+    fn block(&self, block: &LinuxBlockIo) -> Result<()> {
         if let Some(weight) = block.weight().filter(|weight| *weight != 0) {
             self.weight("io.bfq.weight", weight.to_string())?;
             self.weight("io.weight", io_weight(weight).to_string())?;
@@ -141,25 +142,21 @@ impl Limits {
         read_at(&self.0, file).ok()?.split_whitespace().next().map(str::to_owned)
     }
 
-    fn weight(&self, file: &str, value: String) -> Result<(), Failure> {
+    fn weight(&self, file: &str, value: String) -> Result<()> {
         match write_at(&self.0, file, &value) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            written => written.map_err(|error| failed(file, &value, &error)),
+            written => written.map_err(|error| Error::written(file, &value, error)),
         }
     }
 
-    fn some(&self, file: &str, value: Option<impl ToString>) -> Result<(), Failure> {
+    fn some(&self, file: &str, value: Option<impl ToString>) -> Result<()> {
         value.map_or(Ok(()), |value| self.set(file, value))
     }
 
-    fn set(&self, file: &str, value: impl ToString) -> Result<(), Failure> {
+    fn set(&self, file: &str, value: impl ToString) -> Result<()> {
         let value = value.to_string();
-        write_at(&self.0, file, &value).map_err(|error| failed(file, &value, &error))
+        write_at(&self.0, file, &value).map_err(|error| Error::written(file, &value, error))
     }
-}
-
-fn failed(file: &str, value: &str, error: &io::Error) -> Failure {
-    format!("cgroup: write {value:?} to {file}: {error}")
 }
 
 #[cfg(test)]
@@ -185,7 +182,9 @@ mod tests {
         let read = |file| std::fs::read_to_string(directory.path().join(file)).expect("a file");
         assert_eq!(files.map(read), ["100", "50000 200000", "100", "0", "max", "max", "8:1 rbps=5"]);
         let cpus = serde_json::from_value(serde_json::json!({"cpu": {"cpus": "0"}})).expect("resources");
-        assert!(apply(directory.path(), &cpus).expect_err("no such file").contains("cpuset.cpus"));
+        assert!(
+            apply(directory.path(), &cpus).expect_err("no such file").to_string().contains("cpuset.cpus")
+        );
     }
 
     #[test]
@@ -195,12 +194,12 @@ mod tests {
             memory.set_limit(Some(limit)).set_swap(Some(swap));
             memory_limits(&memory)
         };
-        let swap = |limit, swap| limits(limit, swap).map(|all| all.first().expect("one").1.clone());
-        assert_eq!(swap(10, 15), Ok("5".to_owned()));
-        assert_eq!(swap(10, -1), Ok("max".to_owned()));
-        assert_eq!(swap(-1, 0), Ok("max".to_owned()));
-        assert!(swap(10, 5).is_err() && swap(0, 5).is_err());
-        assert_eq!(limits(10, 0), Ok(vec![("memory.max", "10".to_owned())]));
+        let swap = |limit, swap| limits(limit, swap).expect("limits").first().expect("one").1.clone();
+        assert_eq!(swap(10, 15), "5");
+        assert_eq!(swap(10, -1), "max");
+        assert_eq!(swap(-1, 0), "max");
+        assert!(limits(10, 5).is_err() && limits(0, 5).is_err());
+        assert_eq!(limits(10, 0).expect("limits"), [("memory.max", "10".to_owned())]);
     }
 
     #[test]
