@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod units;
+mod unsafe_code;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
