@@ -71,7 +71,7 @@ impl Helpers {
             .map_err(Error::io("start the runtime helper", &self.binary))?;
         drop(theirs);
         let ended = self.reaper.watch(child.id().cast_signed());
-        let control = crate::watched::watch(ours).map_err(Error::io("watch", "control socket"))?;
+        let control = crate::async_fd::watch(ours).map_err(Error::io("watch", "control socket"))?;
         Ok(Helper { control, ended })
     }
 }

@@ -8,7 +8,7 @@ use gantry_cgroup::{Cgroup, Kills, MemoryEvents};
 use tokio::io::Interest;
 use tokio::task::AbortHandle;
 
-use crate::watched;
+use crate::async_fd;
 
 /// What is known of one cgroup's kills. The watch ends with it.
 pub struct Oom {
@@ -34,7 +34,7 @@ impl Oom {
             };
             // Of a descriptor of its own: the other one belongs to what reads it.
             let descriptor = events.as_fd().try_clone_to_owned()?;
-            let changes = watched::watch_for(descriptor, interest)?;
+            let changes = async_fd::watch_for(descriptor, interest)?;
             let (most, before) = (most.clone(), cgroup.oom_kills());
             let watching = tokio::spawn(async move {
                 let mut before = before;

@@ -23,10 +23,10 @@ pub mod guard;
 pub mod init;
 pub mod launch;
 pub mod libcontainer;
-pub mod parts;
 pub mod placement;
 pub mod seccomp;
 pub mod spec;
+pub mod subpath;
 pub mod user;
 pub mod user_namespace;
 

@@ -342,7 +342,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 
 /// Makes our end of something non-blocking and watches it.
 fn watched(descriptor: OwnedFd) -> Result<AsyncFd<OwnedFd>> {
-    crate::watched::watch(descriptor).map_err(Error::io("watch", "stdio"))
+    crate::async_fd::watch(descriptor).map_err(Error::io("watch", "stdio"))
 }
 
 /// Opens a client's FIFO without waiting for the client.

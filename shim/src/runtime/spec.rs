@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use serde_json::{Map, Value, json};
 
 use super::user::{Accounts, User};
-use super::{Exec, Failure, Subject, guard, parts};
+use super::{Exec, Failure, Subject, guard, subpath};
 
 /// The annotation that names the user, `name|uid[:group|gid]`.
 pub const USER_ANNOTATION: &str = "io.gantry.user";
@@ -46,7 +46,7 @@ pub fn prepare(subject: &Subject) -> Result<Prepared, Failure> {
 
     let root = subject.bundle.join(text(&spec, "/root/path").unwrap_or("rootfs"));
     guard::check(&spec, &root)?;
-    parts::pin(&mut spec, &subject.bundle)?;
+    subpath::pin(&mut spec, &subject.bundle)?;
     let annotation = |name| spec.get("annotations").and_then(|all| all.get(name)?.as_str());
     let wanted =
         annotation(USER_ANNOTATION).or_else(|| text(&spec, "/process/user/username")).map(str::to_string);

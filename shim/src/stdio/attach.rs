@@ -163,7 +163,7 @@ async fn gone(stream: &UnixStream) {
     // By a descriptor of its own, which is not told of input or room for output: their readiness belongs to
     // those who read and write. That a connection is gone is told in any case.
     let own = stream.as_fd().try_clone_to_owned();
-    if let Ok(own) = own.and_then(|own| crate::watched::watch_for(own, Interest::PRIORITY)) {
+    if let Ok(own) = own.and_then(|own| crate::async_fd::watch_for(own, Interest::PRIORITY)) {
         while let Ok(mut ready) = own.ready(Interest::PRIORITY).await {
             if ready.ready().is_read_closed() {
                 return;

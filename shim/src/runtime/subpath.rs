@@ -20,7 +20,7 @@ pub fn pin(spec: &mut Value, bundle: &Path) -> Result<(), Failure> {
     for (number, mount) in mounts.enumerate() {
         let Some(part) = take(mount) else { continue };
         let source = mount.get("source").and_then(Value::as_str).unwrap_or_default();
-        let place = bundle.join("parts").join(number.to_string());
+        let place = bundle.join("subpaths").join(number.to_string());
         mount_part(Path::new(source), &part, &place)
             .map_err(|reason| format!("cannot access path {source}/{part}: {reason}"))?;
         mount["source"] = json!(place);
