@@ -13,11 +13,14 @@ use std::time::{Duration, SystemTime};
 
 use gantry_proto::containerd::services::events::v1::ForwardRequest;
 use gantry_proto::containerd::types::Envelope;
+use gantry_ttrpc::Request;
 use prost::{Message, Name};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 
-use crate::server::ttrpc;
+use client::Client;
+
+mod client;
 
 /// What may wait for a daemon that is away.
 const QUEUE: usize = 2048;
@@ -98,11 +101,12 @@ async fn carry(path: PathBuf, mut queue: mpsc::Receiver<Envelope>, pending: watc
     while let Some(envelope) = queue.recv().await {
         let topic = envelope.topic.clone();
         let payload = ForwardRequest { envelope: Some(envelope) }.encode_to_vec();
-        let request = ttrpc::Request {
+        let request = Request {
             service: "containerd.services.events.ttrpc.v1.Events".into(),
             method: "Forward".into(),
             payload,
             timeout_nano: PATIENCE.as_nanos() as i64,
+            metadata: Vec::new(),
         };
         if let Err(error) = deliver(&path, &mut connection, &request).await {
             eprintln!("event {topic} dropped: {}: {error}", path.display());
@@ -111,16 +115,12 @@ async fn carry(path: PathBuf, mut queue: mpsc::Receiver<Envelope>, pending: watc
     }
 }
 
-async fn deliver(
-    path: &PathBuf,
-    connection: &mut Option<ttrpc::Client>,
-    request: &ttrpc::Request,
-) -> io::Result<()> {
+async fn deliver(path: &PathBuf, connection: &mut Option<Client>, request: &Request) -> io::Result<()> {
     let mut pause = PAUSE;
     for attempt in 1.. {
         let once = async {
             if connection.is_none() {
-                *connection = Some(ttrpc::Client::new(UnixStream::connect(path).await?));
+                *connection = Some(Client::new(UnixStream::connect(path).await?));
             }
             match connection.as_mut() {
                 Some(client) => client.call(request).await,

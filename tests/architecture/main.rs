@@ -15,6 +15,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-rooted", &["gantry-host"]),
     ("gantry-mount", &["gantry-host", "gantry-rooted"]),
     ("gantry-cgroup", &["gantry-systemd"]),
+    ("gantry-ttrpc", &[]),
     ("gantry-descriptor", &[]),
     ("gantry-netlink", &[]),
     ("gantry-archive", &["gantry-rooted", "gantry-types"]),

@@ -1,9 +1,5 @@
 //! The task service over ttrpc, containerd's light form of gRPC: all that containerd's own
-//! daemon can rely on (up to 2.2 it takes a gRPC shim for dead as soon as it has met it);
-//! and a client, for events.
-//!
-//! A frame is a header of ten bytes, big endian (length, stream, type, flags), and a
-//! message; one request frame, one response frame. Clients' streams are odd.
+//! daemon can rely on (up to 2.2 it takes a gRPC shim for dead as soon as it has met it).
 
 use std::io;
 use std::sync::Arc;
@@ -12,60 +8,20 @@ use gantry_proto::containerd::runtime::sandbox::v1 as api;
 use gantry_proto::containerd::runtime::sandbox::v1::sandbox_server::Sandbox;
 use gantry_proto::containerd::task::v3 as pb;
 use gantry_proto::containerd::task::v3::task_server::Task;
+use gantry_ttrpc::{Kind, Request, Response};
 use prost::Message;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::Mutex;
 use tonic::{Code, Status};
 
 use super::Shim;
-
-const REQUEST: u8 = 1;
-const RESPONSE: u8 = 2;
-/// The largest message, as in containerd's own code.
-const LIMIT: u32 = 4 << 20;
-
-/// A call.
-#[derive(Clone, PartialEq, Message)]
-pub struct Request {
-    #[prost(string, tag = "1")]
-    pub service: String,
-    #[prost(string, tag = "2")]
-    pub method: String,
-    #[prost(bytes = "vec", tag = "3")]
-    pub payload: Vec<u8>,
-    #[prost(int64, tag = "4")]
-    pub timeout_nano: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Response {
-    #[prost(message, optional, tag = "1")]
-    status: Option<RpcStatus>,
-    #[prost(bytes = "vec", tag = "2")]
-    payload: Vec<u8>,
-}
-
-/// `google.rpc.Status` without details.
-#[derive(Clone, PartialEq, Message)]
-struct RpcStatus {
-    #[prost(int32, tag = "1")]
-    code: i32,
-    #[prost(string, tag = "2")]
-    message: String,
-}
 
 /// Serves one client until it is gone.
 pub async fn serve(stream: UnixStream, shim: Shim) -> io::Result<()> {
     let (mut input, output) = stream.into_split();
     let output = Arc::new(Mutex::new(output));
     loop {
-        let (id, kind, bytes) = receive(&mut input).await?;
-        // Streams of data are none of the task service's business.
-        if kind != REQUEST {
-            continue;
-        }
+        let (id, bytes) = gantry_ttrpc::read(&mut input, Kind::Request).await?;
         let (shim, output) = (shim.clone(), output.clone());
         // Requests do not wait for each other: Wait may take days.
         tokio::spawn(async move {
@@ -73,77 +29,15 @@ pub async fn serve(stream: UnixStream, shim: Shim) -> io::Result<()> {
                 Ok(request) => respond(&shim, &request).await,
                 Err(error) => Err(Status::new(Code::InvalidArgument, error.to_string())),
             };
-            // A client that is gone needs no answer.
-            let _ = write(&output, id, response).await;
-        });
-    }
-}
-
-async fn write(output: &Mutex<OwnedWriteHalf>, id: u32, response: Result<Vec<u8>, Status>) -> io::Result<()> {
-    let response = match response {
-        Ok(payload) => Response { status: None, payload },
-        Err(status) => {
-            let status = RpcStatus { code: status.code() as i32, message: status.message().to_string() };
-            Response { status: Some(status), payload: Vec::new() }
-        }
-    };
-    let frame = frame(id, RESPONSE, &response);
-    // Held over the write, so that frames do not mix.
-    output.lock().await.write_all(&frame).await
-}
-
-fn frame(id: u32, kind: u8, message: &impl Message) -> Vec<u8> {
-    let message = message.encode_to_vec();
-    let mut frame = Vec::with_capacity(10 + message.len());
-    frame.extend_from_slice(&(message.len() as u32).to_be_bytes());
-    frame.extend_from_slice(&id.to_be_bytes());
-    frame.extend_from_slice(&[kind, 0]);
-    frame.extend_from_slice(&message);
-    frame
-}
-
-/// A frame's stream, type and message.
-async fn receive(input: &mut (impl AsyncRead + Unpin)) -> io::Result<(u32, u8, Vec<u8>)> {
-    let length = input.read_u32().await?;
-    let id = input.read_u32().await?;
-    let kind = input.read_u8().await?;
-    let _flags = input.read_u8().await?;
-    if length > LIMIT {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut bytes = vec![0; length as usize];
-    input.read_exact(&mut bytes).await?;
-    Ok((id, kind, bytes))
-}
-
-/// A client that makes one call at a time, whose answer says nothing.
-pub struct Client {
-    stream: UnixStream,
-    next: u32,
-}
-
-impl Client {
-    /// Speaks over `stream`.
-    pub fn new(stream: UnixStream) -> Self {
-        Self { stream, next: 1 }
-    }
-
-    /// Makes a call. After an error, the connection is of no use.
-    pub async fn call(&mut self, request: &Request) -> io::Result<()> {
-        let id = self.next;
-        self.next = self.next.wrapping_add(2);
-        self.stream.write_all(&frame(id, REQUEST, request)).await?;
-        loop {
-            let (answered, kind, bytes) = receive(&mut self.stream).await?;
-            if answered != id || kind != RESPONSE {
-                continue;
-            }
-            let response = Response::decode(bytes.as_slice()).map_err(io::Error::other)?;
-            return match response.status.filter(|status| status.code != 0) {
-                Some(status) => Err(io::Error::other(status.message)),
-                None => Ok(()),
+            let response = match response {
+                Ok(payload) => Response::done(payload),
+                Err(status) => Response::failed(status.code() as i32, status.message()),
             };
-        }
+            // Held over the write, so that frames do not mix.
+            let mut output = output.lock().await;
+            // A client that is gone needs no answer.
+            let _ = gantry_ttrpc::write(&mut *output, Kind::Response, id, &response).await;
+        });
     }
 }
 

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use gantry_proto::containerd::services::events::v1::ForwardRequest;
 use gantry_proto::containerd::types::Envelope;
+use gantry_ttrpc::{Kind, Request, Response};
 use prost::Message;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tonic::Code;
 
-use super::{Answer, AnswerStatus, Call, HEADER, LARGEST, REQUEST, RESPONSE, frame};
 const SERVICE: &str = "containerd.services.events.ttrpc.v1.Events";
 const OUT_OF_MEMORY: &str = "/tasks/oom";
 
@@ -40,36 +39,17 @@ pub async fn serve(listener: UnixListener, taker: impl TakeOom) {
 }
 
 async fn connection(mut stream: UnixStream, taker: impl TakeOom) {
-    while let Ok(Some((id, call))) = request(&mut stream).await {
-        let answer = answer(&call, &taker).encode_to_vec();
-        if stream.write_all(&frame(RESPONSE, id, &answer)).await.is_err() {
+    while let Ok((id, call)) = gantry_ttrpc::read(&mut stream, Kind::Request).await {
+        let Ok(call) = Request::decode(call.as_slice()) else { return };
+        let answer = answer(&call, &taker);
+        if gantry_ttrpc::write(&mut stream, Kind::Response, id, &answer).await.is_err() {
             return;
         }
     }
 }
 
-async fn request(stream: &mut UnixStream) -> std::io::Result<Option<(u32, Call)>> {
-    loop {
-        let mut header = [0u8; HEADER];
-        stream.read_exact(&mut header).await?;
-        let length = u32::from_be_bytes(header[..4].try_into().expect("four bytes")) as usize;
-        let id = u32::from_be_bytes(header[4..8].try_into().expect("four bytes"));
-        if length > LARGEST {
-            return Ok(None);
-        }
-        let mut payload = vec![0; length];
-        stream.read_exact(&mut payload).await?;
-        if header[8] == REQUEST {
-            return Ok(Call::decode(payload.as_slice()).ok().map(|call| (id, call)));
-        }
-    }
-}
-
-fn answer(call: &Call, taker: &impl TakeOom) -> Answer {
-    let refused = |code: Code, message: &str| Answer {
-        status: Some(AnswerStatus { code: code.into(), message: message.to_owned() }),
-        payload: Vec::new(),
-    };
+fn answer(call: &Request, taker: &impl TakeOom) -> Response {
+    let refused = |code: Code, message: &str| Response::failed(code.into(), message);
     if call.service != SERVICE || call.method != "Forward" {
         return refused(Code::Unimplemented, "only events are taken here");
     }
@@ -80,7 +60,7 @@ fn answer(call: &Call, taker: &impl TakeOom) -> Answer {
     if envelope.topic == OUT_OF_MEMORY {
         taker.take_oom(envelope);
     }
-    Answer { status: None, payload: Vec::new() }
+    Response::done(Vec::new())
 }
 
 #[cfg(test)]
