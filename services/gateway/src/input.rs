@@ -79,7 +79,9 @@ impl Body {
                 drop(host_config::restart_to_engine(update.restart_policy));
             }
             Self::ExecCreate => drop(Keys::parse(&wire::read::<ExecRequest>(body)?.detach_keys)?),
-            Self::ExecStart => drop(wire::read::<StartRequest>(body)?),
+            Self::ExecStart => {
+                wire::read::<StartRequest>(body)?;
+            }
             Self::NetworkConnect => {
                 let request: ConnectRequest = wire::read(body)?;
                 drop(request.endpoint_config.map(network::endpoint_to_engine));
