@@ -6,6 +6,7 @@ mod promise;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -216,6 +217,12 @@ impl State {
             self.leased.remove(&(lease.clone(), kind, key.to_string()));
         }
     }
+}
+
+/// The file once more, with an offset of its own.
+fn opened(file: &File) -> File {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    File::options().read(true).open(path).expect("a file that is open can be opened")
 }
 
 /// An empty file that goes with its descriptors.

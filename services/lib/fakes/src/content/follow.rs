@@ -9,7 +9,7 @@ use gantry_rpc::Code;
 use gantry_types::Namespace;
 use tokio::sync::watch;
 
-use super::{Content, End, Ingest, State};
+use super::{Content, End, Ingest, State, opened};
 use crate::Refused;
 
 /// Follows a blob or an ingest.
@@ -55,10 +55,9 @@ impl Follower {
 type Found = (Source, File, (u64, Option<u64>));
 
 fn find(state: &State, namespace: &Namespace, wanted: &Wanted) -> Option<Found> {
-    let open = |file: &File| file.try_clone().expect("a descriptor is free");
     if let Some(info) = wanted.digest().and_then(|digest| state.info(namespace, digest).ok()) {
         let blob = Committed { digest: info.digest.clone(), size: info.size };
-        return Some((Source::Blob(blob), open(&state.files[&info.digest]), (info.size, Some(info.size))));
+        return Some((Source::Blob(blob), opened(&state.files[&info.digest]), (info.size, Some(info.size))));
     }
     let id = *state.names.get(&(namespace.clone(), wanted.reference()?.clone()))?;
     let ingest = &state.ingests[id];
@@ -67,7 +66,7 @@ fn find(state: &State, namespace: &Namespace, wanted: &Wanted) -> Option<Found> 
         _ => &ingest.file,
     };
     let source = Source::Ingest { id, generation: ingest.generation, bound: ingest.bound };
-    Some((source, open(file), (ingest.offset(), ingest.expected.total)))
+    Some((source, opened(file), (ingest.offset(), ingest.expected.total)))
 }
 
 /// The end of an ingest for one who opened it in that generation.

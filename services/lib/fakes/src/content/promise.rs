@@ -15,7 +15,7 @@ use gantry_rpc::Code;
 use gantry_types::filter::FilterSet;
 use gantry_types::{Digest, Namespace, Relabel};
 
-use super::{Content, End, Filler, Follower, Writer};
+use super::{Content, End, Filler, Follower, Writer, opened};
 use crate::Refused;
 
 /// Small, so that a read has several pieces.
@@ -143,7 +143,7 @@ impl Files for Content {
     async fn open_blob(&self, namespace: &Namespace, digest: &Digest) -> Result<(File, u64), Refused> {
         self.read(|state| {
             let info = state.info(namespace, digest)?;
-            Ok((state.files[digest].try_clone().expect("a descriptor is free"), info.size))
+            Ok((opened(&state.files[digest]), info.size))
         })
     }
 
