@@ -28,6 +28,7 @@ pub mod recorded;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_docker::container::state_name;
 use gantry_proto::gantry::engine::v1::{EndpointSettings, Status};
 use gantry_proto::gantry::network::v1::Netns;
 
@@ -430,20 +431,7 @@ impl Life {
     }
 
     fn refuse<T>(&self, verb: &'static str) -> Result<T, Illegal> {
-        Err(Illegal { status: status_word(self.status()), verb })
-    }
-}
-
-/// Docker's word for a state.
-pub fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::Created => "created",
-        Status::Running => "running",
-        Status::Paused => "paused",
-        Status::Restarting => "restarting",
-        Status::Removing => "removing",
-        Status::Exited => "exited",
-        Status::Dead => "dead",
+        Err(Illegal { status: state_name(self.status()), verb })
     }
 }
 

@@ -4,11 +4,11 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use gantry_docker::container::state_name;
 use gantry_proto::gantry::engine::v1 as pb;
 use pb::Status;
 
 use super::Container;
-use super::life::status_word;
 use super::port::Port;
 use super::view::summary;
 use crate::engine::Engine;
@@ -163,7 +163,7 @@ fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
         && (filters.matches("name", &record.name) || filters.matches("name", &format!("/{}", record.name)))
         && filters.labels("label", &record.config.labels)
         && filters.labels_absent("label!", &record.config.labels)
-        && filters.any_of("status", |value| value == status_word(status))
+        && filters.any_of("status", |value| value == state_name(status))
         && filters.any_of("exited", |value| {
             stopped && life.past().started_at != 0 && value.parse() == Ok(life.past().exit_code)
         })

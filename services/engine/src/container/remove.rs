@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use gantry_docker::container::state_name;
 use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
 use super::create::blocking;
-use super::life::{Life, Then, status_word};
+use super::life::{Life, Then};
 use super::signal::Signal;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -53,7 +54,7 @@ impl Engine {
                     pb::Status::Paused => "container is paused and must be unpaused first".to_owned(),
                     status => format!(
                         "container is {}: stop the container before removing or force remove",
-                        status_word(status)
+                        state_name(status)
                     ),
                 };
                 return Err(Error::Conflict(format!(
