@@ -21,7 +21,6 @@ pub mod kill;
 pub mod life;
 pub mod links;
 pub mod list;
-pub mod log;
 pub mod mode;
 pub mod network;
 pub mod pause;

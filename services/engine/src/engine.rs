@@ -13,6 +13,7 @@ use crate::container::tombstones::Tombstones;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::index::Index;
+use crate::logs::driver::Drivers;
 use crate::paths::Paths;
 use crate::peers::Peers;
 use crate::shipping::Shippers;
@@ -46,6 +47,7 @@ pub struct Shared {
     pub(crate) starts: tokio::sync::Semaphore,
     /// Archives that are sent or taken at once.
     pub(crate) archives: Slots,
+    pub(crate) log_drivers: Drivers,
     /// Who sends logs elsewhere.
     pub(crate) shippers: Shippers,
 }
@@ -84,6 +86,7 @@ impl Engine {
             hosts: tokio::sync::Mutex::default(),
             starts: tokio::sync::Semaphore::new(8),
             archives: Slots::new(256),
+            log_drivers: crate::app::log_drivers(),
             shippers: Shippers::default(),
         })))
     }

@@ -2,6 +2,8 @@
 //!
 //! | module | knows |
 //! | --- | --- |
+//! | [`driver`] | the drivers, of which each container has one |
+//! | [`kept`] | the file that the shim is to write |
 //! | [`line`] | one line of the file |
 //! | [`frame`] | Docker's multiplexed stream |
 //! | [`generations`] | rotated files |
@@ -9,9 +11,11 @@
 //! | [`reader`] | a place in the log that moves forwards |
 //! | [`follow`] | sending, and going on while the container runs |
 
+pub mod driver;
 pub mod follow;
 pub mod frame;
 pub mod generations;
+pub mod kept;
 pub mod line;
 pub mod reader;
 pub mod tail;

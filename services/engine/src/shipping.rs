@@ -1,4 +1,4 @@
-//! Log drivers that send a container's output elsewhere: `syslog`, `journald`, `fluentd`, `gelf`.
+//! Log drivers that send a container's output elsewhere, each in a file of its own, and what they share.
 //!
 //! The shim writes the same file for them as for `local`: Docker's cache, from which `docker logs` reads, and here also
 //! the spool from which one task for each container sends. So a container never waits for a receiver, and nothing is lost
@@ -12,20 +12,33 @@
 //! ```
 
 mod attributes;
-mod fluentd;
-mod gelf;
-mod journald;
+pub(crate) mod fluentd;
+pub(crate) mod gelf;
+pub(crate) mod journald;
 mod options;
 mod receiver;
+mod remote;
+mod sender;
 mod spool;
-mod syslog;
+pub(crate) mod syslog;
 mod tag;
 mod task;
 mod tls;
 
+use std::sync::LazyLock;
+
 pub use attributes::{Facts, extra};
-pub use options::{Driver, is_cached, is_shipped};
+pub use sender::{Persistence, Sender};
 pub use task::Shippers;
+
+use crate::logs::driver::Options;
+use crate::record::Record;
+
+/// The options of a container's driver.
+fn options_of(record: &Record) -> &Options {
+    static NONE: LazyLock<Options> = LazyLock::new(Options::new);
+    record.host.log_config.as_ref().map_or(&NONE, |log| &log.config)
+}
 
 /// What one entry of the log says, taken apart.
 #[derive(Clone, Debug)]

@@ -46,7 +46,7 @@ impl Engine {
         let image = image?;
         let image_config = ImageConfig::parse(&image.config_json)?;
         let id = names::new_id();
-        let mut warnings = super::validate::check(&asked, &host)?;
+        let mut warnings = super::validate::check(&asked, &host, &self.log_drivers)?;
         super::validate::cgroup_parent(&host, &self.facts)?;
         let links = self.take_links(&mut host)?;
         warnings.extend(ignored(&asked, &host, api_at_least(&request.api_version, 44)));

@@ -215,7 +215,7 @@ impl Engine {
 
     fn stdio(&self, record: &Record) -> Result<Stdio> {
         Ok(Stdio {
-            log: super::log::uri(record, &self.paths.log(&record.id))?,
+            log: crate::logs::kept::uri(&self.log_drivers, record, &self.paths.log(&record.id))?,
             stdin: record.config.open_stdin,
             terminal: record.config.tty,
         })

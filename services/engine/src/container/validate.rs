@@ -9,6 +9,7 @@ use super::mode::{IpcMode, NetworkMode, PidMode};
 use super::port::{HostPorts, Port};
 use super::signal::Signal;
 use crate::error::{Error, Result};
+use crate::logs::driver::Drivers;
 use crate::restart::Policy;
 
 /// Less than this cannot hold a process.
@@ -20,11 +21,15 @@ const LEAST_INTERVAL: i64 = 1_000_000;
 
 /// Checks a request as the user wrote it: what the image adds is not the user's to answer for. Returns what the user
 /// should know.
-pub fn check(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<Vec<String>> {
+pub fn check(
+    config: &pb::ContainerConfig,
+    host: &pb::HostConfig,
+    log_drivers: &Drivers,
+) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     process(config)?;
     restart(host)?;
-    let log = super::log::Log::parse(host.log_config.as_ref())?;
+    let log = log_drivers.log(host.log_config.as_ref())?;
     warnings.extend(log.and_then(|log| log.warning()));
     let resources = host.resources.clone().unwrap_or_default();
     self::resources(&resources, &mut warnings)?;
@@ -331,7 +336,7 @@ mod tests {
     fn checked(change: impl FnOnce(&mut pb::ContainerConfig, &mut pb::HostConfig)) -> Result<Vec<String>> {
         let (mut config, mut host) = (pb::ContainerConfig::default(), pb::HostConfig::default());
         change(&mut config, &mut host);
-        check(&config, &host)
+        check(&config, &host, &crate::app::log_drivers())
     }
 
     #[test]

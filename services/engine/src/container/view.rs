@@ -99,7 +99,7 @@ impl Engine {
         // What only a start makes is not there before.
         let begun = life.past().started_at != 0 || !life.past().error.is_empty();
         let path_of = |path: &Path| if begun { path.display().to_string() } else { String::new() };
-        let json = record.host.log_config.as_ref().is_none_or(|log| log.r#type == "json-file");
+        let shown = self.log_drivers.of(&record).is_ok_and(|driver| driver.is_shown());
         pb::Container {
             id: record.id.clone(),
             name: record.name.clone(),
@@ -117,7 +117,7 @@ impl Engine {
             args,
             restart_count: life.past().restart_count,
             platform: record.platform.clone(),
-            log_path: if json { path_of(&self.paths.log(&record.id)) } else { String::new() },
+            log_path: if shown { path_of(&self.paths.log(&record.id)) } else { String::new() },
             hosts_path: path_of(&files.hosts),
             hostname_path: path_of(&files.hostname),
             resolv_conf_path: path_of(&files.resolv_conf),

@@ -12,6 +12,7 @@ use pb::data_request::Logs;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
+use super::driver::Reading;
 use super::frame::Format;
 use super::reader::{Reader, Step};
 use crate::container::Container;
@@ -39,11 +40,12 @@ impl Engine {
     pub async fn open_log(&self, request: &Logs) -> Result<(pb::LogsReply, Sending)> {
         let container = self.index.find(&request.container)?;
         let record = container.record();
-        let unreadable = |log: &pb::LogConfig| {
-            log.r#type == "none" || !crate::shipping::is_cached(&log.r#type, &log.config)
-        };
-        if record.host.log_config.as_ref().is_some_and(unreadable) {
-            return Err(Error::NotBuilt("configured logging driver does not support reading".to_owned()));
+        let options = record.host.log_config.as_ref().map(|log| log.config.clone()).unwrap_or_default();
+        match self.log_drivers.of(&record)?.reading(&options) {
+            Reading::Kept => {}
+            Reading::Nobody => {
+                return Err(Error::NotBuilt("configured logging driver does not support reading".to_owned()));
+            }
         }
         if !request.stdout && !request.stderr {
             return Err(Error::Invalid("Bad parameters: you must choose at least one stream".to_owned()));

@@ -1,11 +1,12 @@
 //! What is said of a container beside each line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use regex::Regex;
 
 use super::tag;
 use crate::error::Result;
+use crate::logs::driver::Options;
 use crate::names::short;
 use crate::record::Record;
 
@@ -33,8 +34,7 @@ impl Facts {
     ///
     /// A tag that is no template.
     pub fn of(record: &Record, hostname: &str) -> Result<Facts> {
-        let none = HashMap::new();
-        let options = record.host.log_config.as_ref().map_or(&none, |log| &log.config);
+        let options = super::options_of(record);
         let mut facts = Facts {
             id: record.id.clone(),
             name: record.name.clone(),
@@ -58,7 +58,7 @@ impl Facts {
 }
 
 /// The labels and variables that a log's options name.
-pub fn extra(record: &Record, options: &HashMap<String, String>) -> BTreeMap<String, String> {
+pub fn extra(record: &Record, options: &Options) -> BTreeMap<String, String> {
     let wanted = |names: &str, expression: &str| {
         let names: Vec<&str> = options.get(names).map(|text| text.split(',').collect()).unwrap_or_default();
         let expression = options.get(expression).and_then(|text| Regex::new(text).ok());

@@ -1,17 +1,117 @@
-//! Fluentd's forward protocol: each line is `[tag, time, record, options]` in MessagePack.
+//! `fluentd`: Fluentd's forward protocol: each line is `[tag, time, record, options]` in MessagePack.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine;
+use gantry_docker::filters::truth;
 
+use super::options::{self, duration, invalid, with_port};
+use super::receiver::{Address, PATIENCE};
+use super::remote::{Messages, Protocol, Remote, Remotely};
+use super::sender::Persistence;
+use super::tls::Certificates;
 use super::{Entry, Facts};
+use crate::error::Result;
+use crate::logs::driver::{ATTRIBUTES, Options, known};
+use crate::logs::kept::bytes_of;
 
-/// What an entry becomes, and the acknowledgement that it asks for.
-pub struct Event {
-    pub bytes: Vec<u8>,
-    pub chunk: Option<String>,
+const OPTIONS: [&str; 9] = [
+    "fluentd-address",
+    "fluentd-async",
+    "fluentd-async-reconnect-interval",
+    "fluentd-buffer-limit",
+    "fluentd-max-retries",
+    "fluentd-request-ack",
+    "fluentd-retry-wait",
+    "fluentd-sub-second-precision",
+    "fluentd-write-timeout",
+];
+
+/// The driver.
+#[derive(Debug)]
+pub struct Fluentd;
+
+impl Remotely for Fluentd {
+    type Protocol = Spoken;
+
+    const NAME: &'static str = "fluentd";
+
+    fn remote(options: &Options) -> Result<Remote<Spoken>> {
+        known(options, &[&OPTIONS, &ATTRIBUTES], |key| {
+            format!("unknown log opt '{key}' for fluentd log driver")
+        })?;
+        let option = |key| options::text(options, key);
+        let text = option("fluentd-address");
+        let refused = |why: String| invalid(format!("invalid fluentd-address ({text}): {why}"));
+        let address = match text.split_once("://") {
+            None if text.is_empty() => Address::Tcp("127.0.0.1:24224".to_owned()),
+            None => Address::Tcp(with_port(text, 24224)),
+            Some(("tcp", host)) => Address::Tcp(with_port(host, 24224)),
+            Some(("unix", path)) if Path::new(path).is_absolute() => Address::Unix(PathBuf::from(path)),
+            Some(("unix", _)) => return Err(refused("path is empty".to_owned())),
+            Some(("tls", host)) => Address::Tls(with_port(host, 24224), Certificates::default()),
+            Some((scheme, _)) => return Err(refused(format!("unsupported scheme: '{scheme}'"))),
+        };
+        let truth = |key: &'static str| match option(key) {
+            "" => Ok(false),
+            text => truth(text)
+                .ok_or_else(|| invalid(format!("strconv.ParseBool: parsing {text:?}: invalid syntax"))),
+        };
+        let span = |key: &'static str| match option(key) {
+            "" => Ok(None),
+            text => {
+                duration(text).map(Some).ok_or_else(|| invalid(format!("time: invalid duration {text:?}")))
+            }
+        };
+        let limit = option("fluentd-buffer-limit");
+        if !limit.is_empty() && bytes_of(limit).is_none() {
+            return Err(invalid(format!("invalid size: '{limit}'")));
+        }
+        let attempts = match option("fluentd-max-retries") {
+            "" => None,
+            text => Some(
+                text.parse::<u64>()
+                    .map_err(|_| invalid(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")))?,
+            ),
+        };
+        let named = |key: &'static str, words: &str| {
+            span(key).map_err(|error| invalid(format!("invalid value for {key}: {words}{error}")))
+        };
+        let patience = named("fluentd-write-timeout", "value must be a duration: ")?.unwrap_or(PATIENCE);
+        let renewed = named("fluentd-async-reconnect-interval", "")?;
+        if renewed.is_some_and(|pause| !(100..=10_000).contains(&pause.as_millis())) {
+            let text = option("fluentd-async-reconnect-interval");
+            return Err(invalid(format!(
+                "invalid value for fluentd-async-reconnect-interval: value ({text:?}) must be between 100ms and 10s"
+            )));
+        }
+        let pause = span("fluentd-retry-wait")?.unwrap_or(Duration::from_secs(1));
+        let spoken = Spoken {
+            sub_second: truth("fluentd-sub-second-precision")?,
+            acknowledged: truth("fluentd-request-ack")?,
+        };
+        let asynchronous = truth("fluentd-async")?;
+        let persistence = Persistence { attempts, pause };
+        Ok(Remote { asynchronous, persistence, renewed, patience, ..Remote::new(spoken, address) })
+    }
 }
 
-/// Encodes an entry.
-pub fn event(entry: &Entry, facts: &Facts, sub_second: bool, acknowledged: bool) -> Event {
+/// What is said to the receiver.
+#[derive(Debug)]
+pub struct Spoken {
+    sub_second: bool,
+    acknowledged: bool,
+}
+
+impl Protocol for Spoken {
+    fn messages(&self, entry: &Entry, facts: &Facts, _ordinal: u64) -> Messages {
+        event(entry, facts, self.sub_second, self.acknowledged)
+    }
+}
+
+/// What an entry becomes, and the acknowledgement that it asks for.
+fn event(entry: &Entry, facts: &Facts, sub_second: bool, acknowledged: bool) -> Messages {
     let mut bytes = vec![0x94];
     text(&mut bytes, &facts.tag);
     let nanos = entry.nanos();
@@ -61,11 +161,11 @@ pub fn event(entry: &Entry, facts: &Facts, sub_second: bool, acknowledged: bool)
         text(&mut bytes, "chunk");
         text(&mut bytes, chunk);
     }
-    Event { bytes, chunk }
+    Messages { all: vec![bytes], answer: chunk.as_deref().map(acknowledgement) }
 }
 
 /// The answer that acknowledges a chunk.
-pub fn acknowledgement(chunk: &str) -> Vec<u8> {
+fn acknowledgement(chunk: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     map(&mut bytes, 1);
     text(&mut bytes, "ack");

@@ -1,11 +1,26 @@
-//! GELF 1.1: a JSON object for each line, compressed and in pieces over UDP, ended by a zero byte over TCP.
+//! `gelf`: GELF 1.1, a JSON object for each line, compressed and in pieces over UDP, ended by a zero byte over TCP.
 
 use std::io::Write;
+use std::time::Duration;
 
 use flate2::Compression;
 use serde_json::Value;
 
+use super::options::invalid;
+use super::receiver::Address;
+use super::remote::{Messages, Protocol, Remote, Remotely};
+use super::sender::Persistence;
 use super::{Entry, Facts};
+use crate::error::Result;
+use crate::logs::driver::{ATTRIBUTES, Options, known};
+
+const OPTIONS: [&str; 5] = [
+    "gelf-address",
+    "gelf-compression-level",
+    "gelf-compression-type",
+    "gelf-tcp-max-reconnect",
+    "gelf-tcp-reconnect-delay",
+];
 
 /// Bytes of a datagram.
 const DATAGRAM: usize = 1420;
@@ -13,6 +28,97 @@ const DATAGRAM: usize = 1420;
 const HEAD: usize = 12;
 /// Pieces of one message.
 const MOST_PIECES: usize = 128;
+
+/// The driver.
+#[derive(Debug)]
+pub struct Gelf;
+
+impl Remotely for Gelf {
+    type Protocol = Spoken;
+
+    const NAME: &'static str = "gelf";
+
+    fn remote(options: &Options) -> Result<Remote<Spoken>> {
+        known(options, &[&OPTIONS, &ATTRIBUTES], |key| {
+            format!("unknown log opt {key:?} for gelf log driver")
+        })?;
+        let option = |key: &str| options.get(key).map(String::as_str);
+        let Some(address) = option("gelf-address").filter(|address| !address.is_empty()) else {
+            return Err(invalid("gelf-address is a required parameter"));
+        };
+        let (scheme, host) = address.split_once("://").unwrap_or(("", address));
+        if !matches!(scheme, "udp" | "tcp") {
+            return Err(invalid("gelf: endpoint needs to be TCP or UDP"));
+        }
+        if host.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            return Err(invalid("gelf: please provide gelf-address as proto://host:port"));
+        }
+        let packed = ["gelf-compression-level", "gelf-compression-type"];
+        if scheme == "tcp" && packed.iter().any(|key| options.contains_key(*key)) {
+            return Err(invalid("compression is only supported on UDP"));
+        }
+        let mut counts = [3, 1];
+        for (key, count) in
+            ["gelf-tcp-max-reconnect", "gelf-tcp-reconnect-delay"].into_iter().zip(&mut counts)
+        {
+            let Some(text) = option(key) else { continue };
+            if scheme == "udp" {
+                return Err(invalid(format!("{key:?} is only valid for TCP")));
+            }
+            *count =
+                text.parse::<u64>().map_err(|_| invalid(format!("{key:?} must be a positive integer")))?;
+        }
+        let unknown = |key: &str, value: &str| {
+            invalid(format!("unknown value {value:?} for log opt {key:?} for gelf log driver"))
+        };
+        let level = match option("gelf-compression-level") {
+            None => Compression::fast(),
+            Some(text) => match text.parse::<i32>() {
+                Ok(-1) => Compression::default(),
+                Ok(level @ 0..=9) => Compression::new(level as u32),
+                _ => return Err(unknown("gelf-compression-level", text)),
+            },
+        };
+        let packing = match option("gelf-compression-type") {
+            None | Some("gzip") => Packing::Gzip(level),
+            Some("zlib") => Packing::Zlib(level),
+            Some("none") => Packing::None,
+            Some(other) => return Err(unknown("gelf-compression-type", other)),
+        };
+        let remote = match scheme {
+            "udp" => Remote::new(Spoken::Datagrams(packing), Address::Udp(host.to_owned())),
+            _ => Remote::new(Spoken::Stream(host.to_owned()), Address::Tcp(host.to_owned())),
+        };
+        let attempts = options.contains_key("gelf-tcp-max-reconnect").then_some(counts[0]);
+        let persistence = Persistence { attempts, pause: Duration::from_secs(counts[1]) };
+        Ok(Remote { persistence, ..remote })
+    }
+}
+
+/// What is said to the receiver.
+#[derive(Debug)]
+pub enum Spoken {
+    Datagrams(Packing),
+    /// To the one at this place.
+    Stream(String),
+}
+
+impl Protocol for Spoken {
+    fn messages(&self, entry: &Entry, facts: &Facts, _ordinal: u64) -> Messages {
+        let Some(json) = json(entry, facts) else { return Messages::default() };
+        match self {
+            Spoken::Datagrams(packing) => Messages { all: datagrams(&json, *packing), answer: None },
+            Spoken::Stream(_) => Messages::from([json.as_bytes(), b"\0"].concat()),
+        }
+    }
+
+    fn away(&self, why: String) -> String {
+        match self {
+            Spoken::Datagrams(_) => why,
+            Spoken::Stream(host) => format!("gelf: cannot connect to GELF endpoint: {host} {why}"),
+        }
+    }
+}
 
 /// How a datagram's message is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +129,7 @@ pub enum Packing {
 }
 
 /// The JSON of an entry; none for an empty line, which GELF has no message for.
-pub fn json(entry: &Entry, facts: &Facts) -> Option<String> {
+fn json(entry: &Entry, facts: &Facts) -> Option<String> {
     if entry.text.is_empty() {
         return None;
     }
@@ -70,7 +176,7 @@ fn escaped(json: &str) -> String {
 }
 
 /// The datagrams of a message; none at all where it is too long for the protocol.
-pub fn datagrams(json: &str, packing: Packing) -> Vec<Vec<u8>> {
+fn datagrams(json: &str, packing: Packing) -> Vec<Vec<u8>> {
     let packed = match packing {
         Packing::None => json.as_bytes().to_vec(),
         Packing::Gzip(level) => {

@@ -1,12 +1,48 @@
-//! The journal's native protocol: fields of one entry in one datagram.
+//! `journald`: the journal's native protocol: fields of one entry in one datagram.
 
+use super::receiver::Address;
+use super::remote::{Messages, Protocol, Remote, Remotely};
 use super::{Entry, Facts};
+use crate::error::Result;
+use crate::logs::driver::{ATTRIBUTES, Options, known};
 
 /// Where the journal listens.
-pub const SOCKET: &str = "/run/systemd/journal/socket";
+const SOCKET: &str = "/run/systemd/journal/socket";
+
+/// The driver.
+#[derive(Debug)]
+pub struct Journald;
+
+impl Remotely for Journald {
+    type Protocol = Spoken;
+
+    const NAME: &'static str = "journald";
+
+    fn remote(options: &Options) -> Result<Remote<Spoken>> {
+        known(options, &[&ATTRIBUTES], |key| format!("unknown log opt '{key}' for journald log driver"))?;
+        Ok(Remote::new(Spoken { epoch: crate::names::new_id() }, Address::UnixDatagrams(SOCKET.into())))
+    }
+}
+
+/// What is said to the journal.
+#[derive(Debug)]
+pub struct Spoken {
+    /// Names this run of the sender.
+    epoch: String,
+}
+
+impl Protocol for Spoken {
+    fn messages(&self, entry: &Entry, facts: &Facts, ordinal: u64) -> Messages {
+        Messages::from(datagram(entry, facts, &self.epoch, ordinal))
+    }
+
+    fn away(&self, _why: String) -> String {
+        "journald is not enabled on this host".to_owned()
+    }
+}
 
 /// Encodes an entry; `epoch` names the run of the sender, in which entries are numbered.
-pub fn datagram(entry: &Entry, facts: &Facts, epoch: &str, ordinal: u64) -> Vec<u8> {
+fn datagram(entry: &Entry, facts: &Facts, epoch: &str, ordinal: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut put = |key: &str, value: &str| field(&mut bytes, key, value);
     put("PRIORITY", if entry.error { "3" } else { "6" });

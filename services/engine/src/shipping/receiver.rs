@@ -1,7 +1,7 @@
 //! A connection to a receiver.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -10,13 +10,27 @@ use tokio::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use super::options::Address;
-use super::tls;
+use super::tls::{self, Certificates};
 
 /// For a connection, and for a receiver that takes or answers nothing.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Where a machine's own syslog listens.
 const LOCAL: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
+
+/// Where a receiver is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    Udp(String),
+    Tcp(String),
+    /// TCP that has to prove who it leads to.
+    Tls(String, Certificates),
+    /// A socket of either kind.
+    Unix(PathBuf),
+    /// One for datagrams.
+    UnixDatagrams(PathBuf),
+    /// The machine's own syslog, wherever it listens.
+    Local,
+}
 
 /// One that is connected.
 #[derive(Debug)]

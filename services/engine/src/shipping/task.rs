@@ -3,19 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gantry_proto::gantry::engine::v1::Status;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::options::{Address, Driver, is_shipped};
-use super::receiver::{PATIENCE, Receiver};
 use super::spool::{Position, Spool};
-use super::{Entry, Facts, fluentd, gelf, journald, syslog};
+use super::{Entry, Persistence, Sender};
 use crate::container::Container;
 use crate::container::create::blocking;
-use crate::container::log;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::Record;
@@ -39,114 +36,8 @@ struct Shipper {
     done: CancellationToken,
 }
 
-/// What a task sends with.
-struct Sender {
-    driver: Driver,
-    facts: Facts,
-    receiver: Option<Receiver>,
-    connected_at: Instant,
-    epoch: String,
-    ordinal: u64,
-}
-
-impl Sender {
-    fn new(record: &Record, hostname: &str) -> Result<Option<Sender>> {
-        let Some(config) = record.host.log_config.as_ref().filter(|log| is_shipped(&log.r#type)) else {
-            return Ok(None);
-        };
-        let driver = Driver::parse(&config.r#type, &config.config, &log::COMMON)?;
-        let facts = Facts::of(record, hostname)?;
-        Ok(Some(Sender {
-            driver,
-            facts,
-            receiver: None,
-            connected_at: Instant::now(),
-            epoch: crate::names::new_id(),
-            ordinal: 0,
-        }))
-    }
-
-    async fn connect(&mut self) -> std::result::Result<&mut Receiver, String> {
-        if let Driver::Fluentd { renewed: Some(renewed), .. } = self.driver
-            && self.connected_at.elapsed() > renewed
-        {
-            self.receiver = None;
-        }
-        if self.receiver.is_none() {
-            let journal = Address::UnixDatagrams(journald::SOCKET.into());
-            let (address, words) = match &self.driver {
-                Driver::Syslog { address, .. } | Driver::Fluentd { address, .. } => (address, String::new()),
-                Driver::Gelf { address: address @ Address::Tcp(host), .. } => {
-                    (address, format!("gelf: cannot connect to GELF endpoint: {host} "))
-                }
-                Driver::Gelf { address, .. } => (address, String::new()),
-                Driver::Journald => (&journal, String::new()),
-            };
-            let connected = Receiver::connect(address).await;
-            let connected = connected.map_err(|why| match self.driver {
-                Driver::Journald => "journald is not enabled on this host".to_owned(),
-                _ => words + &why,
-            });
-            self.receiver = Some(connected?);
-            self.connected_at = Instant::now();
-        }
-        Ok(self.receiver.as_mut().expect("just connected"))
-    }
-
-    async fn send(&mut self, entry: &Entry) -> std::result::Result<(), String> {
-        let (facts, mut answer) = (&self.facts, None);
-        let messages = match &self.driver {
-            Driver::Syslog { facility, form, address } => {
-                let line = syslog::line(*form, *facility, entry, facts, std::process::id());
-                vec![if matches!(address, Address::Tls(..)) { form.framed(line) } else { line }]
-            }
-            Driver::Gelf { address, packing, .. } => match (gelf::json(entry, facts), address) {
-                (None, _) => Vec::new(),
-                (Some(json), Address::Tcp(_)) => vec![[json.as_bytes(), b"\0"].concat()],
-                (Some(json), _) => gelf::datagrams(&json, *packing),
-            },
-            Driver::Fluentd { sub_second, acknowledged, .. } => {
-                let event = fluentd::event(entry, facts, *sub_second, *acknowledged);
-                answer = event.chunk.as_deref().map(fluentd::acknowledgement);
-                vec![event.bytes]
-            }
-            Driver::Journald => vec![journald::datagram(entry, facts, &self.epoch, self.ordinal + 1)],
-        };
-        let patience = match &self.driver {
-            Driver::Fluentd { patience, .. } => *patience,
-            _ => PATIENCE,
-        };
-        let receiver = self.connect().await?;
-        let sent = async {
-            for message in &messages {
-                receiver.send(message, patience).await?;
-            }
-            match &answer {
-                Some(answer) => receiver.expect(answer).await,
-                None => Ok(()),
-            }
-        };
-        if let Err(error) = sent.await {
-            self.receiver = None;
-            return Err(crate::archive::words(&error));
-        }
-        self.ordinal += 1;
-        Ok(())
-    }
-
-    /// How often one entry is tried, where its user has said so, and how long it is waited in between at first.
-    fn persistence(&self) -> (Option<u64>, Duration) {
-        match &self.driver {
-            Driver::Gelf { attempts, pause, .. } | Driver::Fluentd { attempts, pause, .. } => {
-                (*attempts, *pause)
-            }
-            Driver::Syslog { .. } | Driver::Journald => (None, Duration::from_secs(1)),
-        }
-    }
-}
-
 /// A receiver that a container which starts has found.
-pub struct Prepared(Sender);
+pub struct Prepared(Box<dyn Sender>);
 
 impl Engine {
     /// Connects to where a container's log is to be sent.
@@ -155,21 +46,23 @@ impl Engine {
     ///
     /// A receiver that is not there, as Docker says it.
     pub(crate) async fn prepare_shipping(&self, record: &Record) -> Result<Option<Prepared>> {
-        let Some(mut sender) = Sender::new(record, &self.facts.hostname)? else { return Ok(None) };
-        if !matches!(sender.driver, Driver::Fluentd { asynchronous: true, .. })
-            && let Err(why) = sender.connect().await
-        {
+        let Some(mut sender) = self.sender_of(record)? else { return Ok(None) };
+        if let Err(why) = sender.connect().await {
             let message = format!("failed to initialize logging driver: {why}");
             return Err(Error::StartFailed { message, exit_code: 128 });
         }
         Ok(Some(Prepared(sender)))
     }
 
+    fn sender_of(&self, record: &Record) -> Result<Option<Box<dyn Sender>>> {
+        self.log_drivers.of(record)?.sender(record, &self.facts.hostname)
+    }
+
     /// Sends a container's log from now on, and what is left of it.
     pub(crate) async fn ship(&self, container: &Arc<Container>, prepared: Option<Prepared>) {
         let sender = match prepared {
             Some(Prepared(sender)) => Ok(Some(sender)),
-            None => Sender::new(&container.record(), &self.facts.hostname),
+            None => self.sender_of(&container.record()),
         };
         let sender = match sender {
             Ok(Some(sender)) => sender,
@@ -217,7 +110,7 @@ impl Engine {
     async fn ship_all(
         &self,
         container: &Arc<Container>,
-        mut sender: Sender,
+        mut sender: Box<dyn Sender>,
         stop: &CancellationToken,
     ) -> Result<()> {
         let path = self.paths.log(container.id());
@@ -258,7 +151,7 @@ impl Engine {
             pause = SHORTEST;
             let mut sent = None;
             for read in entries {
-                if !self.ship_one(container, &mut sender, &read.entry, stop).await {
+                if !self.ship_one(container, &mut *sender, &read.entry, stop).await {
                     save(&note, sent)?;
                     return Ok(());
                 }
@@ -272,11 +165,11 @@ impl Engine {
     async fn ship_one(
         &self,
         container: &Container,
-        sender: &mut Sender,
+        sender: &mut dyn Sender,
         entry: &Entry,
         stop: &CancellationToken,
     ) -> bool {
-        let (attempts, mut pause) = sender.persistence();
+        let Persistence { attempts, mut pause } = sender.persistence();
         for attempt in 0.. {
             let sending = async {
                 match sender.send(entry).await {

@@ -42,7 +42,7 @@ pub fn check<'a>(name: &str, options: impl IntoIterator<Item = (&'a String, &'a 
         }
     }
     if let Some(size) = options.get("size") {
-        match crate::container::log::bytes_of(size) {
+        match crate::logs::kept::bytes_of(size) {
             None => return invalid(format!("invalid size: '{size}'")),
             Some(0) => {}
             // Nothing here counts what a directory holds.

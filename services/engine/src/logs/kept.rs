@@ -1,32 +1,33 @@
-//! Where a container's output is kept: the log driver and its options, checked when the container is made and told to
-//! the shim as a URI when it starts.
+//! What is kept of a container's output: the file that the shim writes, told to it as a URI when the container starts.
 //!
-//! What is sent elsewhere ([`crate::shipping`]) is kept as with `local`, in Docker's words its cache.
-//!
-//! `json-file` is Docker's format. `local`, whose format Docker keeps to itself, is the same file here, with the
-//! rotation that Docker gives it. Rotated files are not compressed: who asks for that by name is warned.
+//! It is Docker's json-file for every driver, with a rotation of the driver's. Rotated files are not compressed: who asks
+//! for that by name is warned.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
 use gantry_docker::filters::truth;
-use gantry_proto::gantry::engine::v1 as pb;
 use regex::Regex;
 
+use super::driver::{Drivers, Options};
 use crate::error::{Error, Result};
 use crate::record::Record;
 use crate::shipping;
 
-/// Options that every driver takes.
-pub(crate) const COMMON: [&str; 6] =
-    ["mode", "max-buffer-size", "cache-disabled", "cache-max-size", "cache-max-file", "cache-compress"];
-const ROTATION: [&str; 3] = ["max-size", "max-file", "compress"];
-/// Options that put something beside each line.
-const ATTRIBUTES: [&str; 5] = ["labels", "labels-regex", "env", "env-regex", "tag"];
+/// Options of a file that rotates.
+pub(crate) const ROTATION: [&str; 3] = ["max-size", "max-file", "compress"];
+/// The rotation of `local`, and of what is kept of lines that are sent elsewhere.
+pub(crate) const CACHE: Defaults = Defaults { max_size: Some(20 << 20), max_files: 5 };
 
-/// Docker's other drivers.
-const NOT_BUILT: [&str; 3] = ["awslogs", "gcplogs", "splunk"];
+/// A driver's rotation, where the user asks for no other.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults {
+    /// As [`Log`]'s.
+    pub max_size: Option<u64>,
+    /// As [`Log`]'s.
+    pub max_files: u32,
+}
 
 /// A log that rotates, or not.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,59 +41,30 @@ pub struct Log {
 }
 
 impl Log {
-    /// The log that a configuration asks for; none with the driver `none`.
-    pub fn parse(config: Option<&pb::LogConfig>) -> Result<Option<Log>> {
-        let no_options = HashMap::new();
-        let (driver, options) = config.map_or(("", &no_options), |all| (all.r#type.as_str(), &all.config));
-        let (attributes, size, files): (&[&str], _, _) = match driver {
-            "" | "json-file" => (&ATTRIBUTES, None, 1),
-            "local" => (&[], Some(20 << 20), 5),
-            "none" => return Ok(None),
-            other if shipping::is_shipped(other) => {
-                delivery(options)?;
-                shipping::Driver::parse(other, options, &COMMON)?;
-                check_expressions(options)?;
-                return Self::cache(options).map(Some);
-            }
-            other if NOT_BUILT.contains(&other) => {
-                return Err(Error::NotBuilt(format!(
-                    "log driver {other} is not supported: use json-file, local, syslog, journald, fluentd, gelf or none"
-                )));
-            }
-            other => {
-                return Err(invalid(format!(
-                    "error looking up logging plugin {other}: plugin {other:?} not found"
-                )));
-            }
-        };
-        let known =
-            |option: &str| [&COMMON[..], &ROTATION, attributes].iter().any(|some| some.contains(&option));
-        if let Some(option) = options.keys().find(|option| !known(option)) {
-            let whose = if driver == "local" { "log driver local" } else { "json-file log driver" };
-            return Err(invalid(format!("unknown log opt '{option}' for {whose}")));
-        }
+    /// The log of a driver that leaves lines here.
+    pub(crate) fn rotated(options: &Options, defaults: Defaults) -> Result<Log> {
         delivery(options)?;
         check_expressions(options)?;
-        let log = Log {
-            max_size: options.get("max-size").map_or(Ok(size), |text| size_of(text))?,
-            max_files: options.get("max-file").map_or(Ok(files), |text| count_of(text))?,
-            compress: options.get("compress").map_or(Ok(false), |text| truth_of("compress", text))?,
-        };
+        let log = Self::read(options, ["max-size", "max-file", "compress"], defaults)?;
         if log.compress && (log.max_files < 2 || log.max_size.is_none()) {
             return Err(invalid(
                 "compress cannot be true when max-file is less than 2 or max-size is not set".to_owned(),
             ));
         }
-        Ok(Some(log))
+        Ok(log)
     }
 
     /// The cache of a driver that sends lines elsewhere.
-    fn cache(options: &HashMap<String, String>) -> Result<Log> {
-        let option = |key: &str| options.get(key);
+    pub(crate) fn cache(options: &Options) -> Result<Log> {
+        Self::read(options, ["cache-max-size", "cache-max-file", "cache-compress"], CACHE)
+    }
+
+    fn read(options: &Options, keys: [&str; 3], defaults: Defaults) -> Result<Log> {
+        let [size, files, compress] = keys.map(|key| options.get(key));
         Ok(Log {
-            max_size: option("cache-max-size").map_or(Ok(Some(20 << 20)), |text| size_of(text))?,
-            max_files: option("cache-max-file").map_or(Ok(5), |text| count_of(text))?,
-            compress: option("cache-compress").map_or(Ok(false), |text| truth_of("cache-compress", text))?,
+            max_size: size.map_or(Ok(defaults.max_size), |text| size_of(text))?,
+            max_files: files.map_or(Ok(defaults.max_files), |text| count_of(text))?,
+            compress: compress.map_or(Ok(false), |text| truth_of(keys[2], text))?,
         })
     }
 
@@ -104,18 +76,20 @@ impl Log {
 }
 
 /// The URI that tells the shim where the container's output goes, with rotation and attributes.
-pub fn uri(record: &Record, path: &Path) -> Result<String> {
-    let Some(log) = Log::parse(record.host.log_config.as_ref())? else {
+pub fn uri(drivers: &Drivers, record: &Record, path: &Path) -> Result<String> {
+    let Some(log) = drivers.log(record.host.log_config.as_ref())? else {
         return Ok("none:".to_owned());
     };
     let mut query = Vec::new();
     if let Some(size) = log.max_size {
         query.push(format!("max-size={size}&max-file={}", log.max_files));
     }
-    let attributes = attributes(record)?;
-    if !attributes.is_empty() {
-        let json = serde_json::to_string(&attributes).expect("a map of texts serialises");
-        query.push(format!("attrs={}", escaped(&json)));
+    if drivers.of(record)?.is_shown() {
+        let attributes = attributes(record)?;
+        if !attributes.is_empty() {
+            let json = serde_json::to_string(&attributes).expect("a map of texts serialises");
+            query.push(format!("attrs={}", escaped(&json)));
+        }
     }
     let mut uri = format!("json-file://{}", escaped(&path.display().to_string()));
     if !query.is_empty() {
@@ -125,11 +99,9 @@ pub fn uri(record: &Record, path: &Path) -> Result<String> {
     Ok(uri)
 }
 
-/// Labels, variables and a tag that the user wants beside each line. What is sent elsewhere has them there.
+/// Labels, variables and a tag that the user wants beside each line.
 fn attributes(record: &Record) -> Result<BTreeMap<String, String>> {
-    let Some(log) = record.host.log_config.as_ref().filter(|log| !shipping::is_shipped(&log.r#type)) else {
-        return Ok(BTreeMap::new());
-    };
+    let Some(log) = &record.host.log_config else { return Ok(BTreeMap::new()) };
     let mut attributes = shipping::extra(record, &log.config);
     if log.config.contains_key("tag") {
         attributes.insert("tag".to_owned(), shipping::Facts::of(record, "")?.tag);
@@ -137,7 +109,8 @@ fn attributes(record: &Record) -> Result<BTreeMap<String, String>> {
     Ok(attributes)
 }
 
-fn check_expressions(options: &HashMap<String, String>) -> Result<()> {
+/// Refuses expressions that are none.
+pub(crate) fn check_expressions(options: &Options) -> Result<()> {
     for key in ["labels-regex", "env-regex"] {
         if let Some(text) = options.get(key) {
             Regex::new(text).map_err(|error| invalid(format!("log opt {key}: {error}")))?;
@@ -149,7 +122,7 @@ fn check_expressions(options: &HashMap<String, String>) -> Result<()> {
 /// Whether a container waits for its log. Ours never waits longer than a write to the page cache, which is what
 /// `non-blocking` is asked for, so both modes are the same; what a receiver has not taken yet is in the cache, which is
 /// larger than any buffer.
-fn delivery(options: &HashMap<String, String>) -> Result<()> {
+pub(crate) fn delivery(options: &Options) -> Result<()> {
     if let Some(text) = options.get("cache-disabled")
         && truth_of("cache-disabled", text).is_err()
     {
@@ -225,7 +198,13 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use gantry_proto::gantry::engine::v1 as pb;
+
     use super::*;
+
+    fn drivers() -> Drivers {
+        crate::app::log_drivers()
+    }
 
     fn config(driver: &str, options: &[(&str, &str)]) -> pb::LogConfig {
         let config = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -233,7 +212,7 @@ mod tests {
     }
 
     fn parsed(driver: &str, options: &[(&str, &str)]) -> Result<Option<Log>> {
-        Log::parse(Some(&config(driver, options)))
+        drivers().log(Some(&config(driver, options)))
     }
 
     #[test]
@@ -287,11 +266,11 @@ mod tests {
         let options = [("max-size", "10m"), ("max-file", "3"), ("labels", "team"), ("env-regex", "^STA")];
         record.host.log_config = Some(config("json-file", &options));
         assert_eq!(
-            uri(&record, Path::new("/a/x.log")).expect("accepted"),
+            uri(&drivers(), &record, Path::new("/a/x.log")).expect("accepted"),
             "json-file:///a/x.log?max-size=10000000&max-file=3\
              &attrs=%7B%22STAGE%22%3A%22test%22%2C%22team%22%3A%22blue%20%26%20green%22%7D"
         );
         record.host.log_config = Some(config("none", &[]));
-        assert_eq!(uri(&record, Path::new("/a")).expect("accepted"), "none:");
+        assert_eq!(uri(&drivers(), &record, Path::new("/a")).expect("accepted"), "none:");
     }
 }

@@ -1,0 +1,20 @@
+//! `local`, whose format Docker keeps to itself: here the file of `json-file`, with the rotation that Docker gives it.
+
+use super::{Driver, Options, known};
+use crate::error::Result;
+use crate::logs::kept::{CACHE, Log, ROTATION};
+
+/// The driver.
+#[derive(Debug)]
+pub struct Local;
+
+impl Driver for Local {
+    fn name(&self) -> &str {
+        "local"
+    }
+
+    fn log(&self, options: &Options) -> Result<Option<Log>> {
+        known(options, &[&ROTATION], |key| format!("unknown log opt '{key}' for log driver local"))?;
+        Log::rotated(options, CACHE).map(Some)
+    }
+}
