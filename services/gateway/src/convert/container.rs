@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gantry_docker::container::{command, state_name, status};
+use gantry_docker::container::{command, state_name};
 use gantry_proto::gantry::engine::v1 as engine;
-use prost_types::Timestamp;
 
 use super::{config, host_config, network};
 use crate::moment;
 use crate::version::ApiVersion;
 use crate::wire::container::{
-    GraphDriver, Health, HealthResult, Inspect, MountPoint, NetworkSettings, Port, State, Summary,
+    GraphDriver, Health, HealthResult, Inspect, MountPoint, NetworkSettings, Port, State, Status, Summary,
     SummaryHostConfig, SummaryNetworks,
 };
 use crate::wire::host_config::{PortBinding, PortMap};
@@ -18,7 +17,7 @@ use crate::wire::image::Descriptor;
 use crate::wire::network::EndpointSettings;
 
 /// A row of the list.
-pub fn summary(of: engine::ContainerSummary, version: ApiVersion, now: &Timestamp) -> Summary {
+pub fn summary(of: engine::ContainerSummary, version: ApiVersion) -> Summary {
     let state = of.state.unwrap_or_default();
     let descriptor = || descriptor(&of.manifest_media_type, &of.manifest_digest, of.manifest_size);
     let reachable = of.networks.iter().filter_map(|one| one.settings.as_ref()).any(has_way_out);
@@ -37,7 +36,7 @@ pub fn summary(of: engine::ContainerSummary, version: ApiVersion, now: &Timestam
         size_root_fs: of.size_root_fs.unwrap_or_default(),
         labels: of.labels.into_iter().collect(),
         state: state_name(state.status()),
-        status: status(&state, now),
+        status: Status(state),
         host_config: SummaryHostConfig { network_mode: of.network_mode, annotations },
         network_settings: SummaryNetworks { networks: network::endpoints_from_engine(networks) },
         mounts: of.mounts.into_iter().map(mount_point).collect(),
@@ -270,6 +269,8 @@ pub fn listed(of: engine::Container) -> engine::ContainerSummary {
 
 #[cfg(test)]
 mod tests {
+    use prost_types::Timestamp;
+
     use super::*;
 
     fn state(status: engine::Status, exit_code: i32, at: i64) -> engine::State {
@@ -327,8 +328,7 @@ mod tests {
     fn ports_on_an_internal_network_do_not_count() {
         let internal = [("back".to_owned(), engine::EndpointSettings::default())].into();
         let web = engine::Container { networks: internal, ..web() };
-        let row =
-            serde_json::to_value(summary(listed(web.clone()), ApiVersion::CURRENT, &Timestamp::default()));
+        let row = serde_json::to_value(summary(listed(web.clone()), ApiVersion::CURRENT));
         assert_eq!(row.expect("json")["Ports"], serde_json::json!([]));
         let whole = serde_json::to_value(inspect(web, ApiVersion::CURRENT)).expect("json");
         assert_eq!(whole["NetworkSettings"]["Ports"], serde_json::json!({}));
@@ -336,8 +336,7 @@ mod tests {
 
     #[test]
     fn ports_of_a_running_container() {
-        let now = Timestamp::default();
-        let row = serde_json::to_value(summary(listed(web()), ApiVersion::CURRENT, &now)).expect("json");
+        let row = serde_json::to_value(summary(listed(web()), ApiVersion::CURRENT)).expect("json");
         assert_eq!(
             row["Ports"],
             serde_json::json!([
@@ -376,8 +375,7 @@ mod tests {
         stopped.state = Some(state(engine::Status::Exited, 0, 1));
         let whole = serde_json::to_value(inspect(stopped.clone(), ApiVersion::CURRENT)).expect("json");
         assert_eq!(whole["NetworkSettings"]["Ports"], serde_json::json!({}));
-        let row = serde_json::to_value(summary(listed(stopped), ApiVersion::CURRENT, &Timestamp::default()))
-            .expect("json");
+        let row = serde_json::to_value(summary(listed(stopped), ApiVersion::CURRENT)).expect("json");
         assert_eq!(row["Ports"], serde_json::json!([]));
     }
 }

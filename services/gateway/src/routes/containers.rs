@@ -19,10 +19,8 @@ use http::StatusCode;
 use crate::call::Call;
 use crate::convert::{self, config, container, host_config, network};
 use crate::error::Error;
-use crate::moment;
 use crate::peers::{ENGINE, of};
 use crate::response::{self, Response};
-use crate::version::ApiVersion;
 use crate::wire::container::{Change, CreateRequest, CreateResponse, PruneResponse, Summary, TopResponse};
 use gantry_docker::Filters;
 
@@ -60,21 +58,15 @@ pub async fn list(call: &Call) -> Result<Response, Error> {
         filters: convert::engine_filters(filters),
         newer_than: 0,
     };
-    let list = call.app.lists.get(call.peers(), request).await?;
-    response::ok(&rows(list.iter().cloned(), call.version))
+    let rows = call.app.lists.get(call.peers(), request, call.version).await?;
+    response::ok(&rows.as_ref())
 }
 
 /// All containers as the list shows them, with sizes: for the disk usage.
 pub async fn with_sizes(call: &Call) -> Result<Vec<Summary>, Error> {
     let request = engine::ListRequest { all: true, size: true, ..engine::ListRequest::default() };
     let list = call.peers().containers().list(request).await.map_err(of(ENGINE))?.into_inner().containers;
-    Ok(rows(list, call.version))
-}
-
-/// Containers as rows of a list, which tells how long ago things were.
-fn rows(list: impl IntoIterator<Item = engine::ContainerSummary>, version: ApiVersion) -> Vec<Summary> {
-    let now = moment::now();
-    list.into_iter().map(|of| container::summary(of, version, &now)).collect()
+    Ok(list.into_iter().map(|of| container::summary(of, call.version)).collect())
 }
 
 /// `POST /containers/create`

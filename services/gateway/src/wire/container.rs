@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use gantry_proto::gantry::engine::v1 as engine;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::case_insensitive::{self, CaseInsensitive};
 use super::host_config::{HostConfig, PortMap};
 use super::image::Descriptor;
 use super::network::{EndpointSettings, NetworkingConfig};
 use super::{Empty, is_default, words};
+use crate::moment;
 
 /// What a container is made from, independent of the host.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -116,10 +118,20 @@ pub struct Summary {
     pub size_root_fs: i64,
     pub labels: BTreeMap<String, String>,
     pub state: &'static str,
-    pub status: String,
+    pub status: Status,
     pub host_config: SummaryHostConfig,
     pub network_settings: SummaryNetworks,
     pub mounts: Vec<MountPoint>,
+}
+
+/// A state in words, with how long it has been so when it is written: `Up 3 minutes`.
+#[derive(Debug, Clone)]
+pub struct Status(pub engine::State);
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&gantry_docker::container::status(&self.0, &moment::now()))
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
