@@ -95,7 +95,8 @@ fmt: ## Formats
 contracts: ## Writes docs/api and proto/released.txt from the .proto files
 	GANTRY_WRITE=1 cargo test --locked -p gantry-proto
 
-bench: build ## Measures side by side with dockerd where the reference is up
+bench: setup-test build ## Measures, beside dockerd where one is installed
+	@deploy/setup bench
 	tests/perf/bench $(BIN)
 
 package: build package-files ## Makes a Debian package of it, in PACKAGES
