@@ -20,7 +20,11 @@ CRATE = $(if $(filter gantry%,$(C)),$(C),gantry-$(or $(C),$(error name a crate, 
 SHIM = LIBSECCOMP_LINK_TYPE=static LIBSECCOMP_LIB_PATH=/usr/lib/$(MACHINE)-linux-gnu \
   RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked -p gantry-shim --target $(MACHINE)-unknown-linux-gnu
 SHIM_OPTIMIZED = $(SHIM) --profile shim --target-dir $(CARGO_TARGET_DIR)/static
-SHIM_INSTALL = install -Dm755 -t $(BIN) $(CARGO_TARGET_DIR)/static/$(MACHINE)-unknown-linux-gnu/shim/containerd-shim-gantry-v2
+# The binaries that the tests run have points at which they can be made to fail (gantry-failpoint); no others have. Lint and
+# unit tests take the same, so that nothing is compiled twice.
+FAILPOINTS = --features gantryd/failpoints,gantry-shim/failpoints
+SHIM_BUILT = $(CARGO_TARGET_DIR)/static/$(MACHINE)-unknown-linux-gnu/shim/containerd-shim-gantry-v2
+SHIM_INSTALL = install -Dm755 -t $(BIN) $(SHIM_BUILT)
 PREFIX ?= /usr/local
 # Where `make install` has systemd find the units, and `make package` leaves its package.
 UNITS ?= /etc/systemd/system
@@ -71,12 +75,14 @@ check-crate: ## Lints and tests one crate: make check-crate C=engine
 test: setup-test test-unit test-e2e ## Runs every test, as root
 
 test-unit: setup ## Runs the tests that need no client
-	cargo test --workspace --exclude gantry-tests --locked
+	cargo test --workspace --exclude gantry-tests --locked $(FAILPOINTS)
 
-test-binaries: setup-test shim
-	cargo build --locked --workspace
+test-binaries: setup-test
+	$(SHIM_OPTIMIZED) --features failpoints
+	cargo build --locked --workspace $(FAILPOINTS)
 	mkdir -p $(CARGO_TARGET_DIR)/e2e
-	install $(CARGO_TARGET_DIR)/debug/gantry $(CARGO_TARGET_DIR)/debug/gantryd $(BIN)/containerd-shim-gantry-v2 $(CARGO_TARGET_DIR)/e2e
+	install $(CARGO_TARGET_DIR)/debug/gantry $(CARGO_TARGET_DIR)/debug/gantryd \
+	  $(SHIM_BUILT) $(CARGO_TARGET_DIR)/e2e
 
 test-e2e: test-binaries ## Runs the end-to-end, fault and architecture tests with real clients
 	GANTRY_BIN=$(CARGO_TARGET_DIR)/e2e cargo test --locked -p gantry-tests -- --test-threads=2
@@ -87,7 +93,7 @@ test-vm: test-binaries ## Checks an installation on a stock machine, emulated: s
 
 lint: ## Refuses unformatted code and warnings
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked $(FAILPOINTS) -- -D warnings
 
 fmt: ## Formats
 	cargo fmt --all

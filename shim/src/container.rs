@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use gantry_cgroup::Cgroup;
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::types::Mount;
 use tokio::task::AbortHandle;
 
@@ -103,6 +104,7 @@ impl Container {
         mounts::mount_root(&request.rootfs, &root)?;
         let owner = Owner { namespace: &tools.namespace, container: &request.id };
         let opened = async {
+            failpoint!("shim.create.mounted");
             let stdio = Stdio::new(&request.wanted)?;
             let child = stdio.open(owner).await?;
             Ok((stdio, child))
@@ -145,6 +147,7 @@ impl Container {
         let Reply::Created(created) = reply else {
             return Err(Error::Runtime(format!("the runtime helper said {reply:?}")));
         };
+        failpoint!("shim.create.made");
         let pid = created.pid;
         let ended = self.tools.reaper.watch(pid);
         self.init.exists(pid);
@@ -159,6 +162,7 @@ impl Container {
         let oom = self.watch_memory(&cgroup);
         let _ = self.made.set(Made { created, cgroup, oom, init_start: record.start_time });
         exit::write(&self.bundle.join("init.json"), &record)?;
+        failpoint!("shim.create.noted");
         if let Some((columns, rows)) = console_size {
             self.init.stdio.resize(columns, rows)?;
         }
@@ -220,6 +224,7 @@ impl Container {
         let reply = helper.reply().await;
         helper.finish().await;
         reply?;
+        failpoint!("shim.start.started", infallible);
         self.tell_started(&self.init, phase.pid());
         self.init.runs();
         Ok(phase.pid())

@@ -42,6 +42,8 @@ pub enum Error {
     Mount { what: String, reason: String },
     #[error("{op} {}: {source}", path.display())]
     Io { op: &'static str, path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Fault(#[from] gantry_failpoint::Fault),
 }
 
 impl Error {
@@ -73,7 +75,8 @@ impl Error {
             | Self::Runtime(_)
             | Self::Stdio { .. }
             | Self::Mount { .. }
-            | Self::Io { .. } => tonic::Code::Unknown,
+            | Self::Io { .. }
+            | Self::Fault(_) => tonic::Code::Unknown,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who may depend on whom: `cargo metadata` against the table of the house. And what systemd may let each service do.
 
 mod dependencies;
+mod failpoints;
 mod units;
 mod unsafe_code;
 
@@ -11,6 +12,7 @@ use std::process::Command;
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-types", &[]),
     ("gantry-proto", &[]),
+    ("gantry-failpoint", &[]),
     ("gantry-host", &[]),
     ("gantry-rooted", &["gantry-host"]),
     ("gantry-mount", &["gantry-host", "gantry-rooted"]),

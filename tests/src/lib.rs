@@ -7,6 +7,7 @@
 //! - [`Registry`]: Debian's `docker-registry` in the node's network;
 //! - [`Liar`]: a registry there that misbehaves as it is told to;
 //! - [`SmallDisk`]: a file system of its own for a node's root, which can be filled;
+//! - [`points`]: where the services can be made to fail;
 //! - [`image`]: root file systems and images, made on the spot from the machine's own busybox.
 //!
 //! `GANTRY_BIN` names the folder with `gantry`, `gantryd` and the shim;
@@ -19,6 +20,7 @@ mod leaks;
 mod liar;
 mod node;
 mod outcome;
+pub mod points;
 mod registry;
 mod side;
 mod small_disk;

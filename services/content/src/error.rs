@@ -110,6 +110,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// What a test ordered.
+    #[error(transparent)]
+    Fault(#[from] gantry_failpoint::Fault),
 }
 
 impl Error {
@@ -133,7 +136,7 @@ impl Coded for Error {
             Error::Lease { source, .. } => gantry_rpc::code_of(source),
             Error::Disk(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
             Error::Disk(error) if error.is_disk_full() => Code::ResourceExhausted,
-            Error::Disk(_) => Code::Internal,
+            Error::Disk(_) | Error::Fault(_) => Code::Internal,
             Error::Io { source, .. } => match source.kind() {
                 std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                     Code::ResourceExhausted

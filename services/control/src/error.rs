@@ -56,6 +56,9 @@ pub enum Error {
     /// The database failed.
     #[error("records of namespaces and leases")]
     Database(#[from] gantry_disk::Error),
+    /// What a test ordered.
+    #[error(transparent)]
+    Fault(#[from] gantry_failpoint::Fault),
 }
 
 fn list(resources: &[crate::gc::graph::Resource]) -> String {
@@ -83,7 +86,7 @@ impl Coded for Error {
             Error::Peer { status, .. } => gantry_rpc::code::code_of(status),
             Error::Database(error) if error.is_disk_full() => Code::ResourceExhausted,
             Error::Database(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
-            Error::Database(_) => Code::Internal,
+            Error::Database(_) | Error::Fault(_) => Code::Internal,
         }
     }
 }

@@ -28,6 +28,7 @@ use std::time::SystemTime;
 
 use futures::future::{join_all, try_join_all};
 use gantry_disk::KeyedLocks;
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::services::leases::v1 as leased;
 
 use crate::error::Error;
@@ -106,6 +107,7 @@ impl<S: Store> Collector<S> {
             graph.add(node);
         }
         let doomed = self.seal(namespace, &run, &mut graph).await?;
+        failpoint!("control.collect.marked");
         let mut all = Outcome::default();
         let mut spared = Vec::new();
         for mut wave in graph.waves(&doomed) {
@@ -117,6 +119,7 @@ impl<S: Store> Collector<S> {
             spared.extend(wave.into_iter().filter(|resource| !removed.contains(resource)));
             all.removed.extend(outcome.removed);
             all.freed += outcome.freed;
+            failpoint!("control.collect.swept");
         }
         Ok(all)
     }

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use gantry_api::leases as api;
 use gantry_api::wire;
 use gantry_disk::{Database, KeyedLocks, Table};
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::services::leases::v1::{Lease, Resource};
 use gantry_types::{Labels, Namespace, gc};
 
@@ -64,6 +65,7 @@ impl Leases {
         }
         batch.put(&self.leases, &key, &lease);
         batch.commit().await?;
+        failpoint!("control.lease.recorded", infallible);
         Ok(lease)
     }
 
@@ -111,7 +113,9 @@ impl Leases {
         for (resource, _) in self.resources.scan(&key)? {
             batch.delete(&self.resources, &resource);
         }
-        Ok(batch.commit().await?)
+        batch.commit().await?;
+        failpoint!("control.lease.deleted", infallible);
+        Ok(())
     }
 
     /// The leases of a namespace.
@@ -138,6 +142,7 @@ impl Leases {
         let mut batch = self.database.batch();
         batch.put(&self.resources, &record, &resource);
         batch.commit().await?;
+        failpoint!("control.lease.added", infallible);
         // A lease removed meanwhile keeps nothing. Under its lock, for it may also have been made again.
         let _lock = self.locks.lock(key.clone()).await;
         if let Err(gone) = self.exists(&key) {

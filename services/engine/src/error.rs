@@ -209,6 +209,9 @@ pub enum Error {
         #[source]
         source: gantry_disk::Error,
     },
+    /// What a test ordered.
+    #[error(transparent)]
+    Fault(#[from] gantry_failpoint::Fault),
 }
 
 impl Error {
@@ -300,7 +303,8 @@ impl Coded for Error {
             | Error::Illegal(_)
             | Error::Kernel { .. }
             | Error::Io { .. }
-            | Error::Database { .. } => Code::Internal,
+            | Error::Database { .. }
+            | Error::Fault(_) => Code::Internal,
         }
     }
 }

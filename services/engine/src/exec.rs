@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_failpoint::failpoint;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::shim::v1::AttachRequest;
 use tokio::io::AsyncReadExt;
@@ -175,6 +176,7 @@ impl Engine {
                 written => written?,
             }
         }
+        failpoint!("engine.exec.recorded");
         let exec = Arc::new(exec);
         container.execs.lock().insert(exec.id.clone(), Arc::clone(&exec));
         self.publish_exec(container, &exec, &told("exec_create", &exec.spec.cmd), None);
@@ -236,6 +238,7 @@ impl Engine {
 
     /// Starts the process of an exec that tasks knows.
     pub async fn start_exec(&self, container: &Arc<Container>, exec: &Arc<Exec>) -> Result<u32> {
+        failpoint!("engine.exec.added", infallible);
         self.publish_exec(container, exec, &told("exec_start", &exec.spec.cmd), None);
         let pid = match self.peers.start_task(container.id(), &exec.id).await {
             Ok(pid) => pid,
@@ -244,6 +247,7 @@ impl Engine {
                 return Err(self.exec_failed(exec, error).await);
             }
         };
+        failpoint!("engine.exec.started", infallible);
         exec.state.send_modify(|state| state.pid = pid);
         self.monitor_exec(container, exec);
         Ok(pid)
@@ -300,6 +304,7 @@ impl Engine {
                 tokio::time::sleep(RETRY).await;
             };
             engine.exec_ended(&container, &exec, exit).await;
+            failpoint!("engine.exec.ended", infallible);
             if let Err(error) = engine.peers.delete_exec(container.id(), &exec.id).await {
                 tracing::debug!(exec = %exec.id, error = %gantry_rpc::chain(&error), "ended exec stays with tasks");
             }

@@ -28,6 +28,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use gantry_disk::KeyedLocks;
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::types::Mount;
 use parking_lot::RwLock;
 
@@ -182,7 +183,9 @@ impl Volumes {
         // A folder that is there already is somebody's: its data are the volume's.
         let (folders, made) = (self.folders.clone(), volume.clone());
         blocking(move || folders.make(&made)).await?;
+        failpoint!("engine.volume.made");
         self.store.put_volumes(std::slice::from_ref(&volume)).await?;
+        failpoint!("engine.volume.recorded", infallible);
         self.known.write().insert(name, volume.clone());
         Ok((volume, true))
     }
@@ -199,7 +202,9 @@ impl Volumes {
         self.unmount(name).await?;
         let (folders, owned) = (self.folders.clone(), name.to_owned());
         let condemned = blocking(move || folders.condemn(&owned)).await?;
+        failpoint!("engine.volume.condemned");
         self.store.delete_volume(name).await?;
+        failpoint!("engine.volume.forgotten", infallible);
         self.known.write().remove(name);
         // The record is gone: if this is cut short, the next start removes what is left.
         blocking(move || condemned.execute()).await

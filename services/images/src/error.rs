@@ -159,6 +159,9 @@ pub enum Error {
     /// The caller is gone.
     #[error("cancelled")]
     Cancelled,
+    /// What a test ordered.
+    #[error(transparent)]
+    Fault(#[from] gantry_failpoint::Fault),
 }
 
 impl Error {
@@ -229,7 +232,7 @@ impl Coded for Error {
             Self::Full { .. } => Code::ResourceExhausted,
             Self::Io { source, .. } if is_full(source) => Code::ResourceExhausted,
             Self::Disk { source, .. } if source.is_disk_full() => Code::ResourceExhausted,
-            Self::Io { .. } | Self::Disk { .. } => Code::Internal,
+            Self::Io { .. } | Self::Disk { .. } | Self::Fault(_) => Code::Internal,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use gantry_api::Peers;
 use gantry_api::events::Publisher;
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::services::images::v1::{ImageCreate, ImageDelete, ImageUpdate};
 use gantry_proto::gantry::gc::v1::{CollectRequest, HoldRequest, Resource};
 use gantry_types::{Descriptor, Digest, Namespace};
@@ -88,6 +89,7 @@ impl Names {
             self.keep_without(namespace, &known.target, &record.name).await?;
         }
         let put = self.store.put(namespace, record).await?;
+        failpoint!("images.name.recorded", infallible);
         let put = self.hold(namespace, put, Absent::Refuse).await?;
         if let Some(previous) = &put.previous
             && previous.target.digest != put.record.target.digest
@@ -109,6 +111,7 @@ impl Names {
         expected: Option<&Digest>,
     ) -> Result<Record, Error> {
         let record = self.store.delete(namespace, name, expected).await?;
+        failpoint!("images.name.removed", infallible);
         self.events.publish(namespace, "/images/delete", &ImageDelete { name: name.to_owned() });
         Ok(record)
     }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gantry_api::ingest::Owner;
+use gantry_failpoint::failpoint;
 use gantry_rpc::{Code, Coded};
 use gantry_types::{ChainId, Descriptor, DiffId, Digest, Namespace, Platform, Reference};
 use tracing::Instrument;
@@ -153,6 +154,7 @@ impl Puller {
         (target, bytes): (Descriptor, Option<Bytes>),
         progress: &Progress,
     ) -> Result<Descriptor, Error> {
+        failpoint!("images.pull.leased");
         let snapshotter = self.unpacks_with(order);
         let platform = order.platform.clone().unwrap_or_else(Platform::host);
         let plan = sources.plan(target, bytes, &platform, &reference.familiar()).await;
@@ -164,12 +166,14 @@ impl Puller {
             return Err(Error::OtherPlatform { reference, found, wanted: wanted.clone() });
         }
         plan.store(sources).await?;
+        failpoint!("images.pull.planned");
         let (layers, diff_ids) = (&plan.document.layers, &plan.config.rootfs.diff_ids);
         let brought = self.bring_layers(sources, layers, diff_ids, snapshotter, progress).await;
         if brought.as_ref().is_err_and(|error| !is_interruption(error)) {
             transfer::discard(sources, layers).await;
         }
         brought?;
+        failpoint!("images.pull.brought");
         unpack::keep(&self.content, sources.owner, snapshotter, &plan.document, &plan.config).await?;
         Ok(plan.target)
     }
@@ -191,6 +195,7 @@ impl Puller {
             }
             Err(error) => Err(error),
         };
+        failpoint!("images.pull.named", infallible);
         // What was interrupted is kept for the next pull. What is wrong would be wrong again: it may go.
         if !named.as_ref().is_err_and(is_interruption) {
             self.finish(namespace, lease, name, named.is_err()).await;
@@ -276,6 +281,7 @@ impl Puller {
             Err(error) if is_aborted(&error) => unpack().await?,
             unpacked => unpacked?,
         }
+        failpoint!("images.pull.unpacked");
         transfer::label_diff_ids(sources, layers, diff_ids).await
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use gantry_api::ingest::Owner;
+use gantry_failpoint::failpoint;
 use gantry_types::{Descriptor, Digest, Namespace, Platform, Reference, media_type};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -189,11 +190,13 @@ impl Pusher {
             .map(|blob| self.ship_blob(namespace, repository, blob, &slots, voice(&blob.digest)))
             .collect();
         shipped.try_collect::<()>().await?;
+        failpoint!("images.push.shipped");
         let last = cargo.documents.len().saturating_sub(1);
         for (at, document) in cargo.documents.into_iter().enumerate() {
             let Document { descriptor, bytes } = document;
             let name = if at == last { tag.to_owned() } else { descriptor.digest.to_string() };
             repository.put_manifest(&name, &descriptor.media_type, bytes).await?;
+            failpoint!("images.push.named");
             self.remember(namespace, repository, &descriptor.digest).await;
             if at == last {
                 let (digest, size) = (descriptor.digest, descriptor.size);
@@ -248,6 +251,7 @@ impl Pusher {
                 _ = tick.tick() => voice.say(State::Pushing, sent.load(Ordering::Relaxed), size, "").await?,
             }
         }
+        failpoint!("images.push.uploaded");
         self.remember(namespace, repository, digest).await;
         voice.say(State::Pushed, size, size, "").await
     }

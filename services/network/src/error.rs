@@ -188,6 +188,9 @@ pub enum Error {
     /// The blocking pool is gone: the service is ending.
     #[error("the network service is shutting down")]
     ShuttingDown,
+    /// What a test ordered.
+    #[error(transparent)]
+    Fault(#[from] gantry_failpoint::Fault),
 }
 
 impl Error {
@@ -232,7 +235,7 @@ impl Coded for Error {
             | Error::NetnsLeft(_) => Code::FailedPrecondition,
             Error::PoolsUsedUp | Error::AddressesUsedUp { .. } => Code::ResourceExhausted,
             Error::Disk { source, .. } if source.is_disk_full() => Code::ResourceExhausted,
-            Error::Kernel { .. } | Error::Disk { .. } | Error::Io { .. } => Code::Internal,
+            Error::Kernel { .. } | Error::Disk { .. } | Error::Io { .. } | Error::Fault(_) => Code::Internal,
             Error::ShuttingDown => Code::Unavailable,
         }
     }

@@ -10,6 +10,7 @@ pub mod pool;
 use std::collections::BTreeSet;
 
 use gantry_api::network::NetnsSpec;
+use gantry_failpoint::failpoint;
 use gantry_netlink::{Conntrack, Namespace};
 
 use crate::controller::{Controller, blocking};
@@ -49,6 +50,7 @@ impl Controller {
             self.tear_down_netns(&netns).await;
             return Err(error);
         }
+        failpoint!("network.attach.recorded", infallible);
         let pool = self.0.netns_pool.clone();
         tokio::task::spawn_blocking(move || pool.refill());
         Ok((netns, networks))
@@ -111,7 +113,9 @@ impl Controller {
         let pin = self.0.host.identity.pin(&netns.id);
         let namespace =
             prepared.namespace.pin(&pin).map_err(Error::kernel(format!("network namespace {}", netns.id)))?;
+        failpoint!("network.attach.pinned");
         interface::ensure(&self.0.drivers, &namespace, &mut prepared.route, netns, networks)?;
+        failpoint!("network.attach.joined");
         let sockets = match Names::wanted(netns, networks) {
             true => Some(Sockets::bind(&namespace)?),
             false => None,
@@ -120,6 +124,7 @@ impl Controller {
             .host
             .firewall
             .change(&BTreeSet::new(), &firewall::netns_entries(&self.0.drivers, netns, networks))?;
+        failpoint!("network.attach.opened");
         forget_flows(netns);
         Ok((namespace, sockets))
     }
@@ -146,15 +151,18 @@ impl Controller {
         let kernel = blocking(move || {
             let entries = firewall::netns_entries(&this.0.drivers, &record, &on);
             let closed = this.0.host.firewall.change(&entries, &BTreeSet::new());
+            failpoint!("network.detach.closed", infallible);
             let pin = this.0.host.identity.pin(&record.id);
             let unpinned =
                 Namespace::unpin(&pin).map_err(Error::kernel(format!("network namespace {}", record.id)));
+            failpoint!("network.detach.unpinned", infallible);
             forget_flows(&record);
             closed.and(unpinned)
         });
         let (written, freed) = tokio::join!(self.0.store.delete_netns(&netns.id), kernel);
         let _ = written.map_err(complain);
         let _ = freed.map_err(complain);
+        failpoint!("network.detach.recorded", infallible);
         for endpoint in &netns.endpoints {
             if let Some(driver) = networks.get(&endpoint.network).and_then(|it| self.0.drivers.of(it).ok()) {
                 driver.left(endpoint);

@@ -9,6 +9,7 @@ use crate::ipam;
 use crate::links;
 use crate::record::{Network, Subnet};
 use gantry_api::network::NetworkSpec;
+use gantry_failpoint::failpoint;
 use gantry_netlink::Route;
 use ipnet::IpNet;
 
@@ -42,6 +43,7 @@ impl Controller {
         let (written, built) = tokio::join!(self.0.store.put_network(&record), driver.create(&record));
         match written.and(built) {
             Ok(()) => {
+                failpoint!("network.create.built", infallible);
                 self.0.state.lock().network_is_ready(&record.id);
                 tracing::info!(
                     network = record.name,
@@ -65,7 +67,9 @@ impl Controller {
     async fn give_subnets(&self, record: &mut Network) -> Result<()> {
         let host = self.0.host.clone();
         let busy = blocking(move || host_nets(&mut host.route.lock())).await?;
-        ipam::request_pools(&self.0.ipams, record, &busy).await
+        ipam::request_pools(&self.0.ipams, record, &busy).await?;
+        failpoint!("network.create.given");
+        Ok(())
     }
 
     /// Removes a network that nothing is on.
@@ -78,6 +82,7 @@ impl Controller {
             self.0.state.lock().network_is_ready(&record.id);
             return Err(error);
         }
+        failpoint!("network.remove.recorded", infallible);
         self.tear_down_network(&*driver, &record).await;
         tracing::info!(network = record.name, id = record.id, "network removed");
         Ok(record)

@@ -131,6 +131,9 @@ pub enum Error {
     /// What is not built.
     #[error("{0} is not supported")]
     Unsupported(String),
+    /// What a test ordered.
+    #[error(transparent)]
+    Fault(#[from] gantry_failpoint::Fault),
 }
 
 impl From<tar::Error> for Error {
@@ -202,7 +205,9 @@ impl Coded for Error {
             | Self::WrongDiffId { .. }
             | Self::WrongBlob { .. } => Code::FailedPrecondition,
             Self::Disk(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
-            Self::Disk(_) | Self::Host(_) | Self::Write(_) | Self::Io { .. } => Code::Internal,
+            Self::Disk(_) | Self::Host(_) | Self::Write(_) | Self::Io { .. } | Self::Fault(_) => {
+                Code::Internal
+            }
             Self::Entry { source, .. } | Self::Layer { source, .. } => match source.as_ref() {
                 // A name longer than any file system takes, or through what is no directory, is the archive's fault.
                 Self::Host(error) if matches!(error.raw_os_error(), Some(ENAMETOOLONG | ENOTDIR | ELOOP)) => {

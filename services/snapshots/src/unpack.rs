@@ -33,6 +33,7 @@ use std::time::Duration;
 use gantry_api::Peers;
 use gantry_api::ingest::Owner;
 use gantry_disk::KeyedLocks;
+use gantry_failpoint::failpoint;
 use gantry_types::{ChainId, DiffId, Digest, Labels};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -186,6 +187,7 @@ impl Task {
         let driver = store.driver(&self.scope.snapshotter)?.clone();
         let extraction = extraction::Extraction { task: self, driver: driver.clone() };
         let (mut staging, implied) = extraction.run(&mut below).await?;
+        failpoint!("snapshots.unpack.extracted");
         let layers = self.placed(&mut below).await?;
         if !layers.is_empty() && !implied.is_empty() && driver.capabilities().layers == Layers::Stacked {
             let mounts = driver.mounts(Snapshot::view(&layers));
@@ -214,10 +216,13 @@ impl Task {
         let unrecorded = Unrecorded { driver: driver.clone(), id: store.next_id(), armed: true };
         let id = unrecorded.id.get();
         staging.place(id)?;
+        failpoint!("snapshots.unpack.placed");
         self.above.send_replace(Below::Placed(std::iter::once(id).chain(layers).collect()));
         self.unpacker.sync.sync(driver.layout().root()).await?;
         self.committed(&mut below).await?;
+        failpoint!("snapshots.unpack.synced");
         self.record(unrecorded).await?;
+        failpoint!("snapshots.unpack.recorded", infallible);
         let record = store.stat(&self.scope, &name)?;
         self.above.send_replace(Below::Committed(record.stack()));
         self.tell(Step::Extracted, self.layer.size);

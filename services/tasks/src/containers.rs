@@ -8,6 +8,7 @@ mod mask;
 use std::time::SystemTime;
 
 use gantry_disk::{Database, KeyedLocks, Table};
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::services::containers::v1::Container;
 use gantry_types::filter::FilterSet;
 use gantry_types::{Labels, Namespace, identifier};
@@ -77,6 +78,7 @@ impl Containers {
             return Err(Error::ContainerExists(container.id));
         }
         self.put(&key, &container).await?;
+        failpoint!("tasks.container.recorded", infallible);
         Ok(container)
     }
 
@@ -106,7 +108,9 @@ impl Containers {
         }
         let mut batch = self.database.batch();
         batch.delete(&self.table, &key);
-        Ok(batch.commit().await?)
+        batch.commit().await?;
+        failpoint!("tasks.container.deleted", infallible);
+        Ok(())
     }
 
     async fn put(&self, key: &Key, container: &Container) -> Result<(), Error> {

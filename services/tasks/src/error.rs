@@ -143,6 +143,9 @@ pub enum Error {
     /// The database failed.
     #[error("container records")]
     Database(#[from] gantry_disk::Error),
+    /// What a test ordered.
+    #[error(transparent)]
+    Fault(#[from] gantry_failpoint::Fault),
 }
 
 impl Error {
@@ -189,7 +192,8 @@ impl Coded for Error {
             | Error::ShimStart { .. }
             | Error::Shim { .. }
             | Error::Peer { .. }
-            | Error::Io { .. } => Code::Internal,
+            | Error::Io { .. }
+            | Error::Fault(_) => Code::Internal,
             Error::Database(error) if error.is_disk_full() => Code::ResourceExhausted,
             Error::Database(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
             Error::Database(_) => Code::Internal,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::events::{
     TaskCreate, TaskDelete, TaskExecAdded, TaskExecStarted, TaskExit, TaskOom, TaskPaused, TaskResumed,
     TaskStart,
@@ -171,8 +172,10 @@ impl Task {
             return self.client.start(exec).await;
         }
         self.bundle.journal().did(&Step::Start(exec.to_owned()));
+        failpoint!("tasks.start.noted", infallible);
         let started = self.client.start(exec).await;
         if let Ok(pid) = started {
+            failpoint!("tasks.start.started", infallible);
             process.set_pid(pid);
             self.tell_started(&process);
         }
@@ -195,6 +198,7 @@ impl Task {
             self.bundle.journal().did(&Step::ExecGone(exec));
             return Err(error);
         }
+        failpoint!("tasks.exec.added", infallible);
         self.tell_exec_added(&exec);
         Ok(())
     }
@@ -274,8 +278,10 @@ impl Task {
             process.ended().await;
             return;
         }
+        failpoint!("tasks.exit.seen", infallible);
         if process.exec().is_empty() {
             self.bundle.journal().ended(process.pid(), &exit);
+            failpoint!("tasks.exit.noted", infallible);
             self.execs_first().await;
             // Also when it was not init that was killed. Usually the shim has told of it when it was.
             if self.bundle.was_oom_killed() && !self.oom_told.swap(true, Ordering::Relaxed) {

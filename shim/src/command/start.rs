@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use gantry_cgroup::{Cgroup, v1};
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::runc::v1::Options;
 use gantry_proto::containerd::runtime::bootstrap::v1::{BootstrapParams, BootstrapResult};
 use prost::Message;
@@ -75,6 +76,7 @@ pub fn start(flags: &Flags, input: &[u8]) -> Result<Vec<u8>> {
         }
         None => launch(flags, &bundle, &directory, &socket)?,
     }
+    failpoint!("shim.launch.started");
     // The socket takes both protocols. A daemon that has an address for events is containerd,
     // which works with ttrpc only (server::ttrpc).
     let protocol = if std::env::var_os("TTRPC_ADDRESS").is_some() { "ttrpc" } else { "grpc" };

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use gantry_cgroup::Cgroup;
+use gantry_failpoint::failpoint;
 
 use super::{Container, report};
 use crate::error::{Error, Result};
@@ -38,6 +39,7 @@ impl Container {
         self.init.stdio.drained(DRAIN).await;
         self.init.stdio.shut();
         self.clean(true).await;
+        failpoint!("shim.delete.cleaned", infallible);
         self.tell_deleted(exit);
         Ok((self.init.phase().pid(), exit))
     }
@@ -74,8 +76,10 @@ impl Container {
             }
             oom = made.oom.count() > 0;
         }
+        failpoint!("shim.exit.seen", infallible);
         let record = ExitRecord::new(self.init.phase().pid(), exit, oom);
         report(exit::write(&exit::init_path(&self.bundle), &record));
+        failpoint!("shim.exit.noted", infallible);
         self.init.ended(exit);
     }
 

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use gantry_failpoint::failpoint;
+
 use super::{Container, ExecEntry};
 use crate::control::Reply;
 use crate::error::{Error, Result};
@@ -93,6 +95,7 @@ impl Container {
         let (Reply::Started { pid }, console) = reply? else {
             return Err(Error::Runtime("the runtime helper started nothing".into()));
         };
+        failpoint!("shim.exec.started", infallible);
         let ended = self.tools.reaper.watch(pid);
         process.exists(pid);
         process.stdio.connect(console)?;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::time::SystemTime;
 
 use gantry_api::content::Info;
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::events::ContentDelete;
 use gantry_types::filter::FilterSet;
 use gantry_types::{Digest, Namespace, Relabel};
@@ -103,6 +104,7 @@ impl Store {
         let mut batch = records.database.batch();
         batch.delete(&records.blobs, &key).delete(&records.holders, &(digest.clone(), namespace.clone()));
         batch.commit().await?;
+        failpoint!("content.delete.recorded", infallible);
         self.0.metrics.deleted.inc();
         self.0.publisher.publish(namespace, "/content/delete", &ContentDelete { digest: digest.to_string() });
         if records.is_held(digest)? {

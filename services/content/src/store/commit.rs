@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use gantry_api::content::Info;
 use gantry_disk::atomic;
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::events::ContentCreate;
 use gantry_types::{Algorithm, Digest};
 
@@ -60,6 +61,7 @@ impl Writer {
                 Source::Proved(proved.map_err(|error| aborted_if_missing(error, self.ingest()))?)
             }
         };
+        failpoint!("content.commit.proved");
         self.install(source, commit).await
     }
 
@@ -102,6 +104,7 @@ impl Writer {
         // First, so that no collection sees the blob without its lease.
         store.lease_blob(&namespace, self.lease.as_deref(), &digest).await?;
 
+        failpoint!("content.commit.leased");
         let records = &store.0.records;
         let lock = store.0.digests.lock(digest.clone()).await;
         if records.blobs.contains(&(namespace.clone(), digest.clone()))? {
@@ -153,6 +156,7 @@ impl Writer {
             }
             return Err(error.into());
         }
+        failpoint!("content.commit.recorded", infallible);
         store.0.stamps.touch(Resource::Blob(namespace.clone(), digest.clone()));
         drop(lock);
 
@@ -232,7 +236,9 @@ fn try_link(layout: &Layout, proved: &Proved) -> Result<()> {
         outcome => outcome,
     };
     linked.map_err(Error::io("link", &blob))?;
-    Ok(atomic::sync_dir(layout.blobs(proved.digest.algorithm()))?)
+    atomic::sync_dir(layout.blobs(proved.digest.algorithm()))?;
+    failpoint!("content.commit.linked");
+    Ok(())
 }
 
 fn remove_stray(blob: &Path) -> Result<()> {

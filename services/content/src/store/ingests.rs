@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gantry_api::content::{Expected, Status};
+use gantry_failpoint::failpoint;
 use gantry_types::filter::FilterSet;
 use gantry_types::{Digest, Namespace};
 
@@ -103,6 +104,7 @@ impl Store {
         if is_new {
             let (layout, id) = (self.0.layout.clone(), ingest.id.clone());
             blocking(move || layout.create_ingest(&id)).await?;
+            failpoint!("content.ingest.made");
         }
         let record = ingest.record();
         if is_new || record != before {
@@ -114,6 +116,7 @@ impl Store {
                 &record,
             );
             batch.commit().await?;
+            failpoint!("content.ingest.recorded", infallible);
         }
         self.0.stamps.touch(Resource::Ingest(ingest.key.namespace.clone(), ingest.key.reference.clone()));
         ingest.change(|state| {

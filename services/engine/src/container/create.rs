@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::images::v1 as images;
@@ -96,6 +97,7 @@ impl Engine {
         };
         match self.make(record, &spec, &request.platform).await {
             Ok(container) => {
+                failpoint!("engine.create.ready", infallible);
                 self.publish_container(&container, "create", BTreeMap::new());
                 Ok(pb::CreateResponse { id, warnings })
             }
@@ -140,6 +142,7 @@ impl Engine {
         spec: &Spec,
         platform: &str,
     ) -> Result<Vec<MountRecord>> {
+        failpoint!("engine.create.recorded");
         let record = &container.record();
         let labels = containerd_labels(record);
         let directory = self.paths.container(&record.id);
@@ -152,11 +155,14 @@ impl Engine {
         );
         made?;
         let rootfs = rootfs?;
+        failpoint!("engine.create.rooted");
         let (mounts, of) = (rootfs.clone(), container.record());
         let places = blocking(move || super::skeleton::prepare(&mounts, &of)).await?;
+        failpoint!("engine.create.laid");
         self.view_images(record).await?;
         let made = |volume: &VolumeRecord| self.publish_volume(&volume.name, "create");
         let mounts = self.volumes.provide(&record.mounts, made).await?;
+        failpoint!("engine.create.provided");
         // Where the image has nothing, there is nothing to take over.
         let filled = mounts.iter().filter(|mount| !places.contains(&mount.point.destination));
         let filled: Vec<MountRecord> = filled.cloned().collect();
@@ -165,6 +171,7 @@ impl Engine {
         let held = self.hold_for_now(&fillable).await?;
         self.volumes.fill(&rootfs, filled.iter()).await?;
         drop(held);
+        failpoint!("engine.create.filled");
         // Who looked at the container meanwhile may have asked already.
         let _ = container.mounts.set(rootfs);
         Ok(mounts)

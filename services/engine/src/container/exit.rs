@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_failpoint::failpoint;
+
 use super::Container;
 use super::life::{End, Illegal};
 use super::start::By;
@@ -77,6 +79,7 @@ impl Engine {
                 return;
             }
         };
+        failpoint!("engine.exit.taken", infallible);
         let restart = restarts.then(|| container.backoff.lock().next(ran));
         if untold_shortage {
             self.publish_container(container, "oom", BTreeMap::new());
@@ -111,7 +114,10 @@ impl Engine {
             async {
                 // Until it is written here, only tasks knows after a crash how the process ended.
                 match self.store.put_state(container.id(), &state).await {
-                    Ok(()) => (Ok(()), self.peers.delete_task(container.id()).await),
+                    Ok(()) => {
+                        failpoint!("engine.exit.recorded", infallible);
+                        (Ok(()), self.peers.delete_task(container.id()).await)
+                    }
                     failed => (failed, Ok(())),
                 }
             },
@@ -120,6 +126,7 @@ impl Engine {
         for failed in [written, task, network].into_iter().filter_map(Result::err) {
             tracing::warn!(container = %container.id(), error = %gantry_rpc::chain(&failed), "after a container's end");
         }
+        failpoint!("engine.exit.cleared", infallible);
         if let Some(delay) = restart {
             self.restart_later(container, delay);
         }

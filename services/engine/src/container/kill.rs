@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_failpoint::failpoint;
 use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
@@ -95,6 +96,7 @@ impl Engine {
             if !request.until_boot {
                 self.mark_stopped(container).await?;
             }
+            failpoint!("engine.stop.marked");
             container.change(|life| life.want(then).and_then(|()| life.stopping()))?;
             if container.status() == pb::Status::Paused {
                 self.thaw(container).await?;
@@ -106,6 +108,7 @@ impl Engine {
             }
             run
         };
+        failpoint!("engine.stop.signalled");
         let wait = u64::try_from(patience).ok().map(Duration::from_secs);
         if !ended_within(container, run, wait).await {
             let _turn = container.operate().await;

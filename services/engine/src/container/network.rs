@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use gantry_failpoint::failpoint;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1 as network;
 use gantry_spec::Namespace;
@@ -103,11 +104,13 @@ impl Engine {
                 endpoint: Some(endpoint(&found.name, &settings, &record)),
             };
             let netns = self.peers.connect(request).await?;
+            failpoint!("engine.connect.connected");
             let before = container.life().netns().cloned();
             self.refresh_files(&record, before.as_deref(), &netns).await?;
             container.change(|life| life.reconnect(netns))?;
         }
         self.write_record(&container, changed).await?;
+        failpoint!("engine.connect.recorded", infallible);
         // A container at rest is connected when it starts.
         if container.life().has_process() {
             self.publish_network(&container, &found, "connect");
@@ -144,11 +147,13 @@ impl Engine {
         changed.networks.remove(&found.name);
         if runs && !is_without_endpoints(&found.name) {
             let netns = self.peers.disconnect(container.id(), &found.id).await?;
+            failpoint!("engine.disconnect.disconnected");
             let before = container.life().netns().cloned();
             self.refresh_files(&record, before.as_deref(), &netns).await?;
             container.change(|life| life.reconnect(netns))?;
         }
         self.write_record(&container, changed).await?;
+        failpoint!("engine.disconnect.recorded", infallible);
         if runs {
             self.publish_network(&container, &found, "disconnect");
         }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantry_docker::container::state_name;
+use gantry_failpoint::failpoint;
 use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
@@ -130,10 +131,12 @@ impl Engine {
     pub(crate) async fn unmake(&self, container: &Arc<Container>, volumes: Volumes) -> Result<()> {
         let record = container.record();
         let id = container.id();
+        failpoint!("engine.remove.recorded");
         let ((), ()) = tokio::try_join!(
             async {
                 // The task holds the root mounted; until our own record is gone, what fails here is done again.
                 self.end_task(id).await?;
+                failpoint!("engine.remove.ended");
                 tokio::try_join!(
                     self.peers.remove_snapshot(&record.snapshotter, id),
                     self.peers.delete_record(id),
@@ -142,15 +145,19 @@ impl Engine {
             },
             self.peers.detach(id),
         )?;
+        failpoint!("engine.remove.detached");
         self.release_shm(container).await;
         self.remove_views(&record).await?;
         if volumes == Volumes::Anonymous {
             // Nobody would find them any more once the record is gone.
             self.remove_anonymous_volumes(&record).await;
         }
+        failpoint!("engine.remove.emptied");
         let directory = self.put_away(id)?;
+        failpoint!("engine.remove.away");
         let execs: Vec<String> = container.execs.lock().keys().cloned().collect();
         self.store.delete(id, &execs).await?;
+        failpoint!("engine.remove.forgotten", infallible);
         container.execs.lock().clear();
         if record.host.auto_remove {
             self.tombstones.put(id, container.life().past().exit_code);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_failpoint::failpoint;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1::Netns;
 use gantry_spec::Namespace;
@@ -72,6 +73,7 @@ impl Engine {
     async fn try_start(&self, container: &Arc<Container>, by: By) -> Result<()> {
         let record = container.record();
         self.hold(&crate::volumes::held::elsewhere(&record.mounts), &record.id).await?;
+        failpoint!("engine.start.held");
         self.check_sources(&record)?;
         // Nobody waited for it to be on the disk when it was made: a power cut may have taken it.
         let directory = self.paths.container(&record.id);
@@ -95,6 +97,7 @@ impl Engine {
             self.mounts_of(container),
             self.peers.update_spec(&record.id, &spec),
         )?;
+        failpoint!("engine.start.attached");
         let mode = NetworkMode::of(&record.host.network_mode);
         let own_files = !matches!(mode, NetworkMode::Container(_));
         if own_files {
@@ -111,9 +114,11 @@ impl Engine {
             made => drop(made?),
         }
         drop(joined);
+        failpoint!("engine.start.created");
         let run = container.change(|life| life.begin(time::now()))?;
         self.wait_for_attaching(container).await;
         let pid = self.peers.start_task(&record.id, "").await?;
+        failpoint!("engine.start.started");
 
         let started = Started { pid, at: time::now(), by, netns: netns.clone() };
         let state = container.change(|life| {
@@ -128,6 +133,7 @@ impl Engine {
         }
         // Where that fails, the start is undone: the end of this run is nothing that its monitor has to take in.
         self.store.put_state(&record.id, &state).await?;
+        failpoint!("engine.start.recorded", infallible);
         self.publish_mounts(container);
         self.publish_networks(container, netns.as_deref(), "connect").await;
         self.publish_container(container, "start", BTreeMap::new());

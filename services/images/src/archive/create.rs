@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use gantry_api::ingest::Owner;
+use gantry_failpoint::failpoint;
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{ChainId, Descriptor, Digest, Platform, media_type};
 
@@ -29,6 +30,7 @@ pub fn create(desk: &Desk, owner: &Owner, image: &Loaded, wanted: Option<&Platfo
     if !ties.tie(&image.target, 0)? {
         return Err(Error::Archive(format!("image {} is not complete in it", image.target.digest)));
     }
+    failpoint!("images.load.tied");
     let archives = &desk.archives;
     archives.catalog.forget(&desk.namespace, &image.target.digest);
     let details = desk.wait(archives.catalog.details(&desk.namespace, &image.target, wanted))?;
@@ -40,6 +42,7 @@ pub fn create(desk: &Desk, owner: &Owner, image: &Loaded, wanted: Option<&Platfo
         let snapshotter = archives.catalog.snapshotter();
         desk.wait(unpack::keep(&archives.content, owner, snapshotter, document, config))?;
     }
+    failpoint!("images.load.unpacked");
     match &image.name {
         Some(name) => {
             desk.wait(archives.names.point(&desk.namespace, Record::new(name, image.target.clone())))?;

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use gantry_api::ingest::Owner;
 use gantry_archive::compression::Form;
 use gantry_archive::tar::{Kind, Reader};
+use gantry_failpoint::failpoint;
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_types::{Descriptor, Digest, Platform, Reference, media_type};
 use serde::Deserialize;
@@ -57,6 +58,7 @@ pub fn load(desk: &Desk, request: &pb::data_request::Load) -> Result<(), Error> 
     let wanted = wire::platform(&request.platform)?;
     desk.leased("load", |owner| {
         let contents = receive(desk, owner)?;
+        failpoint!("images.load.received");
         let images = contents.images(desk, owner)?;
         if images.is_empty() {
             return Err(Error::Archive(

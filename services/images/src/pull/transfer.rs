@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt, TryStreamExt};
 use gantry_api::ingest::{Followed, Follower, Writer};
+use gantry_failpoint::failpoint;
 use gantry_types::{Descriptor, DiffId, Digest};
 use std::os::unix::fs::FileExt;
 use tokio::sync::Semaphore;
@@ -142,6 +143,7 @@ async fn fetch(
     let resumed = writer.offset() > 0;
     progress.enter(digest, State::Downloading, writer.offset(), size).await?;
     copy(sources, &mut writer, descriptor, progress).await?;
+    failpoint!("images.pull.fetched");
     progress.enter(digest, State::Verifying, size, size).await?;
     let labels = HashMap::from([origin_label(sources.repository)]);
     match writer.commit(size, Some(digest), labels.clone()).await {

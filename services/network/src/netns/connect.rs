@@ -1,6 +1,7 @@
 //! A live network namespace that is put on a network, or taken off one.
 
 use gantry_api::network::EndpointSpec;
+use gantry_failpoint::failpoint;
 use gantry_netlink::{Namespace, Route};
 
 use super::{Described, forget_flows};
@@ -77,6 +78,7 @@ impl Controller {
         let kernel = blocking(move || this.update_kernel(&old, &new, &on));
         let (written, done) = tokio::join!(self.0.store.put_netns(after), kernel);
         written?;
+        failpoint!("network.connect.recorded");
         if let Some((namespace, sockets)) = done? {
             self.0.names.serve(&after.id, namespace, sockets)?;
         }
@@ -99,6 +101,7 @@ impl Controller {
         let namespace = Namespace::open(&self.0.host.identity.pin(&new.id)).map_err(failed())?;
         let mut inside = namespace.run(Route::open).map_err(failed())?.map_err(failed())?;
         interface::ensure(&self.0.drivers, &namespace, &mut inside, new, networks)?;
+        failpoint!("network.connect.joined");
         interface::reroute(&mut inside, new, networks)?;
         self.0.host.firewall.change(
             &firewall::netns_entries(&self.0.drivers, old, networks),
@@ -111,6 +114,7 @@ impl Controller {
                 self.0.drivers.of(network)?.leave(endpoint)?;
             }
         }
+        failpoint!("network.connect.left");
         match (Names::wanted(new, networks), self.0.names.serves(&new.id)) {
             (true, false) => Ok(Some((namespace.clone(), Sockets::bind(&namespace)?))),
             (false, true) => Sockets::release(&namespace).map(|()| None),

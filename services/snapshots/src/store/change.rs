@@ -2,6 +2,7 @@
 
 use gantry_api::time::now;
 use gantry_disk::KeyedGuard;
+use gantry_failpoint::failpoint;
 use gantry_mount::Mount;
 use gantry_types::Labels;
 
@@ -53,7 +54,11 @@ impl Store {
         let id = pending.get();
         let made = blocking({
             let (driver, layers) = (driver.clone(), layers.clone());
-            move || make(&*driver, Snapshot { id, kind, layers: &layers }, map.as_ref())
+            move || {
+                make(&*driver, Snapshot { id, kind, layers: &layers }, map.as_ref())?;
+                failpoint!("snapshots.prepare.made");
+                Ok(())
+            }
         });
         let record = Record {
             id,
@@ -78,6 +83,7 @@ impl Store {
             driver.layout().discard(id)?;
             return Err(error);
         }
+        failpoint!("snapshots.prepare.recorded", infallible);
         driver.recorded(id)?;
         self.mounts_of(&*driver, &record)
     }
@@ -141,6 +147,7 @@ impl Store {
             move || Ok(gantry_rooted::tree::sync_file_system(gantry_rooted::Dir::open(&files)?)?)
         })
         .await?;
+        failpoint!("snapshots.commit.synced");
         committed.kind = Kind::Committed.into();
         committed.labels = labels.without_empty().into();
         committed.created = Some(now());
@@ -150,6 +157,7 @@ impl Store {
         self.delete(&mut batch, scope, key, &active);
         self.put(&mut batch, scope, name, &committed);
         batch.commit().await?;
+        failpoint!("snapshots.commit.recorded", infallible);
         drop(new_parent);
         self.count_later(scope, name);
         Ok(())
@@ -184,9 +192,11 @@ impl Store {
         }
         let id = record.id;
         let discarded = blocking(move || driver.layout().discard_recorded(id)).await?;
+        failpoint!("snapshots.remove.discarded");
         let mut batch = self.inner.database.batch();
         self.delete(&mut batch, scope, key, &record);
         batch.commit().await?;
+        failpoint!("snapshots.remove.recorded", infallible);
         discarded.delete();
         drop(removing);
         self.inner.stamps.forget(scope, key);

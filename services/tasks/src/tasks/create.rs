@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::events::{TaskCreate, TaskIo};
 use gantry_proto::containerd::services::tasks::v1::CreateTaskRequest;
 use gantry_proto::containerd::task::v3 as api;
@@ -63,6 +64,7 @@ impl Tasks {
             Ok(task) => {
                 let pid = task.init().pid();
                 self.register(key, task);
+                failpoint!("tasks.create.registered", infallible);
                 Ok(pid)
             }
             Err(error) => {
@@ -98,11 +100,13 @@ impl Tasks {
         options: Option<Any>,
         request: CreateTaskRequest,
     ) -> Result<Task, Error> {
+        failpoint!("tasks.create.bundled");
         let log = if shared.is_some() { None } else { self.log_of(&helper)? };
         let bootstrap = match shared {
             Some(bootstrap) => bootstrap,
             None => helper.start(options.as_ref()).await?,
         };
+        failpoint!("tasks.create.launched");
         bundle.write_bootstrap(&bootstrap)?;
         let client = Client::new(&bootstrap, &helper.namespace, &helper.id);
         let created = client
@@ -118,6 +122,7 @@ impl Tasks {
                 ..Default::default()
             })
             .await?;
+        failpoint!("tasks.create.made");
         let event = TaskCreate {
             container_id: request.container_id,
             bundle: helper.bundle.to_string_lossy().into_owned(),

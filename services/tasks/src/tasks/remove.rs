@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_failpoint::failpoint;
 use gantry_proto::containerd::task::v3 as api;
 use gantry_types::Namespace;
 use tonic::Code;
@@ -48,9 +49,11 @@ impl Tasks {
             Err(error) => return Err(error),
         };
         let exit = Exit { status: answer.exit_status, at: answer.exited_at };
+        failpoint!("tasks.delete.deleted", infallible);
         task.finish(task.init(), exit.clone()).await;
         self.live.write().remove(&key);
         task.tell_deleted(&exit);
+        failpoint!("tasks.delete.told", infallible);
         // The lock goes with the shim.
         let shared = self.shares_shim(&task);
         self.tracker.spawn(async move {
