@@ -31,6 +31,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("gantry-daemon", &["gantry-descriptor", "gantry-host", "gantry-proto", "gantry-rpc", "gantry-types"]),
     ("gantry-records", &["gantry-disk", "gantry-proto", "gantry-rpc"]),
     ("gantry-docker", &["gantry-proto", "gantry-types"]),
+    ("gantry-plugin", &["gantry-rpc", "gantry-tls"]),
     ("gantry-api", &["gantry-descriptor", "gantry-proto", "gantry-rpc", "gantry-types"]),
 ];
 
@@ -39,6 +40,12 @@ const FOR_TESTS: &[(&str, &[&str])] = &[
     ("gantry-fakes", &["gantry-api", "gantry-proto", "gantry-rpc", "gantry-types"]),
     ("gantry-contract", &["gantry-api", "gantry-rpc", "gantry-types"]),
 ];
+
+/// What plugins are built with: nothing of Gantry's but these.
+const SDK: (&str, &[&str]) = ("gantry-plugin-sdk", &["gantry-http", "gantry-plugin"]);
+
+/// The plugins: each names the sdk alone.
+const PLUGINS: &[&str] = &[];
 
 /// Those that stand on the libraries, and never name each other: the services, and what is no service.
 fn leaves() -> impl Iterator<Item = String> {
@@ -72,7 +79,7 @@ fn ours(dependencies: &BTreeSet<String>) -> impl Iterator<Item = &str> {
 #[test]
 fn libraries_keep_their_directions() {
     let all = dependencies();
-    for (library, allowed) in LIBRARIES.iter().chain(FOR_TESTS) {
+    for (library, allowed) in LIBRARIES.iter().chain(FOR_TESTS).chain([&SDK]) {
         for used in ours(&all[*library]) {
             assert!(allowed.contains(&used), "{library} must not depend on {used}");
         }
@@ -89,6 +96,14 @@ fn services_never_depend_on_each_other() {
                 "{leaf} must not depend on {used}"
             );
         }
+    }
+}
+
+#[test]
+fn plugins_are_built_with_the_sdk_alone() {
+    let all = dependencies();
+    for plugin in PLUGINS {
+        assert_eq!(ours(&all[*plugin]).collect::<Vec<_>>(), [SDK.0], "{plugin}");
     }
 }
 
@@ -125,7 +140,8 @@ fn kernel_and_wire_stay_where_they_belong() {
 #[test]
 fn every_package_has_its_row() {
     let libraries = LIBRARIES.iter().chain(FOR_TESTS).map(|(name, _)| (*name).to_owned());
-    let known: BTreeSet<_> = libraries.chain(leaves()).collect();
+    let plugins = PLUGINS.iter().chain([&SDK.0]).map(|name| (*name).to_owned());
+    let known: BTreeSet<_> = libraries.chain(leaves()).chain(plugins).collect();
     for package in dependencies().keys() {
         let free = ["gantryd", "gantry-tests"].contains(&package.as_str());
         assert!(free || known.contains(package), "{package} has no row in this test");
