@@ -53,6 +53,24 @@ pub fn unpack<M: prost::Name + Default>(any: &prost_types::Any) -> Option<Result
     (name == M::full_name()).then(|| M::decode(any.value.as_slice()))
 }
 
+/// The longest message that is said again in a status's details.
+const LONGEST: usize = 4096;
+
+/// The details of a status, as `grpc-status-details-bin` and ttrpc carry them: a `google.rpc.Status` with one message.
+///
+/// Clients in Go read the code and the message there, too. The end of a long message is left out: it is in the same head,
+/// which may have 16 KiB, a second time.
+pub fn details<M: prost::Name>(code: i32, message: &str, detail: &M) -> Vec<u8> {
+    let message = message[..message.floor_char_boundary(LONGEST)].to_owned();
+    prost::Message::encode_to_vec(&google::rpc::Status { code, message, details: vec![pack(detail)] })
+}
+
+/// The message of a type among a status's details; `None` where there is none that can be read.
+pub fn detail<M: prost::Name + Default>(details: &[u8]) -> Option<M> {
+    let status: google::rpc::Status = prost::Message::decode(details).ok()?;
+    status.details.iter().find_map(|any| unpack(any)?.ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

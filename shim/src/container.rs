@@ -145,7 +145,7 @@ impl Container {
         let mut helper = self.tools.helpers.start("create", &[&bundle, &self.id], child)?;
         let (reply, console) = helper.reply().await?;
         let Reply::Created(created) = reply else {
-            return Err(Error::Runtime(format!("the runtime helper said {reply:?}")));
+            return Err(Error::Runtime(format!("the runtime helper said {reply:?}").into()));
         };
         failpoint!("shim.create.made");
         let pid = created.pid;

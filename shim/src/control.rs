@@ -22,6 +22,8 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::runtime::failure::StartFailure;
+
 /// What the helper reports.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
@@ -32,9 +34,7 @@ pub enum Reply {
         pid: i32,
     },
     Done,
-    Failed {
-        message: String,
-    },
+    Failed(StartFailure),
 }
 
 /// A container that waits to be started.

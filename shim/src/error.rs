@@ -3,6 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use gantry_proto::gantry::shim::v1 as pb;
+
+use crate::runtime::failure::{Cause, StartFailure};
+
 /// The result of what the shim does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -35,7 +39,7 @@ pub enum Error {
     InvalidArgument(String),
     /// What the runtime reported; the phrases clients look for are in it.
     #[error("{0}")]
-    Runtime(String),
+    Runtime(StartFailure),
     #[error("stdio {uri}: {reason}")]
     Stdio { uri: String, reason: String },
     #[error("mount {what}: {reason}")]
@@ -57,6 +61,27 @@ impl Error {
     pub fn errno(op: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(rustix::io::Errno) -> Self {
         let path = path.into();
         move |errno| Self::Io { op, path, source: errno.into() }
+    }
+
+    /// What it comes to for a process that was to be made or started.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Runtime(failure) => failure.cause,
+            _ => Cause::Other,
+        }
+    }
+
+    /// What is told of it beside the words.
+    fn detail(&self) -> Option<pb::StartFailure> {
+        match self {
+            Self::Runtime(failure) => Some(failure.detail()),
+            // Of the shim's own files, which are neither the program nor what it needs.
+            Self::Io { source, .. } => Some(pb::StartFailure {
+                errno: source.raw_os_error().unwrap_or_default(),
+                ..pb::StartFailure::default()
+            }),
+            _ => None,
+        }
     }
 
     /// The gRPC code that containerd's clients act on.
@@ -86,13 +111,20 @@ impl From<gantry_cgroup::Error> for Error {
         match error {
             gantry_cgroup::Error::Io { op, path, source } => Self::Io { op, path, source },
             gantry_cgroup::Error::NoFreezer => Self::Unsupported("pausing without the freezer cgroup"),
-            other => Self::Runtime(crate::runtime::libcontainer::chain(&other)),
+            other => Self::Runtime(crate::runtime::libcontainer::chain(&other).into()),
         }
     }
 }
 
 impl From<Error> for tonic::Status {
     fn from(error: Error) -> Self {
-        tonic::Status::new(error.code(), error.to_string())
+        let (code, message) = (error.code(), error.to_string());
+        match error.detail() {
+            Some(detail) => {
+                let details = gantry_proto::details(code.into(), &message, &detail);
+                tonic::Status::with_details(code, message, details.into())
+            }
+            None => tonic::Status::new(code, message),
+        }
     }
 }

@@ -84,14 +84,14 @@ impl Helper {
             match control::receive::<Reply>(self.control.get_ref()) {
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(errno) => return Err(Error::errno("read", "control socket")(errno)),
-                Ok(Some((Reply::Failed { message }, _))) => return Err(Error::Runtime(message)),
+                Ok(Some((Reply::Failed(failure), _))) => return Err(Error::Runtime(failure)),
                 Ok(Some(report)) => return Ok(report),
                 Ok(None) => {
                     let how = match (&mut self.ended).await {
                         Ok(exit) => format!("with status {}", exit.status),
                         Err(_) => "unexpectedly".to_string(),
                     };
-                    return Err(Error::Runtime(format!("the runtime helper ended {how}")));
+                    return Err(Error::Runtime(format!("the runtime helper ended {how}").into()));
                 }
             }
         }

@@ -14,11 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::{self, Created, Order, Reply};
 use crate::error::{Error, Result as Done};
+use failure::{Stage, StartFailure};
 
 pub mod after;
 pub mod binary;
 pub mod diagnosis;
 pub mod enter;
+pub mod failure;
 pub mod guard;
 pub mod init;
 pub mod launch;
@@ -30,7 +32,7 @@ pub mod subpath;
 pub mod user;
 pub mod user_namespace;
 
-/// Why the runtime could not do it, as one line for people.
+/// Why a step could not be done, as one line for people. Whoever knows more makes a [`StartFailure`].
 pub type Failure = String;
 
 /// Which runtime makes a container, and how; kept at `<bundle>/runtime.json`.
@@ -104,11 +106,11 @@ pub fn own_state(bundle: &Path) -> PathBuf {
 /// process and its cgroup, and need no runtime.
 pub trait Runtime {
     /// Makes the container up to the point where only its program is missing.
-    fn create(&mut self, spec: &spec::Prepared) -> Result<Made, Failure>;
+    fn create(&mut self, spec: &spec::Prepared) -> Result<Made, StartFailure>;
     /// Runs the program of the container that this helper has created.
-    fn start(&mut self) -> Result<(), Failure>;
+    fn start(&mut self) -> Result<(), StartFailure>;
     /// Runs a further process; `process` is the file of its description.
-    fn exec(&mut self, request: &Exec) -> Result<Executed, Failure>;
+    fn exec(&mut self, request: &Exec) -> Result<Executed, StartFailure>;
     /// Applies new limits.
     fn update(&mut self, resources: &oci_spec::runtime::LinuxResources) -> Result<(), Failure>;
     /// Removes what is left of a container whose init is gone.
@@ -158,46 +160,47 @@ pub fn run(arguments: &[String]) -> ExitCode {
     let subject = Subject { bundle, id: id.clone(), choice };
     match serve(&control, verb, subject, rest) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            let message: String = message.chars().take(8000).collect();
-            let _ = control::send(&control, &Reply::Failed { message }, None);
+        Err(failure) => {
+            let message: String = failure.message.chars().take(8000).collect();
+            let _ = control::send(&control, &Reply::Failed(StartFailure { message, ..failure }), None);
             ExitCode::FAILURE
         }
     }
 }
 
-fn serve(control: &OwnedFd, verb: &str, subject: Subject, rest: &[String]) -> Result<(), Failure> {
+fn serve(control: &OwnedFd, verb: &str, subject: Subject, rest: &[String]) -> Result<(), StartFailure> {
     let argument = || rest.first().ok_or_else(|| format!("{verb}: an argument is missing"));
     match verb {
-        "create" => create(control, subject),
+        "create" => create(control, subject)?,
         "exec" => {
             let mut exec: Exec = read_json(Path::new(argument()?))?;
-            spec::prepare_exec(&mut exec)?;
+            spec::prepare_exec(&mut exec).map_err(|failure| failure.at(Stage::Prepare))?;
             if let Some(size) = rest.get(1) {
                 exec.process.set_console_size(Some(spec::console_of(size)?));
             }
-            let done = choose(subject).exec(&exec)?;
+            let done = choose(subject).exec(&exec).map_err(|failure| failure.at(Stage::Make))?;
             let reply = Reply::Started { pid: done.pid };
-            report(control, &reply, done.console.as_ref())
+            report(control, &reply, done.console.as_ref())?;
         }
         "update" => {
             let resources = read_json(Path::new(argument()?))?;
             choose(subject).update(&resources)?;
-            report(control, &Reply::Done, None)
+            report(control, &Reply::Done, None)?;
         }
         "delete" => {
             choose(subject).delete()?;
-            report(control, &Reply::Done, None)
+            report(control, &Reply::Done, None)?;
         }
-        other => Err(format!("unknown helper verb {other}")),
+        other => return Err(format!("unknown helper verb {other}").into()),
     }
+    Ok(())
 }
 
-fn create(control: &OwnedFd, subject: Subject) -> Result<(), Failure> {
-    let prepared = spec::prepare(&subject)?;
+fn create(control: &OwnedFd, subject: Subject) -> Result<(), StartFailure> {
+    let prepared = spec::prepare(&subject).map_err(|failure| failure.at(Stage::Prepare))?;
     let foreign = subject.choice.binary.is_some();
     let mut runtime = choose(subject);
-    let made = runtime.create(&prepared)?;
+    let made = runtime.create(&prepared).map_err(|failure| failure.at(Stage::Make))?;
     // Gone already: then its end is on its way to the shim.
     let init = Pid::from_raw(made.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     let cgroups = gantry_cgroup::Cgroup::made_for(made.pid)
@@ -222,10 +225,10 @@ fn create(control: &OwnedFd, subject: Subject) -> Result<(), Failure> {
         if let Some(init) = init {
             let _ = pidfd_send_signal(&init, Signal::KILL);
         }
-        return told;
+        return Ok(told?);
     }
-    runtime.start()?;
-    report(control, &Reply::Started { pid: made.pid }, None)
+    runtime.start().map_err(|failure| failure.at(Stage::Execute))?;
+    Ok(report(control, &Reply::Started { pid: made.pid }, None)?)
 }
 
 fn choose(subject: Subject) -> Box<dyn Runtime> {

@@ -10,6 +10,8 @@ mod tasks;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gantry_proto::gantry::shim::v1::StartFailure;
+use gantry_proto::gantry::shim::v1::start_failure::Cause;
 use gantry_rpc::context::with_namespace;
 use gantry_types::Namespace;
 use tonic::{Request, Response, Status};
@@ -130,30 +132,22 @@ fn json(type_url: &str, document: &impl serde::Serialize) -> Result<prost_types:
     Ok(prost_types::Any { type_url: type_url.to_owned(), value })
 }
 
-/// A process that could not be made or started: the runtime's words decide the exit code, as with Docker.
+/// A process that could not be made or started: the shim says what it comes to, beside its words.
 fn start_failure(status: Status) -> Error {
     if matches!(status.code(), tonic::Code::Unavailable | tonic::Code::DeadlineExceeded) {
         return Error::peer("start container", status);
     }
     let message = status.message().to_owned();
-    let says = |words: &[&str]| {
-        let lower = message.to_lowercase();
-        words.iter().any(|word| lower.contains(word))
+    let failure: StartFailure = gantry_proto::detail(status.details()).unwrap_or_default();
+    let (cause, stage, errno) = (failure.cause(), failure.stage(), failure.errno);
+    tracing::info!(?cause, ?stage, errno, error = message, "a process could not be started");
+    let exit_code = match cause {
+        Cause::NotFound => 127,
+        Cause::NotPermitted => 126,
+        Cause::Other => 128,
+        // Whom a container runs as is looked up in its own files, before anything is made of it.
+        Cause::NoSuchUser => return Error::Unstartable(message),
     };
-    let exit_code = if says(&["executable file not found", "no such file or directory", "not a directory"]) {
-        127
-    } else if says(&["permission denied", "is a directory"]) {
-        126
-    } else {
-        128
-    };
-    // Whom a container runs as is looked up in its own files, before anything is made of it.
-    if ["unable to find user", "unable to find group", "uids and gids"]
-        .iter()
-        .any(|say| message.starts_with(say))
-    {
-        return Error::Unstartable(message);
-    }
     Error::StartFailed { message, exit_code }
 }
 

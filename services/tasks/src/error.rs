@@ -158,7 +158,10 @@ impl Error {
     /// The gRPC status for clients; a shim's own answer goes through as it is.
     pub fn into_status(self) -> tonic::Status {
         match self {
-            Error::Shim { status } => tonic::Status::new(status.code(), status.message()),
+            Error::Shim { status } => {
+                let details = status.details().to_vec().into();
+                tonic::Status::with_details(status.code(), status.message(), details)
+            }
             Error::Peer { peer, status } => {
                 tonic::Status::new(status.code(), format!("{peer}: {}", status.message()))
             }

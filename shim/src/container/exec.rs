@@ -69,7 +69,7 @@ impl Container {
         let done = self.run_exec(&process, &description).await;
         let _ = std::fs::remove_file(&description);
         if let Err(error) = &done {
-            process.ended(Exit { status: failed_status(&error.to_string()), at: SystemTime::now() });
+            process.ended(Exit { status: error.cause().status(), at: SystemTime::now() });
             process.stdio.shut();
         }
         done
@@ -136,18 +136,6 @@ impl Container {
 
     fn exec_exists(&self, exec: &str) -> Error {
         Error::ExecExists { container: self.id.clone(), exec: exec.to_string() }
-    }
-}
-
-/// A shell's status for a program that could not be started.
-fn failed_status(reason: &str) -> u32 {
-    let has = |words: &str| reason.contains(words);
-    if has("not found in $PATH") || has("no such file or directory") {
-        127
-    } else if has("permission denied") || has("is a directory") {
-        126
-    } else {
-        255
     }
 }
 

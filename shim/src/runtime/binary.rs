@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use oci_spec::runtime::LinuxResources;
 use serde_json::Value;
 
+use super::diagnosis;
+use super::failure::StartFailure;
 use super::libcontainer::Console;
 use super::spec::Prepared;
 use super::{Exec, Executed, Failure, Made, Runtime, Subject, launch};
@@ -40,19 +42,21 @@ impl Binary {
     }
 
     /// Runs it to its end; a failure is told in the words of its log.
-    fn run(&self, mut command: Command) -> Result<(), Failure> {
+    fn run(&self, mut command: Command) -> Result<(), StartFailure> {
         let _ = fs::remove_file(self.log());
         let status = command.status().map_err(|error| {
-            format!("OCI runtime {:?}: {}", self.program, error.to_string().to_lowercase())
+            let words = format!("OCI runtime {:?}: {}", self.program, error.to_string().to_lowercase());
+            StartFailure::of_errno(error.raw_os_error().unwrap_or(0), words)
         })?;
         if status.success() {
             return Ok(());
         }
         let log = fs::read_to_string(self.log()).unwrap_or_default();
-        Err(last_error(&log).unwrap_or_else(|| format!("OCI runtime {:?}: {status}", self.program)))
+        let words = last_error(&log);
+        Err(diagnosis::read(words.unwrap_or_else(|| format!("OCI runtime {:?}: {status}", self.program))))
     }
 
-    fn quiet(&self, arguments: &[&str]) -> Result<(), Failure> {
+    fn quiet(&self, arguments: &[&str]) -> Result<(), StartFailure> {
         let mut command = self.command();
         command.args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -60,7 +64,7 @@ impl Binary {
     }
 
     /// Runs a command that makes a process; its pid, and its terminal if it has one.
-    fn spawn(&self, mut command: Command, pid_file: &Path, terminal: bool) -> Result<Made, Failure> {
+    fn spawn(&self, mut command: Command, pid_file: &Path, terminal: bool) -> Result<Made, StartFailure> {
         let console = if terminal { Some(Console::listen(&self.subject.bundle)?) } else { None };
         if let Some(console) = &console {
             command.arg("--console-socket").arg(&console.path);
@@ -78,7 +82,7 @@ impl Binary {
 }
 
 impl Runtime for Binary {
-    fn create(&mut self, spec: &Prepared) -> Result<Made, Failure> {
+    fn create(&mut self, spec: &Prepared) -> Result<Made, StartFailure> {
         let mut command = self.command();
         command.arg("create").arg("--bundle").arg(&self.subject.bundle);
         if self.subject.choice.no_pivot {
@@ -91,11 +95,11 @@ impl Runtime for Binary {
         self.spawn(command, &self.subject.bundle.join("init.pid"), spec.terminal)
     }
 
-    fn start(&mut self) -> Result<(), Failure> {
+    fn start(&mut self) -> Result<(), StartFailure> {
         self.quiet(&["start", &self.subject.id])
     }
 
-    fn exec(&mut self, request: &Exec) -> Result<Executed, Failure> {
+    fn exec(&mut self, request: &Exec) -> Result<Executed, StartFailure> {
         let name = format!("exec-{}", std::process::id());
         let description = self.subject.bundle.join(format!("{name}.json"));
         let bytes = serde_json::to_vec(&request.process).map_err(|error| error.to_string())?;
@@ -118,11 +122,11 @@ impl Runtime for Binary {
         let path = file.to_string_lossy();
         let done = self.quiet(&["update", "--resources", &path, &self.subject.id]);
         let _ = fs::remove_file(&file);
-        done
+        done.map_err(|failure| failure.message)
     }
 
     fn delete(&mut self) -> Result<(), Failure> {
-        self.quiet(&["delete", "--force", &self.subject.id])
+        self.quiet(&["delete", "--force", &self.subject.id]).map_err(|failure| failure.message)
     }
 }
 

@@ -12,6 +12,8 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use super::failure::{Cause, StartFailure};
+
 /// What was logged, seen from the helper.
 pub struct Diagnosis {
     file: Option<Arc<OwnedFd>>,
@@ -35,6 +37,21 @@ impl Diagnosis {
         let text = String::from_utf8_lossy(&bytes[..length]);
         text.lines().next().map(str::to_string).filter(|line| !line.is_empty())
     }
+}
+
+/// A failure of which there are only the words of libcontainer, or of another runtime: the one place where a cause is read out
+/// of words.
+pub fn read(words: String) -> StartFailure {
+    let lower = words.to_lowercase();
+    let says = |any: &[&str]| any.iter().any(|one| lower.contains(one));
+    let cause = if says(&["executable file not found", "no such file or directory", "not a directory"]) {
+        Cause::NotFound
+    } else if says(&["permission denied", "is a directory"]) {
+        Cause::NotPermitted
+    } else {
+        Cause::Other
+    };
+    StartFailure::new(cause, words)
 }
 
 struct Recorder {
@@ -76,5 +93,22 @@ impl Visit for Line {
             "message" => write!(self.message, "{value:?}"),
             name => write!(self.fields, ", {name}: {value:?}"),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_words_have_a_cause() {
+        for (words, cause) in [
+            ("mount /no/such: No such file or directory (os error 2)", Cause::NotFound),
+            ("exec: \"x\": executable file not found in $PATH", Cause::NotFound),
+            ("open /x: Permission denied", Cause::NotPermitted),
+            ("failed to run prestart hooks", Cause::Other),
+        ] {
+            assert_eq!(read(words.to_string()).cause, cause, "{words}");
+        }
     }
 }

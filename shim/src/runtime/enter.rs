@@ -21,6 +21,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::Winsize;
 
+use super::failure::StartFailure;
 use super::launch::{self, Confinement};
 use super::seccomp::Filter;
 use super::{Exec, Executed, Failure};
@@ -37,7 +38,7 @@ const NAMESPACES: [(&str, CloneFlags); 8] = [
 ];
 
 /// Runs `request` in the container of `bundle`; answers when its program has been executed.
-pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, Failure> {
+pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, StartFailure> {
     let process = &request.process;
     let filter = Filter::of_container(bundle)?;
     let init = Pid::from_raw(request.init).ok_or("the container has no process")?;
@@ -45,7 +46,7 @@ pub fn exec(bundle: &Path, request: &Exec) -> Result<Executed, Failure> {
         .map_err(|errno| format!("the container's init {}: {}", request.init, launch::words(errno)))?;
     // The descriptor first: what it refers to cannot change any more while it is compared.
     if crate::exit::start_time(request.init) != Some(request.init_start) {
-        return Err(format!("the container's init {} has ended", request.init));
+        return Err(format!("the container's init {} has ended", request.init).into());
     }
     let foreign = foreign_namespaces(request.init)?;
     if let Some(adjustment) = process.oom_score_adj() {
@@ -87,7 +88,7 @@ fn become_program(
     terminal: Option<&OwnedFd>,
     user_namespace: bool,
     status: BorrowedFd<'_>,
-) -> String {
+) -> StartFailure {
     match set_up(process, filter, terminal, user_namespace, status) {
         Ok(()) => launch::execute(process),
         Err(reason) => reason,
@@ -100,7 +101,7 @@ fn set_up(
     terminal: Option<&OwnedFd>,
     user_namespace: bool,
     status: BorrowedFd<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), StartFailure> {
     let failed = |what: &'static str| move |error: nix::Error| format!("{what}: {error}");
     nix::unistd::setsid().map_err(failed("setsid"))?;
     if let Some(terminal) = terminal {
@@ -132,7 +133,9 @@ fn set_up(
     if arrived.is_err() {
         nix::unistd::chdir(process.cwd()).map_err(|errno| {
             let cwd = process.cwd().display();
-            format!("chdir to cwd ({cwd:?}) set in config.json failed: {}", errno.desc().to_lowercase())
+            let why = errno.desc().to_lowercase();
+            let words = format!("chdir to cwd ({cwd:?}) set in config.json failed: {why}");
+            StartFailure::of_errno(errno as i32, words)
         })?;
     }
     // A directory descriptor that leaked from the host would show as unreachable.
@@ -147,7 +150,7 @@ fn set_up(
         no_new_privileges: process.no_new_privileges() == Some(true),
         filter: filter.cloned(),
     };
-    confinement.apply()
+    Ok(confinement.apply()?)
 }
 
 /// Takes on a user's and a group's id, keeping the permitted capabilities.

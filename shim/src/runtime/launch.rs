@@ -20,6 +20,7 @@ use rustix::pty::OpenptFlags;
 use rustix::thread::Uid;
 
 use super::Failure;
+use super::failure::{Cause, Stage, StartFailure};
 use super::seccomp::Filter;
 use libcontainer::syscall::syscall::create_syscall;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorValidationError};
@@ -144,11 +145,26 @@ pub fn status_pipe() -> Result<(OwnedFd, OwnedFd), Failure> {
 }
 
 /// The longest reason that is told: what a pipe takes whole, and without anybody who reads (pipe(7), `PIPE_BUF`).
-const LONGEST: usize = 4096;
+const LONGEST: usize = 4096 - HEAD;
+/// What goes before the words: the cause and the errno.
+const HEAD: usize = 5;
 
 /// Writes why a launch failed to the writing end of a status pipe. Names of programs may be long, and are in it.
-pub fn tell(status: impl AsFd, reason: &str) {
-    let _ = rustix::io::write(status, cut(reason).as_bytes());
+pub fn tell(status: impl AsFd, failure: &StartFailure) {
+    let mut bytes = vec![failure.cause as u8];
+    bytes.extend(failure.errno.to_le_bytes());
+    bytes.extend(cut(&failure.message).as_bytes());
+    let _ = rustix::io::write(status, &bytes);
+}
+
+/// What was written by [`tell`].
+fn told(bytes: &[u8]) -> StartFailure {
+    let causes = [Cause::Other, Cause::NotFound, Cause::NotPermitted, Cause::NoSuchUser];
+    let (head, words) = bytes.split_at_checked(HEAD).unwrap_or((&[][..], bytes));
+    let cause = causes.into_iter().find(|cause| head.first() == Some(&(*cause as u8)));
+    let errno = head.get(1..).and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_le_bytes);
+    let message = String::from_utf8_lossy(words).into_owned();
+    StartFailure { message, cause: cause.unwrap_or(Cause::Other), errno, stage: Stage::Execute }
 }
 
 /// Without its middle, if it is too long: what went wrong is said at the end.
@@ -162,29 +178,30 @@ fn cut(reason: &str) -> Cow<'_, str> {
 }
 
 /// Waits for the execve at the other end of a status pipe.
-pub fn await_launch(status: OwnedFd) -> Result<(), Failure> {
-    let mut reason = String::new();
-    match std::fs::File::from(status).read_to_string(&mut reason) {
+pub fn await_launch(status: OwnedFd) -> Result<(), StartFailure> {
+    let mut reason = Vec::new();
+    match std::fs::File::from(status).read_to_end(&mut reason) {
         Ok(0) => Ok(()),
-        Ok(_) => Err(failed(&reason)),
-        Err(error) => Err(format!("wait for the program's start: {error}")),
+        Ok(_) => Err(failed(told(&reason))),
+        Err(error) => Err(format!("wait for the program's start: {error}").into()),
     }
 }
 
 /// What has been told so far of a launch that failed. The container's process may live, and wait for ever.
-pub fn told_so_far(status: OwnedFd) -> Result<(), Failure> {
+pub fn told_so_far(status: OwnedFd) -> Result<(), StartFailure> {
     rustix::io::ioctl_fionbio(&status, true).map_err(|errno| format!("status pipe: {errno}"))?;
-    let mut reason = [0; LONGEST];
+    let mut reason = [0; LONGEST + HEAD];
     match rustix::io::read(&status, &mut reason) {
-        Ok(length) if length > 0 => Err(failed(&String::from_utf8_lossy(&reason[..length]))),
+        Ok(length) if length > 0 => Err(failed(told(&reason[..length]))),
         _ => Ok(()),
     }
 }
 
 /// A failure of the program's start, in runc's words.
-pub fn failed(reason: &str) -> Failure {
-    format!("unable to start container process: {reason}")
+pub fn failed(reason: impl Into<StartFailure>) -> StartFailure {
+    reason.into().within("unable to start container process")
 }
+
 /// An errno in the words that clients look for.
 pub fn words(errno: Errno) -> String {
     nix::errno::Errno::from_raw(errno.raw_os_error()).desc().to_lowercase()
@@ -199,15 +216,18 @@ pub fn words_of(error: &gantry_rooted::Error) -> String {
 }
 
 /// Finds `program` as execvp would, for the calling user in the current root.
-pub fn find_program(program: &str, path: &str) -> Result<PathBuf, String> {
+pub fn find_program(program: &str, path: &str) -> Result<PathBuf, StartFailure> {
+    let refused = |errno: Errno, why: &str| {
+        StartFailure::of_errno(errno.raw_os_error(), format!("exec: {program:?}: {why}"))
+    };
     if program.contains('/') {
         return match executable(Path::new(program)) {
             Ok(()) => Ok(PathBuf::from(program)),
-            Err(Errno::NOENT | Errno::NOTDIR) => {
-                Err(format!("exec: {program:?}: stat {program}: no such file or directory"))
+            Err(errno @ (Errno::NOENT | Errno::NOTDIR)) => {
+                Err(refused(errno, &format!("stat {program}: no such file or directory")))
             }
-            Err(Errno::ISDIR) => Err(format!("exec: {program:?}: is a directory: permission denied")),
-            Err(errno) => Err(format!("exec: {program:?}: {}", words(errno))),
+            Err(Errno::ISDIR) => Err(refused(Errno::ISDIR, "is a directory: permission denied")),
+            Err(errno) => Err(refused(errno, &words(errno))),
         };
     }
     let mut denied = false;
@@ -220,9 +240,9 @@ pub fn find_program(program: &str, path: &str) -> Result<PathBuf, String> {
         }
     }
     Err(if denied {
-        format!("exec: {program:?}: permission denied")
+        refused(Errno::ACCESS, "permission denied")
     } else {
-        format!("exec: {program:?}: executable file not found in $PATH")
+        StartFailure::new(Cause::NotFound, format!("exec: {program:?}: executable file not found in $PATH"))
     })
 }
 
@@ -235,7 +255,7 @@ fn executable(path: &Path) -> Result<(), Errno> {
 }
 
 /// Finds and executes a process's program; returns only the reason why not.
-pub fn execute(process: &Process) -> String {
+pub fn execute(process: &Process) -> StartFailure {
     let empty = Vec::new();
     let arguments = process.args().as_ref().unwrap_or(&empty);
     let environment = process.env().as_ref().unwrap_or(&empty);
@@ -253,10 +273,11 @@ pub fn execute(process: &Process) -> String {
     let (Ok(file), Ok(arguments), Ok(environment)) =
         (CString::new(found.as_os_str().as_bytes()), strings(arguments), strings(environment))
     else {
-        return format!("exec: {program:?}: invalid argument: a NUL byte");
+        return format!("exec: {program:?}: invalid argument: a NUL byte").into();
     };
     let Err(errno) = nix::unistd::execve(&file, &arguments, &environment);
-    format!("exec {}: {}", found.display(), errno.desc().to_lowercase())
+    let words = format!("exec {}: {}", found.display(), errno.desc().to_lowercase());
+    StartFailure::of_errno(errno as i32, words)
 }
 
 /// What is given up right before the program, because loading a filter needs privileges.
@@ -312,7 +333,7 @@ impl Launch {
         Self { status: Arc::new(status), confinement }
     }
 
-    fn fail(&self, reason: &str) {
+    fn fail(&self, reason: &StartFailure) {
         tell(&*self.status, reason);
     }
 }
@@ -325,7 +346,7 @@ impl Executor for Launch {
         let confined = close_others(self.status.as_fd()).and_then(|()| self.confinement.apply());
         let reason = match confined {
             Ok(()) => execute(process),
-            Err(reason) => reason,
+            Err(reason) => reason.into(),
         };
         self.fail(&reason);
         // SAFETY: ends the process without dropping what owns descriptors that are closed.
@@ -346,7 +367,7 @@ impl Executor for Launch {
             .unwrap_or(DEFAULT_PATH);
         find_program(program, path).map(drop).map_err(|reason| {
             self.fail(&reason);
-            ExecutorValidationError::ArgValidationError(cut(&reason).into_owned())
+            ExecutorValidationError::ArgValidationError(cut(&reason.message).into_owned())
         })
     }
 
@@ -366,15 +387,26 @@ mod tests {
     #[test]
     fn programs_are_found_or_missed_in_dockers_words() {
         assert_eq!(find_program("sh", "/nowhere:/bin"), Ok(PathBuf::from("/bin/sh")));
-        assert_eq!(
-            find_program("no-such", "/bin"),
-            Err("exec: \"no-such\": executable file not found in $PATH".into())
-        );
-        assert_eq!(
-            find_program("/no/such", ""),
-            Err("exec: \"/no/such\": stat /no/such: no such file or directory".into())
-        );
-        assert_eq!(find_program("/etc", ""), Err("exec: \"/etc\": is a directory: permission denied".into()));
-        assert_eq!(find_program("/etc/passwd", ""), Err("exec: \"/etc/passwd\": permission denied".into()));
+        let missed = |program: &str| {
+            let failure = find_program(program, "/bin").expect_err("not to be run");
+            (failure.cause, failure.message)
+        };
+        for (program, cause, words) in [
+            ("no-such", Cause::NotFound, "exec: \"no-such\": executable file not found in $PATH"),
+            ("/no/such", Cause::NotFound, "exec: \"/no/such\": stat /no/such: no such file or directory"),
+            ("/etc", Cause::NotPermitted, "exec: \"/etc\": is a directory: permission denied"),
+            ("/etc/passwd", Cause::NotPermitted, "exec: \"/etc/passwd\": permission denied"),
+        ] {
+            assert_eq!(missed(program), (cause, words.to_string()));
+        }
+    }
+
+    #[test]
+    fn a_failure_is_read_from_the_pipe_as_it_was_told() {
+        let (reader, writer) = status_pipe().expect("a pipe");
+        let failure = StartFailure::of_errno(libc::ENOTDIR, "exec /a/b: not a directory");
+        tell(&writer, &failure);
+        drop(writer);
+        assert_eq!(await_launch(reader), Err(failed(failure.at(Stage::Execute))));
     }
 }

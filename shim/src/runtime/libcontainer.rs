@@ -15,7 +15,8 @@ use oci_spec::runtime::LinuxResources;
 use serde_json::{Value, json};
 
 use super::after::After;
-use super::diagnosis::Diagnosis;
+use super::diagnosis::{self, Diagnosis};
+use super::failure::StartFailure;
 use super::init::Init;
 use super::launch::{self, Confinement, Launch};
 use super::placement::Placement;
@@ -104,7 +105,7 @@ impl Builtin {
         Ok(directory)
     }
 
-    fn build(&self, spec: &Prepared, status: OwnedFd) -> Result<(Container, Option<OwnedFd>), Failure> {
+    fn build(&self, spec: &Prepared, status: OwnedFd) -> Result<(Container, Option<OwnedFd>), StartFailure> {
         let state = self.subject.state();
         std::fs::create_dir_all(&state).map_err(|error| format!("{}: {error}", state.display()))?;
         let resources = resources_of(&spec.spec)?;
@@ -130,7 +131,7 @@ impl Builtin {
                     .with_no_pivot(self.subject.choice.no_pivot)
                     .build()
             })
-            .map_err(|error| chain(&error))?;
+            .map_err(|error| diagnosis::read(chain(&error)))?;
         let master = console.map(Console::receive).transpose()?;
         let init = Init::open(container.pid().ok_or("the container has no process")?.as_raw())?;
         let left = visit.map_or(Ok(()), Visit::leave).map_err(|error| chain(&error));
@@ -172,7 +173,7 @@ fn write_limits(path: &str, resources: &LinuxResources) -> Result<PathBuf, Failu
 }
 
 impl Runtime for Builtin {
-    fn create(&mut self, spec: &Prepared) -> Result<Made, Failure> {
+    fn create(&mut self, spec: &Prepared) -> Result<Made, StartFailure> {
         launch::give_pipes(spec.uid);
         let diagnosis = Diagnosis::begin();
         let (status, writer) = launch::status_pipe()?;
@@ -186,21 +187,21 @@ impl Runtime for Builtin {
             // hook that failed, the container's process still waits for it; the shim ends what is in the cgroup.)
             Err(outer) => Err(match launch::told_so_far(status) {
                 Err(reason) => reason,
-                Ok(()) => match diagnosis.first() {
-                    Some(first) => format!("unable to start container process: {outer}: {first}"),
-                    None => format!("unable to start container process: {outer}"),
-                },
+                Ok(()) => launch::failed(match diagnosis.first() {
+                    Some(first) => outer.because(diagnosis::read(first)),
+                    None => outer,
+                }),
             }),
         }
     }
 
-    fn start(&mut self) -> Result<(), Failure> {
+    fn start(&mut self) -> Result<(), StartFailure> {
         let (mut container, status) = self.created.take().ok_or("the container was not created here")?;
-        container.start().map_err(|error| chain(&error))?;
+        container.start().map_err(|error| diagnosis::read(chain(&error)))?;
         launch::await_launch(status)
     }
 
-    fn exec(&mut self, request: &Exec) -> Result<Executed, Failure> {
+    fn exec(&mut self, request: &Exec) -> Result<Executed, StartFailure> {
         enter::exec(&self.subject.bundle, request)
     }
 

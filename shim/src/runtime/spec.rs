@@ -16,6 +16,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde_json::{Map, Value, json};
 
+use super::failure::StartFailure;
 use super::user::{Accounts, User};
 use super::{Exec, Failure, Subject, guard, subpath};
 
@@ -37,7 +38,7 @@ pub struct Prepared {
 }
 
 /// Settles the spec of a container that is about to be created.
-pub fn prepare(subject: &Subject) -> Result<Prepared, Failure> {
+pub fn prepare(subject: &Subject) -> Result<Prepared, StartFailure> {
     let path = subject.bundle.join("config.json");
     let bytes = fs::read(&path).map_err(|error| format!("read {}: {error}", path.display()))?;
     let mut spec: Value =
@@ -86,7 +87,7 @@ pub fn prepare(subject: &Subject) -> Result<Prepared, Failure> {
 }
 
 /// Settles the user and `HOME` of a further process, by the container's own accounts.
-pub fn prepare_exec(exec: &mut Exec) -> Result<(), Failure> {
+pub fn prepare_exec(exec: &mut Exec) -> Result<(), StartFailure> {
     if !exec.process.cwd().is_absolute() {
         return Err("Cwd must be an absolute path".into());
     }
@@ -133,7 +134,7 @@ pub fn cgroups_path(bundle: &Path) -> Result<String, Failure> {
 }
 
 /// Adds groups to the process's own; what is there already is not added twice.
-fn add_groups(process: &mut Map<String, Value>, root: &Path, groups: &str) -> Result<(), Failure> {
+fn add_groups(process: &mut Map<String, Value>, root: &Path, groups: &str) -> Result<(), StartFailure> {
     let accounts = Accounts::read(root)?;
     let user = process.entry("user").or_insert_with(|| json!({}));
     let mut gids: Vec<u32> = serde_json::from_value(user["additionalGids"].clone()).unwrap_or_default();
@@ -146,7 +147,7 @@ fn settle_process(
     process: &mut Map<String, Value>,
     root: &Path,
     wanted: Option<&str>,
-) -> Result<(), Failure> {
+) -> Result<(), StartFailure> {
     let environment = process.get("env").and_then(Value::as_array);
     let has_home = environment.is_some_and(|entries| {
         entries.iter().filter_map(Value::as_str).any(|entry| entry.len() > 5 && entry.starts_with("HOME="))

@@ -7,6 +7,7 @@ use gantry_host::process::Pinned;
 use gantry_rooted::Root;
 
 use super::Failure;
+use super::failure::{Cause, StartFailure};
 use super::libcontainer::chain;
 
 /// Who a process runs as.
@@ -51,17 +52,17 @@ impl Accounts {
     }
 
     /// Resolves a group, by name or number.
-    pub fn group(&self, wanted: &str) -> Result<u32, Failure> {
+    pub fn group(&self, wanted: &str) -> Result<u32, StartFailure> {
         let mut groups = entries(&self.group).filter(|fields| fields.len() >= 3);
         match groups.find(|fields| fields[0] == wanted || fields[2] == wanted) {
             Some(fields) => number(fields[2]),
             None if is_number(wanted) => number(wanted),
-            None => Err(format!("unable to find group {wanted}: no matching entries in group file")),
+            None => Err(unknown(format!("unable to find group {wanted}: no matching entries in group file"))),
         }
     }
 
     /// Adds groups, separated by commas, to those that a process is in.
-    pub fn add_groups(&self, gids: &mut Vec<u32>, groups: &str) -> Result<(), Failure> {
+    pub fn add_groups(&self, gids: &mut Vec<u32>, groups: &str) -> Result<(), StartFailure> {
         for group in groups.split(',').filter(|group| !group.is_empty()) {
             let gid = self.group(group)?;
             if !gids.contains(&gid) {
@@ -72,7 +73,7 @@ impl Accounts {
     }
 
     /// Resolves `user[:group]`, names or numbers, by Docker's rules. Empty is root.
-    pub fn resolve(&self, wanted: &str) -> Result<User, Failure> {
+    pub fn resolve(&self, wanted: &str) -> Result<User, StartFailure> {
         let (user, group) = match wanted.split_once(':') {
             Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
             None => (wanted, None),
@@ -84,7 +85,9 @@ impl Accounts {
             Some(fields) => (fields[0], number(fields[2])?, number(fields[3])?),
             None if is_number(user) => ("", number(user)?, 0),
             None => {
-                return Err(format!("unable to find user {user}: no matching entries in passwd file"));
+                return Err(unknown(format!(
+                    "unable to find user {user}: no matching entries in passwd file"
+                )));
             }
         };
         let groups = entries(&self.group).filter(|fields| fields.len() >= 3);
@@ -130,11 +133,15 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn number(text: &str) -> Result<u32, Failure> {
+fn number(text: &str) -> Result<u32, StartFailure> {
     text.parse::<u32>()
         .ok()
         .filter(|number| *number <= i32::MAX.cast_unsigned())
-        .ok_or_else(|| "uids and gids must be in range 0-2147483647".to_string())
+        .ok_or_else(|| unknown("uids and gids must be in range 0-2147483647"))
+}
+
+fn unknown(words: impl Into<String>) -> StartFailure {
+    StartFailure::new(Cause::NoSuchUser, words)
 }
 
 #[cfg(test)]
@@ -165,7 +172,7 @@ mod tests {
 
     #[test]
     fn unknown_names_fail_in_dockers_words() {
-        let failure = |wanted| accounts().resolve(wanted).expect_err("unknown");
+        let failure = |wanted| accounts().resolve(wanted).expect_err("unknown").message;
         assert_eq!(failure("x"), "unable to find user x: no matching entries in passwd file");
         assert_eq!(failure("web:y"), "unable to find group y: no matching entries in group file");
         assert_eq!(failure("4294967295"), "uids and gids must be in range 0-2147483647");

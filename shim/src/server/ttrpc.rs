@@ -8,7 +8,7 @@ use gantry_proto::containerd::runtime::sandbox::v1 as api;
 use gantry_proto::containerd::runtime::sandbox::v1::sandbox_server::Sandbox;
 use gantry_proto::containerd::task::v3 as pb;
 use gantry_proto::containerd::task::v3::task_server::Task;
-use gantry_ttrpc::{Kind, Request, Response};
+use gantry_ttrpc::{Kind, Request, Response, RpcStatus};
 use prost::Message;
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
@@ -31,7 +31,7 @@ pub async fn serve(stream: UnixStream, shim: Shim) -> io::Result<()> {
             };
             let response = match response {
                 Ok(payload) => Response::done(payload),
-                Err(status) => Response::failed(status.code() as i32, status.message()),
+                Err(status) => Response::refused(told(&status)),
             };
             // Held over the write, so that frames do not mix.
             let mut output = output.lock().await;
@@ -39,6 +39,12 @@ pub async fn serve(stream: UnixStream, shim: Shim) -> io::Result<()> {
             let _ = gantry_ttrpc::write(&mut *output, Kind::Response, id, &response).await;
         });
     }
+}
+
+/// A status as ttrpc has it. Its details, where it has any, are such a status already.
+fn told(status: &Status) -> RpcStatus {
+    let details = RpcStatus::decode(status.details()).unwrap_or_default().details;
+    RpcStatus { code: status.code() as i32, message: status.message().to_owned(), details }
 }
 
 async fn respond(shim: &Shim, request: &Request) -> Result<Vec<u8>, Status> {

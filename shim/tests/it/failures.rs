@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use gantry_proto::gantry::shim::v1::{StartFailure, start_failure::Cause};
 use serde_json::json;
 use tonic::Code;
 
 use crate::shim::{Io, Place, is_alive, make_executable, until};
 
-async fn reason(arguments: &[&str]) -> String {
+async fn reason(arguments: &[&str]) -> (Cause, String) {
     let mut place = Place::new(arguments);
     std::fs::write(place.root().join("bin/plain"), "text").expect("a file");
     std::fs::write(place.root().join("bin/lost"), "#!/no/interpreter\n").expect("a file");
@@ -25,21 +26,26 @@ async fn reason(arguments: &[&str]) -> String {
     };
     place.assert_clean();
     assert_eq!(failed.code(), Code::Unknown);
-    failed.message().to_string()
+    let detail: StartFailure = gantry_proto::detail(failed.details()).expect("a cause");
+    (detail.cause(), failed.message().to_string())
 }
 
 #[tokio::test]
 async fn a_program_that_cannot_run_is_told_in_dockers_words() {
-    for (program, words) in [
-        ("missing", "exec: \"missing\": executable file not found in $PATH"),
-        ("/bin/missing", "exec: \"/bin/missing\": stat /bin/missing: no such file or directory"),
-        ("/bin/plain", "exec: \"/bin/plain\": permission denied"),
-        ("plain", "exec: \"plain\": permission denied"),
-        ("/bin", "exec: \"/bin\": is a directory: permission denied"),
-        ("/bin/lost", "exec /bin/lost: no such file or directory"),
+    for (program, cause, words) in [
+        ("missing", Cause::NotFound, "exec: \"missing\": executable file not found in $PATH"),
+        (
+            "/bin/missing",
+            Cause::NotFound,
+            "exec: \"/bin/missing\": stat /bin/missing: no such file or directory",
+        ),
+        ("/bin/plain", Cause::NotPermitted, "exec: \"/bin/plain\": permission denied"),
+        ("plain", Cause::NotPermitted, "exec: \"plain\": permission denied"),
+        ("/bin", Cause::NotPermitted, "exec: \"/bin\": is a directory: permission denied"),
+        ("/bin/lost", Cause::NotFound, "exec /bin/lost: no such file or directory"),
     ] {
         let reason = reason(&[program]).await;
-        assert_eq!(reason, format!("unable to start container process: {words}"));
+        assert_eq!(reason, (cause, format!("unable to start container process: {words}")));
     }
 }
 

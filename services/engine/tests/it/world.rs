@@ -13,6 +13,7 @@ use gantry_proto::containerd::services::{
 };
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::containerd::v1::types as task;
+use gantry_proto::gantry::shim::v1::{StartFailure, start_failure::Cause};
 use gantry_proto::gantry::{images::v1 as images, network::v1 as network};
 use images::image_store_server::{ImageStore, ImageStoreServer};
 use network::network_namespaces_server::{NetworkNamespaces, NetworkNamespacesServer};
@@ -357,7 +358,9 @@ impl Tasks for World {
         let mut things = self.things();
         things.starts += 1;
         if let Some(reason) = things.refuse_start.take() {
-            return Err(Status::unknown(reason));
+            let failure = StartFailure { cause: Cause::NotFound.into(), ..StartFailure::default() };
+            let details = gantry_proto::details(tonic::Code::Unknown.into(), &reason, &failure);
+            return Err(Status::with_details(tonic::Code::Unknown, reason, details.into()));
         }
         let process = things.processes.get_mut(&key).ok_or_else(|| missing("process"))?;
         process.status = task::Status::Running;

@@ -44,7 +44,7 @@ pub struct Response {
     pub payload: Vec<u8>,
 }
 
-/// `google.rpc.Status` without details.
+/// `google.rpc.Status`.
 #[derive(Clone, PartialEq, Message)]
 pub struct RpcStatus {
     /// gRPC's code.
@@ -53,6 +53,9 @@ pub struct RpcStatus {
     /// What went wrong.
     #[prost(string, tag = "2")]
     pub message: String,
+    /// The same for programs: each an encoded `google.protobuf.Any`.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub details: Vec<Vec<u8>>,
 }
 
 impl Response {
@@ -63,7 +66,12 @@ impl Response {
 
     /// An answer without one.
     pub fn failed(code: i32, message: impl Into<String>) -> Self {
-        Self { status: Some(RpcStatus { code, message: message.into() }), payload: Vec::new() }
+        Self::refused(RpcStatus { code, message: message.into(), details: Vec::new() })
+    }
+
+    /// An answer without one, with all that is to be said of it.
+    pub fn refused(status: RpcStatus) -> Self {
+        Self { status: Some(status), payload: Vec::new() }
     }
 
     /// The message's bytes, or what went wrong.

@@ -72,9 +72,10 @@ impl Client {
             Request { service: service.into(), method: method.into(), payload, timeout_nano: 0, metadata };
         let (answer, _forget) = self.send(&call).await.map_err(|error| self.away(&error.to_string()))?;
         let answer = answer.await.map_err(|_| self.away("the connection was closed"))?;
-        let payload = answer
-            .into_result()
-            .map_err(|status| Failure::Answered(Status::new(Code::from(status.code), status.message)))?;
+        let payload = answer.into_result().map_err(|status| {
+            let details = status.encode_to_vec().into();
+            Failure::Answered(Status::with_details(Code::from(status.code), status.message, details))
+        })?;
         R::decode(payload.as_slice()).map_err(|error| {
             Failure::Answered(Status::internal(format!("{method}: unreadable answer: {error}")))
         })
@@ -141,7 +142,7 @@ mod tests {
             for code in [0, 5] {
                 let (id, call) = gantry_ttrpc::read(&mut stream, Kind::Request).await.unwrap();
                 let call = Request::decode(call.as_slice()).unwrap();
-                let status = Some(RpcStatus { code, message: call.method });
+                let status = Some(RpcStatus { code, message: call.method, details: vec![b"any".to_vec()] });
                 let answer = Response { status, payload: call.payload };
                 gantry_ttrpc::write(&mut stream, Kind::Response, id, &answer).await.unwrap();
             }
@@ -151,9 +152,10 @@ mod tests {
         let echoed: KeyValue = client.call("ns", "s.S", "Echo", &said).await.unwrap();
         assert_eq!(echoed, said);
         let refused = client.call::<_, KeyValue>("ns", "s.S", "Other", &said).await;
-        assert!(
-            matches!(refused, Err(Failure::Answered(status)) if status.code() == Code::NotFound && status.message() == "Other")
-        );
+        let Err(Failure::Answered(status)) = refused else { panic!("not refused: {refused:?}") };
+        assert_eq!((status.code(), status.message()), (Code::NotFound, "Other"));
+        let told = RpcStatus::decode(status.details()).unwrap();
+        assert_eq!(told.details, [b"any"]);
         let closed = client.call::<_, KeyValue>("ns", "s.S", "Third", &said).await;
         assert!(matches!(closed, Err(Failure::Away(_))));
     }
