@@ -88,4 +88,14 @@ mod tests {
         assert_eq!(effect("/containerd.services.content.v1.Content/Write"), Some((Effect::Once, true)));
         assert_eq!(effect("/a.b/C"), None);
     }
+
+    #[test]
+    fn a_detail_is_found_by_its_type() {
+        let said = gantry::engine::v1::NoSuchImage { reference: "x".into() };
+        let details = details(5, &"ä".repeat(LONGEST), &said);
+        assert_eq!(detail(&details), Some(said));
+        assert_eq!(detail::<gantry::shim::v1::StartFailure>(&details), None);
+        assert_eq!(detail::<gantry::engine::v1::NoSuchImage>(b"torn"), None);
+        assert!(details.len() < LONGEST + 200, "{}", details.len());
+    }
 }

@@ -3,9 +3,9 @@
 use std::io::Write;
 
 use anyhow::{Context, Result};
-use gantry_proto::gantry::engine::v1::CreateRequest;
+use gantry_proto::gantry::engine::v1::{CreateRequest, NoSuchImage};
 use gantry_proto::gantry::images::v1::PullRequest;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use crate::cli::container::{ContainerOptions, Pull};
 use crate::cmd::progress::Shown;
@@ -67,7 +67,7 @@ async fn make(session: &Session, options: &ContainerOptions, request: CreateRequ
 }
 
 fn lacks_image(status: &Status) -> bool {
-    status.code() == Code::NotFound && status.message().contains("No such image")
+    gantry_proto::detail::<NoSuchImage>(status.details()).is_some()
 }
 
 async fn pull_image(session: &Session, options: &ContainerOptions) -> Result<()> {

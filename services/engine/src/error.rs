@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use gantry_proto::gantry::engine::v1::NoSuchImage;
 use gantry_rpc::{Code, Coded};
 
 use crate::container::life::Illegal;
@@ -259,6 +260,18 @@ impl Error {
 }
 
 impl Coded for Error {
+    fn details(&self) -> Vec<u8> {
+        match self {
+            Error::NoSuchImage(reference) => {
+                let code = tonic::Code::from(self.code());
+                let detail = NoSuchImage { reference: reference.clone() };
+                gantry_proto::details(code.into(), &self.to_string(), &detail)
+            }
+            Error::Cannot { why, .. } => why.details(),
+            _ => Vec::new(),
+        }
+    }
+
     fn code(&self) -> Code {
         if self.is_disk_full() {
             return Code::ResourceExhausted;

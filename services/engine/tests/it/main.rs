@@ -241,6 +241,8 @@ async fn names_and_images_must_be_right() {
         .await
         .expect_err("no such image");
     assert_eq!((unknown.code(), unknown.message()), (Code::NotFound, "No such image: nothing:latest"));
+    let missing: Option<pb::NoSuchImage> = gantry_proto::detail(unknown.details());
+    assert_eq!(missing.map(|missing| missing.reference).as_deref(), Some("nothing:latest"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,16 +90,21 @@ impl From<tonic::Code> for Code {
 pub trait Coded: Error {
     /// What a client may do about it.
     fn code(&self) -> Code;
+
+    /// The details of its status, where programs are to know more than the code: an encoded `google.rpc.Status`.
+    fn details(&self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
-/// The status for an error: its code, and the whole chain of its causes as the message.
+/// The status for an error: its code and details, and the whole chain of its causes as the message.
 pub fn status<E: Coded + 'static>(error: E) -> tonic::Status {
     let code = error.code();
     let message = chain(&error);
     if matches!(code, Code::Internal | Code::DataLoss) {
         tracing::error!(error = %message, "request failed");
     }
-    tonic::Status::new(code.into(), message)
+    tonic::Status::with_details(code.into(), message, error.details().into())
 }
 
 /// An error and its sources in one line, outermost first. A source whose text
