@@ -11,10 +11,12 @@ use std::collections::HashMap;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::SystemTime;
 
-use gantry_api::Peers;
-use gantry_api::ingest::{self, Owner};
-use gantry_mount::{Mount, open_detached};
+use gantry_api::diff::{Apply, Compare, Difference, Durable, Owner};
+use gantry_api::snapshots::Mount;
+use gantry_api::{Peers, Promise, ingest};
+use gantry_mount::open_detached;
 use gantry_rooted::{Root, Time};
 use gantry_types::media_type::{self, Compression};
 use gantry_types::{Descriptor, Digest};
@@ -22,6 +24,7 @@ use gantry_types::{Descriptor, Digest};
 use crate::layer::blob::{Blob, BlobReader};
 use crate::layer::slots::Slots;
 use crate::layer::{Cancel, Mode, extract};
+use crate::promise::to_make;
 use crate::store::blocking;
 use crate::{Error, Result};
 use pack::{Packer, Sealed};
@@ -29,96 +32,104 @@ use pack::{Packer, Sealed};
 /// The label that names the uncompressed layer of a compressed one.
 const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 
-/// Whether what was written must be on disk before the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durable {
-    /// It must.
-    Yes,
-    /// The caller sees to it.
-    No,
+/// Takes and applies layers. Cheap to clone.
+#[derive(Clone)]
+pub struct Differ {
+    peers: Peers,
+    slots: Slots,
 }
 
-/// Applies a layer's blob onto mounts. Tells what the uncompressed layer is.
-pub async fn apply(
-    peers: &Peers,
-    owner: &Owner,
-    layer: &Descriptor,
-    mounts: Vec<Mount>,
-    durable: Durable,
-    slots: &Slots,
-) -> Result<Descriptor> {
-    let slot = slots.whole().await;
-    let opened = ingest::open_blob(peers, &owner.namespace, &layer.digest).await;
-    let (file, size) = opened.map_err(|status| Error::Peer { peer: "content", status })?;
-    let cancel = Cancel::default();
-    let guard = CancelOnDrop(cancel.clone());
-    let extracted = blocking(move || {
-        let _slot = slot;
-        let root = Root::from_fd(open_detached(&mounts)?);
-        let bytes = BlobReader::new(Blob::complete(file, size));
-        let extracted = extract(bytes, &root, Mode::Merged, &cancel)?;
-        if durable == Durable::Yes {
-            gantry_rooted::tree::sync_file_system(root.dir(Path::new(""))?)?;
-        }
-        Ok(extracted)
-    })
-    .await
-    .map_err(|error| Error::Layer { layer: layer.digest.clone(), source: Box::new(error) })?;
-    drop(guard);
-    Ok(Descriptor::new(media_type::OCI_LAYER, extracted.diff_id, extracted.size))
-}
-
-/// What a layer is to be made of.
-pub struct Difference {
-    /// The mounts of the state before; none for an empty one.
-    pub left: Vec<Mount>,
-    /// The mounts of the state after.
-    pub right: Vec<Mount>,
-    /// The layer's media type; empty for gzip.
-    pub media_type: String,
-    /// The ingest's name; empty for one that nobody else has.
-    pub reference: String,
-    /// Labels of the blob.
-    pub labels: HashMap<String, String>,
-    /// No entry is younger than this.
-    pub newest: Option<Time>,
-}
-
-/// Makes a layer of what differs between two states, and commits it as a blob.
-pub async fn diff(peers: &Peers, owner: &Owner, request: Difference) -> Result<Descriptor> {
-    let Difference { left, right, media_type, reference, mut labels, newest } = request;
-    let media_type = if media_type.is_empty() { media_type::OCI_LAYER_GZIP.to_owned() } else { media_type };
-    let compression = media_type::compression(&media_type)
-        .ok_or_else(|| Error::Unsupported(format!("a layer of media type {media_type}")))?;
-    let reference = if reference.is_empty() { unique_reference() } else { reference };
-    let peer = |status| Error::Peer { peer: "content", status };
-    let mut writer = ingest::Writer::open(peers, owner, &reference, 0, None).await.map_err(peer)?;
-    if writer.offset() > 0 {
-        writer.truncate().await.map_err(peer)?;
+impl Differ {
+    /// Layers are content's; the slots are those of all who unpack.
+    pub(crate) fn new(peers: Peers, slots: Slots) -> Self {
+        Self { peers, slots }
     }
-    let file = writer.file().try_clone().map_err(Error::Write)?;
-    let sealed = deep(move || write(&left, &right, FileFromStart::new(file), compression, newest)).await;
-    let sealed = match sealed {
-        Ok(sealed) => sealed,
-        Err(error) => {
-            // The first error is the one to tell; an ingest that stays expires.
-            let _ = writer.abort().await;
-            return Err(error);
-        }
-    };
-    writer.progress(sealed.size).await.map_err(peer)?;
-    labels.insert(UNCOMPRESSED.to_owned(), sealed.diff_id.to_string());
-    match writer.commit(sealed.size, Some(&sealed.digest), labels).await {
-        Ok(_) => {}
-        Err(status) if status.code() == tonic::Code::AlreadyExists => {}
-        Err(status) => return Err(peer(status)),
+
+    /// A differ without a service around it, for tests.
+    pub fn alone(peers: &Peers) -> Self {
+        Self::new(peers.clone(), Slots::default())
     }
-    Ok(Descriptor::new(media_type, sealed.digest, sealed.size))
+}
+
+impl Promise for Differ {
+    type Error = Error;
+}
+
+impl Apply for Differ {
+    async fn apply(
+        &self,
+        owner: &Owner,
+        layer: &Descriptor,
+        mounts: Vec<Mount>,
+        durable: Durable,
+    ) -> Result<Descriptor> {
+        let slot = self.slots.whole().await;
+        let opened = ingest::open_blob(&self.peers, &owner.namespace, &layer.digest).await;
+        let (file, size) = opened.map_err(|status| Error::Peer { peer: "content", status })?;
+        let cancel = Cancel::default();
+        let guard = CancelOnDrop(cancel.clone());
+        let mounts = to_make(mounts);
+        let extracted = blocking(move || {
+            let _slot = slot;
+            let root = Root::from_fd(open_detached(&mounts)?);
+            let bytes = BlobReader::new(Blob::complete(file, size));
+            let extracted = extract(bytes, &root, Mode::Merged, &cancel)?;
+            if durable == Durable::Yes {
+                gantry_rooted::tree::sync_file_system(root.dir(Path::new(""))?)?;
+            }
+            Ok(extracted)
+        })
+        .await
+        .map_err(|error| Error::Layer { layer: layer.digest.clone(), source: Box::new(error) })?;
+        drop(guard);
+        Ok(Descriptor::new(media_type::OCI_LAYER, extracted.diff_id, extracted.size))
+    }
+}
+
+impl Compare for Differ {
+    async fn diff(&self, owner: &Owner, difference: Difference) -> Result<Descriptor> {
+        let Difference { left, right, media_type, reference, labels, newest } = difference;
+        let media_type = media_type.unwrap_or_else(|| media_type::OCI_LAYER_GZIP.to_owned());
+        let compression = media_type::compression(&media_type)
+            .ok_or_else(|| Error::Unsupported(format!("a layer of media type {media_type}")))?;
+        let reference = reference.unwrap_or_else(unique_reference);
+        let (left, right, newest) = (to_make(left), to_make(right), newest.map(time));
+        let peer = |status| Error::Peer { peer: "content", status };
+        let mut writer = ingest::Writer::open(&self.peers, owner, &reference, 0, None).await.map_err(peer)?;
+        if writer.offset() > 0 {
+            writer.truncate().await.map_err(peer)?;
+        }
+        let file = writer.file().try_clone().map_err(Error::Write)?;
+        let sealed = deep(move || write(&left, &right, FileFromStart::new(file), compression, newest)).await;
+        let sealed = match sealed {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                // The first error is the one to tell; an ingest that stays expires.
+                let _ = writer.abort().await;
+                return Err(error);
+            }
+        };
+        writer.progress(sealed.size).await.map_err(peer)?;
+        let mut labels: HashMap<String, String> = labels.into();
+        labels.insert(UNCOMPRESSED.to_owned(), sealed.diff_id.to_string());
+        match writer.commit(sealed.size, Some(&sealed.digest), labels).await {
+            Ok(_) => {}
+            Err(status) if status.code() == tonic::Code::AlreadyExists => {}
+            Err(status) => return Err(peer(status)),
+        }
+        Ok(Descriptor::new(media_type, sealed.digest, sealed.size))
+    }
+}
+
+/// A time as file systems have it.
+fn time(moment: SystemTime) -> Time {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Time { seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos() }
 }
 
 fn write(
-    left: &[Mount],
-    right: &[Mount],
+    left: &[gantry_mount::Mount],
+    right: &[gantry_mount::Mount],
     target: impl Write,
     compression: Compression,
     newest: Option<Time>,

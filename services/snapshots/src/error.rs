@@ -19,6 +19,9 @@ pub enum Error {
     /// An argument breaks a rule of its kind.
     #[error(transparent)]
     Argument(#[from] gantry_types::Error),
+    /// A message says nothing that could be done.
+    #[error(transparent)]
+    Message(#[from] gantry_api::wire::Invalid),
     /// An argument is missing or makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -190,6 +193,7 @@ impl Coded for Error {
         match self {
             Self::UnknownSnapshotter(_)
             | Self::Argument(_)
+            | Self::Message(_)
             | Self::Invalid(_)
             | Self::ParentNotCommitted(_)
             | Self::Hostile { .. }

@@ -21,6 +21,7 @@ mod diff;
 mod driver;
 mod error;
 mod layer;
+mod promise;
 mod record;
 mod recover;
 mod server;
@@ -29,4 +30,6 @@ mod trash;
 mod unpack;
 
 pub use app::Service;
+pub use diff::Differ;
 pub use error::{Error, Result};
+pub use promise::{Snapshots, Snapshotter};

@@ -202,11 +202,7 @@ pub(crate) fn make(driver: &dyn Driver, snapshot: Snapshot<'_>, map: Option<&IdM
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Error::Cancelled),
-    }
+    gantry_rpc::carry::blocking(work).await.unwrap_or(Err(Error::Cancelled))
 }
 
 /// Whether a record is of this kind.

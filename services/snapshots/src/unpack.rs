@@ -30,8 +30,7 @@ pub use progress::{Progress, Step, Tracker};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_api::Peers;
-use gantry_api::ingest::Owner;
+use gantry_api::{Owner, Peers};
 use gantry_disk::KeyedLocks;
 use gantry_failpoint::failpoint;
 use gantry_types::{ChainId, DiffId, Digest, Labels};
@@ -258,7 +257,7 @@ impl Task {
             }
             Ok(())
         };
-        tokio::spawn(work.in_current_span()).await.unwrap_or(Err(Error::Cancelled))
+        gantry_rpc::carry::to_its_end(work).await.unwrap_or(Err(Error::Cancelled))
     }
 
     /// Waits until the layer below has its final directories.

@@ -10,8 +10,10 @@
 //! for what only follows in time (a writer that was dropped on one side of a socket frees its ref on the other).
 
 pub mod content;
+pub mod diff;
 pub mod leases;
 pub mod network;
+pub mod snapshots;
 mod wait;
 
 /// Makes a test of each function of a suite.

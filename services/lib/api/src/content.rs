@@ -26,7 +26,6 @@ pub mod client;
 mod convert;
 pub mod files;
 mod ingest;
-mod owner;
 mod range;
 pub mod server;
 
@@ -39,10 +38,10 @@ pub use blob::Info;
 pub use client::Client;
 pub use files::Files;
 pub use ingest::{Commit, Committed, Expected, IngestRef, Status};
-pub use owner::Owner;
 pub use range::Range;
 
 use crate::Promise;
+pub use crate::owner::Owner;
 
 /// Looks at blobs.
 pub trait Inspect: Promise {

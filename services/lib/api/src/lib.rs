@@ -15,7 +15,7 @@
 //! Who implements the traits proves it with the suite of the same name in `gantry-contract`: the service's store, the
 //! store through its socket, the fake.
 //!
-//! Promises: [`content`], [`leases`], [`network`]. Beside them:
+//! Promises: [`content`], [`diff`], [`leases`], [`network`], [`snapshots`]. Beside them:
 //!
 //! - [`Peers`]: one lazily connected channel per service of this machine, and typed clients on it;
 //! - [`ingest`]: content's data socket, where blobs change hands as descriptors;
@@ -28,18 +28,22 @@
 mod call;
 mod carry;
 pub mod content;
+pub mod diff;
 pub mod events;
 pub mod ingest;
 pub mod leases;
 pub mod metrics;
 pub mod network;
+mod owner;
 mod peers;
 mod promise;
+pub mod snapshots;
 pub mod terms;
 pub mod time;
 pub mod wire;
 
 pub use call::Failure;
 pub use carry::to_the_end;
+pub use owner::Owner;
 pub use peers::Peers;
 pub use promise::Promise;

@@ -11,13 +11,17 @@
 //! Only for tests: nothing but a `dev-dependency` may name this crate.
 
 mod content;
+mod diff;
 mod leases;
 mod network;
 mod refused;
 mod serving;
+mod snapshots;
 
 pub use content::{Content, Filler, Follower, Reader, Writer};
+pub use diff::Diff;
 pub use leases::Leases;
 pub use network::Network;
 pub use refused::Refused;
 pub use serving::{Serving, routes};
+pub use snapshots::{Snapshots, Snapshotter};

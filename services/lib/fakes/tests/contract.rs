@@ -1,7 +1,9 @@
 //! The fakes keep what they promise, by themselves and through sockets.
 
-use gantry_api::{Peers, content, leases, network};
-use gantry_fakes::{Content, Leases, Network, Serving, routes};
+use gantry_api::snapshots::{Mount, Service as _};
+use gantry_api::{Peers, content, diff, leases, network, snapshots};
+use gantry_contract::diff::World;
+use gantry_fakes::{Content, Diff, Leases, Network, Serving, Snapshots, Snapshotter, routes};
 
 async fn fake() -> (Content, ()) {
     (Content::default(), ())
@@ -60,4 +62,51 @@ mod network_in_memory {
 
 mod network_through_a_socket {
     gantry_contract::network!(super::served_network);
+}
+
+async fn fake_snapshotter() -> (Snapshotter, ()) {
+    (Snapshots::default().snapshotter("overlayfs"), ())
+}
+
+async fn served_snapshotter() -> (snapshots::client::Snapshotter, (Serving, tempfile::TempDir)) {
+    let run = tempfile::tempdir().expect("a directory");
+    let serving = routes(&run.path().join("snapshots.sock"), Snapshots::default().routes());
+    let client = snapshots::Client::new(&Peers::new(run.path()));
+    (client.snapshotter("overlayfs"), (serving, run))
+}
+
+mod snapshots_in_memory {
+    gantry_contract::snapshots!(super::fake_snapshotter);
+}
+
+mod snapshots_through_a_socket {
+    gantry_contract::snapshots!(super::served_snapshotter);
+}
+
+fn bind(source: &str) -> Vec<Mount> {
+    let (fs_type, options) = ("bind".to_owned(), vec!["rbind".to_owned(), "ro".to_owned()]);
+    vec![Mount { fs_type, source: source.to_owned(), target: String::new(), options }]
+}
+
+async fn fake_diff() -> (World<Diff, Content>, ()) {
+    let content = Content::default();
+    let differ = Diff::new(&content);
+    (World { differ, content, before: bind("/before"), after: bind("/after"), empty: bind("/empty") }, ())
+}
+
+async fn served_diff() -> (World<diff::Client, Content>, (Serving, tempfile::TempDir)) {
+    let (world, ()) = fake_diff().await;
+    let run = tempfile::tempdir().expect("a directory");
+    let serving = routes(&run.path().join("snapshots.sock"), world.differ.routes());
+    let World { content, before, after, empty, .. } = world;
+    let differ = diff::Client::new(&Peers::new(run.path()));
+    (World { differ, content, before, after, empty }, (serving, run))
+}
+
+mod diff_in_memory {
+    gantry_contract::diff!(super::fake_diff);
+}
+
+mod diff_through_a_socket {
+    gantry_contract::diff!(super::served_diff);
 }

@@ -8,7 +8,6 @@ use gantry_types::{Labels, Namespace, gc};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::whole;
 use crate::record::{Record, Scope};
 use crate::recover::{self, Repair};
 use crate::store::Store;
@@ -130,13 +129,10 @@ impl pb::collector_server::Collector for Gc {
         let namespace = namespace(&message.namespace)?;
         let unreached = message.resources.iter().filter_map(|r| snapshot(&namespace, r)).collect();
         let store = self.store.clone();
-        whole(async move {
-            let (removed, freed_bytes) =
-                store.sweep(&namespace, message.mark, unreached).await.map_err(status)?;
-            let removed = removed.iter().map(|(scope, key)| resource(&scope.snapshotter, key)).collect();
-            Ok(Response::new(pb::SweepResponse { removed, freed_bytes }))
-        })
-        .await
+        let work = async move { store.sweep(&namespace, message.mark, unreached).await };
+        let (removed, freed_bytes) = gantry_api::to_the_end(work).await?;
+        let removed = removed.iter().map(|(scope, key)| resource(&scope.snapshotter, key)).collect();
+        Ok(Response::new(pb::SweepResponse { removed, freed_bytes }))
     }
 
     async fn touch(&self, request: Request<pb::TouchRequest>) -> Result<Response<pb::TouchResponse>, Status> {

@@ -1,7 +1,7 @@
 //! Leases: what a caller works on stays until its lease ends. `control` keeps them.
 
+use gantry_api::Owner;
 use gantry_api::Peers;
-use gantry_api::ingest::Owner;
 use gantry_proto::containerd::services::leases::v1::{AddResourceRequest, DeleteResourceRequest, Resource};
 use gantry_rpc::context::with_namespace;
 

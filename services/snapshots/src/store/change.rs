@@ -4,7 +4,7 @@ use gantry_api::time::now;
 use gantry_disk::KeyedGuard;
 use gantry_failpoint::failpoint;
 use gantry_mount::Mount;
-use gantry_types::Labels;
+use gantry_types::{Labels, Relabel};
 
 use super::{Store, blocking, is, make};
 use crate::driver::{IdMap, Snapshot};
@@ -30,9 +30,6 @@ impl Store {
         labels: Labels,
     ) -> Result<Vec<Mount>> {
         let driver = self.driver(&scope.snapshotter)?.clone();
-        if key.is_empty() {
-            return Err(Error::Invalid("snapshot key is empty".into()));
-        }
         labels.validate()?;
         let map = IdMap::of(&labels)?;
         let _serial = self.lock(scope, key).await;
@@ -119,9 +116,6 @@ impl Store {
         rebase: &str,
     ) -> Result<()> {
         let driver = self.driver(&scope.snapshotter)?.clone();
-        if name.is_empty() || key.is_empty() {
-            return Err(Error::Invalid("snapshot key or name is empty".into()));
-        }
         labels.validate()?;
         let _serial = self.lock_both(scope, name, key).await;
         let active = self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))?;
@@ -204,17 +198,17 @@ impl Store {
         Ok(Some(record))
     }
 
-    /// Changes a snapshot's labels by an update mask.
+    /// Changes a snapshot's labels.
     ///
     /// # Errors
     ///
-    /// `NotFound`; `Argument` for a mask that names anything but labels.
-    pub async fn update(&self, scope: &Scope, key: &str, labels: &Labels, mask: &[String]) -> Result<Record> {
+    /// `NotFound`; `Argument` for a label that is too long.
+    pub async fn update(&self, scope: &Scope, key: &str, labels: &Relabel) -> Result<Record> {
         self.driver(&scope.snapshotter)?;
         let _serial = self.lock(scope, key).await;
         let mut record = self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))?;
         let mut changed = record.labels();
-        changed.apply_update(labels, mask)?;
+        changed.relabel(labels)?;
         record.labels = changed.into();
         record.updated = Some(now());
         let mut batch = self.inner.database.batch();

@@ -33,10 +33,6 @@ pub fn service<S: Store + Clone + 'static>(store: S) -> ContentServer<Server<S>>
 #[derive(Debug, Clone)]
 pub struct Server<S>(S);
 
-fn owner<T>(request: &Request<T>) -> Result<Owner, Status> {
-    Ok(Owner { namespace: context::namespace(request)?, lease: context::lease(request)? })
-}
-
 fn reference(text: String) -> Result<IngestRef, Status> {
     IngestRef::try_from(text).map_err(status)
 }
@@ -85,7 +81,7 @@ impl<S: Store + Clone + 'static> Content for Server<S> {
     }
 
     async fn delete(&self, request: Request<pb::DeleteContentRequest>) -> Result<Response<()>, Status> {
-        let owner = owner(&request)?;
+        let owner = Owner::of_request(&request)?;
         let digest = wire::digest(&request.get_ref().digest).map_err(status)?;
         let store = self.0.clone();
         to_the_end(async move { store.delete(&owner, &digest).await }).await.map(Response::new)
@@ -128,12 +124,12 @@ impl<S: Store + Clone + 'static> Content for Server<S> {
         &self,
         request: Request<Streaming<pb::WriteContentRequest>>,
     ) -> Result<Response<Self::WriteStream>, Status> {
-        let session = write::Session { store: self.0.clone(), owner: owner(&request)? };
+        let session = write::Session { store: self.0.clone(), owner: Owner::of_request(&request)? };
         Ok(Response::new(Box::pin(session.start(request.into_inner()))))
     }
 
     async fn abort(&self, request: Request<pb::AbortRequest>) -> Result<Response<()>, Status> {
-        let owner = owner(&request)?;
+        let owner = Owner::of_request(&request)?;
         let reference = reference(request.into_inner().r#ref)?;
         let store = self.0.clone();
         to_the_end(async move { store.abort(&owner, &reference).await }).await.map(Response::new)

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use gantry_proto::gantry::snapshots::v1 as pb;
-use gantry_rpc::status;
+use gantry_rpc::{carry, status};
 use tokio::task::{JoinError, JoinHandle};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
-use tracing::Instrument;
 
 use super::convert::{self, owner, scope};
 use crate::driver::DEFAULT;
@@ -41,7 +40,7 @@ impl pb::unpacker_server::Unpacker for Server {
         let tracker = Arc::new(Tracker::default());
         let (unpacker, told) = (self.unpacker.clone(), tracker.clone());
         let work = async move { unpacker.unpack(owner, scope, layers, told).await.map_err(status) };
-        let work = tokio::spawn(work.in_current_span());
+        let work = carry::start(work);
         Ok(Response::new(Box::pin(Answer { tracker, work, end: None })))
     }
 }
