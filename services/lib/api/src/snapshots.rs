@@ -30,6 +30,7 @@ mod info;
 mod mount;
 mod name;
 pub mod server;
+mod unpack;
 
 use gantry_types::filter::FilterSet;
 use gantry_types::{Labels, Namespace, Relabel};
@@ -38,6 +39,7 @@ pub use client::Client;
 pub use info::{Info, Kind, Usage};
 pub use mount::Mount;
 pub use name::{SnapshotKey, SnapshotName, SnapshotRef};
+pub use unpack::{Layer, Progress, Step, Unpack, Unpacking};
 
 use crate::Promise;
 pub use crate::owner::Owner;

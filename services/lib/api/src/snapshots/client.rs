@@ -1,5 +1,7 @@
 //! Snapshots' promise through its socket.
 
+mod unpacking;
+
 use std::sync::Arc;
 
 use gantry_proto::containerd::services::snapshots::v1 as pb;
@@ -17,6 +19,8 @@ use crate::call::Caller;
 use crate::peers::MESSAGE_LIMIT;
 use crate::wire::{self, Invalid};
 use crate::{Failure, Peers, Promise};
+
+pub use unpacking::Unpacking;
 
 /// A client of all snapshotters. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -2,9 +2,13 @@
 
 use gantry_proto::containerd::services::snapshots::v1 as pb;
 use gantry_proto::containerd::types;
-use gantry_types::Labels;
+use gantry_proto::gantry::snapshots::v1 as unpack;
+use gantry_types::{Descriptor, Labels, media_type};
+use unpack::unpack_progress::State;
 
-use super::{Info, Kind, Mount, SnapshotName, Usage};
+use super::{Info, Kind, Layer, Mount, Progress, SnapshotName, Step, Usage};
+use crate::content::IngestRef;
+use crate::diff::convert::{descriptor, parse_descriptor};
 use crate::wire::{self, Invalid};
 
 pub(crate) fn mounts(mounts: Vec<Mount>) -> Vec<types::Mount> {
@@ -77,4 +81,57 @@ pub(super) fn usage(usage: Usage) -> pb::UsageResponse {
 pub(super) fn parse_usage(usage: pb::UsageResponse) -> Result<Usage, Invalid> {
     let number = wire::number;
     Ok(Usage { size: number("size", usage.size)?, inodes: number("inodes", usage.inodes)? })
+}
+
+pub(super) fn layer(layer: Layer) -> unpack::Layer {
+    // What the bytes are is seen from them.
+    let blob = Descriptor::new(media_type::OCI_LAYER, layer.blob, layer.size);
+    unpack::Layer {
+        descriptor: Some(descriptor(blob)),
+        r#ref: layer.reference.map(|reference| reference.to_string()).unwrap_or_default(),
+        diff_id: layer.diff_id.to_string(),
+    }
+}
+
+pub(super) fn parse_layer(layer: unpack::Layer) -> Result<Layer, Invalid> {
+    let blob = parse_descriptor(layer.descriptor)?;
+    Ok(Layer {
+        blob: blob.digest,
+        size: blob.size,
+        // Fails only on the empty text.
+        reference: IngestRef::try_from(layer.r#ref).ok(),
+        diff_id: layer.diff_id.parse()?,
+    })
+}
+
+pub(super) fn progress(progress: Progress) -> unpack::UnpackProgress {
+    let state = match progress.step {
+        Step::Waiting => State::Waiting,
+        Step::Extracting => State::Extracting,
+        Step::Extracted => State::Extracted,
+        Step::Exists => State::Exists,
+    };
+    unpack::UnpackProgress {
+        layer: u32::try_from(progress.layer).unwrap_or(u32::MAX),
+        state: state.into(),
+        offset: wire::signed(progress.offset),
+        total: wire::signed(progress.total),
+        chain_id: progress.chain.to_string(),
+    }
+}
+
+pub(super) fn parse_progress(progress: unpack::UnpackProgress) -> Result<Progress, Invalid> {
+    let step = match progress.state() {
+        State::Waiting => Step::Waiting,
+        State::Extracting => Step::Extracting,
+        State::Extracted => Step::Extracted,
+        State::Exists => Step::Exists,
+    };
+    Ok(Progress {
+        layer: usize::try_from(progress.layer).unwrap_or(usize::MAX),
+        step,
+        offset: wire::number("offset", progress.offset)?,
+        total: wire::number("total", progress.total)?,
+        chain: progress.chain_id.try_into()?,
+    })
 }

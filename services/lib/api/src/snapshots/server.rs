@@ -1,5 +1,7 @@
 //! containerd's Snapshots service, over whatever keeps snapshots' promise.
 
+mod unpacker;
+
 use std::pin::Pin;
 
 use futures::stream::{self, Stream};
@@ -15,6 +17,8 @@ use super::{
 use crate::peers::MESSAGE_LIMIT;
 use crate::to_the_end;
 use crate::wire::{self, Invalid};
+
+pub use unpacker::unpacker;
 
 /// How many snapshots one message of a listing has.
 const LIST_CHUNK: usize = 100;
