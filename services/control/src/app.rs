@@ -50,7 +50,7 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
     let front = gantry_rpc::socket::bind(&context.run().join("containerd.sock"), 0o600)?;
     context.spawn("front", Front::new(context.run()).serve(front, context.shutdown().clone()));
 
-    let plugins = Plugins::new(&context.roots().state);
+    let plugins = Plugins::new(&context.roots().state, peers.clone());
     let introspection = server::introspection::Server::new(plugins, uuid, peers);
     let events = server::events::Server::new(bus, announcer.clone());
     let namespaces = server::namespaces::Server::new(records, collector.clone(), announcer);

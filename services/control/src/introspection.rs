@@ -1,21 +1,30 @@
 //! What this Gantry is made of, told in the words of containerd's plugins:
 //! clients look here for what a snapshotter can do and which services there are. What the
-//! plugins are stands in the services' descriptors.
+//! plugins are stands in the services' descriptors; but which snapshotters and differs there are
+//! depends on settings, and what they can do on their drivers: those, `snapshots` tells. While it
+//! is away, what it told last is told.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
+use gantry_api::Peers;
 use gantry_descriptor::{Export, SERVICES};
-use gantry_proto::containerd::services::introspection::v1::Plugin;
+use gantry_proto::containerd::services::introspection::v1::{Plugin, PluginsRequest};
 use gantry_proto::containerd::types::Platform;
 use gantry_types::filter::{Fields, FilterSet};
 
 use crate::error::Error;
 
 /// The list of plugins.
-#[derive(Debug, Clone)]
-pub struct Plugins(Vec<Plugin>);
+#[derive(Debug)]
+pub struct Plugins {
+    known: Vec<Plugin>,
+    peers: Peers,
+    /// What `snapshots` told last. Held for an edit.
+    told: Mutex<Vec<Plugin>>,
+}
 
 /// A plugin seen by a filter.
 struct Filterable<'a>(&'a Plugin);
@@ -32,28 +41,44 @@ impl Fields for Filterable<'_> {
 
 impl Plugins {
     /// The plugins of a Gantry whose services keep their state under `state`.
-    pub fn new(state: &Path) -> Plugins {
+    pub fn new(state: &Path, peers: Peers) -> Plugins {
         let known = SERVICES.iter().flat_map(|service| service.plugins);
-        let mut plugins: Vec<_> = known.map(|plugin| told(plugin, state)).collect();
-        plugins.sort_by(|a, b| (&a.r#type, &a.id).cmp(&(&b.r#type, &b.id)));
-        Plugins(plugins)
+        let known = known.map(|plugin| entry(plugin, state)).collect();
+        Plugins { known, peers, told: Mutex::default() }
     }
 
     /// Those that pass the filters.
-    pub fn list(&self, filters: &[String]) -> Result<Vec<Plugin>, Error> {
+    pub async fn list(&self, filters: &[String]) -> Result<Vec<Plugin>, Error> {
         let filters = FilterSet::parse(filters)?;
-        Ok(self.0.iter().filter(|plugin| filters.matches(&Filterable(plugin))).cloned().collect())
+        Ok(self.all().await.into_iter().filter(|plugin| filters.matches(&Filterable(plugin))).collect())
     }
 
     /// One of them.
-    pub fn get(&self, kind: &str, id: &str) -> Result<Plugin, Error> {
-        let found = self.0.iter().find(|plugin| plugin.r#type == kind && plugin.id == id);
-        found.cloned().ok_or_else(|| Error::PluginNotFound { kind: kind.to_owned(), id: id.to_owned() })
+    pub async fn get(&self, kind: &str, id: &str) -> Result<Plugin, Error> {
+        let found = self.all().await.into_iter().find(|plugin| plugin.r#type == kind && plugin.id == id);
+        found.ok_or_else(|| Error::PluginNotFound { kind: kind.to_owned(), id: id.to_owned() })
+    }
+
+    async fn all(&self) -> Vec<Plugin> {
+        let answer = self.peers.snapshotters().plugins(PluginsRequest::default()).await;
+        let mut plugins = self.known.clone();
+        {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            match answer {
+                Ok(answer) => *told = answer.into_inner().plugins,
+                Err(status) => {
+                    tracing::debug!(error = status.message(), "which snapshotters there are is not told")
+                }
+            }
+            plugins.extend(told.iter().cloned());
+        }
+        plugins.sort_by(|a, b| (&a.r#type, &a.id).cmp(&(&b.r#type, &b.id)));
+        plugins
     }
 }
 
 /// A plugin in the words of the wire.
-fn told(known: &gantry_descriptor::Plugin, state: &Path) -> Plugin {
+fn entry(known: &gantry_descriptor::Plugin, state: &Path) -> Plugin {
     let export = known.export.map(|export| match export {
         Export::Root(folder) => ("root".to_owned(), state.join(folder).display().to_string()),
         Export::Value(key, value) => (key.to_owned(), value.to_owned()),
@@ -108,20 +133,35 @@ pub fn pid_namespace() -> u64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_snapshotter_is_found_as_clients_ask() {
-        let plugins = Plugins::new(Path::new("/s"));
-        let found = plugins.list(&["type==io.containerd.snapshotter.v1, id==overlayfs".into()]).unwrap();
+    #[tokio::test]
+    async fn a_plugin_is_found_as_clients_ask() {
+        let nowhere = tempfile::tempdir_in("/dev/shm").unwrap();
+        let plugins = Plugins::new(Path::new("/s"), Peers::new(nowhere.path()));
+        let list = async |filters: &[&str]| {
+            let filters: Vec<String> = filters.iter().map(|text| (*text).to_owned()).collect();
+            plugins.list(&filters).await
+        };
+        let found = list(&["type==io.containerd.content.v1, id==content"]).await.unwrap();
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].exports["root"], "/s/snapshots/overlayfs");
-        let restart = plugins.list(&["id==restart".into()]).unwrap();
+        assert_eq!(found[0].exports["root"], "/s/content");
+        let restart = list(&["id==restart"]).await.unwrap();
         assert_eq!(restart[0].capabilities, ["no", "always", "on-failure", "unless-stopped"]);
-        assert_eq!(plugins.list(&["id==transfer".into(), "id==streaming".into()]).unwrap().len(), 2);
-        assert!(
-            plugins.list(&["id==".into()]).is_err() || plugins.list(&["id==".into()]).unwrap().is_empty()
-        );
-        assert!(plugins.get("io.containerd.runtime.v2", "task").is_ok());
-        assert!(plugins.get("io.containerd.runtime.v2", "other").is_err());
+        assert_eq!(list(&["id==transfer", "id==streaming"]).await.unwrap().len(), 2);
+        assert!(list(&["id=="]).await.map_or(true, |found| found.is_empty()));
+        assert!(plugins.get("io.containerd.runtime.v2", "task").await.is_ok());
+        assert!(plugins.get("io.containerd.runtime.v2", "other").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_snapshots_told_is_told_while_it_is_away() {
+        let run = tempfile::tempdir_in("/dev/shm").unwrap();
+        let plugins = Plugins::new(Path::new("/s"), Peers::new(run.path()));
+        let asked = ["type==io.containerd.snapshotter.v1".to_owned()];
+        assert!(plugins.list(&asked).await.unwrap().is_empty());
+        let there =
+            Plugin { r#type: "io.containerd.snapshotter.v1".into(), id: "odd".into(), ..Default::default() };
+        *plugins.told.lock().unwrap() = vec![there.clone()];
+        assert_eq!(plugins.list(&asked).await.unwrap(), [there]);
     }
 
     #[test]

@@ -8,8 +8,10 @@ use gantry_api::events::Publisher;
 use gantry_daemon::{BoxError, Context, Descriptor};
 
 use crate::driver::{Driver, Native, Overlay};
+use crate::remote::Remote;
 use crate::server::{Events, routes};
-use crate::store::{Store, Uncounted};
+use crate::settings::Settings;
+use crate::store::{Store, Uncounted, blocking};
 use crate::trash::Trash;
 use crate::{Result, recover};
 
@@ -19,13 +21,14 @@ pub struct Service;
 impl gantry_daemon::Service for Service {
     const DESCRIPTOR: &'static Descriptor = &gantry_descriptor::SNAPSHOTS;
 
-    type Settings = gantry_daemon::settings::None;
+    type Settings = Settings;
 
     async fn run(context: Context) -> Result<(), BoxError> {
         // Modes are an archive's, not ours to narrow.
         gantry_host::process::clear_umask();
-        let state = context.state();
-        let (store, uncounted) = tokio::task::spawn_blocking(move || open(&state)).await??;
+        let settings: Settings = context.config()?;
+        let (state, remotes) = (context.state(), settings.clone());
+        let (store, uncounted) = blocking(move || open(&state, &remotes)).await?;
         for finding in recover::reconcile(&store).await? {
             tracing::info!(
                 kind = finding.kind,
@@ -36,17 +39,23 @@ impl gantry_daemon::Service for Service {
             );
         }
         context.spawn("usage", store.clone().count(uncounted));
+        context.spawn("discards", store.clone().discard_always());
         let peers = Peers::new(context.run());
         let (publisher, publishing) = Publisher::new(&peers);
         context.spawn("events", publishing);
-        context.clone().serve(routes(store, &peers, &Events::new(publisher))).await
+        let routes = routes(store, &settings, &peers, &Events::new(publisher));
+        context.clone().serve(routes).await
     }
 }
 
-/// Opens the store with the drivers that there are.
-pub(crate) fn open(state: &Path) -> Result<(Store, Uncounted)> {
+/// Opens the store with the drivers that there are, and the remote snapshotters that settings name.
+pub(crate) fn open(state: &Path, settings: &Settings) -> Result<(Store, Uncounted)> {
     let trash = Trash::start()?;
-    let drivers: Vec<Arc<dyn Driver>> =
-        vec![Arc::new(Overlay::open(state, &trash)?), Arc::new(Native::open(state, &trash)?)];
-    Store::open(state, drivers, trash)
+    let drivers: Vec<Arc<dyn Driver>> = vec![
+        Arc::new(Overlay::open(state, &trash)?),
+        Arc::new(Native::open(state, &trash)?),
+        Arc::new(Overlay::for_others(state, &trash)?),
+    ];
+    let remotes = settings.snapshotters.iter().map(|(name, plugin)| Arc::new(Remote::new(name, plugin)));
+    Store::open(state, drivers, remotes.collect(), trash)
 }

@@ -7,17 +7,18 @@ mod compare;
 mod pack;
 mod upper;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::SystemTime;
 
-use gantry_api::diff::{Apply, Compare, Difference, Durable, Owner};
+use gantry_api::diff::{Apply, Client, Compare, Difference, Durable, Owner};
 use gantry_api::snapshots::Mount;
-use gantry_api::{Peers, Promise, ingest};
+use gantry_api::{Peers, Promise, ingest, terms};
 use gantry_mount::open_detached;
 use gantry_rooted::{Root, Time};
+use gantry_rpc::{Channel, Code, Coded};
 use gantry_types::media_type::{self, Compression};
 use gantry_types::{Descriptor, Digest};
 
@@ -25,6 +26,8 @@ use crate::layer::blob::{Blob, BlobReader};
 use crate::layer::slots::Slots;
 use crate::layer::{Cancel, Mode, extract};
 use crate::promise::to_make;
+use crate::remote::peer;
+use crate::settings::Plugin;
 use crate::store::blocking;
 use crate::{Error, Result};
 use pack::{Packer, Sealed};
@@ -33,16 +36,29 @@ use pack::{Packer, Sealed};
 const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 
 /// Takes and applies layers. Cheap to clone.
+///
+/// Other differs come first, in the order of their names: each takes what it knows, and leaves the rest (`UNIMPLEMENTED`)
+/// to the next.
 #[derive(Clone)]
 pub struct Differ {
     peers: Peers,
     slots: Slots,
+    others: Vec<Client>,
 }
 
 impl Differ {
     /// Layers are content's; the slots are those of all who unpack.
     pub(crate) fn new(peers: Peers, slots: Slots) -> Self {
-        Self { peers, slots }
+        Self { peers, slots, others: Vec::new() }
+    }
+
+    /// The same, after those that settings name.
+    pub(crate) fn after(self, others: &BTreeMap<String, Plugin>) -> Self {
+        let client = |(name, plugin): (&String, &Plugin)| {
+            let peer = peer(name);
+            Client::over(Channel::unix(peer, plugin.address.clone(), terms::of_others), peer)
+        };
+        Self { others: others.iter().map(client).collect(), ..self }
     }
 
     /// A differ without a service around it, for tests.
@@ -63,6 +79,12 @@ impl Apply for Differ {
         mounts: Vec<Mount>,
         durable: Durable,
     ) -> Result<Descriptor> {
+        for other in &self.others {
+            match other.apply(owner, layer, mounts.clone(), durable).await {
+                Err(failure) if failure.code() == Code::Unimplemented => {}
+                outcome => return Ok(outcome?),
+            }
+        }
         let slot = self.slots.whole().await;
         let opened = ingest::open_blob(&self.peers, &owner.namespace, &layer.digest).await;
         let (file, size) = opened.map_err(|status| Error::Peer { peer: "content", status })?;
@@ -88,6 +110,12 @@ impl Apply for Differ {
 
 impl Compare for Differ {
     async fn diff(&self, owner: &Owner, difference: Difference) -> Result<Descriptor> {
+        for other in &self.others {
+            match other.diff(owner, difference.clone()).await {
+                Err(failure) if failure.code() == Code::Unimplemented => {}
+                outcome => return Ok(outcome?),
+            }
+        }
         let Difference { left, right, media_type, reference, labels, newest } = difference;
         let media_type = media_type.unwrap_or_else(|| media_type::OCI_LAYER_GZIP.to_owned());
         let compression = media_type::compression(&media_type)

@@ -25,6 +25,18 @@ use crate::record::Kind;
 
 /// The snapshotter that is meant where none is named.
 pub const DEFAULT: &str = Overlay::NAME;
+/// The snapshotter for other containerds: what a proxy plugin of theirs is to be called.
+pub const PLUGIN: &str = "gantry";
+
+/// Who knows what is still needed of a snapshotter's snapshots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    /// This Gantry: its leases and labels say so, and `control` collects.
+    Us,
+    /// Another containerd, which keeps names, leases and labels of its own above them: nothing is collected, no lease is
+    /// asked for, nobody here is told.
+    Them,
+}
 
 /// Keeps the snapshots of one snapshotter, and shows them.
 ///
@@ -34,6 +46,11 @@ pub const DEFAULT: &str = Overlay::NAME;
 pub trait Driver: Debug + Send + Sync {
     /// The snapshotter's name.
     fn name(&self) -> &'static str;
+
+    /// Who knows what may go.
+    fn keeper(&self) -> Keeper {
+        Keeper::Us
+    }
 
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
@@ -91,9 +108,16 @@ pub enum Layers {
 }
 
 impl Capabilities {
-    /// Whether a snapshot that was made without a parent can be put on top of one: containerd's `rebase`.
+    /// Whether a snapshot that was made without a parent can be put on top of one: containerd's `rebase`. Clients are not
+    /// told: what a layer removes is only marked where it is unpacked by us.
     pub fn rebase(self) -> bool {
         self.layers == Layers::Stacked
+    }
+
+    /// The words of containerd's for what clients may ask for.
+    pub fn words(self) -> &'static [&'static str] {
+        // The mounts say with which ids; the shim shows the layers so, without a copy.
+        if self.remap_ids { &["remap-ids", "only-remap-ids"] } else { &[] }
     }
 }
 

@@ -128,6 +128,9 @@ pub enum Error {
         #[source]
         status: Status,
     },
+    /// What a remote snapshotter or differ did not do.
+    #[error(transparent)]
+    Remote(gantry_api::Failure),
     /// Nobody waits any more.
     #[error("given up")]
     Cancelled,
@@ -221,6 +224,7 @@ impl Coded for Error {
             },
             Self::Below(_) => Code::Aborted,
             Self::Peer { status, .. } => gantry_rpc::code_of(status),
+            Self::Remote(failure) => failure.code(),
             Self::Cancelled => Code::Cancelled,
             Self::Unsupported(_) => Code::Unimplemented,
         }

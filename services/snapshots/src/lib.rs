@@ -11,12 +11,14 @@
 //! <state>/snapshots/
 //!   db/                     records
 //!   overlayfs/, native/     directories, see `driver::layout`
+//!   gantry/                 the same, of other containerds (`driver::PLUGIN`)
 //! ```
 //!
 //! Layers come from strangers: archives are read by [`gantry_archive`], which refuses what is ambiguous, and extracted
 //! through directory descriptors that cannot be left ([`layer`]).
 
 mod app;
+mod backend;
 mod diff;
 mod driver;
 mod error;
@@ -24,7 +26,9 @@ mod layer;
 mod promise;
 mod record;
 mod recover;
+mod remote;
 mod server;
+mod settings;
 mod store;
 mod trash;
 mod unpack;

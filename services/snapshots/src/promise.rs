@@ -12,8 +12,11 @@ use gantry_api::{Peers, Promise, wire};
 use gantry_types::filter::FilterSet;
 use gantry_types::{Labels, Namespace, Relabel};
 
+use crate::backend::Backend;
+use crate::driver::Keeper;
 use crate::record::{self, Record, Scope};
 use crate::server::{Events, Leases};
+use crate::settings::Settings;
 use crate::store::Store;
 use crate::{Error, Result, app, recover};
 
@@ -43,7 +46,7 @@ impl Snapshots {
     ///
     /// When the state cannot be opened, or not be put in order.
     pub async fn alone(state: &Path, peers: &Peers) -> Result<Self> {
-        let (store, _) = app::open(state)?;
+        let (store, _) = app::open(state, &Settings::default())?;
         recover::reconcile(&store).await?;
         let (publisher, _) = Publisher::new(peers);
         Ok(Self::new(store, Leases::new(peers.clone()), Events::new(publisher)))
@@ -78,7 +81,8 @@ impl Snapshotter {
         let Snapshots { store, leases, events } = &self.all;
         let scope = self.scope(&owner.namespace);
         let (key, parent) = (key.as_str(), parent.map_or("", SnapshotName::as_str));
-        store.driver(&scope.snapshotter)?;
+        let (owner, told) = self.known(owner)?;
+        let owner = &owner;
         leases.add(owner, &scope, key).await?;
         if let Some(there) = store.target_of(&scope, parent, labels.iter())? {
             // The caller goes on with that one instead.
@@ -86,10 +90,19 @@ impl Snapshotter {
         }
         let mounts = store.prepare(&scope, kind, key, parent, labels).await?;
         // containerd tells nobody of a view.
-        if kind == record::Kind::Active {
+        if told && kind == record::Kind::Active {
             events.prepared(&scope, key, parent);
         }
-        Ok(shown(mounts))
+        Ok(mounts)
+    }
+
+    /// Who is asking, and whether anybody is told of changes: another containerd's leases are none of `control`'s, and its
+    /// changes nobody's business here.
+    fn known(&self, owner: &Owner) -> Result<(Owner, bool)> {
+        Ok(match self.all.store.backend(&self.name)?.keeper() {
+            Keeper::Us => (owner.clone(), true),
+            Keeper::Them => (Owner::of(&owner.namespace), false),
+        })
     }
 }
 
@@ -135,7 +148,7 @@ impl Prepare for Snapshotter {
     }
 
     async fn mounts(&self, namespace: &Namespace, key: &SnapshotKey) -> Result<Vec<Mount>> {
-        Ok(shown(self.all.store.mounts(&self.scope(namespace), key.as_str())?))
+        self.all.store.mounts(&self.scope(namespace), key.as_str()).await
     }
 }
 
@@ -151,11 +164,13 @@ impl Commit for Snapshotter {
         let Snapshots { store, leases, events } = &self.all;
         let scope = self.scope(&owner.namespace);
         let (name, key, rebase) = (name.as_str(), key.as_str(), rebase.map_or("", SnapshotName::as_str));
-        store.driver(&scope.snapshotter)?;
-        leases.add(owner, &scope, name).await?;
+        let (owner, told) = self.known(owner)?;
+        leases.add(&owner, &scope, name).await?;
         store.commit(&scope, name, key, labels, rebase).await?;
-        events.committed(&scope, key, name);
-        leases.remove(owner, &scope, key).await;
+        if told {
+            events.committed(&scope, key, name);
+        }
+        leases.remove(&owner, &scope, key).await;
         Ok(())
     }
 }
@@ -169,19 +184,26 @@ impl Manage for Snapshotter {
     async fn remove(&self, owner: &Owner, snapshot: &SnapshotRef) -> Result<()> {
         let Snapshots { store, leases, events } = &self.all;
         let scope = self.scope(&owner.namespace);
+        let (owner, told) = self.known(owner)?;
         store.remove(&scope, snapshot.as_str()).await?;
-        events.removed(&scope, snapshot.as_str());
-        leases.remove(owner, &scope, snapshot.as_str()).await;
+        if told {
+            events.removed(&scope, snapshot.as_str());
+        }
+        leases.remove(&owner, &scope, snapshot.as_str()).await;
         Ok(())
     }
 
     /// Returns when what was removed before is deleted.
-    async fn cleanup(&self, _: &Namespace) -> Result<()> {
+    async fn cleanup(&self, namespace: &Namespace) -> Result<()> {
         let store = &self.all.store;
-        store.driver(&self.name)?;
-        recover::check(store, recover::Repair::Yes).await?;
-        store.trash().flush().await;
-        Ok(())
+        match store.backend(&self.name)? {
+            Backend::Remote(remote) => store.cleanup_at(&remote, namespace).await,
+            Backend::Driver(_) => {
+                recover::check(store, recover::Repair::Yes).await?;
+                store.trash().flush().await;
+                Ok(())
+            }
+        }
     }
 }
 

@@ -85,6 +85,17 @@ pub struct Record {
     /// What a committed snapshot takes, once it was counted.
     #[prost(message, optional, tag = "9")]
     pub usage: Option<StoredUsage>,
+    /// What a remote snapshotter calls it; empty for a driver's.
+    #[prost(string, tag = "10")]
+    pub remote: String,
+}
+
+/// What a remote snapshotter has, or may have, without a record.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Discard {
+    /// Whose namespace it was made in.
+    #[prost(string, tag = "1")]
+    pub namespace: String,
 }
 
 /// What a snapshot takes.

@@ -56,6 +56,7 @@ pub async fn reconcile(store: &Store) -> Result<Vec<Finding>> {
 /// Puts back what was being removed when the machine stopped, but was not; and takes note of what has its record.
 fn restore(store: &Store) -> Result<()> {
     let rows = store.all()?;
+    store.reserve_ids(rows.iter().map(|(_, _, record)| record.id).max().unwrap_or(0));
     for driver in store.drivers() {
         let own = rows.iter().filter(|(scope, _, _)| scope.snapshotter == driver.name());
         let ids: HashSet<u64> = own.map(|(_, _, record)| record.id).collect();
@@ -165,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_being_made_is_no_stray_however_long_it_takes() {
         let base = tempfile::tempdir_in("/dev/shm").unwrap();
-        let (store, _uncounted) = crate::app::open(base.path()).unwrap();
+        let (store, _uncounted) = crate::app::open(base.path(), &Default::default()).unwrap();
         let id = store.next_id();
         let driver = &store.drivers()[0];
         driver.make(Snapshot { id: id.get(), kind: Kind::Active, layers: &[] }).unwrap();
@@ -183,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn only_layers_go_when_files_are_lost_and_a_start_gets_over_it() {
         let base = tempfile::tempdir_in("/dev/shm").unwrap();
-        let (store, _uncounted) = crate::app::open(base.path()).unwrap();
+        let (store, _uncounted) = crate::app::open(base.path(), &Default::default()).unwrap();
         let driver = &store.drivers()[0];
         let scope = Scope { namespace: "test".parse().unwrap(), snapshotter: driver.name().into() };
         let layer = async |name: &str, parent: &str| {

@@ -17,6 +17,8 @@
 //! table snapshots: (namespace/snapshotter, key or name)  → Record
 //! table children:  (namespace/snapshotter, parent, child) → Present
 //! ```
+//!
+//! Of a remote snapshotter's the records are kept in the same way; see [`remote`] for what is kept beside.
 
 mod change;
 mod collect;
@@ -24,6 +26,7 @@ mod ids;
 mod lost;
 mod pins;
 mod query;
+mod remote;
 mod usage;
 
 use std::collections::HashSet;
@@ -32,9 +35,12 @@ use std::sync::Arc;
 
 use gantry_disk::{Batch, Database, KeyedLocks, Schema, Table};
 use gantry_mount::Mount;
+use tokio::sync::Notify;
 
-use crate::driver::{Driver, IdMap, Snapshot};
-use crate::record::{Kind, Present, Record, Scope};
+use crate::backend::Backend;
+use crate::driver::{Driver, IdMap, Keeper, Snapshot};
+use crate::record::{Discard, Kind, Present, Record, Scope};
+use crate::remote::Remote;
 use crate::trash::Trash;
 use crate::{Error, Result};
 
@@ -51,7 +57,12 @@ struct Inner {
     database: Database,
     records: Table<(String, String), Record>,
     children: Table<(String, String, String), Present>,
+    discards: Table<(String, String), Discard>,
     drivers: Vec<Arc<dyn Driver>>,
+    remotes: Vec<Arc<Remote>>,
+    making: remote::Making,
+    // Told of each row of `discards`.
+    discarding: Notify,
     trash: Trash,
     locks: KeyedLocks<(String, String)>,
     pins: pins::Pins,
@@ -66,19 +77,29 @@ struct Inner {
 impl Store {
     /// Opens the store below `state`. [`crate::recover::reconcile`] must follow before anything else; what is committed
     /// later waits for [`Store::count`].
-    pub fn open(state: &Path, drivers: Vec<Arc<dyn Driver>>, trash: Trash) -> Result<(Self, Uncounted)> {
-        let schema = Schema { tables: &["snapshots", "children"], migrations: &[] };
+    pub fn open(
+        state: &Path,
+        drivers: Vec<Arc<dyn Driver>>,
+        remotes: Vec<Arc<Remote>>,
+        trash: Trash,
+    ) -> Result<(Self, Uncounted)> {
+        let schema = Schema { tables: &["snapshots", "children", "discards"], migrations: &[] };
         let directories: Vec<PathBuf> = drivers.iter().map(|driver| driver.layout().snapshots()).collect();
         let database = Database::open_beside(state.join("db"), schema, &directories)?;
         let records = database.table("snapshots");
         let children = database.table("children");
+        let discards = database.table("discards");
         let (count, uncounted) = Uncounted::new();
         let store = Self {
             inner: Arc::new(Inner {
                 database,
                 records,
                 children,
+                discards,
                 drivers,
+                remotes,
+                making: remote::Making::default(),
+                discarding: Notify::new(),
                 trash,
                 locks: KeyedLocks::new(),
                 pins: pins::Pins::default(),
@@ -104,6 +125,30 @@ impl Store {
             .iter()
             .find(|driver| driver.name() == snapshotter)
             .ok_or_else(|| Error::UnknownSnapshotter(snapshotter.to_owned()))
+    }
+
+    /// What is behind a snapshotter's name.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownSnapshotter`.
+    pub fn backend(&self, snapshotter: &str) -> Result<Backend> {
+        match self.inner.remotes.iter().find(|remote| remote.name() == snapshotter) {
+            Some(remote) => Ok(Backend::Remote(remote.clone())),
+            None => self.driver(snapshotter).cloned().map(Backend::Driver),
+        }
+    }
+
+    /// All snapshotters whose snapshots are kept and collected by this Gantry.
+    pub fn ours(&self) -> impl Iterator<Item = Backend> {
+        let drivers = self.inner.drivers.iter().cloned().map(Backend::Driver);
+        let all = drivers.chain(self.inner.remotes.iter().cloned().map(Backend::Remote));
+        all.filter(|backend| backend.keeper() == Keeper::Us)
+    }
+
+    /// Whether a snapshotter's snapshots are kept and collected by this Gantry.
+    pub fn is_ours(&self, snapshotter: &str) -> bool {
+        self.ours().any(|backend| backend.name() == snapshotter)
     }
 
     /// All drivers.

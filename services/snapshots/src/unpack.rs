@@ -12,6 +12,8 @@
 //!   record it under its chain id                     below committed
 //! ```
 //!
+//! Onto a remote snapshotter's each layer is extracted after the one below it is committed: there are only mounts to write to.
+//!
 //! A layer that has a record and has lost its files is extracted again, and placed under the id in its record.
 //!
 //! Two calls for the same chain id share the work: the second waits for the lock and finds the snapshot. Locks are
@@ -23,20 +25,22 @@
 mod extraction;
 mod follow;
 mod progress;
+mod remote;
 mod sync;
-
-pub use progress::{Progress, Step, Tracker};
+mod unpacking;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_api::{Owner, Peers};
+use gantry_api::Peers;
+use gantry_api::snapshots::{Layer, Owner, Progress, SnapshotName, Step};
 use gantry_disk::KeyedLocks;
 use gantry_failpoint::failpoint;
-use gantry_types::{ChainId, DiffId, Digest, Labels};
+use gantry_types::{ChainId, DiffId, Labels};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::backend::Backend;
 use crate::driver::{Driver, Layers, Snapshot};
 use crate::layer::inherit::{Inherited, inherit};
 use crate::layer::slots::Slots;
@@ -45,20 +49,8 @@ use crate::server::{Events, Leases};
 use crate::store::{PendingId, Store, blocking};
 use crate::{Error, Result};
 use gantry_rooted::Root;
+use progress::Tracker;
 use tracing::Instrument;
-
-/// One layer as a call names it.
-#[derive(Debug, Clone)]
-pub struct Layer {
-    /// Its blob.
-    pub blob: Digest,
-    /// The blob's length; 0 when unknown.
-    pub size: u64,
-    /// The ingest under which the blob arrives; may be empty.
-    pub reference: String,
-    /// What its uncompressed bytes must be.
-    pub diff_id: DiffId,
-}
 
 /// Unpacks layers. Cheap to clone.
 #[derive(Clone)]
@@ -97,14 +89,8 @@ impl Unpacker {
     /// # Errors
     ///
     /// The first layer's that failed; those below it may be committed.
-    pub async fn unpack(
-        &self,
-        owner: Owner,
-        scope: Scope,
-        layers: Vec<Layer>,
-        tracker: Arc<Tracker>,
-    ) -> Result<()> {
-        self.store.driver(&scope.snapshotter)?;
+    async fn all(&self, owner: Owner, scope: Scope, layers: Vec<Layer>, tracker: Arc<Tracker>) -> Result<()> {
+        self.store.backend(&scope.snapshotter)?;
         let diff_ids: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id.clone()).collect();
         let chains = ChainId::all(&diff_ids);
         let mut tasks = JoinSet::new();
@@ -183,7 +169,10 @@ impl Task {
             return Ok(());
         }
 
-        let driver = store.driver(&self.scope.snapshotter)?.clone();
+        let driver = match store.backend(&self.scope.snapshotter)? {
+            Backend::Driver(driver) => driver,
+            Backend::Remote(_) => return self.onto_remote(&mut below).await,
+        };
         let extraction = extraction::Extraction { task: self, driver: driver.clone() };
         let (mut staging, implied) = extraction.run(&mut below).await?;
         failpoint!("snapshots.unpack.extracted");
@@ -276,8 +265,11 @@ impl Task {
     }
 
     fn tell(&self, step: Step, offset: u64) {
-        let (layer, total, chain) = (self.index, self.layer.size, self.chain.clone());
-        self.tracker.set(Progress { layer, step, offset, total, chain });
+        let (layer, total) = (self.index, self.layer.size);
+        // A chain id is a text with something in it.
+        if let Ok(chain) = SnapshotName::try_from(self.chain.to_string()) {
+            self.tracker.set(Progress { layer, step, offset, total, chain });
+        }
     }
 }
 

@@ -33,13 +33,17 @@ struct Running {
 }
 
 async fn service(content: &Content) -> (Client, Running) {
+    service_with(content, "").await
+}
+
+async fn service_with(content: &Content, settings: &str) -> (Client, Running) {
     let root = directory();
     let roots = Roots { state: root.path().join("state"), run: root.path().join("run") };
     for path in [&roots.state_of("snapshots"), &roots.run] {
         std::fs::create_dir_all(path).expect("made");
     }
     let serving = content.serve(&roots.run);
-    let context = Context::for_test("snapshots", roots.clone());
+    let context = Context::for_test("snapshots", roots.clone()).with_settings(settings);
     let shutdown = context.shutdown().clone().drop_guard();
     tokio::spawn(
         async move { gantry_snapshots::Service::run(context).await.expect("the service ends well") },
@@ -63,6 +67,17 @@ async fn service(content: &Content) -> (Client, Running) {
 async fn served(name: &str) -> (client::Snapshotter, Running) {
     let (client, running) = service(&Content::default()).await;
     (client.snapshotter(name), running)
+}
+
+/// A service's snapshotter that is another service's.
+async fn far() -> (client::Snapshotter, [Running; 2]) {
+    let content = Content::default();
+    let (_, backend) = service(&content).await;
+    let address = backend.root.path().join("run/snapshots.sock");
+    let settings =
+        format!("[proxy_plugins.far]\ntype = \"snapshot\"\naddress = {address:?}\nsnapshotter = \"gantry\"");
+    let (client, running) = service_with(&content, &settings).await;
+    (client.snapshotter("far"), [running, backend])
 }
 
 mod overlayfs_by_itself {
@@ -89,6 +104,13 @@ mod overlayfs_through_the_socket {
 mod native_through_the_socket {
     async fn world() -> (super::client::Snapshotter, super::Running) {
         super::served("native").await
+    }
+    gantry_contract::snapshots!(world);
+}
+
+mod remote_through_both_sockets {
+    async fn world() -> (super::client::Snapshotter, [super::Running; 2]) {
+        super::far().await
     }
     gantry_contract::snapshots!(world);
 }

@@ -29,7 +29,7 @@ impl Api for Server {
         &self,
         request: Request<pb::PluginsRequest>,
     ) -> Result<Response<pb::PluginsResponse>, Status> {
-        let plugins = self.plugins.list(&request.get_ref().filters).map_err(status)?;
+        let plugins = self.plugins.list(&request.get_ref().filters).await.map_err(status)?;
         Ok(Response::new(pb::PluginsResponse { plugins }))
     }
 
@@ -47,7 +47,7 @@ impl Api for Server {
         request: Request<pb::PluginInfoRequest>,
     ) -> Result<Response<pb::PluginInfoResponse>, Status> {
         let request = request.into_inner();
-        let plugin = self.plugins.get(&request.r#type, &request.id).map_err(status)?;
+        let plugin = self.plugins.get(&request.r#type, &request.id).await.map_err(status)?;
         let is_runtime = (RUNTIME.kind, RUNTIME.id) == (request.r#type.as_str(), request.id.as_str());
         let extra = match (is_runtime, &request.options) {
             (true, Some(_)) => self.peers.runtimes().plugin_info(request).await?.into_inner().extra,

@@ -79,6 +79,8 @@ clients! {
     events: CONTROL, containerd::events::v1::events_client::EventsClient<Channel>;
     /// What this Gantry is made of.
     introspection: CONTROL, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
+    /// Which snapshotters and differs there are.
+    snapshotters: SNAPSHOTS, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
     /// What runtimes say of themselves.
     runtimes: TASKS, containerd::introspection::v1::introspection_client::IntrospectionClient<Channel>;
     /// Garbage collection.

@@ -80,6 +80,8 @@ const LASTING: &[(&str, Bound, &str)] = &[
     ("/gantry.images.v1.ImageStore/Remove", Bound::Alive, "collects garbage"),
     ("/gantry.records.v1.Records/Copy", Bound::Alive, "copies a database"),
 ];
+/// Enough for the largest layer.
+const OTHERS: Bound = Bound::Within(Duration::from_secs(600));
 /// A shim has sixty seconds for what it asks of a runtime, after its own start.
 const RUNTIME: Bound = Bound::Within(Duration::from_secs(150));
 
@@ -96,6 +98,16 @@ pub fn of(path: &str) -> Terms {
         Some(_) | None => Bound::Alive,
     });
     Terms { bound, repeatable: method.is_some_and(|method| method.effect != Effect::Once) }
+}
+
+/// The terms of the method at a path where it is somebody else's service that answers, as a proxy plugin does: not every
+/// gRPC server lets itself be asked every ten seconds whether it is alive, so what lasts has a limit.
+pub fn of_others(path: &str) -> Terms {
+    let terms = of(path);
+    match terms.bound {
+        Bound::Alive => Terms { bound: OTHERS, ..terms },
+        Bound::Within(_) | Bound::Open => terms,
+    }
 }
 
 #[cfg(test)]

@@ -51,6 +51,17 @@ impl Context {
         }
     }
 
+    /// The same surroundings with settings as a file would have them, for tests.
+    ///
+    /// # Panics
+    ///
+    /// When the text is no TOML.
+    #[must_use]
+    pub fn with_settings(mut self, text: &str) -> Self {
+        self.settings = Settings::written(self.name, text);
+        self
+    }
+
     /// Ends the service when one of these files is not the same any more.
     pub(crate) fn end_when_replaced(&self, watched: Vec<Watched>) {
         let shutdown = self.shutdown.clone();

@@ -100,6 +100,12 @@ impl Settings {
         Self { service, own: Table::new(), common: Table::new() }
     }
 
+    /// The service's own settings as a file would have them, for tests.
+    pub(crate) fn written(service: &'static str, text: &str) -> Self {
+        let own = text.parse().expect("settings in a test are TOML");
+        Self { service, own, common: Table::new() }
+    }
+
     /// Reads and merges. `set` are the command line's pairs, `environment` is all of it.
     pub(crate) fn load(
         service: &'static str,

@@ -1,6 +1,5 @@
 use crate::{
-    CONTENT, Capability, Confinement, Descriptor, Export, Family, Mounts, Network, Plugin, Privileges,
-    Records,
+    CONTENT, Capability, Confinement, Descriptor, Family, Mounts, Network, Plugin, Privileges, Records,
 };
 
 /// File-system states.
@@ -14,18 +13,10 @@ pub static SNAPSHOTS: Descriptor = Descriptor {
         Plugin::grpc("diff"),
         Plugin::service("snapshots-service"),
         Plugin::service("diff-service"),
-        Plugin::new("io.containerd.differ.v1", "walking"),
-        Plugin::new("io.containerd.snapshotter.v1", "native")
-            .exporting(Export::Root("snapshots/native"))
-            .on_platform(),
-        // Its mounts say with which ids; the shim shows the layers so, without a copy.
-        Plugin::new("io.containerd.snapshotter.v1", "overlayfs")
-            .exporting(Export::Root("snapshots/overlayfs"))
-            .able(&["remap-ids", "only-remap-ids"])
-            .on_platform(),
+        // Which snapshotters and differs there are, and what they can do, it tells when it runs.
     ],
     resources: &["snapshots/"],
-    records: Records::Kept(&["overlayfs/snapshots", "native/snapshots"]),
+    records: Records::Kept(&["overlayfs/snapshots", "native/snapshots", "gantry/snapshots"]),
     door: None,
     // Mounts need SYS_ADMIN; layers are written with every owner, mode, device and attribute they say.
     privileges: Privileges::Only(&[

@@ -110,8 +110,8 @@ impl pb::collector_server::Collector for Gc {
     async fn scan(&self, request: Request<pb::ScanRequest>) -> Result<Response<Scan>, Status> {
         let namespace = namespace(&request.get_ref().namespace)?;
         let mut nodes = Vec::new();
-        for driver in self.store.drivers() {
-            let scope = Scope { namespace: namespace.clone(), snapshotter: driver.name().to_owned() };
+        for backend in self.store.ours() {
+            let scope = Scope { namespace: namespace.clone(), snapshotter: backend.name().to_owned() };
             for (name, record) in self.store.list(&scope, &Default::default()).map_err(status)? {
                 nodes.push(node(&scope, &name, &record));
             }

@@ -1,18 +1,18 @@
 //! Prepare, view, commit, remove, update.
 
+use gantry_api::snapshots::Mount;
 use gantry_api::time::now;
 use gantry_disk::KeyedGuard;
 use gantry_failpoint::failpoint;
-use gantry_mount::Mount;
 use gantry_types::{Labels, Relabel};
 
 use super::{Store, blocking, is, make};
-use crate::driver::{IdMap, Snapshot};
+use crate::backend::Backend;
+use crate::driver::IdMap;
+use crate::promise::shown;
 use crate::record::{Kind, Record, Scope};
+use crate::remote::TARGET;
 use crate::{Error, Result};
-
-/// The label by which an unpacker asks whether the layer's snapshot is there already.
-pub(super) const TARGET: &str = "containerd.io/snapshot.ref";
 
 impl Store {
     /// Makes an active snapshot or a view, and tells its mounts.
@@ -29,7 +29,7 @@ impl Store {
         parent: &str,
         labels: Labels,
     ) -> Result<Vec<Mount>> {
-        let driver = self.driver(&scope.snapshotter)?.clone();
+        let backend = self.backend(&scope.snapshotter)?;
         labels.validate()?;
         let map = IdMap::of(&labels)?;
         let _serial = self.lock(scope, key).await;
@@ -38,36 +38,27 @@ impl Store {
             return Err(Error::AlreadyExists(key.to_owned()));
         }
         let pinned = self.pin(scope, parent)?;
-        let layers = match &pinned {
-            Some((_, below)) => below.stack(),
-            None => Vec::new(),
-        };
         if let Some(target) = self.target_of(scope, parent, &labels)? {
             self.inner.stamps.touch(scope, &target);
             return Err(Error::AlreadyExists(target));
         }
 
         let pending = self.next_id();
-        let id = pending.get();
+        let below = pinned.as_ref().map(|(_, below)| below);
+        let record = self.record(pending.get(), kind, parent, below, labels.without_empty());
+        let driver = match backend {
+            Backend::Driver(driver) => driver,
+            Backend::Remote(remote) => return self.prepare_at(&remote, scope, key, below, record).await,
+        };
+        let id = record.id;
         let made = blocking({
-            let (driver, layers) = (driver.clone(), layers.clone());
+            let (driver, record) = (driver.clone(), record.clone());
             move || {
-                make(&*driver, Snapshot { id, kind, layers: &layers }, map.as_ref())?;
+                make(&*driver, record.snapshot(), map.as_ref())?;
                 failpoint!("snapshots.prepare.made");
                 Ok(())
             }
         });
-        let record = Record {
-            id,
-            kind: kind.into(),
-            parent: parent.to_owned(),
-            layers,
-            labels: labels.without_empty().into(),
-            created: Some(now()),
-            updated: Some(now()),
-            stamp: self.inner.stamps.now(),
-            usage: None,
-        };
         let result = match made.await {
             Ok(()) => {
                 let mut batch = self.inner.database.batch();
@@ -82,7 +73,22 @@ impl Store {
         }
         failpoint!("snapshots.prepare.recorded", infallible);
         driver.recorded(id)?;
-        self.mounts_of(&*driver, &record)
+        self.mounts_of(&*driver, &record).map(shown)
+    }
+
+    /// A record that is new.
+    fn record(&self, id: u64, kind: Kind, parent: &str, below: Option<&Record>, labels: Labels) -> Record {
+        Record {
+            id,
+            kind: kind.into(),
+            parent: parent.to_owned(),
+            layers: below.map(Record::stack).unwrap_or_default(),
+            labels: labels.into(),
+            created: Some(now()),
+            updated: Some(now()),
+            stamp: self.inner.stamps.now(),
+            ..Record::default()
+        }
     }
 
     /// The committed snapshot that an unpacker's label names, if it is there on the same parent.
@@ -115,7 +121,7 @@ impl Store {
         labels: Labels,
         rebase: &str,
     ) -> Result<()> {
-        let driver = self.driver(&scope.snapshotter)?.clone();
+        let backend = self.backend(&scope.snapshotter)?;
         labels.validate()?;
         let _serial = self.lock_both(scope, name, key).await;
         let active = self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))?;
@@ -129,29 +135,37 @@ impl Store {
         let mut committed = active.clone();
         let mut new_parent = None;
         if !rebase.is_empty() && rebase != active.parent {
-            if !active.parent.is_empty() || !driver.capabilities().rebase() {
+            if !active.parent.is_empty() || !backend.rebases() {
                 return Err(Error::Unsupported(format!("a new parent for snapshot {key}")));
             }
             new_parent = self.pin(scope, rebase)?;
             committed.layers = new_parent.as_ref().map(|(_, below)| below.stack()).unwrap_or_default();
             committed.parent = rebase.to_owned();
         }
-        blocking({
-            let files = driver.layout().fs(active.id);
-            move || Ok(gantry_rooted::tree::sync_file_system(gantry_rooted::Dir::open(&files)?)?)
-        })
-        .await?;
-        failpoint!("snapshots.commit.synced");
         committed.kind = Kind::Committed.into();
         committed.labels = labels.without_empty().into();
         committed.created = Some(now());
         committed.updated = committed.created;
         committed.stamp = self.inner.stamps.now();
-        let mut batch = self.inner.database.batch();
-        self.delete(&mut batch, scope, key, &active);
-        self.put(&mut batch, scope, name, &committed);
-        batch.commit().await?;
-        failpoint!("snapshots.commit.recorded", infallible);
+        match backend {
+            Backend::Driver(driver) => {
+                blocking({
+                    let files = driver.layout().fs(active.id);
+                    move || Ok(gantry_rooted::tree::sync_file_system(gantry_rooted::Dir::open(&files)?)?)
+                })
+                .await?;
+                failpoint!("snapshots.commit.synced");
+                let mut batch = self.inner.database.batch();
+                self.delete(&mut batch, scope, key, &active);
+                self.put(&mut batch, scope, name, &committed);
+                batch.commit().await?;
+                failpoint!("snapshots.commit.recorded", infallible);
+            }
+            Backend::Remote(remote) => {
+                let rebase = new_parent.as_ref().map(|(_, below)| below);
+                self.commit_at(&remote, scope, (name, key), (&active, committed), rebase).await?;
+            }
+        }
         drop(new_parent);
         self.count_later(scope, name);
         Ok(())
@@ -173,7 +187,7 @@ impl Store {
         key: &str,
         condition: impl FnOnce(&Record) -> bool,
     ) -> Result<Option<Record>> {
-        let driver = self.driver(&scope.snapshotter)?.clone();
+        let backend = self.backend(&scope.snapshotter)?;
         let _serial = self.lock(scope, key).await;
         let record = self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))?;
         let removing =
@@ -185,13 +199,22 @@ impl Store {
             return Ok(None);
         }
         let id = record.id;
-        let discarded = blocking(move || driver.layout().discard_recorded(id)).await?;
-        failpoint!("snapshots.remove.discarded");
         let mut batch = self.inner.database.batch();
         self.delete(&mut batch, scope, key, &record);
-        batch.commit().await?;
-        failpoint!("snapshots.remove.recorded", infallible);
-        discarded.delete();
+        match backend {
+            Backend::Driver(driver) => {
+                let discarded = blocking(move || driver.layout().discard_recorded(id)).await?;
+                failpoint!("snapshots.remove.discarded");
+                batch.commit().await?;
+                failpoint!("snapshots.remove.recorded", infallible);
+                discarded.delete();
+            }
+            Backend::Remote(remote) => {
+                self.put_discard(&mut batch, &remote, &scope.namespace, &record.remote);
+                batch.commit().await?;
+                self.inner.discarding.notify_one();
+            }
+        }
         drop(removing);
         self.inner.stamps.forget(scope, key);
         self.inner.lost.forget(id);
@@ -204,7 +227,7 @@ impl Store {
     ///
     /// `NotFound`; `Argument` for a label that is too long.
     pub async fn update(&self, scope: &Scope, key: &str, labels: &Relabel) -> Result<Record> {
-        self.driver(&scope.snapshotter)?;
+        self.backend(&scope.snapshotter)?;
         let _serial = self.lock(scope, key).await;
         let mut record = self.get(scope, key)?.ok_or_else(|| Error::NotFound(key.to_owned()))?;
         let mut changed = record.labels();
@@ -234,17 +257,8 @@ impl Store {
             return Ok(false);
         }
         let pinned = self.pin(scope, parent)?;
-        let record = Record {
-            id,
-            kind: Kind::Committed.into(),
-            parent: parent.to_owned(),
-            layers: pinned.as_ref().map(|(_, below)| below.stack()).unwrap_or_default(),
-            labels: labels.into(),
-            created: Some(now()),
-            updated: Some(now()),
-            stamp: self.inner.stamps.now(),
-            usage: None,
-        };
+        let below = pinned.as_ref().map(|(_, below)| below);
+        let record = self.record(id, Kind::Committed, parent, below, labels);
         let mut batch = self.inner.database.batch();
         self.put(&mut batch, scope, name, &record);
         batch.commit().await?;

@@ -79,9 +79,10 @@ impl Stamps {
 }
 
 impl Store {
-    /// The namespaces that have snapshots.
+    /// The namespaces that have snapshots of ours.
     pub fn namespaces(&self) -> Result<BTreeSet<Namespace>> {
-        Ok(self.all()?.into_iter().map(|(scope, _, _)| scope.namespace).collect())
+        let ours = self.all()?.into_iter().filter(|(scope, _, _)| self.is_ours(&scope.snapshotter));
+        Ok(ours.map(|(scope, _, _)| scope.namespace).collect())
     }
 
     /// A mark of now.
@@ -110,6 +111,7 @@ impl Store {
         let mut doomed: Vec<(usize, Scope, String)> = Vec::new();
         for (scope, key) in unreached {
             if scope.namespace == *namespace
+                && self.is_ours(&scope.snapshotter)
                 && let Some(record) = self.get(&scope, &key)?
             {
                 doomed.push((record.layers.len(), scope, key));

@@ -7,10 +7,10 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use super::change::TARGET;
 use super::{Store, is};
 use crate::driver::{Driver, Staging};
 use crate::record::{Kind, Record, Scope};
+use crate::remote::TARGET;
 use crate::{Error, Result};
 
 /// The ids of what is lost.

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
-use gantry_mount::Mount;
+use gantry_api::snapshots::Mount;
 use gantry_types::Labels;
 use gantry_types::filter::{Fields, FilterSet, label};
 
 use super::{Store, is};
+use crate::backend::Backend;
+use crate::promise::shown;
 use crate::record::{Kind, Record, Scope};
 use crate::{Error, Result};
 
@@ -41,7 +43,7 @@ impl Store {
     ///
     /// `NotFound`, also for a committed one whose files, or those below it, are lost.
     pub fn stat(&self, scope: &Scope, key: &str) -> Result<Record> {
-        self.driver(&scope.snapshotter)?;
+        self.backend(&scope.snapshotter)?;
         let found =
             self.get(scope, key)?.filter(|record| !is(record, Kind::Committed) || self.is_whole(record));
         found.ok_or_else(|| Error::NotFound(key.to_owned()))
@@ -52,17 +54,20 @@ impl Store {
     /// # Errors
     ///
     /// `NotFound`, `NoMounts` for a committed one.
-    pub fn mounts(&self, scope: &Scope, key: &str) -> Result<Vec<Mount>> {
+    pub async fn mounts(&self, scope: &Scope, key: &str) -> Result<Vec<Mount>> {
         let record = self.stat(scope, key)?;
         if is(&record, Kind::Committed) {
             return Err(Error::NoMounts(key.to_owned()));
         }
-        self.mounts_of(&**self.driver(&scope.snapshotter)?, &record)
+        match self.backend(&scope.snapshotter)? {
+            Backend::Driver(driver) => self.mounts_of(&*driver, &record).map(shown),
+            Backend::Remote(remote) => remote.mounts(&scope.namespace, &record.remote).await,
+        }
     }
 
     /// The snapshots that pass the filters, by key.
     pub fn list(&self, scope: &Scope, filters: &FilterSet) -> Result<Vec<(String, Record)>> {
-        self.driver(&scope.snapshotter)?;
+        self.backend(&scope.snapshotter)?;
         let mut found = Vec::new();
         for row in self.inner.records.iter(scope.key().as_str()) {
             let ((_, name), record) = row?;

@@ -6,6 +6,7 @@
 use tokio::sync::mpsc;
 
 use super::{Store, blocking, is};
+use crate::backend::Backend;
 use crate::record::{Kind, Record, Scope, StoredUsage};
 use crate::{Error, Result};
 
@@ -78,7 +79,13 @@ impl Store {
     }
 
     async fn walk(&self, scope: &Scope, key: &str, record: &Record) -> Result<StoredUsage> {
-        let driver = self.driver(&scope.snapshotter)?.clone();
+        let driver = match self.backend(&scope.snapshotter)? {
+            Backend::Driver(driver) => driver,
+            Backend::Remote(remote) => {
+                let usage = remote.usage(&scope.namespace, &record.remote).await?;
+                return Ok(StoredUsage { size: usage.size, inodes: usage.inodes });
+            }
+        };
         let (id, record) = (record.id, record.clone());
         match blocking(move || driver.usage(record.snapshot())).await {
             Ok(counted) => Ok(StoredUsage { size: counted.size, inodes: counted.inodes }),
@@ -104,7 +111,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_committed_is_counted_and_what_is_removed_stays_away() {
         let base = tempfile::tempdir_in("/dev/shm").unwrap();
-        let (store, uncounted) = crate::app::open(base.path()).unwrap();
+        let (store, uncounted) = crate::app::open(base.path(), &Default::default()).unwrap();
         let scope = Scope { namespace: "test".parse().unwrap(), snapshotter: "native".into() };
         for name in ["removed", "kept"] {
             store.prepare(&scope, Kind::Active, "key", "", Labels::new()).await.unwrap();

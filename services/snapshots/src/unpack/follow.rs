@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gantry_api::Peers;
-use gantry_api::ingest::{Followed, Follower, Owner};
+use gantry_api::content::IngestRef;
+use gantry_api::ingest::{Followed, Follower};
+use gantry_api::snapshots::{Layer, Owner};
 use tonic::{Code, Status};
 
-use super::Layer;
 use crate::layer::blob::Blob;
 use crate::{Error, Result};
 
@@ -32,9 +33,10 @@ pub(super) enum End {
 /// has an ingest's name may take any time to begin: who asked drops the call when it is not coming.
 pub(super) async fn follow(peers: &Peers, owner: &Owner, layer: &Layer, blob: &Arc<Blob>) -> Result<End> {
     let mut away_since: Option<Instant> = None;
+    let reference = layer.reference.as_ref().map_or("", IngestRef::as_str);
     loop {
-        let wait = if layer.reference.is_empty() { 0 } else { WAIT_MILLIS };
-        let status = match Follower::open(peers, owner, &layer.reference, &layer.blob, wait).await {
+        let wait = if reference.is_empty() { 0 } else { WAIT_MILLIS };
+        let status = match Follower::open(peers, owner, reference, &layer.blob, wait).await {
             Ok((follower, file)) => {
                 away_since = None;
                 blob.set_file(file);
@@ -46,7 +48,7 @@ pub(super) async fn follow(peers: &Peers, owner: &Owner, layer: &Layer, blob: &A
             Err(status) => status,
         };
         match status.code() {
-            Code::NotFound if !layer.reference.is_empty() => continue,
+            Code::NotFound if !reference.is_empty() => continue,
             Code::Unavailable if away_since.get_or_insert_with(Instant::now).elapsed() < AWAY => {
                 tokio::time::sleep(PAUSE).await;
             }

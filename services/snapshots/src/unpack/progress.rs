@@ -4,35 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
-use gantry_types::ChainId;
-
-/// What a call is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
-    /// The layer's place in the call.
-    pub layer: usize,
-    /// How far it is.
-    pub step: Step,
-    /// Compressed bytes read.
-    pub offset: u64,
-    /// Compressed bytes in all.
-    pub total: u64,
-    /// The layer's chain id.
-    pub chain: ChainId,
-}
-
-/// How far a layer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Its bytes have not begun to arrive, or another call is at it.
-    Waiting,
-    /// Bytes are being unpacked.
-    Extracting,
-    /// It is committed.
-    Extracted,
-    /// It was there.
-    Exists,
-}
+use gantry_api::snapshots::Progress;
 
 /// The latest progress of each layer that was not read yet. Setting never waits.
 #[derive(Debug, Default)]

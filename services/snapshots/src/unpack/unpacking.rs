@@ -1,112 +1,86 @@
-//! Layers unpacked while they arrive.
+//! A stack of layers on its way.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use gantry_proto::gantry::snapshots::v1 as pb;
-use gantry_rpc::{carry, status};
+use gantry_api::Promise;
+use gantry_api::snapshots::{self, Layer, Owner, Progress, Unpack};
+use gantry_rpc::carry;
 use tokio::task::{JoinError, JoinHandle};
-use tokio_stream::Stream;
-use tonic::{Request, Response, Status};
 
-use super::convert::{self, owner, scope};
+use super::Unpacker;
+use super::progress::Tracker;
 use crate::driver::DEFAULT;
-use crate::unpack::{Layer, Progress, Step, Tracker, Unpacker};
+use crate::record::Scope;
+use crate::{Error, Result};
 
-pub struct Server {
-    unpacker: Unpacker,
-}
-
-impl Server {
-    pub fn new(unpacker: Unpacker) -> Self {
-        Self { unpacker }
-    }
-}
-
-type ProgressStream = Pin<Box<dyn Stream<Item = Result<pb::UnpackProgress, Status>> + Send>>;
-
-#[tonic::async_trait]
-impl pb::unpacker_server::Unpacker for Server {
-    type UnpackStream = ProgressStream;
-
-    async fn unpack(&self, request: Request<pb::UnpackRequest>) -> Result<Response<ProgressStream>, Status> {
-        let owner = owner(&request)?;
-        let message = request.into_inner();
-        let snapshotter = if message.snapshotter.is_empty() { DEFAULT } else { &message.snapshotter };
-        let scope = scope(&owner, snapshotter);
-        let layers = message.layers.into_iter().map(layer).collect::<Result<Vec<_>, _>>()?;
-
-        let tracker = Arc::new(Tracker::default());
-        let (unpacker, told) = (self.unpacker.clone(), tracker.clone());
-        let work = async move { unpacker.unpack(owner, scope, layers, told).await.map_err(status) };
-        let work = carry::start(work);
-        Ok(Response::new(Box::pin(Answer { tracker, work, end: None })))
-    }
-}
-
-/// The work's progress and end, for a client to fetch: one that does not holds up nothing. Dropping it gives up what
+/// The work's progress and end, for a caller to fetch: one that does not holds up nothing. Dropping it gives up what
 /// is not committed.
-struct Answer {
+#[derive(Debug)]
+pub struct Unpacking {
     tracker: Arc<Tracker>,
-    work: JoinHandle<Result<(), Status>>,
+    work: JoinHandle<Result<()>>,
     /// Once the work has ended: its failure, until that was told.
-    end: Option<Option<Status>>,
+    end: Option<Option<Error>>,
 }
 
-impl Stream for Answer {
-    type Item = Result<pb::UnpackProgress, Status>;
+impl Promise for Unpacker {
+    type Error = Error;
+}
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+impl Unpack for Unpacker {
+    type Unpacking = Unpacking;
+
+    async fn unpack(
+        &self,
+        owner: &Owner,
+        snapshotter: Option<&str>,
+        layers: Vec<Layer>,
+    ) -> Result<Unpacking> {
+        let snapshotter = snapshotter.unwrap_or(DEFAULT).to_owned();
+        let scope = Scope { namespace: owner.namespace.clone(), snapshotter };
+        let tracker = Arc::new(Tracker::default());
+        let (unpacker, owner, told) = (self.clone(), owner.clone(), tracker.clone());
+        let work = carry::start(async move { unpacker.all(owner, scope, layers, told).await });
+        Ok(Unpacking { tracker, work, end: None })
+    }
+}
+
+impl Unpacking {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Progress>>> {
         // First the end, then the progress: what was set before the end is there by then.
         if self.end.is_none()
             && let Poll::Ready(joined) = Pin::new(&mut self.work).poll(context)
         {
             let cut = |error: JoinError| match error.is_panic() {
-                true => Err(Status::internal("unpacking failed")),
-                false => Err(Status::unavailable("service snapshots is ending")),
+                true => std::panic::resume_unwind(error.into_panic()),
+                false => Err(Error::Cancelled),
             };
             self.end = Some(joined.unwrap_or_else(cut).err());
         }
         if let Some(progress) = self.tracker.take(context.waker()) {
-            return Poll::Ready(Some(Ok(convert_progress(progress))));
+            return Poll::Ready(Ok(Some(progress)));
         }
         match &mut self.end {
             None => Poll::Pending,
-            Some(failure) => Poll::Ready(failure.take().map(Err)),
+            Some(failure) => Poll::Ready(failure.take().map_or(Ok(None), Err)),
         }
     }
 }
 
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.work.abort();
+impl snapshots::Unpacking for Unpacking {
+    type Error = Error;
+
+    async fn next(&mut self) -> Result<Option<Progress>> {
+        poll_fn(|context| self.poll(context)).await
     }
 }
 
-fn layer(layer: pb::Layer) -> Result<Layer, Status> {
-    let descriptor = convert::descriptor(layer.descriptor)?;
-    let diff_id = layer
-        .diff_id
-        .parse()
-        .map_err(|error: gantry_types::Error| Status::invalid_argument(error.to_string()))?;
-    Ok(Layer { blob: descriptor.digest, size: descriptor.size, reference: layer.r#ref, diff_id })
-}
-
-fn convert_progress(progress: Progress) -> pb::UnpackProgress {
-    use pb::unpack_progress::State;
-    let state = match progress.step {
-        Step::Waiting => State::Waiting,
-        Step::Extracting => State::Extracting,
-        Step::Extracted => State::Extracted,
-        Step::Exists => State::Exists,
-    };
-    pb::UnpackProgress {
-        layer: u32::try_from(progress.layer).unwrap_or(u32::MAX),
-        state: state.into(),
-        offset: i64::try_from(progress.offset).unwrap_or(i64::MAX),
-        total: i64::try_from(progress.total).unwrap_or(i64::MAX),
-        chain_id: progress.chain.to_string(),
+impl Drop for Unpacking {
+    fn drop(&mut self) {
+        self.work.abort();
     }
 }
 
@@ -116,12 +90,8 @@ mod tests {
 
     use gantry_api::Peers;
     use gantry_api::events::Publisher;
-    use gantry_proto::containerd::types::Descriptor;
-    use gantry_proto::gantry::snapshots::v1::unpack_progress::State;
-    use gantry_proto::gantry::snapshots::v1::unpacker_server::Unpacker as _;
-    use gantry_rpc::context::with_namespace;
+    use gantry_api::snapshots::{Step, Unpacking as _};
     use gantry_types::{ChainId, DiffId, Digest, Labels};
-    use tokio_stream::StreamExt;
 
     use super::*;
     use crate::driver::Snapshot;
@@ -132,15 +102,21 @@ mod tests {
     /// More than any queue on the way takes.
     const LAYERS: usize = 300;
 
-    async fn told(answer: ProgressStream) -> Vec<(u32, State)> {
-        let all = answer.map(|progress| progress.unwrap()).map(|progress| (progress.layer, progress.state()));
-        tokio::time::timeout(Duration::from_secs(30), all.collect()).await.expect("the work goes on")
+    async fn told(mut unpacking: Unpacking) -> Vec<(usize, Step)> {
+        let all = async {
+            let mut told = Vec::new();
+            while let Some(progress) = unpacking.next().await.unwrap() {
+                told.push((progress.layer, progress.step));
+            }
+            told
+        };
+        tokio::time::timeout(Duration::from_secs(30), all).await.expect("the work goes on")
     }
 
     #[tokio::test]
     async fn a_client_that_does_not_read_holds_up_no_other() {
         let base = tempfile::tempdir_in("/dev/shm").unwrap();
-        let (store, _uncounted) = crate::app::open(base.path()).unwrap();
+        let (store, _uncounted) = crate::app::open(base.path(), &Default::default()).unwrap();
         let scope = Scope { namespace: "test".parse().unwrap(), snapshotter: DEFAULT.into() };
         let diff_ids: Vec<DiffId> =
             (0..LAYERS).map(|n| DiffId::new(Digest::sha256(n.to_string().as_bytes()))).collect();
@@ -155,22 +131,26 @@ mod tests {
         }
         let peers = Peers::new(base.path());
         let (leases, events) = (Leases::new(peers.clone()), Events::new(Publisher::new(&peers).0));
-        let server = Server::new(Unpacker::new(store, peers, leases, events, Slots::default()));
-        let layers = diff_ids.iter().map(|diff_id| pb::Layer {
-            descriptor: Some(Descriptor { digest: diff_id.to_string(), ..Default::default() }),
-            diff_id: diff_id.to_string(),
-            ..Default::default()
-        });
-        let request = pb::UnpackRequest { snapshotter: String::new(), layers: layers.collect() };
-        let ask = || with_namespace(request.clone(), &scope.namespace);
+        let unpacker = Unpacker::new(store, peers, leases, events, Slots::default());
+        let layers: Vec<Layer> = diff_ids
+            .iter()
+            .map(|diff_id| Layer {
+                blob: diff_id.digest().clone(),
+                size: 0,
+                reference: None,
+                diff_id: diff_id.clone(),
+            })
+            .collect();
+        let owner = Owner::of(&scope.namespace);
+        let begin = || unpacker.unpack(&owner, None, layers.clone());
 
-        let unread = server.unpack(ask()).await.unwrap().into_inner();
+        let unread = begin().await.unwrap();
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        let read = told(server.unpack(ask()).await.unwrap().into_inner()).await;
-        assert_eq!(read.iter().filter(|(_, state)| *state == State::Exists).count(), LAYERS);
+        let read = told(begin().await.unwrap()).await;
+        assert_eq!(read.iter().filter(|(_, step)| *step == Step::Exists).count(), LAYERS);
         let late = told(unread).await;
-        assert_eq!(late, (0..300).map(|layer| (layer, State::Exists)).collect::<Vec<_>>());
+        assert_eq!(late, (0..LAYERS).map(|layer| (layer, Step::Exists)).collect::<Vec<_>>());
     }
 }

@@ -53,14 +53,33 @@ impl Arriving {
 
 pub struct World {
     pub base: PathBuf,
+    settings: String,
     pub content: Content,
     serving: Serving,
     context: Context,
     service: JoinHandle<()>,
 }
 
+/// A world whose service has ended.
+pub struct Paused {
+    base: PathBuf,
+    settings: String,
+}
+
+impl Paused {
+    /// Starts it again.
+    pub async fn resume(self) -> World {
+        World::start_in(self.base, self.settings).await
+    }
+}
+
 impl World {
     pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// Starts the service with settings.
+    pub async fn start_with(settings: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name =
             format!("gantry-snapshots-it-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -69,20 +88,20 @@ impl World {
             .map_or_else(|| PathBuf::from("/dev/shm"), PathBuf::from)
             .join(name);
         let _ = std::fs::remove_dir_all(&base);
-        Self::start_in(base).await
+        Self::start_in(base, settings.to_owned()).await
     }
 
-    async fn start_in(base: PathBuf) -> Self {
+    async fn start_in(base: PathBuf, settings: String) -> Self {
         let roots = Roots { state: base.join("state"), run: base.join("run") };
         drop(roots.claim("snapshots").unwrap());
         let content = Content::default();
         let serving = content.serve(&roots.run);
-        let context = Context::for_test("snapshots", roots);
+        let context = Context::for_test("snapshots", roots).with_settings(&settings);
         let service = tokio::spawn({
             let context = context.clone();
             async move { Service::run(context).await.unwrap() }
         });
-        let world = Self { base, content, serving, context, service };
+        let world = Self { base, settings, content, serving, context, service };
         world.ready().await;
         world
     }
@@ -91,11 +110,18 @@ impl World {
     pub async fn restart(self, between: impl FnOnce(&Path)) -> Self {
         let base = self.base.clone();
         self.context.shutdown().cancel();
-        let Self { service, serving, .. } = self;
+        let Self { service, serving, settings, .. } = self;
         service.await.unwrap();
         drop(serving);
         between(&base);
-        Self::start_in(base).await
+        Self::start_in(base, settings).await
+    }
+
+    /// Ends the service, and keeps what it has.
+    pub async fn pause(self) -> Paused {
+        self.context.shutdown().cancel();
+        self.service.await.unwrap();
+        Paused { base: self.base, settings: self.settings }
     }
 
     pub async fn stop(self) {

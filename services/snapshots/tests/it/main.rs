@@ -2,5 +2,6 @@
 
 mod diff;
 mod harness;
+mod remote;
 mod snapshots;
 mod unpack;

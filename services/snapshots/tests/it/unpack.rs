@@ -36,7 +36,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     gzip.finish().unwrap()
 }
 
-fn layer(blob: &Digest, tar: &[u8], reference: &str) -> Layer {
+pub fn layer(blob: &Digest, tar: &[u8], reference: &str) -> Layer {
     Layer {
         descriptor: Some(Descriptor {
             media_type: "application/vnd.oci.image.layer.v1.tar+gzip".into(),
@@ -49,12 +49,16 @@ fn layer(blob: &Digest, tar: &[u8], reference: &str) -> Layer {
     }
 }
 
-fn chain(tars: &[&[u8]]) -> String {
+pub fn chain(tars: &[&[u8]]) -> String {
     let diff_ids: Vec<DiffId> = tars.iter().map(|tar| DiffId::new(Digest::sha256(tar))).collect();
     ChainId::fold(&diff_ids).unwrap().to_string()
 }
 
-async fn unpack(world: &World, snapshotter: &str, layers: Vec<Layer>) -> Result<Vec<(u32, Step)>, Status> {
+pub async fn unpack(
+    world: &World,
+    snapshotter: &str,
+    layers: Vec<Layer>,
+) -> Result<Vec<(u32, Step)>, Status> {
     let request = UnpackRequest { snapshotter: snapshotter.into(), layers };
     let mut stream = world.unpacker().unpack(world.ask(request)).await?.into_inner();
     let mut steps = Vec::new();
