@@ -32,6 +32,7 @@ mod network_options;
 mod options;
 mod output;
 mod paths;
+mod proxies;
 mod pull;
 mod python;
 mod requests;

@@ -6,15 +6,17 @@
 //! - [`Outcome`] and [`Client`]: a command that was run, and one that runs; both are killed when they hang;
 //! - [`Registry`]: Debian's `docker-registry` in the node's network;
 //! - [`Liar`]: a registry there that misbehaves as it is told to;
+//! - [`Containerd`]: a stock containerd beside it;
 //! - [`SmallDisk`]: a file system of its own for a node's root, which can be filled;
 //! - [`points`]: where the services can be made to fail;
 //! - [`image`]: root file systems and images, made on the spot from the machine's own busybox.
 //!
 //! `GANTRY_BIN` names the folder with `gantry`, `gantryd` and the shim;
-//! `CARGO_TARGET_DIR/clients` has the docker and ctr of Debian's packages. A
-//! test that lacks one of them fails: nothing is skipped.
+//! `CARGO_TARGET_DIR/clients` has the docker, ctr and containerd of Debian's
+//! packages; `GANTRY_CONTAINERD` names another containerd. A test that lacks one of them fails: nothing is skipped.
 
 mod client;
+mod containerd;
 pub mod image;
 mod leaks;
 mod liar;
@@ -26,6 +28,7 @@ mod side;
 mod small_disk;
 
 pub use client::Client;
+pub use containerd::Containerd;
 pub use liar::{Answer, Asked, Liar};
 pub use node::{Node, Setup, json_lines, kill};
 pub use outcome::Outcome;

@@ -343,7 +343,7 @@ impl Drop for Node {
     }
 }
 
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let folder = std::env::var_os("GANTRY_BIN").map_or_else(|| target().join("debug"), PathBuf::from);
     folder.join(name)
 }
