@@ -6,6 +6,7 @@ use std::time::Duration;
 use gantry_api::snapshots::{Client, Inspect, Mount, Service, client};
 use gantry_api::{Owner, Peers, diff, snapshots};
 use gantry_contract::diff::World;
+use gantry_contract::unpack;
 use gantry_daemon::{Context, Roots, Service as _};
 use gantry_fakes::{Content, Serving};
 use gantry_rpc::{Code, Coded};
@@ -71,13 +72,51 @@ async fn served(name: &str) -> (client::Snapshotter, Running) {
 
 /// A service's snapshotter that is another service's.
 async fn far() -> (client::Snapshotter, [Running; 2]) {
-    let content = Content::default();
-    let (_, backend) = service(&content).await;
+    let (client, running) = with_far(&Content::default()).await;
+    (client.snapshotter("far"), running)
+}
+
+async fn with_far(content: &Content) -> (Client, [Running; 2]) {
+    let (_, backend) = service(content).await;
     let address = backend.root.path().join("run/snapshots.sock");
     let settings =
         format!("[proxy_plugins.far]\ntype = \"snapshot\"\naddress = {address:?}\nsnapshotter = \"gantry\"");
-    let (client, running) = service_with(&content, &settings).await;
-    (client.snapshotter("far"), [running, backend])
+    let (client, running) = service_with(content, &settings).await;
+    (client, [running, backend])
+}
+
+type Unpacked = unpack::World<Client, Content, client::Snapshotter>;
+
+async fn unpacked<R>(content: Content, name: &'static str, (client, running): (Client, R)) -> (Unpacked, R) {
+    let snapshotter = client.snapshotter(name);
+    (unpack::World { unpacker: client, content, snapshotter, name: Some(name) }, running)
+}
+
+mod unpack_by_overlayfs {
+    async fn world() -> (super::Unpacked, super::Running) {
+        let content = super::Content::default();
+        let serving = super::service(&content).await;
+        super::unpacked(content, "overlayfs", serving).await
+    }
+    gantry_contract::unpack!(world);
+}
+
+mod unpack_by_native {
+    async fn world() -> (super::Unpacked, super::Running) {
+        let content = super::Content::default();
+        let serving = super::service(&content).await;
+        super::unpacked(content, "native", serving).await
+    }
+    gantry_contract::unpack!(world);
+}
+
+mod unpack_onto_a_remote_one {
+    async fn world() -> (super::Unpacked, [super::Running; 2]) {
+        let content = super::Content::default();
+        let serving = super::with_far(&content).await;
+        super::unpacked(content, "far", serving).await
+    }
+    gantry_contract::unpack!(world);
 }
 
 mod overlayfs_by_itself {

@@ -14,6 +14,7 @@ pub mod diff;
 pub mod leases;
 pub mod network;
 pub mod snapshots;
+pub mod unpack;
 mod wait;
 
 /// Makes a test of each function of a suite.

@@ -1,13 +1,12 @@
 //! Small peers that behave: content, snapshots and control, and a world with the real images service among them.
 
 mod control;
-mod snapshots;
 
 use std::time::{Duration, Instant};
 
 use gantry_api::Peers;
 use gantry_daemon::{Context, Roots, Service};
-use gantry_fakes::{Content, Serving};
+use gantry_fakes::{Content, Serving, Snapshots, Unpacker};
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_rpc::context;
 use gantry_types::Namespace;
@@ -15,7 +14,6 @@ use tempfile::TempDir;
 use tonic::service::Routes;
 
 pub use control::Control;
-pub use snapshots::Snapshots;
 
 /// A root with the images service and its peers; it ends with this value.
 pub struct World {
@@ -42,10 +40,10 @@ impl World {
         let peers = Peers::new(&roots.run);
         let content = Content::default();
         let serving = content.serve(&roots.run);
-        let snapshots = Snapshots::new(peers.clone());
+        let snapshots = Snapshots::default();
+        let unpacking = Unpacker::new(&snapshots, &content).routes();
         let control = Control::new(content.clone());
-        let tasks =
-            vec![serve(&roots, "snapshots", snapshots.routes()), serve(&roots, "control", control.routes())];
+        let tasks = vec![serve(&roots, "snapshots", unpacking), serve(&roots, "control", control.routes())];
         let images = Some(start_images(&roots));
         let namespace = Namespace::moby();
         let world = Self {

@@ -24,4 +24,4 @@ pub use leases::Leases;
 pub use network::Network;
 pub use refused::Refused;
 pub use serving::{Serving, routes};
-pub use snapshots::{Snapshots, Snapshotter};
+pub use snapshots::{Snapshots, Snapshotter, Unpacker, Unpacking};

@@ -1,5 +1,7 @@
 //! Snapshots: who is on top of whom, by namespace and snapshotter. Nothing is collected.
 
+mod unpack;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -14,6 +16,8 @@ use gantry_rpc::Code;
 use gantry_types::filter::FilterSet;
 use gantry_types::{Labels, Namespace, Relabel};
 use tonic::service::Routes;
+
+pub use unpack::{Unpacker, Unpacking};
 
 use crate::Refused;
 
@@ -92,6 +96,17 @@ impl Snapshots {
             let snapshot = Snapshot { info, id: state.made, usage };
             state.snapshots.insert((namespace.clone(), snapshotter.to_owned(), name.to_string()), snapshot);
         });
+    }
+
+    /// Whether one is there.
+    pub fn has(&self, namespace: &Namespace, snapshotter: &str, name: &str) -> bool {
+        let key = (namespace.clone(), snapshotter.to_owned(), name.to_owned());
+        self.edit(|state| state.snapshots.contains_key(&key))
+    }
+
+    fn lease(&self, lease: &str, snapshotter: &str, name: &str) {
+        let kept = (lease.to_owned(), snapshotter.to_owned(), name.to_owned());
+        self.edit(|state| state.leased.insert(kept));
     }
 
     /// Loses all of them.

@@ -3,7 +3,8 @@
 use gantry_api::snapshots::{Mount, Service as _};
 use gantry_api::{Peers, content, diff, leases, network, snapshots};
 use gantry_contract::diff::World;
-use gantry_fakes::{Content, Diff, Leases, Network, Serving, Snapshots, Snapshotter, routes};
+use gantry_contract::unpack;
+use gantry_fakes::{Content, Diff, Leases, Network, Serving, Snapshots, Snapshotter, Unpacker, routes};
 
 async fn fake() -> (Content, ()) {
     (Content::default(), ())
@@ -109,4 +110,30 @@ mod diff_in_memory {
 
 mod diff_through_a_socket {
     gantry_contract::diff!(super::served_diff);
+}
+
+async fn fake_unpacker() -> (unpack::World<Unpacker, Content, Snapshotter>, ()) {
+    let (snapshots, content) = (Snapshots::default(), Content::default());
+    let unpacker = Unpacker::new(&snapshots, &content);
+    let snapshotter = snapshots.snapshotter("overlayfs");
+    (unpack::World { unpacker, content, snapshotter, name: None }, ())
+}
+
+type Served = unpack::World<snapshots::Client, Content, snapshots::client::Snapshotter>;
+
+async fn served_unpacker() -> (Served, (Serving, tempfile::TempDir)) {
+    let run = tempfile::tempdir().expect("a directory");
+    let (snapshots, content) = (Snapshots::default(), Content::default());
+    let serving = routes(&run.path().join("snapshots.sock"), Unpacker::new(&snapshots, &content).routes());
+    let unpacker = snapshots::Client::new(&Peers::new(run.path()));
+    let snapshotter = unpacker.snapshotter("native");
+    (unpack::World { unpacker, content, snapshotter, name: Some("native") }, (serving, run))
+}
+
+mod unpack_in_memory {
+    gantry_contract::unpack!(super::fake_unpacker);
+}
+
+mod unpack_through_a_socket {
+    gantry_contract::unpack!(super::served_unpacker);
 }
