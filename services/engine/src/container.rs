@@ -44,8 +44,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use gantry_api::engine::Status;
 use gantry_proto::containerd::types::Mount;
-use gantry_proto::gantry::engine::v1::Status;
 use gantry_rpc::paced::Queue;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;

@@ -6,7 +6,7 @@ use gantry_proto::gantry::engine::v1::NoSuchImage;
 use gantry_rpc::{Code, Coded};
 
 use crate::container::life::Illegal;
-use crate::container::life::recorded::Unreadable;
+use crate::record::stored::Unreadable;
 
 /// A result of the engine.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -189,9 +189,9 @@ pub enum Error {
         #[source]
         source: gantry_host::Error,
     },
-    /// What is written down of a container's life cannot be read.
+    /// What is written down of a container cannot be read.
     #[error("container {id}")]
-    State {
+    Record {
         /// The container's.
         id: String,
         /// Why not.
@@ -312,7 +312,7 @@ impl Coded for Error {
             | Error::ChildNotRunning { .. }
             | Error::Broken(_)
             | Error::BrokenLine
-            | Error::State { .. }
+            | Error::Record { .. }
             | Error::Illegal(_)
             | Error::Kernel { .. }
             | Error::Io { .. }

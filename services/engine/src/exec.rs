@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_failpoint::failpoint;
+use gantry_api::engine::{ExecSpec, Status};
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::shim::v1::AttachRequest;
 use tokio::io::AsyncReadExt;
@@ -51,7 +52,7 @@ pub enum Kept {
 pub struct Exec {
     id: String,
     container: String,
-    spec: pb::ExecCreateRequest,
+    spec: ExecSpec,
     kept: Kept,
     state: watch::Sender<ExecState>,
 }
@@ -121,7 +122,7 @@ impl Exec {
             running: state.started && state.exit_code.is_none(),
             exit_code: state.exit_code,
             pid: state.pid,
-            spec: Some(self.spec.clone()),
+            spec: Some(self.spec.clone().into()),
             can_remove: false,
         }
     }
@@ -133,12 +134,12 @@ impl Exec {
 
 impl Engine {
     /// Makes an exec at a user's request.
-    pub async fn create_exec(&self, request: pb::ExecCreateRequest) -> Result<String> {
+    pub async fn create_exec(&self, request: ExecSpec) -> Result<String> {
         let container = self.index.find(&request.container)?;
         if request.cmd.is_empty() {
             return Err(Error::Invalid("No exec command specified".to_owned()));
         }
-        if container.status() == pb::Status::Paused {
+        if container.status() == Status::Paused {
             return Err(Error::Conflict(format!(
                 "Container {} is paused, unpause the container before exec",
                 request.container
@@ -158,7 +159,7 @@ impl Engine {
     pub(crate) async fn make_exec(
         &self,
         container: &Arc<Container>,
-        spec: pb::ExecCreateRequest,
+        spec: ExecSpec,
         kept: Kept,
     ) -> Result<Arc<Exec>> {
         self.forget_old_execs(container).await;
@@ -209,7 +210,7 @@ impl Engine {
     pub async fn add_exec(&self, id: &str) -> Result<(Arc<Container>, Arc<Exec>)> {
         let (container, exec) = self.find_exec(id)?;
         container.running_pid()?;
-        if container.status() == pb::Status::Paused {
+        if container.status() == Status::Paused {
             return Err(Error::Conflict(format!(
                 "Container {} is paused, unpause the container before exec",
                 container.id()

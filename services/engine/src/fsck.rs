@@ -53,7 +53,7 @@ impl Engine {
         let mut told = Vec::new();
         for container in self.index.all() {
             let going = container.life().is_going();
-            if container.record().stage() != Stage::Ready || going {
+            if container.record().stage != Stage::Ready || going {
                 continue;
             }
             if !parts.records.contains(container.id()) {

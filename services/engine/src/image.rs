@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::ContainerConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -44,10 +44,10 @@ struct Document {
 
 impl ImageConfig {
     /// What an image says that is to run as a container does.
-    pub fn of(config: &pb::ContainerConfig) -> ImageConfig {
+    pub fn of(config: &ContainerConfig) -> ImageConfig {
         let text = |text: &String| (!text.is_empty()).then(|| text.clone());
         let list = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
-        let words = |words: &Option<pb::StringList>| words.as_ref().and_then(|words| list(&words.values));
+        let words = |words: &Option<Vec<String>>| words.as_deref().and_then(list);
         let keys = |keys: &[String]| {
             let map = keys.iter().map(|key| (key.clone(), serde_json::json!({}))).collect();
             (!keys.is_empty()).then_some(map)
@@ -91,7 +91,7 @@ impl ImageConfig {
     }
 
     /// Lays what the user asked for over the image's defaults.
-    pub fn merge(&self, mut config: pb::ContainerConfig) -> pb::ContainerConfig {
+    pub fn merge(&self, mut config: ContainerConfig) -> ContainerConfig {
         let text = |own: &mut String, image: &Option<String>| {
             if own.is_empty() {
                 image.clone().unwrap_or_default().clone_into(own);
@@ -119,24 +119,22 @@ impl ImageConfig {
 
     /// An entrypoint of the user's (even `[""]`, which means none) drops the image's command; a command alone keeps the
     /// image's entrypoint.
-    fn merge_command(&self, config: &mut pb::ContainerConfig) {
-        let asked = |list: &Option<pb::StringList>| list.as_ref().is_some_and(|list| !list.values.is_empty());
+    fn merge_command(&self, config: &mut ContainerConfig) {
+        let asked = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
         if asked(&config.entrypoint) {
-            if config.entrypoint.as_ref().is_some_and(|list| list.values == [""]) {
+            if config.entrypoint.as_ref().is_some_and(|list| *list == [""]) {
                 config.entrypoint = None;
             }
             return;
         }
-        let list = |values: &Option<Vec<String>>| {
-            values.clone().filter(|values| !values.is_empty()).map(|values| pb::StringList { values })
-        };
+        let list = |values: &Option<Vec<String>>| values.clone().filter(|values| !values.is_empty());
         if !asked(&config.cmd) {
             config.cmd = list(&self.cmd);
         }
         config.entrypoint = list(&self.entrypoint);
     }
 
-    fn merge_health(&self, config: &mut pb::ContainerConfig) {
+    fn merge_health(&self, config: &mut ContainerConfig) {
         let Some(image) = &self.healthcheck else { return };
         let own = config.healthcheck.get_or_insert_default();
         if own.test.is_empty() {
@@ -187,14 +185,13 @@ mod tests {
         .expect("a valid document")
     }
 
-    fn list(words: &[&str]) -> Option<pb::StringList> {
-        Some(pb::StringList { values: words.iter().map(|word| (*word).to_owned()).collect() })
+    fn list(words: &[&str]) -> Option<Vec<String>> {
+        Some(words.iter().map(|word| (*word).to_owned()).collect())
     }
 
     #[test]
     fn what_is_left_out_comes_from_the_image() {
-        let config =
-            image().merge(pb::ContainerConfig { env: vec!["A=own".to_owned()], ..Default::default() });
+        let config = image().merge(ContainerConfig { env: vec!["A=own".to_owned()], ..Default::default() });
         assert_eq!(config.env, ["A=own", "B=image"]);
         assert_eq!(config.entrypoint, list(&["/entry"]));
         assert_eq!(config.cmd, list(&["serve"]));
@@ -205,12 +202,11 @@ mod tests {
 
     #[test]
     fn a_command_keeps_the_entrypoint_and_an_entrypoint_drops_the_command() {
-        let with_cmd = image().merge(pb::ContainerConfig { cmd: list(&["once"]), ..Default::default() });
+        let with_cmd = image().merge(ContainerConfig { cmd: list(&["once"]), ..Default::default() });
         assert_eq!((with_cmd.entrypoint, with_cmd.cmd), (list(&["/entry"]), list(&["once"])));
-        let with_entry =
-            image().merge(pb::ContainerConfig { entrypoint: list(&["/own"]), ..Default::default() });
+        let with_entry = image().merge(ContainerConfig { entrypoint: list(&["/own"]), ..Default::default() });
         assert_eq!((with_entry.entrypoint, with_entry.cmd), (list(&["/own"]), None));
-        let reset = image().merge(pb::ContainerConfig {
+        let reset = image().merge(ContainerConfig {
             entrypoint: list(&[""]),
             cmd: list(&["sh"]),
             ..Default::default()

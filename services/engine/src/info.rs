@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use gantry_api::engine::Status;
 use gantry_host::apparmor::{self, DEFAULT_PROFILE};
 use gantry_proto::gantry::engine::v1 as pb;
-use pb::Status;
 
 use crate::engine::Engine;
 use crate::error::Result;

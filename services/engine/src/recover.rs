@@ -41,7 +41,7 @@ impl Engine {
             if let Err(error) = self.index.reserve(&record.name, &record.id) {
                 tracing::error!(container = %record.id, %error, "two containers have one name");
             }
-            let half_made = record.stage() != Stage::Ready;
+            let half_made = record.stage != Stage::Ready;
             if life.has_process() {
                 self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id);
             }
@@ -125,7 +125,7 @@ impl Engine {
 
     async fn try_reconcile(&self, container: &Arc<Container>) -> Result<()> {
         let record = container.record();
-        match record.stage() {
+        match record.stage {
             Stage::Removing if record.keep_volumes => return self.unmake(container, Volumes::Keep).await,
             Stage::Creating | Stage::Removing => return self.unmake(container, Volumes::Anonymous).await,
             Stage::Ready => {}
@@ -300,7 +300,7 @@ impl Engine {
         let going = container.life().is_going();
         // Looked at again: it may have been on its way in, or out.
         let missing = !self.peers.record_ids().await?.iter().any(|id| id == container.id());
-        if record.stage() != Stage::Ready || going || !missing {
+        if record.stage != Stage::Ready || going || !missing {
             return Ok(());
         }
         tracing::warn!(container = %container.id(), "tasks has no record of the container: it is made again");

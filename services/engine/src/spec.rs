@@ -8,7 +8,7 @@ mod resources;
 
 use std::path::{Path, PathBuf};
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::{ExecSpec, HostConfig, Resources, Ulimit};
 use gantry_spec::{
     Confinement, Container, Exec, Facts, Namespace, Namespaces, Process, Rlimit, RuntimeFiles, Security, Shm,
     Window, environment,
@@ -57,7 +57,7 @@ pub fn exec_process(
     record: &Record,
     facts: &Facts,
     variables: &[String],
-    exec: &pb::ExecCreateRequest,
+    exec: &ExecSpec,
 ) -> Result<OciProcess> {
     let config = &record.config;
     let or_own = |asked: &String, own: &String| if asked.is_empty() { own.clone() } else { asked.clone() };
@@ -74,7 +74,7 @@ pub fn exec_process(
 }
 
 /// The cgroup's settings.
-pub fn linux_resources(resources: &pb::Resources, privileged: bool, facts: &Facts) -> Result<LinuxResources> {
+pub fn linux_resources(resources: &Resources, privileged: bool, facts: &Facts) -> Result<LinuxResources> {
     Ok(gantry_spec::linux_resources(&resources::wanted(resources), privileged, facts)?)
 }
 
@@ -85,18 +85,17 @@ pub fn cgroups_path(record: &Record, facts: &Facts) -> PathBuf {
 }
 
 /// The AppArmor profile that the container's processes get; `None` where nothing is confined by AppArmor.
-pub fn apparmor_profile(host: &pb::HostConfig, facts: &Facts) -> Result<Option<String>> {
+pub fn apparmor_profile(host: &HostConfig, facts: &Facts) -> Result<Option<String>> {
     Ok(confinement(host)?.apparmor_profile(facts))
 }
 
 /// How large `/dev/shm` is, bytes.
-pub fn shm_size(host: &pb::HostConfig) -> i64 {
+pub fn shm_size(host: &HostConfig) -> i64 {
     if host.shm_size > 0 { host.shm_size } else { gantry_spec::DEFAULT_SHM }
 }
 
 fn container(record: &Record, around: &Surroundings<'_>) -> Result<Container> {
     let (config, host) = (&record.config, &record.host);
-    let list = |paths: Option<&pb::StringList>| paths.map(|paths| paths.values.clone()).unwrap_or_default();
     Ok(Container {
         process: Process {
             args: record.command.clone(),
@@ -122,16 +121,16 @@ fn container(record: &Record, around: &Surroundings<'_>) -> Result<Container> {
         },
         files: around.files.clone(),
         mounts: mounts::wanted(record),
-        masked_paths: list(host.masked_paths.as_ref()),
-        read_only_paths: list(host.readonly_paths.as_ref()),
+        masked_paths: host.masked_paths.clone().unwrap_or_default(),
+        read_only_paths: host.readonly_paths.clone().unwrap_or_default(),
         sysctls: host.sysctls.clone(),
         annotations: host.annotations.clone(),
     })
 }
 
-fn confinement(host: &pb::HostConfig) -> Result<Confinement> {
+fn confinement(host: &HostConfig) -> Result<Confinement> {
     let ulimits = host.resources.as_ref().map_or(&[][..], |resources| &resources.ulimits);
-    let rlimit = |own: &pb::Ulimit| Rlimit { name: own.name.clone(), soft: own.soft, hard: own.hard };
+    let rlimit = |own: &Ulimit| Rlimit { name: own.name.clone(), soft: own.soft, hard: own.hard };
     Ok(Confinement {
         privileged: host.privileged,
         add: host.cap_add.clone(),
@@ -141,7 +140,7 @@ fn confinement(host: &pb::HostConfig) -> Result<Confinement> {
     })
 }
 
-fn namespaces(host: &pb::HostConfig, around: &Surroundings<'_>) -> Namespaces {
+fn namespaces(host: &HostConfig, around: &Surroundings<'_>) -> Namespaces {
     let joined = |path: Option<&PathBuf>| path.map_or(Namespace::Own, |path| Namespace::Path(path.clone()));
     Namespaces {
         network: around.netns.clone(),
@@ -165,7 +164,7 @@ fn namespaces(host: &pb::HostConfig, around: &Surroundings<'_>) -> Namespaces {
 }
 
 /// Whether the container's program is started by an init.
-fn uses_init(host: &pb::HostConfig) -> bool {
+fn uses_init(host: &HostConfig) -> bool {
     host.init == Some(true) && PidMode::of(&host.pid_mode) == PidMode::Own
 }
 

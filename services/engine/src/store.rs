@@ -8,6 +8,9 @@
 //! | `execs` | id | an exec ([`ExecRecord`]), until its container ends |
 //! | `engine` | `id` | the engine's own identity |
 //!
+//! They are written as [`stored`](crate::record::stored) says, since schema 2; what an earlier engine has written is
+//! brought to that when the database is opened, in one step that is durable before anything else happens.
+//!
 //! A container's name is durable with its record; that names are unique is the business of [`crate::index`], which is filled
 //! from here at start.
 
@@ -17,31 +20,35 @@ use gantry_disk::{Database, Schema, Table};
 
 use crate::container::life::Life;
 use crate::error::{Error, Result};
-use crate::record::{EngineRecord, ExecRecord, Record, StateRecord, VolumeRecord};
+use crate::record::stored::{self, EngineRecord, StateRecord};
+use crate::record::{ExecRecord, Record, VolumeRecord, released};
 
 /// The tables.
 #[derive(Clone)]
 pub struct Store {
     database: Database,
-    containers: Table<String, Record>,
+    containers: Table<String, stored::Container>,
     states: Table<String, StateRecord>,
     volumes: Table<String, VolumeRecord>,
-    execs: Table<String, ExecRecord>,
+    execs: Table<String, stored::Exec>,
     engine: Table<String, EngineRecord>,
 }
 
 const IDENTITY: &str = "id";
+/// The table of what has become of containers.
+pub(crate) const STATES: &str = "states";
 
 impl Store {
     /// Opens the database in a directory, making it where there is none.
     /// While anything is in one of the directories that it speaks of, one that is not there is lost, not new.
     pub fn open(directory: &Path, spoken_of: &[PathBuf]) -> Result<Store> {
-        let tables = &["containers", "states", "volumes", "execs", "engine"];
-        let database = Database::open_beside(directory, Schema { tables, migrations: &[] }, spoken_of)
-            .map_err(|source| Error::Database { doing: "open", source })?;
+        let tables = &["containers", STATES, "volumes", "execs", "engine"];
+        let database =
+            Database::open_beside(directory, Schema { tables, migrations: released::MIGRATIONS }, spoken_of)
+                .map_err(|source| Error::Database { doing: "open", source })?;
         Ok(Store {
             containers: database.table("containers"),
-            states: database.table("states"),
+            states: database.table(STATES),
             volumes: database.table("volumes"),
             execs: database.table("execs"),
             engine: database.table("engine"),
@@ -57,10 +64,11 @@ impl Store {
     /// Every container with its life, as far as that was written down.
     pub fn containers(&self) -> Result<Vec<(Record, Life)>> {
         let records = self.containers.scan_all().map_err(reading)?;
-        let with_life = |(id, record): (String, Record)| {
-            let state = self.states.get(&id).map_err(reading)?.unwrap_or_default();
-            let life = Life::restore(state).map_err(|source| Error::State { id, source })?;
-            Ok((record, life))
+        let with_life = |(id, record): (String, stored::Container)| {
+            let state = self.states.get(&id).map_err(reading)?;
+            let unreadable = |source| Error::Record { id: id.clone(), source };
+            let life = state.map(Life::restore).transpose().map_err(unreadable)?.unwrap_or_default();
+            Ok((Record::try_from(record).map_err(unreadable)?, life))
         };
         records.into_iter().map(with_life).collect()
     }
@@ -68,7 +76,7 @@ impl Store {
     /// Writes a container's record and state together.
     pub async fn put(&self, record: &Record, state: &StateRecord) -> Result<()> {
         let mut batch = self.database.batch();
-        batch.put(&self.containers, &record.id, record);
+        batch.put(&self.containers, &record.id, &record.clone().into());
         batch.put(&self.states, &record.id, state);
         batch.commit().await.map_err(writing)
     }
@@ -117,13 +125,13 @@ impl Store {
     /// Every exec.
     pub fn execs(&self) -> Result<Vec<ExecRecord>> {
         let all = self.execs.scan_all().map_err(reading)?;
-        Ok(all.into_iter().map(|(_, exec)| exec).collect())
+        Ok(all.into_iter().map(|(_, exec)| exec.into()).collect())
     }
 
     /// Writes an exec.
     pub async fn put_exec(&self, exec: &ExecRecord) -> Result<()> {
         let mut batch = self.database.batch();
-        batch.put(&self.execs, &exec.id, exec);
+        batch.put(&self.execs, &exec.id, &exec.clone().into());
         batch.commit().await.map_err(writing)
     }
 

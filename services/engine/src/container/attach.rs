@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use gantry_api::engine::Status;
 use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
@@ -55,13 +56,13 @@ impl Engine {
     ) -> Result<(pb::attach_response::Opened, Attachment)> {
         let container = self.index.find(&open.container)?;
         match container.status() {
-            pb::Status::Paused => {
+            Status::Paused => {
                 return Err(Error::Conflict(format!(
                     "container {} is paused, unpause the container before attach",
                     open.container
                 )));
             }
-            pb::Status::Restarting => {
+            Status::Restarting => {
                 return Err(Error::Conflict(format!(
                     "container {} is restarting, wait until the container is running",
                     open.container

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use gantry_api::engine::Status;
 use gantry_proto::containerd::types;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::images::v1 as images;
@@ -53,8 +54,8 @@ impl Engine {
 
     async fn make_image(&self, record: &Record, request: &pb::CommitRequest) -> Result<String> {
         let own = ImageConfig::of(&record.config);
-        let config = ImageConfig::of(&own.merge(request.config.clone().unwrap_or_default()));
-        let created_by = record.config.cmd.as_ref().map(|cmd| cmd.values.join(" ")).unwrap_or_default();
+        let config = ImageConfig::of(&own.merge(request.config.clone().unwrap_or_default().into()));
+        let created_by = record.config.cmd.as_ref().map(|cmd| cmd.join(" ")).unwrap_or_default();
         self.peers
             .commit_image(images::CommitRequest {
                 parent: record.image_id.clone(),
@@ -79,7 +80,7 @@ impl Engine {
     /// Freezes a container that runs; the answer is its run, to be thawed by.
     async fn freeze(&self, container: &Arc<Container>) -> Result<Option<u64>> {
         let _turn = container.operate().await;
-        if container.status() != pb::Status::Running {
+        if container.status() != Status::Running {
             return Ok(None);
         }
         self.peers.pause_task(container.id()).await?;

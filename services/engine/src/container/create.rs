@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use gantry_failpoint::failpoint;
+use gantry_api::engine::{ContainerConfig, CreateSpec, Created, HostConfig};
 use gantry_proto::containerd::types::Mount;
-use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::images::v1 as images;
 use gantry_spec::{Namespace, masked};
 use oci_spec::runtime::Spec;
@@ -32,9 +32,9 @@ const UNMADE: std::time::Duration = std::time::Duration::from_secs(5);
 
 impl Engine {
     /// Makes a container. Durable when it returns.
-    pub async fn create(&self, request: pb::CreateRequest) -> Result<pb::CreateResponse> {
-        let asked = request.config.unwrap_or_default();
-        let mut host = request.host_config.unwrap_or_default();
+    pub async fn create(&self, request: CreateSpec) -> Result<Created> {
+        let asked = request.config;
+        let mut host = request.host;
         if asked.image.is_empty() {
             return Err(Error::Invalid("no image specified".to_owned()));
         }
@@ -68,7 +68,7 @@ impl Engine {
         let record = Record {
             name: self.take_name(&request.name, &id).await?,
             id: id.clone(),
-            stage: Stage::Creating.into(),
+            stage: Stage::Creating,
             created_at: time::now(),
             networks,
             mounts,
@@ -99,7 +99,7 @@ impl Engine {
             Ok(container) => {
                 failpoint!("engine.create.ready", infallible);
                 self.publish_container(&container, "create", BTreeMap::new());
-                Ok(pb::CreateResponse { id, warnings })
+                Ok(Created { id, warnings })
             }
             Err(error) => Err(error),
         }
@@ -119,7 +119,7 @@ impl Engine {
         self.rename_children(&record.links);
         let made = match self.make_steps(&container, spec, platform).await {
             Ok(mounts) => {
-                let ready = Record { stage: Stage::Ready.into(), mounts, ..record };
+                let ready = Record { stage: Stage::Ready, mounts, ..record };
                 let written = self.store.put(&ready, &state).await;
                 written.map(|()| container.set_record(ready))
             }
@@ -218,12 +218,7 @@ impl Engine {
     }
 
     /// Gives a container without a hostname one: its short id, the host's, or the one of whose network it shares.
-    fn with_hostname(
-        &self,
-        mut config: pb::ContainerConfig,
-        host: &pb::HostConfig,
-        id: &str,
-    ) -> pb::ContainerConfig {
+    fn with_hostname(&self, mut config: ContainerConfig, host: &HostConfig, id: &str) -> ContainerConfig {
         match NetworkMode::of(&host.network_mode) {
             NetworkMode::Container(other) => {
                 // Whether the other one exists is checked elsewhere.
@@ -239,7 +234,7 @@ impl Engine {
     }
 
     /// Writes into the request what Docker shows for what was left out.
-    fn fill_defaults(&self, host: &mut pb::HostConfig, warnings: &mut Vec<String>) -> Result<()> {
+    fn fill_defaults(&self, host: &mut HostConfig, warnings: &mut Vec<String>) -> Result<()> {
         // By id from here on: the other container may be renamed.
         for mode in [&mut host.pid_mode, &mut host.ipc_mode, &mut host.network_mode] {
             if let Some(other) = container_of(mode) {
@@ -279,7 +274,7 @@ impl Engine {
             (&mut host.readonly_paths, masked::read_only),
         ] {
             if paths.is_none() && !host.privileged {
-                *paths = Some(pb::StringList { values: default() });
+                *paths = Some(default());
             }
         }
         let resources = host.resources.get_or_insert_default();
@@ -336,7 +331,7 @@ fn not_the_image(error: Error) -> Error {
 }
 
 /// What Docker takes from old clients with a warning.
-fn ignored(config: &pb::ContainerConfig, host: &pb::HostConfig, is_new: bool) -> Vec<String> {
+fn ignored(config: &ContainerConfig, host: &HostConfig, is_new: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if is_new && !config.mac_address.is_empty() {
         warnings.push("The container-wide MacAddress field is now deprecated. It should be specified in EndpointsConfig instead.".to_owned());
@@ -348,7 +343,7 @@ fn ignored(config: &pb::ContainerConfig, host: &pb::HostConfig, is_new: bool) ->
 }
 
 /// The network that a container is on when it says nothing.
-fn default_network(config: &pb::ContainerConfig, host: &mut pb::HostConfig) {
+fn default_network(config: &ContainerConfig, host: &mut HostConfig) {
     if config.network_disabled {
         host.network_mode = "none".to_owned();
     } else if host.network_mode.is_empty() || host.network_mode == "default" {
@@ -357,10 +352,9 @@ fn default_network(config: &pb::ContainerConfig, host: &mut pb::HostConfig) {
 }
 
 /// The program and its arguments.
-fn command_of(config: &pb::ContainerConfig) -> Result<Vec<String>> {
-    let words = |list: Option<&pb::StringList>| list.map(|list| list.values.clone()).unwrap_or_default();
-    let mut command = words(config.entrypoint.as_ref());
-    command.extend(words(config.cmd.as_ref()));
+fn command_of(config: &ContainerConfig) -> Result<Vec<String>> {
+    let command = [&config.entrypoint, &config.cmd].into_iter().flatten().flatten().cloned();
+    let command: Vec<String> = command.collect();
     if command.is_empty() {
         return Err(Error::Invalid("no command specified".to_owned()));
     }

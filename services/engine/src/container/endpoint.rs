@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::{ContainerConfig, EndpointSettings};
 use gantry_proto::gantry::network::v1::{IpamConfig, Network};
 
 use super::network::{in_network, is_predefined};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
 
 /// Refuses what no network can give.
-pub fn check_built(settings: &pb::EndpointSettings) -> Result<()> {
+pub fn check_built(settings: &EndpointSettings) -> Result<()> {
     if !settings.link_local_ips.is_empty() {
         return Err(Error::NotBuilt("link-local addresses of endpoints are not supported".to_owned()));
     }
@@ -23,7 +23,7 @@ pub fn check_built(settings: &pb::EndpointSettings) -> Result<()> {
 }
 
 /// Refuses what the network cannot give.
-pub fn check(network: &Network, settings: &pb::EndpointSettings) -> Result<()> {
+pub fn check(network: &Network, settings: &EndpointSettings) -> Result<()> {
     check_built(settings)?;
     let mut wrong = Vec::new();
     let addresses = [("IPv4", &settings.ipam_ipv4_address), ("IPv6", &settings.ipam_ipv6_address)].map(
@@ -86,7 +86,7 @@ fn check_mac(text: &str) -> Result<()> {
 }
 
 /// Brings the container's one hardware address, which old clients ask for, and that of its main endpoint together.
-pub fn one_mac(config: &pb::ContainerConfig, main: &str, settings: &mut pb::EndpointSettings) -> Result<()> {
+pub fn one_mac(config: &ContainerConfig, main: &str, settings: &mut EndpointSettings) -> Result<()> {
     check_mac(&config.mac_address).map_err(in_network(main))?;
     if config.mac_address.is_empty() || config.mac_address == settings.mac_address {
         return Ok(());
@@ -113,8 +113,8 @@ mod tests {
         }
     }
 
-    fn said(network: &Network, change: impl FnOnce(&mut pb::EndpointSettings)) -> String {
-        let mut settings = pb::EndpointSettings::default();
+    fn said(network: &Network, change: impl FnOnce(&mut EndpointSettings)) -> String {
+        let mut settings = EndpointSettings::default();
         change(&mut settings);
         check(network, &settings).map_or_else(|error| error.to_string(), |()| String::new())
     }
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn addresses_are_given_where_the_user_chose_the_subnet() {
         let address = |text: &'static str| {
-            move |settings: &mut pb::EndpointSettings| settings.ipam_ipv4_address = text.to_owned()
+            move |settings: &mut EndpointSettings| settings.ipam_ipv4_address = text.to_owned()
         };
         let own = network("back", false);
         assert_eq!(said(&own, address("10.7.0.9")), "");
@@ -139,7 +139,7 @@ mod tests {
             said(&own, |settings| settings.ipam_ipv6_address = "fd00::1".to_owned())
                 .contains("user configured")
         );
-        let alias = |settings: &mut pb::EndpointSettings| settings.aliases = vec!["x".to_owned()];
+        let alias = |settings: &mut EndpointSettings| settings.aliases = vec!["x".to_owned()];
         assert_eq!(said(&own, alias), "");
         assert!(said(&network("bridge", true), alias).contains("network-scoped alias"));
     }

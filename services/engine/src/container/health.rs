@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::{ExecSpec, Status};
 
 use super::Container;
 use super::signal::Signal;
@@ -45,7 +45,7 @@ impl Engine {
                 if tokio::time::timeout(pause, ended).await.is_ok() {
                     return;
                 }
-                if container.status() == pb::Status::Running {
+                if container.status() == Status::Running {
                     engine.probe(&container, &check, run).await;
                 }
             }
@@ -90,7 +90,7 @@ impl Engine {
         container: &Arc<Container>,
         check: &Check,
     ) -> crate::error::Result<(Option<i32>, String)> {
-        let request = pb::ExecCreateRequest {
+        let request = ExecSpec {
             container: container.id().to_owned(),
             attach_stdout: true,
             attach_stderr: true,

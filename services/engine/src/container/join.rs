@@ -6,7 +6,6 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use gantry_docker::container::state_name;
 use gantry_host::process::path_of_own;
 
 use super::Container;
@@ -56,7 +55,7 @@ fn not_joined(kind: &str, other: &Container, error: Error) -> Error {
         Error::NotRunning(_) if kind == "net" => Error::Conflict(format!(
             "cannot join network namespace of a non running container: container {} is {}",
             other.name(),
-            state_name(other.status())
+            other.status().name()
         )),
         Error::NotRunning(_) => not_joined_at_all(kind, &error),
         other => other,

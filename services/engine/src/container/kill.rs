@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_failpoint::failpoint;
+use gantry_api::engine::Status;
 use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
@@ -30,7 +31,7 @@ impl Engine {
         let container = self.index.find(name).map_err(cannot)?;
         let turn = container.operate().await;
         let ends = number == Signal::KILL || number == stop_signal(&container);
-        if container.status() == pb::Status::Restarting {
+        if container.status() == Status::Restarting {
             // Nothing runs that could get it; what may be meant is that it should not run again.
             if ends {
                 self.cancel_restart(&container).await?;
@@ -40,7 +41,7 @@ impl Engine {
         if !container.life().has_process() {
             return Err(cannot(Error::NotRunning(container.id().to_owned())));
         }
-        if number == Signal::KILL && container.status() == pb::Status::Paused {
+        if number == Signal::KILL && container.status() == Status::Paused {
             self.thaw(&container).await?;
         }
         if ends {
@@ -72,7 +73,7 @@ impl Engine {
         let patience = request.timeout.or(container.record().config.stop_timeout).unwrap_or(PATIENCE);
         let run = {
             let _turn = container.operate().await;
-            match (container.status() == pb::Status::Restarting, request.until_boot) {
+            match (container.status() == Status::Restarting, request.until_boot) {
                 // Recorded as it is, so that it goes on with that at boot.
                 (true, true) => {
                     container.change(Life::hold)?;
@@ -98,7 +99,7 @@ impl Engine {
             }
             failpoint!("engine.stop.marked");
             container.change(|life| life.want(then).and_then(|()| life.stopping()))?;
-            if container.status() == pb::Status::Paused {
+            if container.status() == Status::Paused {
                 self.thaw(container).await?;
             }
             let run = container.life().run();

@@ -28,8 +28,7 @@ pub mod recorded;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_docker::container::state_name;
-use gantry_proto::gantry::engine::v1::{EndpointSettings, Status};
+use gantry_api::engine::{EndpointSettings, Status};
 use gantry_proto::gantry::network::v1::Netns;
 
 pub use self::past::{Memory, Past};
@@ -431,7 +430,7 @@ impl Life {
     }
 
     fn refuse<T>(&self, verb: &'static str) -> Result<T, Illegal> {
-        Err(Illegal { status: state_name(self.status()), verb })
+        Err(Illegal { status: self.status().name(), verb })
     }
 }
 

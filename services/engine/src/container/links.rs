@@ -11,7 +11,7 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::HostConfig;
 
 use super::Container;
 use super::create::blocking;
@@ -72,7 +72,7 @@ pub fn parse(text: &str) -> Result<(&str, &str)> {
 
 impl Engine {
     /// Takes the links of the default network out of a request, and finds whom they name.
-    pub(crate) fn take_links(&self, host: &mut pb::HostConfig) -> Result<Vec<LinkRecord>> {
+    pub(crate) fn take_links(&self, host: &mut HostConfig) -> Result<Vec<LinkRecord>> {
         let mut links: Vec<LinkRecord> = Vec::new();
         if !matches!(host.network_mode.as_str(), "bridge" | "none") {
             for link in &host.links {

@@ -4,9 +4,8 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use gantry_docker::container::state_name;
+use gantry_api::engine::Status;
 use gantry_proto::gantry::engine::v1 as pb;
-use pb::Status;
 
 use super::Container;
 use super::port::Port;
@@ -64,7 +63,7 @@ impl Engine {
             .into_iter()
             .filter(|container| {
                 let record = container.record();
-                record.stage() != Stage::Creating
+                record.stage != Stage::Creating
                     && (all || is_up(container.status()))
                     && before.is_none_or(|bound| record.created_at < bound)
                     && since.is_none_or(|bound| record.created_at > bound)
@@ -163,7 +162,7 @@ fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
         && (filters.matches("name", &record.name) || filters.matches("name", &format!("/{}", record.name)))
         && filters.labels("label", &record.config.labels)
         && filters.labels_absent("label!", &record.config.labels)
-        && filters.any_of("status", |value| value == state_name(status))
+        && filters.any_of("status", |value| value == status.name())
         && filters.any_of("exited", |value| {
             stopped && life.past().started_at != 0 && value.parse() == Ok(life.past().exit_code)
         })

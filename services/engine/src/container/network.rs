@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use gantry_failpoint::failpoint;
+use gantry_api::engine::{ContainerConfig, EndpointSettings, HostConfig, PortBinding};
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::network::v1 as network;
 use gantry_spec::Namespace;
@@ -22,10 +23,10 @@ impl Engine {
     /// asks for it again.
     pub(crate) async fn networks(
         &self,
-        config: &pb::ContainerConfig,
-        host: &pb::HostConfig,
-        asked: HashMap<String, pb::EndpointSettings>,
-    ) -> Result<BTreeMap<String, pb::EndpointSettings>> {
+        config: &ContainerConfig,
+        host: &HostConfig,
+        asked: HashMap<String, EndpointSettings>,
+    ) -> Result<BTreeMap<String, EndpointSettings>> {
         let mode = NetworkMode::of(&host.network_mode);
         if mode.is_shared() {
             if let Some((name, _)) = asked.iter().find(|(name, _)| !is_own_mode(name, &host.network_mode)) {
@@ -38,7 +39,7 @@ impl Engine {
                 super::endpoint::check(&host, settings).map_err(in_network("host"))?;
             }
             return Ok(match mode {
-                NetworkMode::Host => BTreeMap::from([("host".to_owned(), pb::EndpointSettings::default())]),
+                NetworkMode::Host => BTreeMap::from([("host".to_owned(), EndpointSettings::default())]),
                 _ => BTreeMap::new(),
             });
         }
@@ -51,7 +52,7 @@ impl Engine {
                 continue;
             };
             super::endpoint::check(&found, &settings).map_err(in_network(&found.name))?;
-            networks.insert(found.name, pb::EndpointSettings { network_id: found.id, ..settings });
+            networks.insert(found.name, EndpointSettings { network_id: found.id, ..settings });
         }
         let main = match host.network_mode.as_str() {
             "none" => "none".to_owned(),
@@ -73,15 +74,14 @@ impl Engine {
     }
 
     /// Adds a network to a container; at once when it runs.
-    pub async fn connect(&self, request: pb::ConnectRequest) -> Result<()> {
-        let container = self.index.find(&request.container)?;
+    pub async fn connect(&self, name: &str, network: &str, settings: EndpointSettings) -> Result<()> {
+        let container = self.index.find(name)?;
         let _turn = container.operate().await;
         container.refuse_if_removing()?;
         let record = container.record();
-        let found = self.peers.network(&request.network).await.map_err(missing_network(&request.network))?;
+        let found = self.peers.network(network).await.map_err(missing_network(network))?;
         refuse_connection(&record, &found.name)?;
-        let settings =
-            pb::EndpointSettings { network_id: found.id.clone(), ..request.settings.unwrap_or_default() };
+        let settings = EndpointSettings { network_id: found.id.clone(), ..settings };
         super::endpoint::check(&found, &settings)?;
         for link in &settings.links {
             super::links::parse(link)?;
@@ -236,7 +236,7 @@ pub(crate) fn attach_request(record: &Record) -> Result<Option<network::AttachRe
     }))
 }
 
-fn endpoint(name: &str, settings: &pb::EndpointSettings, record: &Record) -> network::EndpointSpec {
+fn endpoint(name: &str, settings: &EndpointSettings, record: &Record) -> network::EndpointSpec {
     let main = record.host.network_mode == name;
     let mut links = settings.links.clone();
     if main {
@@ -259,8 +259,8 @@ fn ports(record: &Record) -> Result<Vec<network::PortMapping>> {
     let mut ports = Vec::new();
     for (text, bindings) in &record.host.port_bindings {
         let port: Port = text.parse()?;
-        let any = [pb::PortBinding::default()];
-        let bindings = if bindings.bindings.is_empty() { &any[..] } else { &bindings.bindings };
+        let any = [PortBinding::default()];
+        let bindings = if bindings.is_empty() { &any[..] } else { bindings };
         for binding in bindings {
             let (first, last) = binding.host_port.parse::<HostPorts>()?.bounds();
             ports.push(network::PortMapping {
@@ -341,7 +341,7 @@ mod tests {
     fn record() -> Record {
         let mut record = Record::default();
         record.host.network_mode = "bridge".to_owned();
-        record.networks.insert("bridge".to_owned(), pb::EndpointSettings::default());
+        record.networks.insert("bridge".to_owned(), EndpointSettings::default());
         record
     }
 
@@ -350,8 +350,8 @@ mod tests {
         let mut record = record();
         record.config.exposed_ports = vec!["80/tcp".to_owned(), "81/tcp".to_owned()];
         record.host.publish_all_ports = true;
-        let binding = pb::PortBinding { host_ip: String::new(), host_port: "8080".to_owned() };
-        record.host.port_bindings.insert("80/tcp".to_owned(), pb::PortBindings { bindings: vec![binding] });
+        let binding = PortBinding { host_ip: String::new(), host_port: "8080".to_owned() };
+        record.host.port_bindings.insert("80/tcp".to_owned(), vec![binding]);
         let ports = ports(&record).expect("valid");
         let seen: Vec<(u32, u32)> =
             ports.iter().map(|port| (port.container_port, port.host_port_first)).collect();
@@ -366,7 +366,7 @@ mod tests {
         record.host.network_mode = "container:x".to_owned();
         assert_eq!(attach_request(&record).expect("valid"), None);
         record.host.network_mode = "none".to_owned();
-        record.networks = BTreeMap::from([("none".to_owned(), pb::EndpointSettings::default())]);
+        record.networks = BTreeMap::from([("none".to_owned(), EndpointSettings::default())]);
         let request = attach_request(&record).expect("valid").expect("a namespace");
         assert!(request.endpoints.is_empty());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gantry_proto::gantry::engine::v1::Status;
+use gantry_api::engine::Status;
 
 use super::life::{Illegal, Pause};
 use crate::engine::Engine;

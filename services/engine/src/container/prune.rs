@@ -1,7 +1,7 @@
 //! Removing all containers that are not in use.
 
+use gantry_api::engine::Status;
 use gantry_proto::gantry::engine::v1 as pb;
-use pb::Status;
 
 use super::list::filters_of;
 use crate::engine::Engine;
@@ -22,7 +22,7 @@ impl Engine {
             let record = container.record();
             let unused = |status: Status| matches!(status, Status::Created | Status::Exited | Status::Dead);
             let wanted = unused(container.status())
-                && record.stage() == crate::record::Stage::Ready
+                && record.stage == crate::record::Stage::Ready
                 && until.is_none_or(|until| record.created_at < until)
                 && filters.labels("label", &record.config.labels)
                 && filters.labels_absent("label!", &record.config.labels);

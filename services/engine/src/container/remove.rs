@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use gantry_docker::container::state_name;
 use gantry_failpoint::failpoint;
+use gantry_api::engine::Status;
 use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
@@ -50,12 +51,12 @@ impl Engine {
             let running = container.life().has_process();
             let status = container.status();
             // One that waits for its restart counts as running.
-            if (running || status == pb::Status::Restarting) && !request.force {
+            if (running || status == Status::Restarting) && !request.force {
                 let advice = match status {
-                    pb::Status::Paused => "container is paused and must be unpaused first".to_owned(),
+                    Status::Paused => "container is paused and must be unpaused first".to_owned(),
                     status => format!(
                         "container is {}: stop the container before removing or force remove",
-                        state_name(status)
+                        status.name()
                     ),
                 };
                 return Err(Error::Conflict(format!(
@@ -87,7 +88,7 @@ impl Engine {
     }
 
     async fn begin_kill(&self, container: &Container) -> Result<()> {
-        if container.status() == pb::Status::Paused {
+        if container.status() == Status::Paused {
             self.thaw(container).await?;
         }
         container.change(|life| {
@@ -111,7 +112,7 @@ impl Engine {
     async fn remove_with(&self, container: &Arc<Container>, volumes: Volumes) -> Result<()> {
         let state = container.change(|life| life.remove().map(|()| life.recorded()))?;
         let record = Record {
-            stage: Stage::Removing.into(),
+            stage: Stage::Removing,
             keep_volumes: volumes == Volumes::Keep,
             ..Record::clone(&container.record())
         };

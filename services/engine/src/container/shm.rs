@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use gantry_api::engine::HostConfig;
 use gantry_mount::{self as mount, Mount};
-use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
 use super::create::blocking;
@@ -79,6 +79,6 @@ impl Engine {
     }
 }
 
-fn is_shareable(host: &pb::HostConfig) -> bool {
+fn is_shareable(host: &HostConfig) -> bool {
     IpcMode::of(&host.ipc_mode) == IpcMode::Shareable
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_failpoint::failpoint;
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::Status;
 use gantry_proto::gantry::network::v1::Netns;
 use gantry_spec::Namespace;
 
@@ -42,8 +42,8 @@ impl Engine {
         container.refuse_if_removing()?;
         let status = container.status();
         match status {
-            pb::Status::Running => return Ok(false),
-            pb::Status::Paused => {
+            Status::Running => return Ok(false),
+            Status::Paused => {
                 return Err(Error::Conflict(
                     "cannot start a paused container, try unpause instead".to_owned(),
                 ));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::{Resources, Update};
 
 use super::validate;
 use crate::engine::Engine;
@@ -12,22 +12,22 @@ use crate::spec;
 
 impl Engine {
     /// Changes what is given and not zero; the answer is what the user should know.
-    pub async fn update(&self, request: pb::UpdateRequest) -> Result<Vec<String>> {
-        let container = self.index.find(&request.container)?;
+    pub async fn update(&self, name: &str, asked: Update) -> Result<Vec<String>> {
+        let container = self.index.find(name)?;
         let _turn = container.operate().await;
         container.refuse_if_removing()?;
         let mut changed = Record::clone(&container.record());
         let mut warnings = Vec::new();
         let cannot = |error| Error::cannot(format!("Cannot update container {}", container.id()), error);
         let resources = changed.host.resources.get_or_insert_default();
-        if let Some(asked) = &request.resources {
+        if let Some(asked) = &asked.resources {
             validate::resources(asked, &mut warnings)?;
             check_against(resources, asked).map_err(cannot)?;
             overlay(resources, asked);
         }
         // The warnings are about what was asked for.
         validate::resources(resources, &mut Vec::new()).map_err(cannot)?;
-        if let Some(policy) = request.restart_policy.filter(|policy| !policy.name.is_empty()) {
+        if let Some(policy) = asked.restart_policy.filter(|policy| !policy.name.is_empty()) {
             changed.host.restart_policy = Some(policy);
             let policy = validate::policy_of(&changed.host)?;
             if changed.host.auto_remove && policy != crate::restart::Policy::No {
@@ -37,7 +37,7 @@ impl Engine {
                 )));
             }
         }
-        if request.resources.is_some() && container.life().has_process() {
+        if asked.resources.is_some() && container.life().has_process() {
             let resources = changed.host.resources.clone().unwrap_or_default();
             let mut linux = spec::linux_resources(&resources, changed.host.privileged, &self.facts)?;
             // Devices do not change while the container runs.
@@ -51,7 +51,7 @@ impl Engine {
 }
 
 /// Refuses what contradicts a limit that is there and is not changed with it.
-fn check_against(own: &pb::Resources, asked: &pb::Resources) -> Result<()> {
+fn check_against(own: &Resources, asked: &Resources) -> Result<()> {
     let conflict = |what: &str| Err(Error::Conflict(format!("Conflicting options: {what}")));
     if own.nano_cpus > 0 && asked.nano_cpus == 0 {
         if asked.cpu_period > 0 {
@@ -78,7 +78,7 @@ fn check_against(own: &pb::Resources, asked: &pb::Resources) -> Result<()> {
 }
 
 /// Lays the values that are given over those that are there.
-fn overlay(own: &mut pb::Resources, asked: &pb::Resources) {
+fn overlay(own: &mut Resources, asked: &Resources) {
     macro_rules! numbers {
         ($($field:ident)*) => { $(if asked.$field != 0 { own.$field = asked.$field; })* };
     }
@@ -108,33 +108,31 @@ mod tests {
 
     #[test]
     fn zero_leaves_things_as_they_are() {
-        let mut own = pb::Resources { memory: 5, cpu_quota: 7, pids_limit: Some(9), ..Default::default() };
-        overlay(&mut own, &pb::Resources { cpu_shares: 1, ..Default::default() });
+        let mut own = Resources { memory: 5, cpu_quota: 7, pids_limit: Some(9), ..Default::default() };
+        overlay(&mut own, &Resources { cpu_shares: 1, ..Default::default() });
         assert_eq!((own.memory, own.cpu_quota, own.cpu_shares, own.pids_limit), (5, 7, 1, Some(9)));
     }
 
     #[test]
     fn limits_of_the_same_thing_are_changed_together() {
-        let by_cpus = pb::Resources { nano_cpus: 1, ..Default::default() };
-        let by_quota = pb::Resources { cpu_quota: 5000, ..Default::default() };
-        let swap = pb::Resources { memory: 10, memory_swap: 20, ..Default::default() };
-        let memory = |memory| pb::Resources { memory, ..Default::default() };
+        let by_cpus = Resources { nano_cpus: 1, ..Default::default() };
+        let by_quota = Resources { cpu_quota: 5000, ..Default::default() };
+        let swap = Resources { memory: 10, memory_swap: 20, ..Default::default() };
+        let memory = |memory| Resources { memory, ..Default::default() };
         assert!(check_against(&by_cpus, &by_quota).is_err());
         assert!(check_against(&by_quota, &by_cpus).is_err());
         assert!(check_against(&by_cpus, &by_cpus).is_ok());
         assert!(check_against(&swap, &memory(30)).is_err());
         assert!(check_against(&swap, &memory(15)).is_ok());
-        assert!(check_against(&pb::Resources::default(), &memory(30)).is_err());
-        assert!(
-            check_against(&pb::Resources { memory_swap: -1, ..Default::default() }, &memory(30)).is_err()
-        );
+        assert!(check_against(&Resources::default(), &memory(30)).is_err());
+        assert!(check_against(&Resources { memory_swap: -1, ..Default::default() }, &memory(30)).is_err());
     }
 
     #[test]
     fn a_limit_of_processes_is_lifted_by_zero_and_below() {
         for limit in [0, -1] {
-            let mut own = pb::Resources { pids_limit: Some(9), ..Default::default() };
-            overlay(&mut own, &pb::Resources { pids_limit: Some(limit), ..Default::default() });
+            let mut own = Resources { pids_limit: Some(9), ..Default::default() };
+            overlay(&mut own, &Resources { pids_limit: Some(limit), ..Default::default() });
             assert_eq!(own.pids_limit, Some(0));
         }
     }

@@ -2,7 +2,7 @@
 
 mod cpusets;
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::{ContainerConfig, HealthConfig, HostConfig, Resources};
 use gantry_spec::Facts;
 
 use super::mode::{IpcMode, NetworkMode, PidMode};
@@ -21,11 +21,7 @@ const LEAST_INTERVAL: i64 = 1_000_000;
 
 /// Checks a request as the user wrote it: what the image adds is not the user's to answer for. Returns what the user
 /// should know.
-pub fn check(
-    config: &pb::ContainerConfig,
-    host: &pb::HostConfig,
-    log_drivers: &Drivers,
-) -> Result<Vec<String>> {
+pub fn check(config: &ContainerConfig, host: &HostConfig, log_drivers: &Drivers) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     process(config)?;
     restart(host)?;
@@ -59,7 +55,7 @@ pub fn check(
     }
     if let Some(request) = resources.device_requests.first() {
         let capabilities: Vec<String> =
-            request.capabilities.iter().map(|all| format!("[{}]", all.values.join(" "))).collect();
+            request.capabilities.iter().map(|all| format!("[{}]", all.join(" "))).collect();
         return Err(Error::NotBuilt(format!(
             "could not select device driver {:?} with capabilities: [{}]",
             request.driver,
@@ -70,7 +66,7 @@ pub fn check(
 }
 
 /// Checks a cgroup's parent against who keeps cgroups here.
-pub fn cgroup_parent(host: &pb::HostConfig, facts: &Facts) -> Result<()> {
+pub fn cgroup_parent(host: &HostConfig, facts: &Facts) -> Result<()> {
     let parent = host.resources.as_ref().map_or("", |resources| &resources.cgroup_parent);
     if facts.systemd && !parent.is_empty() && gantry_systemd::slice_path(parent).is_none() {
         return Err(invalid(
@@ -80,7 +76,7 @@ pub fn cgroup_parent(host: &pb::HostConfig, facts: &Facts) -> Result<()> {
     Ok(())
 }
 
-fn process(config: &pb::ContainerConfig) -> Result<()> {
+fn process(config: &ContainerConfig) -> Result<()> {
     if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
         return Err(invalid(format!(
             "the working directory '{}' is invalid, it needs to be an absolute path",
@@ -102,7 +98,7 @@ fn process(config: &pb::ContainerConfig) -> Result<()> {
     Ok(())
 }
 
-fn restart(host: &pb::HostConfig) -> Result<()> {
+fn restart(host: &HostConfig) -> Result<()> {
     let policy = policy_of(host)?;
     if host.auto_remove && policy != Policy::No {
         return Err(invalid("can't create 'AutoRemove' container with restart policy"));
@@ -111,14 +107,14 @@ fn restart(host: &pb::HostConfig) -> Result<()> {
 }
 
 /// The restart policy that a configuration asks for.
-pub fn policy_of(host: &pb::HostConfig) -> Result<Policy> {
+pub fn policy_of(host: &HostConfig) -> Result<Policy> {
     let policy = host.restart_policy.clone().unwrap_or_default();
     let count = i32::try_from(policy.maximum_retry_count).unwrap_or(i32::MAX);
     Ok(Policy::parse(&policy.name, count)?)
 }
 
 /// Limits, alone and against each other.
-pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Result<()> {
+pub fn resources(resources: &Resources, warnings: &mut Vec<String>) -> Result<()> {
     if resources.memory != 0 && resources.memory < LEAST_MEMORY {
         return Err(invalid("Minimum memory limit allowed is 6MB"));
     }
@@ -188,7 +184,7 @@ pub fn resources(resources: &pb::Resources, warnings: &mut Vec<String>) -> Resul
     Ok(())
 }
 
-fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()> {
+fn namespaces(config: &ContainerConfig, host: &HostConfig) -> Result<()> {
     if IpcMode::parse(&host.ipc_mode).is_none() {
         return Err(invalid(format!("invalid IPC mode: {}", host.ipc_mode)));
     }
@@ -243,7 +239,7 @@ fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()>
     }
     for (port, bindings) in &host.port_bindings {
         port.parse::<Port>()?;
-        for binding in &bindings.bindings {
+        for binding in bindings {
             binding.host_port.parse::<HostPorts>()?;
             if !binding.host_ip.is_empty() && binding.host_ip.parse::<std::net::IpAddr>().is_err() {
                 return Err(invalid(format!("invalid IP address: {}", binding.host_ip)));
@@ -267,7 +263,7 @@ fn namespaces(config: &pb::ContainerConfig, host: &pb::HostConfig) -> Result<()>
     Ok(())
 }
 
-fn sysctls(host: &pb::HostConfig) -> Result<()> {
+fn sysctls(host: &HostConfig) -> Result<()> {
     const IPC: [&str; 8] = [
         "kernel.msgmax",
         "kernel.msgmnb",
@@ -295,14 +291,14 @@ fn sysctls(host: &pb::HostConfig) -> Result<()> {
     Ok(())
 }
 
-fn runtime(host: &pb::HostConfig) -> Result<()> {
+fn runtime(host: &HostConfig) -> Result<()> {
     match host.runtime.as_str() {
         "" | "runc" | "gantry" | "io.containerd.runc.v2" | "io.containerd.gantry.v2" => Ok(()),
         other => Err(invalid(format!("unknown or invalid runtime name: {other}"))),
     }
 }
 
-fn health(check: Option<&pb::HealthConfig>) -> Result<()> {
+fn health(check: Option<&HealthConfig>) -> Result<()> {
     let Some(check) = check else { return Ok(()) };
     for (name, value) in [
         ("Interval", check.interval),
@@ -331,10 +327,12 @@ fn invalid(text: impl Into<String>) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use gantry_api::engine::RestartPolicy;
+
     use super::*;
 
-    fn checked(change: impl FnOnce(&mut pb::ContainerConfig, &mut pb::HostConfig)) -> Result<Vec<String>> {
-        let (mut config, mut host) = (pb::ContainerConfig::default(), pb::HostConfig::default());
+    fn checked(change: impl FnOnce(&mut ContainerConfig, &mut HostConfig)) -> Result<Vec<String>> {
+        let (mut config, mut host) = (ContainerConfig::default(), HostConfig::default());
         change(&mut config, &mut host);
         check(&config, &host, &crate::app::log_drivers())
     }
@@ -346,22 +344,21 @@ mod tests {
 
     #[test]
     fn impossible_limits_are_refused() {
-        let limited = |resources: pb::Resources| checked(|_, host| host.resources = Some(resources));
-        assert!(limited(pb::Resources { memory: 4096, ..Default::default() }).is_err());
-        assert!(limited(pb::Resources { memory: -1, ..Default::default() }).is_err());
-        assert!(limited(pb::Resources { memory_reservation: 4096, ..Default::default() }).is_err());
-        assert!(limited(pb::Resources { cpu_shares: -1, ..Default::default() }).is_err());
-        assert!(limited(pb::Resources { memory_swap: 1 << 30, ..Default::default() }).is_err());
-        assert!(limited(pb::Resources { nano_cpus: 1_000_000_000_000, ..Default::default() }).is_err());
-        assert!(limited(pb::Resources { memory: 1 << 30, memory_swap: -1, ..Default::default() }).is_ok());
+        let limited = |resources: Resources| checked(|_, host| host.resources = Some(resources));
+        assert!(limited(Resources { memory: 4096, ..Default::default() }).is_err());
+        assert!(limited(Resources { memory: -1, ..Default::default() }).is_err());
+        assert!(limited(Resources { memory_reservation: 4096, ..Default::default() }).is_err());
+        assert!(limited(Resources { cpu_shares: -1, ..Default::default() }).is_err());
+        assert!(limited(Resources { memory_swap: 1 << 30, ..Default::default() }).is_err());
+        assert!(limited(Resources { nano_cpus: 1_000_000_000_000, ..Default::default() }).is_err());
+        assert!(limited(Resources { memory: 1 << 30, memory_swap: -1, ..Default::default() }).is_ok());
     }
 
     #[test]
     fn auto_remove_does_not_restart() {
         let refused = checked(|_, host| {
             host.auto_remove = true;
-            host.restart_policy =
-                Some(pb::RestartPolicy { name: "always".to_owned(), maximum_retry_count: 0 });
+            host.restart_policy = Some(RestartPolicy { name: "always".to_owned(), maximum_retry_count: 0 });
         });
         assert!(refused.is_err());
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gantry_api::engine::{EndpointSettings, HostConfig};
 use gantry_mount::Overlay;
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
@@ -84,9 +85,9 @@ impl Engine {
     }
 
     /// What the user asked for, with the links as they are now.
-    fn shown_host(&self, record: &Record) -> pb::HostConfig {
+    fn shown_host(&self, record: &Record) -> HostConfig {
         let name = |id: &str| self.index.find(id).ok().map(|child| child.name());
-        pb::HostConfig { links: super::links::shown(record, name), ..record.host.clone() }
+        HostConfig { links: super::links::shown(record, name), ..record.host.clone() }
     }
 
     /// A container without what has to be asked of others.
@@ -105,9 +106,9 @@ impl Engine {
             name: record.name.clone(),
             created_at: timestamp(record.created_at),
             state: Some(pb::State { health, ..state(&life) }),
-            config: Some(record.config.clone()),
-            host_config: Some(self.shown_host(&record)),
-            networks: networks(&record, &life).collect(),
+            config: Some(record.config.clone().into()),
+            host_config: Some(self.shown_host(&record).into()),
+            networks: networks(&record, &life).map(|(name, settings)| (name, settings.into())).collect(),
             mounts: mounts(&record),
             image_id: record.image_id.clone(),
             manifest_digest: record.manifest_digest.clone(),
@@ -162,7 +163,7 @@ pub(crate) fn summary(container: &Container) -> pb::ContainerSummary {
         network_mode: record.host.network_mode.clone(),
         annotations: record.host.annotations.clone(),
         networks: networks(&record, &life)
-            .map(|(network, settings)| pb::NamedEndpoint { network, settings: Some(settings) })
+            .map(|(network, settings)| pb::NamedEndpoint { network, settings: Some(settings.into()) })
             .collect(),
         mounts: mounts(&record),
         ports: ports(life.netns().map(AsRef::as_ref)),
@@ -185,14 +186,14 @@ fn command(record: &Record) -> (String, Vec<String>) {
 }
 
 fn mounts(record: &Record) -> Vec<pb::MountPoint> {
-    record.mounts.iter().filter(|mount| !mount.hidden).map(|mount| mount.point.clone()).collect()
+    record.mounts.iter().filter(|mount| !mount.hidden).map(|mount| mount.point.clone().into()).collect()
 }
 
 /// Without health.
 fn state(life: &Life) -> pb::State {
     let past = life.past();
     pb::State {
-        status: life.status().into(),
+        status: pb::Status::from(life.status()).into(),
         oom_killed: past.memory != Memory::Sufficed,
         pid: life.running().map_or(0, |running| running.pid),
         exit_code: past.exit_code,
@@ -219,7 +220,7 @@ pub fn health(health: &Health) -> pb::Health {
 }
 
 /// What was asked for, with what the network service gave.
-fn networks(record: &Record, life: &Life) -> impl Iterator<Item = (String, pb::EndpointSettings)> {
+fn networks(record: &Record, life: &Life) -> impl Iterator<Item = (String, EndpointSettings)> {
     record.networks.iter().map(move |(name, asked)| {
         let mut settings = asked.clone();
         life.network_id(name, asked).clone_into(&mut settings.network_id);
@@ -235,7 +236,7 @@ fn networks(record: &Record, life: &Life) -> impl Iterator<Item = (String, pb::E
 }
 
 /// The names that the name service answers for a container on a network of the user's while it runs.
-fn dns_names(record: &Record, asked: &pb::EndpointSettings) -> Vec<String> {
+fn dns_names(record: &Record, asked: &EndpointSettings) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let all = std::iter::once(record.name.as_str())
         .chain(asked.aliases.iter().map(String::as_str))
@@ -248,7 +249,7 @@ fn dns_names(record: &Record, asked: &pb::EndpointSettings) -> Vec<String> {
     names
 }
 
-fn take_endpoint(settings: &mut pb::EndpointSettings, endpoint: &Endpoint) {
+fn take_endpoint(settings: &mut EndpointSettings, endpoint: &Endpoint) {
     settings.network_id.clone_from(&endpoint.network_id);
     settings.endpoint_id.clone_from(&endpoint.id);
     settings.gateway.clone_from(&endpoint.ipv4_gateway);

@@ -1,5 +1,6 @@
 //! Waiting for a container: to stand still, to end once more, to be gone.
 
+use gantry_api::engine::Status;
 use gantry_proto::gantry::engine::v1 as pb;
 use pb::wait_request::Condition;
 use tokio::sync::watch;
@@ -29,7 +30,7 @@ impl Engine {
 
 /// Whether nothing runs, and nothing will by itself.
 fn stands_still(life: &Life) -> bool {
-    let moving = matches!(life.status(), pb::Status::Restarting | pb::Status::Removing);
+    let moving = matches!(life.status(), Status::Restarting | Status::Removing);
     !life.has_process() && !moving
 }
 

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::LogConfig;
 
 use super::kept::Log;
 use crate::error::{Error, Result};
@@ -111,7 +111,7 @@ impl Drivers {
     }
 
     /// What a configuration asks to be kept.
-    pub(crate) fn log(&self, config: Option<&pb::LogConfig>) -> Result<Option<Log>> {
+    pub(crate) fn log(&self, config: Option<&LogConfig>) -> Result<Option<Log>> {
         let none = Options::new();
         let (name, options) = config.map_or(("", &none), |log| (log.r#type.as_str(), &log.config));
         self.find(name)?.log(options)

@@ -198,7 +198,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gantry_proto::gantry::engine::v1 as pb;
+    use gantry_api::engine::LogConfig;
 
     use super::*;
 
@@ -206,9 +206,9 @@ mod tests {
         crate::app::log_drivers()
     }
 
-    fn config(driver: &str, options: &[(&str, &str)]) -> pb::LogConfig {
+    fn config(driver: &str, options: &[(&str, &str)]) -> LogConfig {
         let config = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        pb::LogConfig { r#type: driver.to_owned(), config }
+        LogConfig { r#type: driver.to_owned(), config }
     }
 
     fn parsed(driver: &str, options: &[(&str, &str)]) -> Result<Option<Log>> {

@@ -23,7 +23,7 @@ impl Containers for Server {
 
     async fn create(&self, request: Request<pb::CreateRequest>) -> Reply<pb::CreateResponse> {
         let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.create(request).await }).await.map(Response::new)
+        whole(async move { engine.create(request.into()).await }).await.map(|made| Response::new(made.into()))
     }
 
     async fn start(&self, request: Request<pb::StartRequest>) -> Reply<pb::StartResponse> {
@@ -69,8 +69,9 @@ impl Containers for Server {
     }
 
     async fn update(&self, request: Request<pb::UpdateRequest>) -> Reply<pb::UpdateResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        let warnings = whole(async move { engine.update(request).await }).await?;
+        let (engine, mut request) = (self.engine.clone(), request.into_inner());
+        let name = std::mem::take(&mut request.container);
+        let warnings = whole(async move { engine.update(&name, request.into()).await }).await?;
         Ok(Response::new(pb::UpdateResponse { warnings }))
     }
 
@@ -215,7 +216,8 @@ impl Containers for Server {
 
     async fn connect(&self, request: Request<pb::ConnectRequest>) -> Reply<pb::ContainerResponse> {
         let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.connect(request).await }).await?;
+        let settings = request.settings.unwrap_or_default().into();
+        whole(async move { engine.connect(&request.container, &request.network, settings).await }).await?;
         Ok(Response::new(DONE))
     }
 

@@ -22,7 +22,7 @@ impl Execs for Server {
 
     async fn create(&self, request: Request<pb::ExecCreateRequest>) -> Reply<pb::ExecCreateResponse> {
         let (engine, request) = (self.engine.clone(), request.into_inner());
-        let id = whole(async move { engine.create_exec(request).await }).await?;
+        let id = whole(async move { engine.create_exec(request.into()).await }).await?;
         Ok(Response::new(pb::ExecCreateResponse { id }))
     }
 

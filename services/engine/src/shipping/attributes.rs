@@ -74,7 +74,7 @@ pub fn extra(record: &Record, options: &Options) -> BTreeMap<String, String> {
 
 fn command(record: &Record) -> String {
     let words = [&record.config.entrypoint, &record.config.cmd].into_iter().flatten();
-    words.flat_map(|list| &list.values).map(String::as_str).collect::<Vec<_>>().join(" ")
+    words.flatten().map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// As Go writes it: without zeros at its end.

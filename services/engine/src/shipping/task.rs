@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gantry_proto::gantry::engine::v1::Status;
+use gantry_api::engine::Status;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 

@@ -1,10 +1,11 @@
 //! Limits as they come over the wire.
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine as domain;
+use gantry_api::engine::{DeviceMapping, ThrottleDevice};
 use gantry_spec::{BlockRate, BlockWeight, Device, Resources};
 
 /// What is asked of the cgroup.
-pub fn wanted(asked: &pb::Resources) -> Resources {
+pub fn wanted(asked: &domain::Resources) -> Resources {
     Resources {
         memory: asked.memory,
         memory_reservation: asked.memory_reservation,
@@ -36,11 +37,11 @@ pub fn wanted(asked: &pb::Resources) -> Resources {
     }
 }
 
-fn rates(devices: &[pb::ThrottleDevice]) -> Vec<BlockRate> {
+fn rates(devices: &[ThrottleDevice]) -> Vec<BlockRate> {
     devices.iter().map(|device| BlockRate { path: device.path.clone(), rate: device.rate }).collect()
 }
 
-fn device(mapping: &pb::DeviceMapping) -> Device {
+fn device(mapping: &DeviceMapping) -> Device {
     Device {
         path_on_host: mapping.path_on_host.clone(),
         path_in_container: mapping.path_in_container.clone(),

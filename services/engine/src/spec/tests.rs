@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::record::MountRecord;
+use gantry_api::engine::MountPoint;
 use gantry_spec::{Access, Source};
 
 fn facts() -> Facts {
@@ -66,7 +67,7 @@ fn only_binds_are_read_only_all_the_way_down() {
     let mut record = record();
     record.recursive_read_only = true;
     let mount = |kind: &str, rw: bool| MountRecord {
-        point: pb::MountPoint { r#type: kind.to_owned(), rw, ..Default::default() },
+        point: MountPoint { r#type: kind.to_owned(), rw, ..Default::default() },
         ..Default::default()
     };
     let alone = MountRecord { read_only_non_recursive: true, ..mount("bind", false) };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::{Mount, MountPoint};
 
 use crate::error::{Error, Result};
 use crate::names;
@@ -30,7 +30,7 @@ pub(super) fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
     };
     let destination = checked_destination(destination).map_err(|error| within(error.to_string()))?;
     let mut mount = MountRecord {
-        point: pb::MountPoint { destination, mode: mode.to_owned(), rw: true, ..Default::default() },
+        point: MountPoint { destination, mode: mode.to_owned(), rw: true, ..Default::default() },
         ..Default::default()
     };
     let mut said = BTreeSet::new();
@@ -93,7 +93,7 @@ pub(super) fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
 }
 
 /// Reads what `--mount` says.
-pub(super) fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
+pub(super) fn parse_mount(asked: &Mount) -> Result<MountRecord> {
     let config =
         |text: String| Error::Invalid(format!("invalid mount config for type {:?}: {text}", asked.r#type));
     if asked.target.is_empty() {
@@ -116,7 +116,7 @@ pub(super) fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
     }
     let destination = checked_destination(&asked.target).map_err(|error| config(error.to_string()))?;
     let mut mount = MountRecord {
-        point: pb::MountPoint {
+        point: MountPoint {
             r#type: asked.r#type.clone(),
             destination,
             rw: !asked.read_only,
@@ -182,7 +182,7 @@ pub(super) fn parse_mount(asked: &pb::Mount) -> Result<MountRecord> {
                 mount.options.push(format!("mode={:o}", options.mode));
             }
             for option in options.options {
-                let word = option.values.join("=");
+                let word = option.join("=");
                 add_tmpfs_option(&mut mount.options, &word)
                     .map_err(|_| config(format!("invalid option: {word}")))?;
             }
@@ -254,7 +254,7 @@ pub(super) fn parse_tmpfs(destination: &str, text: &str) -> Result<MountRecord> 
         add_tmpfs_option(&mut options, word)?;
     }
     Ok(MountRecord {
-        point: pb::MountPoint {
+        point: MountPoint {
             r#type: "tmpfs".to_owned(),
             rw: !options.iter().any(|option| option == "ro"),
             destination,
@@ -317,6 +317,8 @@ pub(crate) fn cleaned(text: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use gantry_api::engine::VolumeOptions;
+
     use super::*;
 
     #[test]
@@ -359,11 +361,11 @@ mod tests {
     #[test]
     fn mount_subpaths_stay_inside() {
         let parse = |subpath: &str| {
-            parse_mount(&pb::Mount {
+            parse_mount(&Mount {
                 r#type: "volume".to_owned(),
                 source: "v".to_owned(),
                 target: "/x".to_owned(),
-                volume_options: Some(pb::VolumeOptions { subpath: subpath.to_owned(), ..Default::default() }),
+                volume_options: Some(VolumeOptions { subpath: subpath.to_owned(), ..Default::default() }),
                 ..Default::default()
             })
         };

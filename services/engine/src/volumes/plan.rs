@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::{ContainerConfig, HostConfig, MountPoint};
 
 use super::notation::{checked_destination, parse_bind, parse_mount, parse_tmpfs};
 use crate::engine::Engine;
@@ -18,8 +18,8 @@ impl Engine {
     /// Plans the mounts of a container; sources of binds that may be made are made.
     pub(crate) fn plan_mounts(
         &self,
-        config: &pb::ContainerConfig,
-        host: &pb::HostConfig,
+        config: &ContainerConfig,
+        host: &HostConfig,
         id: &str,
     ) -> Result<Vec<MountRecord>> {
         let mut plan: BTreeMap<String, MountRecord> = BTreeMap::new();
@@ -92,7 +92,7 @@ fn add(plan: &mut BTreeMap<String, MountRecord>, mount: MountRecord) -> Result<(
 
 fn anonymous(destination: String) -> MountRecord {
     MountRecord {
-        point: pb::MountPoint {
+        point: MountPoint {
             r#type: "volume".to_owned(),
             destination,
             driver: super::DRIVER.to_owned(),

@@ -15,7 +15,7 @@
 //! Who implements the traits proves it with the suite of the same name in `gantry-contract`: the service's store, the
 //! store through its socket, the fake.
 //!
-//! Promises: [`content`], [`diff`], [`leases`], [`network`], [`snapshots`]. Beside them:
+//! Promises: [`content`], [`diff`], [`engine`] (what it speaks of), [`leases`], [`network`], [`snapshots`]. Beside them:
 //!
 //! - [`Peers`]: one lazily connected channel per service of this machine, and typed clients on it;
 //! - [`ingest`]: content's data socket, where blobs change hands as descriptors;
@@ -29,6 +29,7 @@ mod call;
 mod carry;
 pub mod content;
 pub mod diff;
+pub mod engine;
 pub mod events;
 pub mod ingest;
 pub mod leases;

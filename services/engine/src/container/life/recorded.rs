@@ -1,30 +1,12 @@
 //! What is written down of a life, and a life as it was written down.
 
-use gantry_proto::gantry::engine::v1::Status;
-
 use super::{Life, Memory, Past, Pause, Phase, Rest, Running};
-use crate::record::{PhaseRecord, RunningRecord, STATE_VERSION, StateRecord};
-
-/// A state that this engine cannot read.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// A later engine has written it.
-    #[error("state of version {0}, where {STATE_VERSION} is the last that is known")]
-    Version(u32),
-    /// It does not say what the container does.
-    #[error("state without a phase")]
-    NoPhase,
-}
+use crate::record::stored::{PhaseRecord, RunningRecord, StateRecord, Unreadable};
 
 impl Life {
     /// A life that begins where it was written down.
     pub fn restore(record: StateRecord) -> Result<Life, Unreadable> {
-        let phase = match (record.version, &record.phase) {
-            (0, _) => of_version_0(record.status(), record.pid),
-            (STATE_VERSION, Some(phase)) => phase_of(phase),
-            (STATE_VERSION, None) => return Err(Unreadable::NoPhase),
-            (later, _) => return Err(Unreadable::Version(later)),
-        };
+        let phase = record.phase.as_ref().map(phase_of).ok_or(Unreadable::NoPhase)?;
         let past = Past {
             exit_code: record.exit_code,
             error: record.error,
@@ -43,7 +25,6 @@ impl Life {
     pub fn recorded(&self) -> StateRecord {
         let past = &self.past;
         StateRecord {
-            version: STATE_VERSION,
             phase: Some(match &self.phase {
                 Phase::Created | Phase::Starting { from: Rest::Created } => PhaseRecord::Created(()),
                 Phase::Running(running) => PhaseRecord::Running(RunningRecord {
@@ -68,7 +49,6 @@ impl Life {
             restart_count: past.restart_count,
             stopped_by_hand: past.stopped_by_hand,
             networks: past.networks.clone(),
-            ..StateRecord::default()
         }
     }
 }
@@ -81,19 +61,6 @@ fn phase_of(record: &PhaseRecord) -> Phase {
         PhaseRecord::Restarting(()) => Phase::Restarting { held: false },
         PhaseRecord::Removing(()) => Phase::Removing,
         PhaseRecord::Dead(()) => Phase::Dead,
-    }
-}
-
-/// Version 0 wrote Docker's word, and the process id beside it.
-fn of_version_0(status: Status, pid: u32) -> Phase {
-    match status {
-        Status::Created => Phase::Created,
-        Status::Running => running(pid, false),
-        Status::Paused => running(pid, true),
-        Status::Restarting => Phase::Restarting { held: false },
-        Status::Removing => Phase::Removing,
-        Status::Exited => Phase::Exited,
-        Status::Dead => Phase::Dead,
     }
 }
 
@@ -110,17 +77,6 @@ mod tests {
 
     use super::*;
 
-    /// A state as version 0 encoded it, from Docker's word for it on: paused, with every field set.
-    const VERSION_0: &str = concat!(
-        "080210e7241889012204626f6f6d2801308180a8b1e39fe7cb17388280a8b1e39fe7cb1740034801",
-        "520c0a0662726964676512026231",
-    );
-
-    fn bytes(hex: &str) -> Vec<u8> {
-        let digits = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal");
-        (0..hex.len()).step_by(2).map(digits).collect()
-    }
-
     fn past() -> Past {
         Past {
             exit_code: 137,
@@ -133,27 +89,6 @@ mod tests {
             networks: BTreeMap::from([("bridge".to_owned(), "b1".to_owned())]),
             memory: Memory::RanOutTold,
         }
-    }
-
-    #[test]
-    fn a_state_without_a_version_is_read() {
-        let record = StateRecord::decode(&*bytes(VERSION_0)).expect("a state");
-        let life = Life::restore(record.clone()).expect("readable");
-        assert_eq!(*life.phase(), running(4711, true));
-        assert_eq!(*life.past(), past());
-        for (status, phase) in [
-            (Status::Created, Phase::Created),
-            (Status::Running, running(4711, false)),
-            (Status::Restarting, Phase::Restarting { held: false }),
-            (Status::Removing, Phase::Removing),
-            (Status::Exited, Phase::Exited),
-            (Status::Dead, Phase::Dead),
-        ] {
-            let record = StateRecord { status: status.into(), ..record.clone() };
-            assert_eq!(*Life::restore(record).expect("readable").phase(), phase, "{status:?}");
-        }
-        // What was never written is what a container begins as.
-        assert_eq!(*Life::restore(StateRecord::default()).expect("readable").phase(), Phase::Created);
     }
 
     #[test]
@@ -183,8 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_engine_has_written_is_refused() {
-        let later = StateRecord { version: STATE_VERSION + 1, ..StateRecord::default() };
-        assert_eq!(Life::restore(later).err(), Some(Unreadable::Version(STATE_VERSION + 1)));
+    fn a_state_that_says_nothing_is_refused() {
+        assert_eq!(Life::restore(StateRecord::default()).err(), Some(Unreadable::NoPhase));
     }
 }

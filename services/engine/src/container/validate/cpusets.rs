@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::Resources;
 
 use super::invalid;
 use crate::error::Result;
@@ -22,7 +22,7 @@ const NODES: [&str; 3] = [
 ];
 
 /// Refuses lists that cannot be read, and numbers that the machine does not have.
-pub(super) fn check(resources: &pb::Resources) -> Result<()> {
+pub(super) fn check(resources: &Resources) -> Result<()> {
     for (asked, files, kind, what) in [
         (&resources.cpuset_cpus, CPUS, "cpus", "CPUs"),
         (&resources.cpuset_mems, NODES, "mems", "memory nodes"),
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn what_the_machine_does_not_have_is_refused() {
         let refused = |cpus: &str, mems: &str| {
-            let resources = pb::Resources {
+            let resources = Resources {
                 cpuset_cpus: cpus.to_owned(),
                 cpuset_mems: mems.to_owned(),
                 ..Default::default()
