@@ -10,6 +10,7 @@ mod tasks;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gantry_api::network as network_api;
 use gantry_proto::gantry::shim::v1::StartFailure;
 use gantry_proto::gantry::shim::v1::start_failure::Cause;
 use gantry_rpc::context::with_namespace;
@@ -32,6 +33,7 @@ const RESOURCES_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/
 #[derive(Clone, Debug)]
 pub struct Peers {
     peers: gantry_api::Peers,
+    network: network_api::Client,
     namespace: Namespace,
     run: PathBuf,
 }
@@ -85,7 +87,7 @@ impl Peers {
     /// The services of one root.
     pub fn new(peers: gantry_api::Peers, run: &Path) -> Peers {
         let namespace = NAMESPACE.parse().expect("the name is a valid identifier");
-        Peers { peers, namespace, run: run.to_owned() }
+        Peers { network: network_api::Client::new(&peers), peers, namespace, run: run.to_owned() }
     }
 
     /// The socket on which a container's shim takes attachments.

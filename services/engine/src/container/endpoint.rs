@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use gantry_api::engine::{ContainerConfig, EndpointSettings};
-use gantry_proto::gantry::network::v1::{IpamConfig, Network};
+use gantry_api::network::{Network, Subnet};
 
 use super::network::{in_network, is_predefined};
 use crate::error::{Error, Result};
@@ -45,13 +45,13 @@ pub fn check(network: &Network, settings: &EndpointSettings) -> Result<()> {
             wrong.push(text.to_owned());
         }
     }
-    let configured = |family: &str| -> Vec<&IpamConfig> {
-        let of = |config: &&IpamConfig| !config.chosen && config.subnet.contains(':') == (family == "IPv6");
-        network.ipam.iter().flat_map(|ipam| &ipam.config).filter(of).collect()
+    let configured = |family: &str| -> Vec<&Subnet> {
+        let of = |subnet: &&Subnet| !subnet.chosen && subnet.subnet.contains(':') == (family == "IPv6");
+        network.ipam.subnets.iter().filter(of).collect()
     };
     for (family, text, address) in addresses.iter().filter(|(_, text, _)| !text.is_empty()) {
         let subnets = configured(family);
-        let within = |config: &&IpamConfig| address.is_some_and(|address| contains(&config.subnet, address));
+        let within = |subnet: &&Subnet| address.is_some_and(|address| contains(&subnet.subnet, address));
         if subnets.is_empty() || is_predefined(&network.name) {
             wrong.push("user specified IP address is supported only when connecting to networks with user configured subnets".to_owned());
         } else if !subnets.iter().any(within) {
@@ -100,16 +100,30 @@ pub fn one_mac(config: &ContainerConfig, main: &str, settings: &mut EndpointSett
 
 #[cfg(test)]
 mod tests {
-    use gantry_proto::gantry::network::v1::Ipam;
+    use std::collections::HashMap;
+    use std::time::SystemTime;
+
+    use gantry_api::network::Ipam;
 
     use super::*;
 
     fn network(name: &str, chosen: bool) -> Network {
-        let config = vec![IpamConfig { subnet: "10.7.0.0/24".to_owned(), chosen, ..Default::default() }];
+        let subnets = vec![Subnet { subnet: "10.7.0.0/24".to_owned(), chosen, ..Default::default() }];
         Network {
+            id: "1".repeat(64),
             name: name.to_owned(),
-            ipam: Some(Ipam { config, ..Default::default() }),
-            ..Default::default()
+            driver: "bridge".to_owned(),
+            scope: "local".to_owned(),
+            internal: false,
+            attachable: false,
+            ipv4: true,
+            ipv6: false,
+            ipam: Ipam { subnets, ..Default::default() },
+            options: HashMap::new(),
+            labels: HashMap::new(),
+            created_at: SystemTime::UNIX_EPOCH,
+            endpoints: Vec::new(),
+            bridge: String::new(),
         }
     }
 

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use gantry_proto::gantry::network::v1::Netns;
+use gantry_api::network::Netns;
 use gantry_spec::RuntimeFiles;
 
 use super::create::blocking;
@@ -71,9 +71,9 @@ impl Engine {
             return Ok(Vec::new());
         }
         let network = self.peers.network(DEFAULT).await?;
-        let configs = network.ipam.unwrap_or_default().config;
+        let subnets = network.ipam.subnets;
         let gateways: Vec<String> =
-            configs.into_iter().map(|one| one.gateway).filter(|one| !one.is_empty()).collect();
+            subnets.into_iter().map(|one| one.gateway).filter(|one| !one.is_empty()).collect();
         if gateways.is_empty() {
             return Err(Error::Invalid("unable to derive the IP value for host-gateway".to_owned()));
         }
@@ -182,17 +182,14 @@ fn resolv_conf(record: &Record, netns: Option<&Netns>, host: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gantry_proto::gantry::network::v1::Endpoint;
+    use gantry_api::network::{Address, Endpoint};
 
     use super::*;
 
     fn netns(name_service: bool) -> Netns {
-        let endpoint = Endpoint {
-            ipv4_address: "172.17.0.2".to_owned(),
-            ipv4_gateway: "172.17.0.1".to_owned(),
-            name_service,
-            ..Default::default()
-        };
+        let gateway = "172.17.0.1".parse().ok();
+        let address = Address { address: "172.17.0.2".parse().expect("an address"), prefix: 16, gateway };
+        let endpoint = Endpoint { ipv4: Some(address), name_service, ..Default::default() };
         Netns { endpoints: vec![endpoint], ..Default::default() }
     }
 

@@ -1,7 +1,7 @@
 //! The text of `/etc/hosts`: made whole at a start; while the container runs, single lines of ours come and go, and what
 //! else it wrote there stays.
 
-use gantry_proto::gantry::network::v1::Netns;
+use gantry_api::network::Netns;
 
 use crate::record::Record;
 
@@ -56,11 +56,8 @@ pub fn own(record: &Record, netns: &Netns) -> Vec<Line> {
         Some((short, _)) => format!("{full} {short}"),
         None => full,
     };
-    let addresses = netns.endpoints.iter().flat_map(|one| [&one.ipv4_address, &one.ipv6_address]);
-    addresses
-        .filter(|address| !address.is_empty())
-        .map(|address| Line { address: address.clone(), names: names.clone() })
-        .collect()
+    let addresses = netns.endpoints.iter().flat_map(|one| [one.ipv4, one.ipv6]).flatten();
+    addresses.map(|own| Line { address: own.address.to_string(), names: names.clone() }).collect()
 }
 
 /// The file without some lines, and with others at its end.
@@ -96,7 +93,7 @@ fn names_of<'a>(line: &'a str, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use gantry_proto::gantry::network::v1::Endpoint;
+    use gantry_api::network::{Address, Endpoint};
 
     use super::*;
 
@@ -106,7 +103,8 @@ mod tests {
 
     #[test]
     fn the_container_has_its_full_and_its_short_name() {
-        let endpoint = Endpoint { ipv4_address: "172.17.0.2".to_owned(), ..Default::default() };
+        let address = Address { address: "172.17.0.2".parse().unwrap(), prefix: 16, gateway: None };
+        let endpoint = Endpoint { ipv4: Some(address), ..Default::default() };
         let netns = Netns { endpoints: vec![endpoint], ..Default::default() };
         for (hostname, domain, names) in [
             ("web", "", "web"),

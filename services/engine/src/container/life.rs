@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_api::engine::{EndpointSettings, Status};
-use gantry_proto::gantry::network::v1::Netns;
+use gantry_api::network::Netns;
 
 pub use self::past::{Memory, Past};
 pub use self::phase::{Pause, Phase, Rest, Running, Then};

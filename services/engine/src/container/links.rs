@@ -133,7 +133,7 @@ impl Engine {
             alias: link.alias.clone(),
             name: record.name.clone(),
             hostname: record.config.hostname.clone(),
-            address: endpoint.ipv4_address.clone(),
+            address: endpoint.ipv4.map(|own| own.address.to_string()).unwrap_or_default(),
             ports,
             env: record.config.env.clone(),
         })
@@ -153,9 +153,8 @@ impl Engine {
     pub(crate) async fn tell_parents(&self, child: &Container) {
         let names = child.further_names();
         let address = child.life().netns().and_then(|netns| {
-            let on =
-                |endpoint: &&gantry_proto::gantry::network::v1::Endpoint| endpoint.network_name == DEFAULT;
-            netns.endpoints.iter().find(on).map(|endpoint| endpoint.ipv4_address.clone())
+            let on = netns.endpoints.iter().find(|endpoint| endpoint.network_name == DEFAULT)?;
+            on.ipv4.map(|own| own.address.to_string())
         });
         let Some(address) = address.filter(|_| !names.is_empty()) else { return };
         let _turn = self.hosts.lock().await;

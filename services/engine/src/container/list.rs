@@ -151,7 +151,9 @@ fn passes(container: &Container, record: &Record, filters: &Filters) -> bool {
     // Alternatives, unlike all others.
     let ports = ["expose", "publish"];
     let is_open = |key: &str, wanted: &str| match key {
-        "publish" => published.clone().any(|port| port_matches(port.host_port, &port.protocol, wanted)),
+        "publish" => {
+            published.clone().any(|port| port_matches(port.host_port.into(), port.protocol.name(), wanted))
+        }
         _ => {
             let exposed = record.config.exposed_ports.iter().filter_map(|port| port.parse::<Port>().ok());
             is_up(status) && { exposed }

@@ -1,11 +1,12 @@
 //! A container's networks: what it asks of the network service, and connecting it while it runs.
 
 use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr;
 
 use gantry_failpoint::failpoint;
 use gantry_api::engine::{ContainerConfig, EndpointSettings, HostConfig, PortBinding};
+use gantry_api::network::{EndpointSpec, Netns, NetnsSpec, Network, PortMapping};
 use gantry_proto::gantry::engine::v1 as pb;
-use gantry_proto::gantry::network::v1 as network;
 use gantry_spec::Namespace;
 
 use super::Container;
@@ -65,7 +66,7 @@ impl Engine {
         Ok(networks)
     }
 
-    async fn network_so_far(&self, name: &str) -> Result<Option<network::Network>> {
+    async fn network_so_far(&self, name: &str) -> Result<Option<Network>> {
         match self.peers.network(name).await.map_err(missing_network(name)) {
             Ok(found) => Ok(Some(found)),
             Err(Error::NoSuchNetwork(_)) => Ok(None),
@@ -99,11 +100,8 @@ impl Engine {
         let mut changed = Record::clone(&record);
         changed.networks.insert(found.name.clone(), settings.clone());
         if container.life().has_process() && !is_without_endpoints(&found.name) {
-            let request = network::ConnectRequest {
-                netns: container.id().to_owned(),
-                endpoint: Some(endpoint(&found.name, &settings, &record)),
-            };
-            let netns = self.peers.connect(request).await?;
+            let wanted = endpoint(&found.name, &settings, &record)?;
+            let netns = self.peers.connect(container.id(), wanted).await?;
             failpoint!("engine.connect.connected");
             let before = container.life().netns().cloned();
             self.refresh_files(&record, before.as_deref(), &netns).await?;
@@ -160,7 +158,7 @@ impl Engine {
         Ok(())
     }
 
-    fn publish_network(&self, container: &Container, network: &network::Network, action: &str) {
+    fn publish_network(&self, container: &Container, network: &Network, action: &str) {
         let attributes = BTreeMap::from([
             ("container".to_owned(), container.id().to_owned()),
             ("name".to_owned(), network.name.clone()),
@@ -170,12 +168,7 @@ impl Engine {
     }
 
     /// Network events of a container that got or lost its networks; `netns` is `None` on the host's network.
-    pub(crate) async fn publish_networks(
-        &self,
-        container: &Container,
-        netns: Option<&network::Netns>,
-        action: &str,
-    ) {
+    pub(crate) async fn publish_networks(&self, container: &Container, netns: Option<&Netns>, action: &str) {
         for endpoint in netns.iter().flat_map(|netns| &netns.endpoints) {
             let attributes = BTreeMap::from([
                 ("container".to_owned(), container.id().to_owned()),
@@ -215,7 +208,7 @@ fn is_without_endpoints(name: &str) -> bool {
 }
 
 /// What is asked of the network service; `None` when the container has no namespace of its own.
-pub(crate) fn attach_request(record: &Record) -> Result<Option<network::AttachRequest>> {
+pub(crate) fn netns_spec(record: &Record) -> Result<Option<NetnsSpec>> {
     if NetworkMode::of(&record.host.network_mode).is_shared() {
         return Ok(None);
     }
@@ -224,51 +217,62 @@ pub(crate) fn attach_request(record: &Record) -> Result<Option<network::AttachRe
         .iter()
         .filter(|(name, _)| name.as_str() != "none")
         .map(|(name, settings)| endpoint(name, settings, record))
-        .collect();
-    Ok(Some(network::AttachRequest {
-        netns: record.id.clone(),
+        .collect::<Result<_>>()?;
+    let server = |text: &String| address("name server", text);
+    Ok(Some(NetnsSpec {
+        id: record.id.clone(),
         name: record.name.clone(),
         hostname: record.config.hostname.clone(),
         endpoints,
         ports: ports(record)?,
-        dns_servers: record.host.dns.clone(),
+        dns_servers: record.host.dns.iter().map(server).collect::<Result<_>>()?,
         sysctls: gantry_spec::sysctls::of_network(&record.host.sysctls),
     }))
 }
 
-fn endpoint(name: &str, settings: &EndpointSettings, record: &Record) -> network::EndpointSpec {
+fn endpoint(name: &str, settings: &EndpointSettings, record: &Record) -> Result<EndpointSpec> {
     let main = record.host.network_mode == name;
     let mut links = settings.links.clone();
     if main {
         links.extend(record.host.links.iter().cloned());
     }
-    network::EndpointSpec {
+    Ok(EndpointSpec {
         network: if settings.network_id.is_empty() { name.to_owned() } else { settings.network_id.clone() },
         aliases: settings.aliases.clone(),
         links,
-        ipv4_address: settings.ipam_ipv4_address.clone(),
-        ipv6_address: settings.ipam_ipv6_address.clone(),
-        mac_address: settings.mac_address.clone(),
-        driver_options: settings.driver_opts.clone(),
+        ipv4: requested("IPv4 address", &settings.ipam_ipv4_address)?,
+        ipv6: requested("IPv6 address", &settings.ipam_ipv6_address)?,
+        mac: settings.mac_address.clone(),
+        options: settings.driver_opts.clone(),
         gateway_priority: settings.gw_priority,
-    }
+    })
+}
+
+/// What is not there may be left to the network service.
+fn requested<T: FromStr>(what: &str, text: &str) -> Result<Option<T>> {
+    if text.is_empty() { Ok(None) } else { address(what, text).map(Some) }
+}
+
+/// Where the network was not there at the creation, nobody has looked at the address.
+fn address<T: FromStr>(what: &str, text: &str) -> Result<T> {
+    let invalid =
+        || Error::Invalid(format!("failed to set up container networking: invalid {what} {text:?}"));
+    text.parse().map_err(|_| invalid())
 }
 
 /// The ports to publish: bound ones, and with `-P` all that are exposed.
-fn ports(record: &Record) -> Result<Vec<network::PortMapping>> {
+fn ports(record: &Record) -> Result<Vec<PortMapping>> {
     let mut ports = Vec::new();
     for (text, bindings) in &record.host.port_bindings {
         let port: Port = text.parse()?;
         let any = [PortBinding::default()];
         let bindings = if bindings.is_empty() { &any[..] } else { bindings };
         for binding in bindings {
-            let (first, last) = binding.host_port.parse::<HostPorts>()?.bounds();
-            ports.push(network::PortMapping {
-                protocol: port.protocol.to_string(),
-                container_port: port.number.into(),
-                host_ip: binding.host_ip.clone(),
-                host_port_first: first,
-                host_port_last: last,
+            ports.push(PortMapping {
+                protocol: port.protocol.into(),
+                container_port: port.number,
+                host: requested("host address", &binding.host_ip)?,
+                range: binding.host_port.parse::<HostPorts>()?.range(),
             });
         }
     }
@@ -281,15 +285,16 @@ fn ports(record: &Record) -> Result<Vec<network::PortMapping>> {
                 .keys()
                 .any(|known| known.parse().is_ok_and(|known: Port| known == port));
             if !bound {
-                ports.push(network::PortMapping {
-                    protocol: port.protocol.to_string(),
-                    container_port: port.number.into(),
-                    ..Default::default()
+                ports.push(PortMapping {
+                    protocol: port.protocol.into(),
+                    container_port: port.number,
+                    host: None,
+                    range: None,
                 });
             }
         }
     }
-    ports.sort_by(|a, b| (a.container_port, &a.protocol).cmp(&(b.container_port, &b.protocol)));
+    ports.sort_by_key(|port| (port.container_port, port.protocol.name()));
     Ok(ports)
 }
 
@@ -353,21 +358,20 @@ mod tests {
         let binding = PortBinding { host_ip: String::new(), host_port: "8080".to_owned() };
         record.host.port_bindings.insert("80/tcp".to_owned(), vec![binding]);
         let ports = ports(&record).expect("valid");
-        let seen: Vec<(u32, u32)> =
-            ports.iter().map(|port| (port.container_port, port.host_port_first)).collect();
-        assert_eq!(seen, [(80, 8080), (81, 0)]);
+        let seen: Vec<_> = ports.iter().map(|port| (port.container_port, port.range)).collect();
+        assert_eq!(seen, [(80, Some((8080, 8080))), (81, None)]);
     }
 
     #[test]
     fn host_and_shared_namespaces_ask_for_nothing() {
         let mut record = record();
         record.host.network_mode = "host".to_owned();
-        assert_eq!(attach_request(&record).expect("valid"), None);
+        assert_eq!(netns_spec(&record).expect("valid"), None);
         record.host.network_mode = "container:x".to_owned();
-        assert_eq!(attach_request(&record).expect("valid"), None);
+        assert_eq!(netns_spec(&record).expect("valid"), None);
         record.host.network_mode = "none".to_owned();
         record.networks = BTreeMap::from([("none".to_owned(), EndpointSettings::default())]);
-        let request = attach_request(&record).expect("valid").expect("a namespace");
+        let request = netns_spec(&record).expect("valid").expect("a namespace");
         assert!(request.endpoints.is_empty());
     }
 }

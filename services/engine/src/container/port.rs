@@ -74,6 +74,16 @@ impl Protocol {
     }
 }
 
+impl From<Protocol> for gantry_api::network::Protocol {
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Tcp => gantry_api::network::Protocol::Tcp,
+            Protocol::Sctp => gantry_api::network::Protocol::Sctp,
+            Protocol::Udp => gantry_api::network::Protocol::Udp,
+        }
+    }
+}
+
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -81,11 +91,11 @@ impl fmt::Display for Protocol {
 }
 
 impl HostPorts {
-    /// The first and the last, as the network service takes them: zeroes for any.
-    pub fn bounds(self) -> (u32, u32) {
+    /// The first and the last, as the network service takes them.
+    pub fn range(self) -> Option<(u16, u16)> {
         match self {
-            HostPorts::Any => (0, 0),
-            HostPorts::Range(first, last) => (first.into(), last.into()),
+            HostPorts::Any => None,
+            HostPorts::Range(first, last) => Some((first, last)),
         }
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use gantry_failpoint::failpoint;
 use gantry_api::engine::Status;
-use gantry_proto::gantry::network::v1::Netns;
+use gantry_api::network::Netns;
 use gantry_spec::Namespace;
 
 use super::Container;
 use super::life::{Illegal, Started};
 use super::mode::NetworkMode;
-use super::network::attach_request;
+use super::network::netns_spec;
 use super::signal::Signal;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -181,8 +181,8 @@ impl Engine {
     }
 
     async fn attach_network(&self, record: &Record) -> Result<Option<Netns>> {
-        match attach_request(record)? {
-            Some(request) => self.peers.attach(request).await.map(Some),
+        match netns_spec(record)? {
+            Some(spec) => self.peers.attach(spec).await.map(Some),
             None => Ok(None),
         }
     }

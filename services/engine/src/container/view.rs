@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use gantry_api::engine::{EndpointSettings, HostConfig};
+use gantry_api::network::{Address, Endpoint, Netns};
 use gantry_mount::Overlay;
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
-use gantry_proto::gantry::network::v1::{Endpoint, Netns};
 
 use super::Container;
 use super::life::{Life, Memory};
@@ -130,7 +130,7 @@ impl Engine {
                 .map(|exec| exec.id().to_owned())
                 .collect(),
             ports: ports(life.netns().map(AsRef::as_ref)),
-            sandbox_key: life.netns().map(|netns| netns.netns_path.clone()).unwrap_or_default(),
+            sandbox_key: life.netns().map(|netns| netns.path.display().to_string()).unwrap_or_default(),
             snapshotter: record.snapshotter.clone(),
             apparmor_profile: self.apparmor_of(&record, &life),
             ..Default::default()
@@ -252,14 +252,18 @@ fn dns_names(record: &Record, asked: &EndpointSettings) -> Vec<String> {
 fn take_endpoint(settings: &mut EndpointSettings, endpoint: &Endpoint) {
     settings.network_id.clone_from(&endpoint.network_id);
     settings.endpoint_id.clone_from(&endpoint.id);
-    settings.gateway.clone_from(&endpoint.ipv4_gateway);
-    settings.ip_address.clone_from(&endpoint.ipv4_address);
-    settings.ip_prefix_len = endpoint.ipv4_prefix;
-    settings.ipv6_gateway.clone_from(&endpoint.ipv6_gateway);
-    settings.global_ipv6_address.clone_from(&endpoint.ipv6_address);
-    settings.global_ipv6_prefix_len = endpoint.ipv6_prefix;
-    settings.mac_address.clone_from(&endpoint.mac_address);
+    (settings.ip_address, settings.ip_prefix_len, settings.gateway) = parts(endpoint.ipv4);
+    (settings.global_ipv6_address, settings.global_ipv6_prefix_len, settings.ipv6_gateway) =
+        parts(endpoint.ipv6);
+    settings.mac_address.clone_from(&endpoint.mac);
     settings.dns_names.clone_from(&endpoint.dns_names);
+}
+
+/// An address, the length of its prefix and its gateway, as Docker shows them.
+fn parts(own: Option<Address>) -> (String, u32, String) {
+    let Some(own) = own else { return Default::default() };
+    let gateway = own.gateway.map(|gateway| gateway.to_string());
+    (own.address.to_string(), own.prefix.into(), gateway.unwrap_or_default())
 }
 
 fn ports(netns: Option<&Netns>) -> Vec<pb::PublishedPort> {
@@ -267,10 +271,10 @@ fn ports(netns: Option<&Netns>) -> Vec<pb::PublishedPort> {
         .iter()
         .flat_map(|netns| &netns.ports)
         .map(|port| pb::PublishedPort {
-            protocol: port.protocol.clone(),
-            container_port: port.container_port,
-            host_ip: port.host_ip.clone(),
-            host_port: port.host_port,
+            protocol: port.protocol.to_string(),
+            container_port: port.container_port.into(),
+            host_ip: port.host.to_string(),
+            host_port: port.host_port.into(),
         })
         .collect()
 }

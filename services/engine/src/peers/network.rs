@@ -1,16 +1,16 @@
 //! Network namespaces of containers, networks, and control's events.
 
-use gantry_proto::gantry::network::v1 as network;
+use gantry_api::Failure;
+use gantry_api::network::{Attach, EndpointSpec, Inspect, Netns, NetnsSpec, Network};
 use tonic::Status;
 
-use super::{DEADLINE, Peers, call, gone};
+use super::{Peers, gone};
 use crate::error::{Error, Result};
 
 impl Peers {
     /// Makes a container's network namespace and connects it.
-    pub async fn attach(&self, request: network::AttachRequest) -> Result<network::Netns> {
-        let answer = call(DEADLINE, self.peers.netns().attach(request)).await;
-        answer.map_err(|status| match status.code() {
+    pub async fn attach(&self, spec: NetnsSpec) -> Result<Netns> {
+        self.network.attach(spec).await.map_err(said).map_err(|status| match status.code() {
             tonic::Code::NotFound => Error::NoNetworkYet(status.message().to_owned()),
             _ => Error::peer("failed to set up container networking", status),
         })
@@ -18,33 +18,29 @@ impl Peers {
 
     /// Takes a container off its networks; none is fine.
     pub async fn detach(&self, id: &str) -> Result<()> {
-        let request = network::DetachRequest { netns: id.to_owned() };
-        let answer = call(DEADLINE, self.peers.netns().detach(request)).await;
+        let answer = self.network.detach(id).await.map_err(said);
         gone(answer).map_err(|status| Error::peer(format!("release network of container {id}"), status))
     }
 
     /// Adds an endpoint to a live netns.
-    pub async fn connect(&self, request: network::ConnectRequest) -> Result<network::Netns> {
-        let doing = format!("connect container {}", request.netns);
-        let answer = call(DEADLINE, self.peers.netns().connect(request)).await;
+    pub async fn connect(&self, id: &str, endpoint: EndpointSpec) -> Result<Netns> {
+        let answer = self.network.connect(id, endpoint).await.map_err(said);
         answer.map_err(|status| match status.code() {
             // What cannot be given is the user's to know, and nothing else.
             tonic::Code::PermissionDenied => Error::Forbidden(status.message().to_owned()),
-            _ => Error::peer(doing, status),
+            _ => Error::peer(format!("connect container {id}"), status),
         })
     }
 
     /// Removes an endpoint from a live netns.
-    pub async fn disconnect(&self, id: &str, network: &str) -> Result<network::Netns> {
-        let request = network::DisconnectRequest { netns: id.to_owned(), network: network.to_owned() };
-        let answer = call(DEADLINE, self.peers.netns().disconnect(request)).await;
+    pub async fn disconnect(&self, id: &str, network: &str) -> Result<Netns> {
+        let answer = self.network.disconnect(id, network).await.map_err(said);
         answer.map_err(|status| Error::peer(format!("disconnect container {id}"), status))
     }
 
     /// A container's netns, if it has one.
-    pub async fn netns(&self, id: &str) -> Result<Option<network::Netns>> {
-        let request = network::GetNetnsRequest { netns: id.to_owned() };
-        match call(DEADLINE, self.peers.netns().get(request)).await {
+    pub async fn netns(&self, id: &str) -> Result<Option<Netns>> {
+        match self.network.netns(id).await.map_err(said) {
             Ok(netns) => Ok(Some(netns)),
             Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
             Err(status) => Err(Error::peer(format!("look at network of container {id}"), status)),
@@ -53,24 +49,21 @@ impl Peers {
 
     /// Ids of all network namespaces.
     pub async fn netns_ids(&self) -> Result<Vec<String>> {
-        let request = network::ListNetnsRequest {};
-        let answer = call(DEADLINE, self.peers.netns().list(request)).await;
+        let answer = self.network.all_netns().await.map_err(said);
         answer
-            .map(|answer| answer.netns.into_iter().map(|netns| netns.id).collect())
+            .map(|netns| netns.into_iter().map(|netns| netns.id).collect())
             .map_err(|status| Error::peer("list network namespaces", status))
     }
 
     /// Tells the name service a container's new name.
     pub async fn rename(&self, id: &str, name: &str) -> Result<()> {
-        let request = network::RenameRequest { netns: id.to_owned(), name: name.to_owned() };
-        let answer = call(DEADLINE, self.peers.netns().rename(request)).await;
+        let answer = self.network.rename(id, name).await.map_err(said);
         gone(answer).map_err(|status| Error::peer(format!("rename container {id} on its networks"), status))
     }
 
     /// A network by name, id or prefix.
-    pub async fn network(&self, name: &str) -> Result<network::Network> {
-        let request = network::GetRequest { network: name.to_owned() };
-        let answer = call(DEADLINE, self.peers.networks().get(request)).await;
+    pub async fn network(&self, name: &str) -> Result<Network> {
+        let answer = self.network.network(name).await.map_err(said);
         answer.map_err(|status| Error::peer(format!("look up network {name}"), status))
     }
 
@@ -84,4 +77,9 @@ impl Peers {
         };
         Ok(self.peers.events().subscribe(request).await?.into_inner())
     }
+}
+
+/// What the service has said: what the engine was about to do, users are told in words of their own.
+fn said(failure: Failure) -> Status {
+    *failure.status
 }

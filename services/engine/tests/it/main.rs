@@ -202,7 +202,7 @@ async fn a_life_from_create_to_remove_leaves_nothing() {
     assert!(stage.remove(&id, false).await.is_err_and(|status| status.code() == Code::Aborted));
     stage.world.end(&id, 3);
     assert_eq!(in_time(exit).await.expect("in time").expect("joined"), 3);
-    stage.until("the end of the run", async || stage.world.things().netns.is_empty()).await;
+    stage.until("the end of the run", async || stage.world.network.attached().is_empty()).await;
     stage.remove("web", false).await.expect("removed");
     assert!(stage.world.is_empty());
     assert!(stage.get("web").await.is_err_and(|status| status.code() == Code::NotFound));
@@ -265,7 +265,7 @@ async fn a_program_that_is_not_there_ends_with_127() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     let state = stage.get(&id).await.expect("it stays").state.unwrap_or_default();
     assert_eq!((state.status(), state.exit_code), (pb::Status::Created, 127));
-    assert!(stage.world.things().processes.is_empty() && stage.world.things().netns.is_empty());
+    assert!(stage.world.things().processes.is_empty() && stage.world.network.attached().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! The engine's neighbours, as they behave: images, snapshots, tasks and network of a small world in memory.
+//! The engine's neighbours, as they behave: images, snapshots and tasks of a small world in memory, and the fake of network.
 //!
 //! A process "runs" until the test ends it. What the engine leaves behind can be counted.
 
@@ -8,16 +8,15 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use containers::containers_server::{Containers, ContainersServer};
+use gantry_fakes::Network;
 use gantry_proto::containerd::services::{
     containers::v1 as containers, snapshots::v1 as snapshots, tasks::v1 as tasks,
 };
 use gantry_proto::containerd::types::Mount;
 use gantry_proto::containerd::v1::types as task;
+use gantry_proto::gantry::images::v1 as images;
 use gantry_proto::gantry::shim::v1::{StartFailure, start_failure::Cause};
-use gantry_proto::gantry::{images::v1 as images, network::v1 as network};
 use images::image_store_server::{ImageStore, ImageStoreServer};
-use network::network_namespaces_server::{NetworkNamespaces, NetworkNamespacesServer};
-use network::networks_server::{Networks, NetworksServer};
 use snapshots::snapshots_server::{Snapshots, SnapshotsServer};
 use tasks::tasks_server::{Tasks, TasksServer};
 use tokio::net::UnixListener;
@@ -35,6 +34,8 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[derive(Clone)]
 pub struct World {
     root: std::path::PathBuf,
+    /// Networks and network namespaces.
+    pub network: Network,
     things: Arc<Mutex<Things>>,
 }
 
@@ -47,8 +48,6 @@ pub struct Things {
     pub snapshots: BTreeSet<String>,
     /// Processes by container and exec id.
     pub processes: BTreeMap<(String, String), Process>,
-    /// Network namespaces.
-    pub netns: BTreeMap<String, network::Netns>,
     /// Starts that were asked for.
     pub starts: u32,
     /// What the next start answers instead.
@@ -70,7 +69,7 @@ pub struct Process {
 impl World {
     /// Serves all neighbours on their sockets in `run`.
     pub fn serve(root: &Path, run: &Path) -> World {
-        let world = World { root: root.to_owned(), things: Arc::default() };
+        let world = World { root: root.to_owned(), network: Network::default(), things: Arc::default() };
         let routes = |name: &str, routes: Routes| {
             let listener = UnixListener::bind(run.join(format!("{name}.sock"))).expect("a free path");
             let incoming = UnixListenerStream::new(listener);
@@ -80,8 +79,7 @@ impl World {
         routes("snapshots", Routes::new(SnapshotsServer::new(world.clone())));
         let tasks = Routes::new(TasksServer::new(world.clone()));
         routes("tasks", tasks.add_service(ContainersServer::new(world.clone())));
-        let network = Routes::new(NetworkNamespacesServer::new(world.clone()));
-        routes("network", network.add_service(NetworksServer::new(world.clone())));
+        routes("network", world.network.routes());
         world
     }
 
@@ -96,7 +94,7 @@ impl World {
         things.records.is_empty()
             && things.snapshots.is_empty()
             && things.processes.is_empty()
-            && things.netns.is_empty()
+            && self.network.attached().is_empty()
     }
 
     /// Ends a container's process.
@@ -473,81 +471,5 @@ impl Tasks for World {
         };
         let code = ended.wait_for(Option::is_some).await.map_err(|_| missing("process"))?.unwrap_or(0);
         Ok(Response::new(tasks::WaitResponse { exit_status: code, exited_at: None }))
-    }
-}
-
-#[tonic::async_trait]
-impl NetworkNamespaces for World {
-    async fn attach(&self, request: Request<network::AttachRequest>) -> Reply<network::Netns> {
-        let request = request.into_inner();
-        let endpoints = request.endpoints.iter().map(|asked| network::Endpoint {
-            network_name: asked.network.clone(),
-            ipv4_address: "172.17.0.2".to_owned(),
-            ..Default::default()
-        });
-        let netns = network::Netns {
-            id: request.netns.clone(),
-            endpoints: endpoints.collect(),
-            ..Default::default()
-        };
-        self.things().netns.insert(request.netns, netns.clone());
-        Ok(Response::new(netns))
-    }
-
-    async fn detach(&self, request: Request<network::DetachRequest>) -> Reply<network::DetachResponse> {
-        self.things().netns.remove(&request.get_ref().netns);
-        Ok(Response::new(network::DetachResponse {}))
-    }
-
-    async fn connect(&self, _: Request<network::ConnectRequest>) -> Reply<network::Netns> {
-        Err(unused())
-    }
-
-    async fn disconnect(&self, _: Request<network::DisconnectRequest>) -> Reply<network::Netns> {
-        Err(unused())
-    }
-
-    async fn get(&self, request: Request<network::GetNetnsRequest>) -> Reply<network::Netns> {
-        let netns = self.things().netns.get(&request.get_ref().netns).cloned();
-        netns.map(Response::new).ok_or_else(|| missing("netns"))
-    }
-
-    async fn list(&self, request: Request<network::ListNetnsRequest>) -> Reply<network::ListNetnsResponse> {
-        let _ = request;
-        let netns = self.things().netns.values().cloned().collect();
-        Ok(Response::new(network::ListNetnsResponse { netns }))
-    }
-
-    async fn rename(&self, _: Request<network::RenameRequest>) -> Reply<network::Netns> {
-        Err(unused())
-    }
-}
-
-#[tonic::async_trait]
-impl Networks for World {
-    async fn create(&self, _: Request<network::CreateRequest>) -> Reply<network::Network> {
-        Err(unused())
-    }
-
-    async fn get(&self, request: Request<network::GetRequest>) -> Reply<network::Network> {
-        let name = request.into_inner().network;
-        let driver = match name.as_str() {
-            "bridge" | "host" => name.clone(),
-            "none" => "null".to_owned(),
-            other => return Err(missing(other)),
-        };
-        Ok(Response::new(network::Network { name, driver, ..Default::default() }))
-    }
-
-    async fn list(&self, _: Request<network::ListRequest>) -> Reply<network::ListResponse> {
-        Err(unused())
-    }
-
-    async fn remove(&self, _: Request<network::RemoveRequest>) -> Reply<network::RemoveResponse> {
-        Err(unused())
-    }
-
-    async fn withdraw(&self, _: Request<network::WithdrawRequest>) -> Reply<network::WithdrawResponse> {
-        Err(unused())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gantry_proto::gantry::network::v1::Netns;
+use gantry_api::network::Netns;
 
 /// What a container does now.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -36,7 +36,7 @@ pub struct Address {
 }
 
 /// A network namespace's interface on a network.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoint {
     /// 64 hexadecimal digits.
     pub id: String,

@@ -26,7 +26,7 @@ pub struct NetnsSpec {
 }
 
 /// A network namespace with its endpoints.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Netns {
     /// The container's id.
     pub id: String,
