@@ -45,7 +45,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gantry_api::engine::Status;
-use gantry_proto::containerd::types::Mount;
+use gantry_mount::Mount;
 use gantry_rpc::paced::Queue;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;

@@ -29,7 +29,7 @@ use std::path::PathBuf;
 
 use gantry_disk::KeyedLocks;
 use gantry_failpoint::failpoint;
-use gantry_proto::containerd::types::Mount;
+use gantry_mount::Mount;
 use parking_lot::RwLock;
 
 use crate::container::create::blocking;

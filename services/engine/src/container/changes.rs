@@ -11,7 +11,7 @@ use pb::changes_response::{Change, Kind};
 use super::create::blocking;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::root::{kernel, own};
+use crate::root::kernel;
 
 impl Engine {
     /// Lists the changes, sorted by path.
@@ -19,7 +19,7 @@ impl Engine {
         let container = self.index.find(name)?;
         let record = container.record();
         let mounts = self.peers.mounts(&record.snapshotter, container.id()).await?;
-        let layers = Layers::of(&own(&mounts))?;
+        let layers = Layers::of(&mounts)?;
         blocking(move || layers.changes()).await
     }
 }

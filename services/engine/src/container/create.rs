@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use gantry_failpoint::failpoint;
 use gantry_api::engine::{ContainerConfig, CreateSpec, Created, HostConfig};
-use gantry_proto::containerd::types::Mount;
+use gantry_mount::Mount;
 use gantry_proto::gantry::images::v1 as images;
 use gantry_spec::{Namespace, masked};
 use oci_spec::runtime::Spec;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use gantry_proto::containerd::types::Mount;
+use gantry_mount::Mount;
 use gantry_rooted::{Dir, EntryKind, Root, kind_of};
 
 use crate::error::{Error, Result};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use gantry_api::engine::{EndpointSettings, HostConfig};
 use gantry_api::network::{Address, Endpoint, Netns};
+use gantry_mount::Mount;
 use gantry_mount::Overlay;
-use gantry_proto::containerd::types::Mount;
 use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
@@ -15,7 +15,6 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::health::Health;
 use crate::record::Record;
-use crate::root::own;
 use crate::spec;
 use crate::time::timestamp;
 
@@ -37,7 +36,7 @@ impl Engine {
             view.size_root_fs = Some(sizes.whole);
         }
         if let Ok(mounts) = self.mounts_of(&container).await
-            && let Some(overlay) = own(&mounts).iter().find_map(Overlay::of)
+            && let Some(overlay) = mounts.iter().find_map(Overlay::of)
         {
             let lower: Vec<String> = overlay.lower.iter().map(|layer| layer.display().to_string()).collect();
             view.graph_data.insert("LowerDir".to_owned(), lower.join(":"));

@@ -1,7 +1,8 @@
 //! The root file systems of containers.
 
+use gantry_mount::Mount;
 use gantry_proto::containerd::services::snapshots::v1 as snapshots;
-use gantry_proto::containerd::types::Mount;
+use gantry_proto::containerd::types;
 
 use super::{DEADLINE, Peers, call, gone};
 use crate::error::{Error, Result};
@@ -16,7 +17,7 @@ impl Peers {
             ..Default::default()
         };
         match call(DEADLINE, self.peers.snapshots().prepare(self.request(request))).await {
-            Ok(answer) => Ok(answer.mounts),
+            Ok(answer) => Ok(answer.mounts.into_iter().map(parse).collect()),
             Err(status) if status.code() == tonic::Code::AlreadyExists => self.mounts(snapshotter, key).await,
             Err(status) => Err(Error::peer(format!("prepare root of container {key}"), status)),
         }
@@ -42,7 +43,7 @@ impl Peers {
         let request = snapshots::MountsRequest { snapshotter: snapshotter.to_owned(), key: key.to_owned() };
         let answer = call(DEADLINE, self.peers.snapshots().mounts(self.request(request))).await;
         answer
-            .map(|answer| answer.mounts)
+            .map(|answer| answer.mounts.into_iter().map(parse).collect())
             .map_err(|status| Error::peer(format!("find root of container {key}"), status))
     }
 
@@ -72,4 +73,8 @@ impl Peers {
             .map(|answer| answer.info.unwrap_or_default().parent)
             .map_err(|status| Error::peer(format!("look at snapshot {key}"), status))
     }
+}
+
+fn parse(mount: types::Mount) -> Mount {
+    Mount { fs_type: mount.r#type, source: mount.source, target: mount.target, options: mount.options }
 }

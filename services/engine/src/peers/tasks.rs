@@ -1,7 +1,8 @@
 //! Running containers and their further processes.
 
+use gantry_mount::Mount;
 use gantry_proto::containerd::services::tasks::v1 as tasks;
-use gantry_proto::containerd::types::Mount;
+use gantry_proto::containerd::types;
 use gantry_proto::containerd::v1::types as task_types;
 use oci_spec::runtime::{LinuxResources, Process};
 use tonic::Status;
@@ -19,7 +20,7 @@ impl Peers {
     pub async fn create_task(&self, id: &str, rootfs: Vec<Mount>, stdio: &Stdio) -> Result<u32> {
         let request = tasks::CreateTaskRequest {
             container_id: id.to_owned(),
-            rootfs,
+            rootfs: rootfs.into_iter().map(wire).collect(),
             stdin: stdin_of(stdio),
             stdout: stdio.log.clone(),
             stderr: String::new(),
@@ -170,4 +171,8 @@ impl Peers {
         let answer = call(DEADLINE, self.peers.tasks().delete_process(self.request(request))).await;
         gone(answer).map_err(|status| Error::peer(format!("delete exec {exec}"), status))
     }
+}
+
+fn wire(mount: Mount) -> types::Mount {
+    types::Mount { r#type: mount.fs_type, source: mount.source, target: mount.target, options: mount.options }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use gantry_proto::containerd::types::Mount;
+use gantry_mount::Mount;
 use gantry_rooted::Root;
 use gantry_rooted::tree::{copy_attributes, copy_tree, remove_tree, sync_file_system};
 
