@@ -1,6 +1,6 @@
 //! The data socket `run/engine-data.sock`: logs and archives, which never cross gRPC.
 
-use gantry_proto::gantry::engine::v1::{DataRequest, data_request::Action};
+use gantry_proto::gantry::engine::v1::{DataRequest, LogsReply, PathStat, data_request::Action};
 use gantry_proto::gantry::rpc::v1::Status as WireStatus;
 use gantry_rpc::data;
 use gantry_rpc::ending::Teller;
@@ -42,25 +42,30 @@ async fn converse(engine: &Engine, mut stream: UnixStream) -> Result<(), Error> 
         Ok(Err(source)) => return Err(broken(source)),
     };
     match action {
-        Some(Action::Logs(request)) => match engine.open_log(&request).await {
-            Ok((reply, sending)) => {
+        Some(Action::Logs(request)) => match engine.open_log(&request.into()).await {
+            Ok((tty, sending)) => {
+                let reply = LogsReply { tty };
                 let teller = Teller::accept(&mut stream, &reply).await.map_err(broken)?;
                 sending.run(stream, &teller).await
             }
             Err(error) => refuse(stream, error).await,
         },
-        Some(Action::ArchiveStat(request)) => match engine.archive_stat(&request).await {
-            Ok(stat) => data::accept(&mut stream, &stat, &[]).await.map_err(broken),
-            Err(error) => refuse(stream, error).await,
-        },
-        Some(Action::ArchiveGet(request)) => match engine.archive_get(&request).await {
-            Ok((stat, getting)) => {
-                data::accept(&mut stream, &stat, &[]).await.map_err(broken)?;
-                archive::send(getting, stream, engine.archives.take().await).await
+        Some(Action::ArchiveStat(request)) => {
+            match engine.archive_stat(&request.container, &request.path).await {
+                Ok(stat) => data::accept(&mut stream, &PathStat::from(stat), &[]).await.map_err(broken),
+                Err(error) => refuse(stream, error).await,
             }
-            Err(error) => refuse(stream, error).await,
-        },
-        Some(Action::ArchivePut(request)) => match engine.archive_put(&request).await {
+        }
+        Some(Action::ArchiveGet(request)) => {
+            match engine.archive_get(&request.container, &request.path).await {
+                Ok((stat, getting)) => {
+                    data::accept(&mut stream, &PathStat::from(stat), &[]).await.map_err(broken)?;
+                    archive::send(getting, stream, engine.archives.take().await).await
+                }
+                Err(error) => refuse(stream, error).await,
+            }
+        }
+        Some(Action::ArchivePut(request)) => match engine.archive_put(&request.into()).await {
             Ok((putting, slot)) => {
                 data::accept(&mut stream, &(), &[]).await.map_err(broken)?;
                 let (mut stream, result) = archive::receive(putting, stream, slot).await?;
@@ -75,7 +80,7 @@ async fn converse(engine: &Engine, mut stream: UnixStream) -> Result<(), Error> 
             }
             Err(error) => refuse(stream, error).await,
         },
-        Some(Action::Export(request)) => match engine.export(&request).await {
+        Some(Action::Export(request)) => match engine.export(&request.container).await {
             Ok(root) => {
                 data::accept(&mut stream, &(), &[]).await.map_err(broken)?;
                 archive::send_all(root, stream, engine.archives.take().await).await

@@ -14,10 +14,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_api::engine as api;
+use gantry_api::engine::{AttachPoint, ExecSpec, Status, Window};
 use gantry_failpoint::failpoint;
-use gantry_api::engine::{ExecSpec, Status};
-use gantry_proto::gantry::engine::v1 as pb;
-use gantry_proto::gantry::shim::v1::AttachRequest;
 use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 
@@ -114,15 +113,15 @@ impl Exec {
         }
     }
 
-    fn view(&self) -> pb::Exec {
+    fn view(&self) -> api::Exec {
         let state = *self.state.borrow();
-        pb::Exec {
+        api::Exec {
             id: self.id.clone(),
             container_id: self.container.clone(),
             running: state.started && state.exit_code.is_none(),
             exit_code: state.exit_code,
             pid: state.pid,
-            spec: Some(self.spec.clone().into()),
+            spec: self.spec.clone(),
             can_remove: false,
         }
     }
@@ -196,7 +195,7 @@ impl Engine {
     }
 
     /// An exec as callers see it. One that tasks knows to have ended has ended.
-    pub async fn get_exec(&self, id: &str) -> Result<pb::Exec> {
+    pub async fn get_exec(&self, id: &str) -> Result<api::Exec> {
         let (container, exec) = self.find_exec(id)?;
         if exec.is_running()
             && let Ok(Task::Stopped(exit)) = self.peers.task(container.id(), id).await
@@ -359,12 +358,7 @@ impl Engine {
         most: usize,
     ) -> Result<i32> {
         let (container, exec) = self.add_exec(exec.id()).await?;
-        let request =
-            AttachRequest { exec_id: exec.id.clone(), stdout: true, stderr: true, ..Default::default() };
-        let socket = self.peers.attach_socket(container.id());
-        let (mut stream, _, _) = gantry_rpc::data::call(&socket, &request)
-            .await
-            .map_err(|status| Error::peer("attach to a probe", status))?;
+        let mut stream = self.peers.attach_output(container.id(), &exec.id).await?;
         self.start_exec(&container, &exec).await?;
         let mut head = [0; 8];
         while stream.read_exact(&mut head).await.is_ok() {
@@ -425,8 +419,8 @@ impl Engine {
     }
 
     /// Where to attach to an exec that tasks knows.
-    pub fn exec_point(&self, container: &Container, exec: &Exec) -> pb::AttachPoint {
-        pb::AttachPoint {
+    pub fn exec_point(&self, container: &Container, exec: &Exec) -> AttachPoint {
+        AttachPoint {
             socket: self.peers.attach_socket(container.id()).display().to_string(),
             exec_id: exec.id.clone(),
             tty: exec.spec.tty,
@@ -436,16 +430,16 @@ impl Engine {
     }
 
     /// Changes the size of an exec's terminal; one that is not started yet is waited for, for a while.
-    pub async fn resize_exec(&self, request: &pb::ExecResizeRequest) -> Result<()> {
-        let (container, exec) = self.find_exec(&request.id)?;
+    pub async fn resize_exec(&self, id: &str, size: Window) -> Result<()> {
+        let (container, exec) = self.find_exec(id)?;
         let mut watch = exec.state.subscribe();
         let started = watch.wait_for(|state| state.started);
         match tokio::time::timeout(START_PATIENCE, started).await {
             Ok(Ok(state)) if state.exit_code.is_none() => {}
-            Ok(_) => return Err(Error::ExecGone(request.id.clone())),
+            Ok(_) => return Err(Error::ExecGone(id.to_owned())),
             Err(_) => return Err(Error::ExecNotStarted),
         }
-        self.peers.resize(container.id(), &exec.id, request.width, request.height).await
+        self.peers.resize(container.id(), &exec.id, size.width, size.height).await
     }
 }
 /// An exec's event: with its program and, behind a blank, its arguments, of which there may be none.

@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use gantry_proto::gantry::gc::v1::Stray;
-
 use crate::container::create::blocking;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -13,12 +11,24 @@ use crate::record::Stage;
 use crate::root::kernel;
 use crate::strays;
 
+/// What was found.
+pub(crate) struct Told {
+    /// `record`, `directory`, `mount`, …
+    pub kind: String,
+    /// Whose it is, or where.
+    pub name: String,
+    /// What is wrong with it.
+    pub detail: String,
+    /// It was put right.
+    pub repaired: bool,
+}
+
 /// What is just being removed in the background is given this long to go.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Finds what belongs to nobody and what is missing; puts right what can be without loss if that is wanted.
-    pub(crate) async fn check(&self, repair: bool) -> Result<Vec<Stray>> {
+    pub(crate) async fn check(&self, repair: bool) -> Result<Vec<Told>> {
         let mut found = self.containers_at_odds().await?;
         if !found.is_empty() {
             tokio::time::sleep(PATIENCE).await;
@@ -48,7 +58,7 @@ impl Engine {
     }
 
     /// Containers of which something is missing that they cannot be started without.
-    async fn incomplete_containers(&self, repair: bool) -> Result<Vec<Stray>> {
+    async fn incomplete_containers(&self, repair: bool) -> Result<Vec<Told>> {
         let parts = self.parts().await?;
         let mut told = Vec::new();
         for container in self.index.all() {
@@ -69,7 +79,7 @@ impl Engine {
         Ok(told)
     }
 
-    async fn volumes_at_odds(&self, repair: bool) -> Result<Vec<Stray>> {
+    async fn volumes_at_odds(&self, repair: bool) -> Result<Vec<Told>> {
         let folders = self.volumes.folders().clone();
         // Asked in this order: what is just being made has its record, or its turn, by then.
         let names = blocking(move || folders.names()).await?;
@@ -103,6 +113,6 @@ impl Engine {
     }
 }
 
-fn tell(kind: &str, name: &str, detail: &str, repaired: bool) -> Stray {
-    Stray { kind: kind.to_owned(), name: name.to_owned(), detail: detail.to_owned(), repaired }
+fn tell(kind: &str, name: &str, detail: &str, repaired: bool) -> Told {
+    Told { kind: kind.to_owned(), name: name.to_owned(), detail: detail.to_owned(), repaired }
 }

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use gantry_api::engine::Status;
+use gantry_api::engine::{ImageUse, Info, Status, Window};
 use gantry_host::apparmor::{self, DEFAULT_PROFILE};
-use gantry_proto::gantry::engine::v1 as pb;
 
 use crate::engine::Engine;
 use crate::error::Result;
 
 impl Engine {
     /// Counts, and what this machine can do.
-    pub(crate) fn info(&self) -> pb::InfoResponse {
+    pub(crate) fn info(&self) -> Info {
         let containers = self.index.all();
         let count = |wanted: &[Status]| {
             let matching = containers.iter().filter(|container| wanted.contains(&container.status()));
@@ -21,7 +20,7 @@ impl Engine {
         if !self.facts.swap_limit {
             warnings.push("WARNING: No swap limit support".to_owned());
         }
-        pb::InfoResponse {
+        Info {
             id: self.identity.clone(),
             containers: u32::try_from(containers.len()).unwrap_or(u32::MAX),
             running: count(&[Status::Running, Status::Restarting]),
@@ -42,7 +41,7 @@ impl Engine {
                 .iter()
                 .map(|container| {
                     let record = container.record();
-                    pb::info_response::ImageUse {
+                    ImageUse {
                         container_id: record.id.clone(),
                         reference: if record.image_name.is_empty() {
                             record.config.image.clone()
@@ -58,13 +57,13 @@ impl Engine {
     }
 
     /// Changes the size of a running container's terminal.
-    pub async fn resize(&self, request: &pb::ResizeRequest) -> Result<()> {
-        let container = self.index.find(&request.container)?;
+    pub async fn resize(&self, name: &str, size: Window) -> Result<()> {
+        let container = self.index.find(name)?;
         container.running_pid()?;
-        self.peers.resize(container.id(), "", request.width, request.height).await?;
+        self.peers.resize(container.id(), "", size.width, size.height).await?;
         let more = BTreeMap::from([
-            ("height".to_owned(), request.height.to_string()),
-            ("width".to_owned(), request.width.to_string()),
+            ("height".to_owned(), size.height.to_string()),
+            ("width".to_owned(), size.width.to_string()),
         ]);
         self.publish_container(&container, "resize", more);
         Ok(())

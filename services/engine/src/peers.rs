@@ -1,6 +1,9 @@
 //! The other services, as the engine needs them: each method is one call, with a deadline, and an error that says what the
 //! engine was about to do.
 
+mod attach;
+mod events;
+mod figures;
 mod images;
 mod network;
 mod records;
@@ -17,6 +20,8 @@ use gantry_rpc::context::with_namespace;
 use gantry_types::Namespace;
 use tonic::{Request, Response, Status};
 
+pub use self::events::{Events, Shortage};
+pub use self::images::{Commit, Image, Manifest, Platform};
 use crate::error::{Error, Result};
 
 /// A call that does one thing; longer than the terms of those that have an end of their own.

@@ -11,6 +11,7 @@ mod volumes;
 
 use std::pin::Pin;
 
+use gantry_api::engine::Filter;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
 use gantry_rpc::status;
@@ -62,6 +63,11 @@ async fn whole<T: Send + 'static>(
 #[derive(Clone)]
 struct Server {
     engine: Engine,
+}
+
+/// The filters of a request.
+fn filters(asked: Vec<pb::Filter>) -> Vec<Filter> {
+    asked.into_iter().map(Into::into).collect()
 }
 
 /// A stream that ends when its sender does.

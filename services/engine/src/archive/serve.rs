@@ -5,10 +5,9 @@ use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::{PathStat, PutSpec};
 use gantry_rooted::{Last, Root};
 use gantry_rpc::paced::{Paced, Queue, Slot};
-use pb::data_request::{ArchiveGet, ArchivePut, ArchiveStat, Export};
 use tokio::net::UnixStream;
 
 use super::place::{Place, Purpose};
@@ -35,14 +34,14 @@ pub struct Putting {
 
 impl Engine {
     /// What a path is.
-    pub async fn archive_stat(&self, request: &ArchiveStat) -> Result<pb::PathStat> {
-        let (_, place, found) = self.look(&request.container, &request.path).await?;
+    pub async fn archive_stat(&self, name: &str, path: &str) -> Result<PathStat> {
+        let (_, place, found) = self.look(name, path).await?;
         Ok(found.view(&place.view))
     }
 
     /// What a path is, and the means to send it.
-    pub async fn archive_get(&self, request: &ArchiveGet) -> Result<(pb::PathStat, Getting)> {
-        let (container, place, found) = self.look(&request.container, &request.path).await?;
+    pub async fn archive_get(&self, name: &str, path: &str) -> Result<(PathStat, Getting)> {
+        let (container, place, found) = self.look(name, path).await?;
         self.publish_container(&container, "archive-path", BTreeMap::new());
         Ok((found.view(&place.view), Getting { place, found }))
     }
@@ -63,7 +62,7 @@ impl Engine {
     }
 
     /// Checks that a tar can be unpacked at a path.
-    pub async fn archive_put(&self, request: &ArchivePut) -> Result<(Putting, Slot)> {
+    pub async fn archive_put(&self, request: &PutSpec) -> Result<(Putting, Slot)> {
         let container = self.index.find(&request.container)?;
         if request.path.is_empty() {
             return Err(Error::Invalid("bad parameter: path cannot be empty".to_owned()));
@@ -86,8 +85,8 @@ impl Engine {
     }
 
     /// The whole root of a container.
-    pub async fn export(&self, request: &Export) -> Result<Root> {
-        let container = self.index.find(&request.container)?;
+    pub async fn export(&self, name: &str) -> Result<Root> {
+        let container = self.index.find(name)?;
         let root = self.bare_root(&container).await?;
         self.publish_container(&container, "export", BTreeMap::new());
         Ok(root)

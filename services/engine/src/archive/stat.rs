@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::PathStat;
 use gantry_rooted::{EntryKind, FileStat, Last, Spot, View, Walked};
 
 use super::place::Place;
@@ -45,18 +45,19 @@ pub fn locate(place: &Place, last: Last, container: &str, path: &str) -> Result<
 
 impl Found {
     /// Docker's form.
-    pub fn view(&self, view: &View) -> pb::PathStat {
+    pub fn view(&self, view: &View) -> PathStat {
         let stat = &self.spot.stat;
         let link_target =
             if stat.kind == EntryKind::Symlink { target(view, &self.spot) } else { PathBuf::new() };
-        pb::PathStat {
+        PathStat {
             name: self.name.clone(),
             size: i64::try_from(stat.size).unwrap_or(i64::MAX),
             mode: go_mode(stat),
-            mtime: Some(prost_types::Timestamp {
-                seconds: stat.modified.seconds,
-                nanos: i32::try_from(stat.modified.nanos).unwrap_or(0),
-            }),
+            mtime: stat
+                .modified
+                .seconds
+                .saturating_mul(1_000_000_000)
+                .saturating_add(stat.modified.nanos.into()),
             link_target: link_target.display().to_string(),
         }
     }

@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gantry_api::engine::Status;
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::{AttachPoint, AttachSpec, Opened, Status};
 
 use super::Container;
 use crate::engine::Engine;
@@ -50,10 +49,7 @@ pub struct Attachment {
 
 impl Engine {
     /// Announces a caller; the first value is what it has to know at once.
-    pub fn attach(
-        &self,
-        open: &pb::attach_request::Open,
-    ) -> Result<(pb::attach_response::Opened, Attachment)> {
+    pub fn attach(&self, open: &AttachSpec) -> Result<(Opened, Attachment)> {
         let container = self.index.find(&open.container)?;
         match container.status() {
             Status::Paused => {
@@ -71,7 +67,7 @@ impl Engine {
             _ => {}
         }
         let record = container.record();
-        let opened = pb::attach_response::Opened {
+        let opened = Opened {
             id: container.id().to_owned(),
             tty: record.config.tty,
             open_stdin: record.config.open_stdin,
@@ -95,7 +91,7 @@ impl Engine {
 
 impl Attachment {
     /// Where to connect, as soon as there is something to connect to; `None` when there will not be.
-    pub async fn point(&self) -> Option<pb::AttachPoint> {
+    pub async fn point(&self) -> Option<AttachPoint> {
         let mut watch = self.container.watch();
         let (failures, run) = (self.failures, self.run);
         let life = watch
@@ -109,7 +105,7 @@ impl Attachment {
         }
         drop(life);
         let config = &self.container.record().config;
-        Some(pb::AttachPoint {
+        Some(AttachPoint {
             socket: self.engine.peers.attach_socket(self.container.id()).display().to_string(),
             exec_id: String::new(),
             tty: config.tty,

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use gantry_api::engine::{Change, ChangeKind as Kind};
 use gantry_mount::{Mount, Overlay};
-use gantry_proto::gantry::engine::v1 as pb;
 use gantry_rooted::{EntryKind, FileStat, Root};
-use pb::changes_response::{Change, Kind};
 
 use super::create::blocking;
 use crate::engine::Engine;
@@ -135,7 +134,7 @@ fn told(found: BTreeMap<PathBuf, Found>) -> Vec<Change> {
         if let Some(parent) = path.parent() {
             with_others.insert(parent.to_owned());
         }
-        changes.push(Change { path: path.display().to_string(), kind: found.kind.into() });
+        changes.push(Change { path: path.display().to_string(), kind: found.kind });
     }
     changes.sort_by(|a, b| a.path.cmp(&b.path));
     changes
@@ -236,7 +235,7 @@ mod tests {
                 Kind::Added => 'A',
                 Kind::Deleted => 'D',
             };
-            changes.iter().map(|change| format!("{} {}", letter(change.kind()), change.path)).collect()
+            changes.iter().map(|change| format!("{} {}", letter(change.kind), change.path)).collect()
         }
     }
 

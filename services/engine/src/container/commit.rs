@@ -7,21 +7,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gantry_api::engine::Status;
-use gantry_proto::containerd::types;
-use gantry_proto::gantry::engine::v1 as pb;
-use gantry_proto::gantry::images::v1 as images;
+use gantry_api::engine::{CommitSpec, Status};
 
 use super::Container;
 use super::life::{Pause, Phase};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
+use crate::peers::{Commit, Manifest};
 use crate::record::Record;
 
 impl Engine {
     /// Makes an image of a container; the answer is its id.
-    pub async fn commit(&self, request: pb::CommitRequest) -> Result<String> {
+    pub async fn commit(&self, request: CommitSpec) -> Result<String> {
         let container = self.index.find(&request.container)?;
         let why = {
             let life = container.life();
@@ -52,19 +50,18 @@ impl Engine {
         made
     }
 
-    async fn make_image(&self, record: &Record, request: &pb::CommitRequest) -> Result<String> {
+    async fn make_image(&self, record: &Record, request: &CommitSpec) -> Result<String> {
         let own = ImageConfig::of(&record.config);
-        let config = ImageConfig::of(&own.merge(request.config.clone().unwrap_or_default().into()));
+        let config = ImageConfig::of(&own.merge(request.config.clone().unwrap_or_default()));
         let created_by = record.config.cmd.as_ref().map(|cmd| cmd.join(" ")).unwrap_or_default();
         self.peers
-            .commit_image(images::CommitRequest {
+            .commit_image(Commit {
                 parent: record.image_id.clone(),
-                manifest: Some(types::Descriptor {
+                manifest: Manifest {
                     media_type: record.manifest_media_type.clone(),
                     digest: record.manifest_digest.clone(),
                     size: record.manifest_size,
-                    annotations: Default::default(),
-                }),
+                },
                 snapshotter: record.snapshotter.clone(),
                 snapshot: record.id.clone(),
                 reference: request.reference.clone(),

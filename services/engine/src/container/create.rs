@@ -10,10 +10,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use gantry_failpoint::failpoint;
 use gantry_api::engine::{ContainerConfig, CreateSpec, Created, HostConfig};
+use gantry_failpoint::failpoint;
 use gantry_mount::Mount;
-use gantry_proto::gantry::images::v1 as images;
 use gantry_spec::{Namespace, masked};
 use oci_spec::runtime::Spec;
 
@@ -23,6 +22,7 @@ use crate::container::mode::{IpcMode, NetworkMode, PidMode, container_of};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::image::ImageConfig;
+use crate::peers::Image;
 use crate::record::{MountRecord, Record, Stage, VolumeRecord};
 use crate::volumes::notation::cleaned as cleaned_path;
 use crate::{names, spec, time};
@@ -64,7 +64,7 @@ impl Engine {
         }
         check_platform(&image, &request.platform, &mut warnings);
 
-        let manifest = image.manifest.clone().unwrap_or_default();
+        let manifest = image.manifest.clone();
         let record = Record {
             name: self.take_name(&request.name, &id).await?,
             id: id.clone(),
@@ -362,7 +362,7 @@ fn command_of(config: &ContainerConfig) -> Result<Vec<String>> {
 }
 
 /// The canonical name that the user meant; empty when the image was named by its id.
-fn image_name(asked: &str, image: &images::Image) -> String {
+fn image_name(asked: &str, image: &Image) -> String {
     match gantry_types::Reference::parse_normalized(asked) {
         Ok(reference) => {
             let name = reference.with_default_tag().to_string();
@@ -372,7 +372,7 @@ fn image_name(asked: &str, image: &images::Image) -> String {
     }
 }
 
-fn check_platform(image: &images::Image, asked: &str, warnings: &mut Vec<String>) {
+fn check_platform(image: &Image, asked: &str, warnings: &mut Vec<String>) {
     let Some(platform) = &image.platform else { return };
     let host = gantry_types::Platform::host().to_string();
     let found = if platform.variant.is_empty() {

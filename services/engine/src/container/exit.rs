@@ -14,7 +14,7 @@ use super::life::{End, Illegal};
 use super::start::By;
 use super::validate::policy_of;
 use crate::engine::Engine;
-use crate::peers::{Exit, Task};
+use crate::peers::{Exit, Shortage, Task};
 use crate::time;
 
 /// Between attempts to reach tasks.
@@ -179,9 +179,9 @@ impl Engine {
         let engine = self.clone();
         self.spawn("listen for memory shortage", async move {
             loop {
-                if let Ok(mut events) = engine.peers.subscribe("topic==\"/tasks/oom\"").await {
-                    while let Ok(Some(envelope)) = events.message().await {
-                        engine.take_oom(&envelope);
+                if let Ok(mut events) = engine.peers.shortages().await {
+                    while let Some(shortage) = events.next().await {
+                        engine.take_oom(&shortage);
                     }
                 }
                 // What is reported meanwhile is not heard of.
@@ -190,17 +190,9 @@ impl Engine {
         });
     }
 
-    fn take_oom(&self, envelope: &gantry_proto::containerd::types::Envelope) {
-        use gantry_proto::containerd::events::TaskOom;
-        let Some(Ok(event)) = envelope.event.as_ref().and_then(gantry_proto::unpack::<TaskOom>) else {
-            return;
-        };
-        let at = envelope
-            .timestamp
-            .as_ref()
-            .map_or(i64::MAX, |at| at.seconds * 1_000_000_000 + i64::from(at.nanos));
-        let Ok(container) = self.index.find(&event.container_id) else { return };
-        if container.change(|life| life.take_shortage(at)) {
+    fn take_oom(&self, shortage: &Shortage) {
+        let Ok(container) = self.index.find(&shortage.container) else { return };
+        if container.change(|life| life.take_shortage(shortage.at)) {
             self.publish_container(&container, "oom", BTreeMap::new());
             let engine = self.clone();
             self.spawn("record a memory shortage", async move {

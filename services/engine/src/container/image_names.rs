@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gantry_proto::containerd::services::images::v1::{ImageCreate, ImageDelete, ImageUpdate};
-use gantry_proto::containerd::types::Envelope;
-
 use super::Container;
 use super::exit::RESUBSCRIBE;
 use crate::engine::Engine;
@@ -17,13 +14,11 @@ impl Engine {
         let engine = self.clone();
         self.spawn("follow the names of images", async move {
             loop {
-                if let Ok(mut events) = engine.peers.subscribe("topic~=\"^/images/\"").await {
+                if let Ok(mut events) = engine.peers.image_names().await {
                     // Of what happened before nothing is heard.
                     engine.look_after_names(|_| true).await;
-                    while let Ok(Some(envelope)) = events.message().await {
-                        if let Some(changed) = name_in(&envelope) {
-                            engine.look_after_names(|name| name == changed).await;
-                        }
+                    while let Some(changed) = events.next().await {
+                        engine.look_after_names(|name| name == changed).await;
                     }
                 }
                 tokio::time::sleep(RESUBSCRIBE).await;
@@ -54,14 +49,4 @@ impl Engine {
             }
         }
     }
-}
-
-/// The name that an event is about.
-fn name_in(envelope: &Envelope) -> Option<String> {
-    use gantry_proto::unpack;
-    let event = envelope.event.as_ref()?;
-    let created = unpack::<ImageCreate>(event).and_then(Result::ok).map(|event| event.name);
-    let updated = || unpack::<ImageUpdate>(event).and_then(Result::ok).map(|event| event.name);
-    let deleted = || unpack::<ImageDelete>(event).and_then(Result::ok).map(|event| event.name);
-    created.or_else(updated).or_else(deleted)
 }

@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_api::engine::{Status, StopSpec};
 use gantry_failpoint::failpoint;
-use gantry_api::engine::Status;
-use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
 use super::life::{Life, Then};
@@ -57,19 +56,14 @@ impl Engine {
     }
 
     /// Stops a container; `false` when it does not run.
-    pub async fn stop(&self, request: &pb::StopRequest) -> Result<bool> {
+    pub async fn stop(&self, request: &StopSpec) -> Result<bool> {
         let container = self.index.find(&request.container)?;
         let then = if request.until_boot { Then::Boot } else { Then::Policy };
         self.stop_found(&container, request, then).await
     }
 
     /// `then` says what the end is for.
-    async fn stop_found(
-        &self,
-        container: &Arc<Container>,
-        request: &pb::StopRequest,
-        then: Then,
-    ) -> Result<bool> {
+    async fn stop_found(&self, container: &Arc<Container>, request: &StopSpec, then: Then) -> Result<bool> {
         let patience = request.timeout.or(container.record().config.stop_timeout).unwrap_or(PATIENCE);
         let run = {
             let _turn = container.operate().await;
@@ -130,7 +124,7 @@ impl Engine {
     }
 
     /// Stops a container if it runs, and starts it.
-    pub async fn restart(&self, request: &pb::StopRequest) -> Result<()> {
+    pub async fn restart(&self, request: &StopSpec) -> Result<()> {
         let container = self.index.find(&request.container)?;
         let stopped = self.stop_found(&container, request, Then::Start).await;
         container.change(|life| life.withdraw(Then::Start));

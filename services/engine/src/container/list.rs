@@ -4,8 +4,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use gantry_api::engine::Status;
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::{Filter, ListQuery, Listing, Status};
 
 use super::Container;
 use super::port::Port;
@@ -36,7 +35,7 @@ const KNOWN: [&str; 16] = [
 
 impl Engine {
     /// The containers that pass, newest first; or that they are as the client has them.
-    pub async fn list(&self, request: &pb::ListRequest) -> Result<pb::ListResponse> {
+    pub async fn list(&self, request: &ListQuery) -> Result<Listing> {
         let filters = filters_of(&request.filters);
         if let Some(unknown) = filters.unknown(&KNOWN) {
             return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
@@ -46,7 +45,7 @@ impl Engine {
         let generation =
             if request.size || filters.has("ancestor") { 0 } else { self.index.generation().now() };
         if generation != 0 && generation == request.newer_than {
-            return Ok(pb::ListResponse { generation, unchanged: true, ..pb::ListResponse::default() });
+            return Ok(Listing { generation, unchanged: true, ..Listing::default() });
         }
         let all = request.all || request.limit > 0 || filters.has("status");
         let bound = |key: &str| -> Result<Option<i64>> {
@@ -84,7 +83,7 @@ impl Engine {
                 listed.size_root_fs = sizes.as_ref().map(|sizes| sizes.whole);
             }
         }
-        Ok(pb::ListResponse { containers, generation, unchanged: false })
+        Ok(Listing { containers, generation, unchanged: false })
     }
 
     fn check_values(&self, filters: &Filters) -> Result<()> {
@@ -133,7 +132,7 @@ impl Engine {
 }
 
 /// Filters from their wire form.
-pub fn filters_of(filters: &[pb::Filter]) -> Filters {
+pub fn filters_of(filters: &[Filter]) -> Filters {
     Filters::new(filters.iter().map(|filter| (filter.key.clone(), filter.values.clone())))
 }
 

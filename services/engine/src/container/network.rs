@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
-use gantry_failpoint::failpoint;
 use gantry_api::engine::{ContainerConfig, EndpointSettings, HostConfig, PortBinding};
 use gantry_api::network::{EndpointSpec, Netns, NetnsSpec, Network, PortMapping};
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_failpoint::failpoint;
 use gantry_spec::Namespace;
 
 use super::Container;
@@ -117,11 +116,11 @@ impl Engine {
     }
 
     /// Takes a network from a container; at once when it runs.
-    pub async fn disconnect(&self, request: pb::DisconnectRequest) -> Result<()> {
-        let found = self.peers.network(&request.network).await.map_err(missing_network(&request.network))?;
-        let container = match self.index.find(&request.container) {
+    pub async fn disconnect(&self, name: &str, network: &str, force: bool) -> Result<()> {
+        let found = self.peers.network(network).await.map_err(missing_network(network))?;
+        let container = match self.index.find(name) {
             Ok(container) => container,
-            Err(Error::NoSuchContainer(name)) if request.force => return Err(Error::NoSuchEndpoint(name)),
+            Err(Error::NoSuchContainer(name)) if force => return Err(Error::NoSuchEndpoint(name)),
             Err(error) => return Err(error),
         };
         let _turn = container.operate().await;

@@ -1,7 +1,6 @@
 //! Removing all containers that are not in use.
 
-use gantry_api::engine::Status;
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::{Filter, Pruned, RemoveSpec, Status};
 
 use super::list::filters_of;
 use crate::engine::Engine;
@@ -9,15 +8,15 @@ use crate::error::{Error, Result};
 
 impl Engine {
     /// Removes containers that do not run; the answer has their ids and the bytes that they took.
-    pub async fn prune(&self, request: &pb::PruneRequest) -> Result<pb::PruneResponse> {
-        let filters = filters_of(&request.filters);
+    pub async fn prune(&self, filters: &[Filter]) -> Result<Pruned> {
+        let filters = filters_of(filters);
         if let Some(unknown) = filters.unknown(&["label", "label!", "until"]) {
             return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
         }
         let until = filters
             .until("until")
             .map_err(|text| Error::Invalid(format!("invalid filter 'until={text}'")))?;
-        let mut answer = pb::PruneResponse::default();
+        let mut answer = Pruned::default();
         for container in self.index.all() {
             let record = container.record();
             let unused = |status: Status| matches!(status, Status::Created | Status::Exited | Status::Dead);
@@ -30,7 +29,7 @@ impl Engine {
                 continue;
             }
             let size = self.peers.usage(&record.snapshotter, &record.id).await.unwrap_or(0);
-            let request = pb::RemoveRequest { container: record.id.clone(), ..Default::default() };
+            let request = RemoveSpec { container: record.id.clone(), ..Default::default() };
             match self.remove(&request).await {
                 Ok(()) => {
                     answer.deleted.push(record.id.clone());

@@ -6,10 +6,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gantry_docker::container::state_name;
+use gantry_api::engine::{RemoveSpec, Status};
 use gantry_failpoint::failpoint;
-use gantry_api::engine::Status;
-use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
 use super::create::blocking;
@@ -30,7 +28,7 @@ pub enum Volumes {
 
 impl Engine {
     /// Removes a container at a user's request.
-    pub async fn remove(&self, request: &pb::RemoveRequest) -> Result<()> {
+    pub async fn remove(&self, request: &RemoveSpec) -> Result<()> {
         if request.link {
             return self.remove_link(&request.container).await;
         }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_failpoint::failpoint;
 use gantry_api::engine::Status;
 use gantry_api::network::Netns;
+use gantry_failpoint::failpoint;
 use gantry_spec::Namespace;
 
 use super::Container;

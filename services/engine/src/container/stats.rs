@@ -1,11 +1,8 @@
 //! What a running container uses: its cgroup's figures, which `tasks` asks the shim for, and its interfaces'.
 
-mod figures;
-
 use std::collections::HashMap;
 
-use gantry_proto::gantry::engine::v1 as pb;
-use pb::stats_response::{Interface, Sample};
+use gantry_api::engine::{Interface, Sample};
 
 use super::Container;
 use super::create::blocking;
@@ -24,10 +21,8 @@ impl Engine {
             Err(Error::NotRunning(_)) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Some(metrics) = self.peers.metrics(container.id()).await? else { return Ok(None) };
+        let Some(mut sample) = self.peers.figures(container.id()).await? else { return Ok(None) };
         blocking(move || {
-            // What somebody else's shim says in words that are not known counts as nothing.
-            let mut sample = figures::read(&metrics).unwrap_or_default();
             sample.interfaces =
                 interfaces(&String::from_utf8_lossy(&init.read("net/dev").unwrap_or_default()));
             let (system, cpus) = system_cpu(&read("/proc/stat"));
@@ -37,7 +32,7 @@ impl Engine {
             if sample.memory_limit == 0 || sample.memory_limit > memory {
                 sample.memory_limit = memory;
             }
-            sample.read_at = time::timestamp(time::now());
+            sample.read_at = time::now();
             Ok(Some(sample))
         })
         .await

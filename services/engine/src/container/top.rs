@@ -5,7 +5,7 @@ mod process;
 
 use std::collections::BTreeSet;
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::Top;
 
 use self::process::{Process, System};
 use super::create::blocking;
@@ -14,7 +14,7 @@ use crate::error::Result;
 
 impl Engine {
     /// Lists processes as `ps` with these arguments would.
-    pub async fn top(&self, name: &str, arguments: &str) -> Result<pb::TopResponse> {
+    pub async fn top(&self, name: &str, arguments: &str) -> Result<Top> {
         let container = self.index.find(name)?;
         container.running_pid()?;
         let columns = format::columns(arguments)?;
@@ -27,12 +27,12 @@ impl Engine {
         found.sort_by_key(|process| process.pid);
         let answer = blocking(move || {
             let system = System::read();
-            let row = |process: &Process| pb::StringList {
-                values: columns.iter().map(|column| process.column(column.key, &system)).collect(),
+            let row = |process: &Process| {
+                columns.iter().map(|column| process.column(column.key, &system)).collect()
             };
             let processes = found.iter().map(row).collect();
             let titles = columns.into_iter().map(|column| column.title).collect();
-            Ok(pb::TopResponse { titles, processes })
+            Ok(Top { titles, processes })
         })
         .await?;
         self.publish_container(&container, "top", Default::default());

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use gantry_api::engine::{EndpointSettings, HostConfig};
+use gantry_api::engine as api;
+use gantry_api::engine::{
+    ContainerSummary, EndpointSettings, HealthResult, HostConfig, MountPoint, NamedEndpoint, PublishedPort,
+    State,
+};
 use gantry_api::network::{Address, Endpoint, Netns};
 use gantry_mount::Mount;
 use gantry_mount::Overlay;
-use gantry_proto::gantry::engine::v1 as pb;
 
 use super::Container;
 use super::life::{Life, Memory};
@@ -16,7 +19,6 @@ use crate::error::Result;
 use crate::health::Health;
 use crate::record::Record;
 use crate::spec;
-use crate::time::timestamp;
 
 /// Bytes of a container's root.
 pub(crate) struct Sizes {
@@ -28,7 +30,7 @@ pub(crate) struct Sizes {
 
 impl Engine {
     /// One container, with the sizes of its root if they are wanted.
-    pub async fn get(&self, name: &str, size: bool) -> Result<pb::Container> {
+    pub async fn get(&self, name: &str, size: bool) -> Result<api::Container> {
         let container = self.index.find(name)?;
         let mut view = self.view(&container);
         if size && let Some(sizes) = self.sizes(&view.snapshotter, &view.id).await {
@@ -90,7 +92,7 @@ impl Engine {
     }
 
     /// A container without what has to be asked of others.
-    pub(crate) fn view(&self, container: &Container) -> pb::Container {
+    pub(crate) fn view(&self, container: &Container) -> api::Container {
         let record = container.record();
         let life = container.life().clone();
         let health = life.health.as_ref().map(health);
@@ -100,14 +102,14 @@ impl Engine {
         let begun = life.past().started_at != 0 || !life.past().error.is_empty();
         let path_of = |path: &Path| if begun { path.display().to_string() } else { String::new() };
         let shown = self.log_drivers.of(&record).is_ok_and(|driver| driver.is_shown());
-        pb::Container {
+        api::Container {
             id: record.id.clone(),
             name: record.name.clone(),
-            created_at: timestamp(record.created_at),
-            state: Some(pb::State { health, ..state(&life) }),
-            config: Some(record.config.clone().into()),
-            host_config: Some(self.shown_host(&record).into()),
-            networks: networks(&record, &life).map(|(name, settings)| (name, settings.into())).collect(),
+            created_at: record.created_at,
+            state: State { health, ..state(&life) },
+            config: record.config.clone(),
+            host: self.shown_host(&record),
+            networks: networks(&record, &life).collect(),
             mounts: mounts(&record),
             image_id: record.image_id.clone(),
             manifest_digest: record.manifest_digest.clone(),
@@ -138,19 +140,19 @@ impl Engine {
 }
 
 /// What a list shows of a container, without its sizes.
-pub(crate) fn summary(container: &Container) -> pb::ContainerSummary {
+pub(crate) fn summary(container: &Container) -> ContainerSummary {
     let record = container.record();
     let life = container.life();
     let (path, args) = command(&record);
     let health = life
         .health
         .as_ref()
-        .map(|health| pb::Health { status: health.status.as_str().to_owned(), ..pb::Health::default() });
-    pb::ContainerSummary {
+        .map(|health| api::Health { status: health.status.as_str().to_owned(), ..api::Health::default() });
+    ContainerSummary {
         id: record.id.clone(),
         name: record.name.clone(),
-        created_at: timestamp(record.created_at),
-        state: Some(pb::State { health, ..state(&life) }),
+        created_at: record.created_at,
+        state: State { health, ..state(&life) },
         image: if container.has_lost_image_name() { &record.image_id } else { &record.config.image }.clone(),
         image_id: record.image_id.clone(),
         manifest_digest: record.manifest_digest.clone(),
@@ -162,7 +164,7 @@ pub(crate) fn summary(container: &Container) -> pb::ContainerSummary {
         network_mode: record.host.network_mode.clone(),
         annotations: record.host.annotations.clone(),
         networks: networks(&record, &life)
-            .map(|(network, settings)| pb::NamedEndpoint { network, settings: Some(settings.into()) })
+            .map(|(network, settings)| NamedEndpoint { network, settings })
             .collect(),
         mounts: mounts(&record),
         ports: ports(life.netns().map(AsRef::as_ref)),
@@ -184,34 +186,34 @@ fn command(record: &Record) -> (String, Vec<String>) {
     }
 }
 
-fn mounts(record: &Record) -> Vec<pb::MountPoint> {
-    record.mounts.iter().filter(|mount| !mount.hidden).map(|mount| mount.point.clone().into()).collect()
+fn mounts(record: &Record) -> Vec<MountPoint> {
+    record.mounts.iter().filter(|mount| !mount.hidden).map(|mount| mount.point.clone()).collect()
 }
 
 /// Without health.
-fn state(life: &Life) -> pb::State {
+fn state(life: &Life) -> State {
     let past = life.past();
-    pb::State {
-        status: pb::Status::from(life.status()).into(),
+    State {
+        status: life.status(),
         oom_killed: past.memory != Memory::Sufficed,
         pid: life.running().map_or(0, |running| running.pid),
         exit_code: past.exit_code,
         error: past.error.clone(),
-        started_at: timestamp(past.started_at),
-        finished_at: timestamp(past.finished_at),
+        started_at: past.started_at,
+        finished_at: past.finished_at,
         health: None,
     }
 }
 
 /// Health in the callers' form.
-pub fn health(health: &Health) -> pb::Health {
-    let log = health.log.iter().map(|probe| pb::HealthResult {
-        start: timestamp(probe.start),
-        end: timestamp(probe.end),
+pub fn health(health: &Health) -> api::Health {
+    let log = health.log.iter().map(|probe| HealthResult {
+        start: probe.start,
+        end: probe.end,
         exit_code: probe.exit_code,
         output: probe.output.clone(),
     });
-    pb::Health {
+    api::Health {
         status: health.status.as_str().to_owned(),
         failing_streak: i64::from(health.failing_streak),
         log: log.collect(),
@@ -265,11 +267,11 @@ fn parts(own: Option<Address>) -> (String, u32, String) {
     (own.address.to_string(), own.prefix.into(), gateway.unwrap_or_default())
 }
 
-fn ports(netns: Option<&Netns>) -> Vec<pb::PublishedPort> {
+fn ports(netns: Option<&Netns>) -> Vec<PublishedPort> {
     netns
         .iter()
         .flat_map(|netns| &netns.ports)
-        .map(|port| pb::PublishedPort {
+        .map(|port| PublishedPort {
             protocol: port.protocol.to_string(),
             container_port: port.container_port.into(),
             host_ip: port.host.to_string(),

@@ -1,8 +1,6 @@
 //! Waiting for a container: to stand still, to end once more, to be gone.
 
-use gantry_api::engine::Status;
-use gantry_proto::gantry::engine::v1 as pb;
-use pb::wait_request::Condition;
+use gantry_api::engine::{Condition, Exit, Status};
 use tokio::sync::watch;
 
 use super::life::Life;
@@ -41,7 +39,7 @@ fn removed(exit_code: i32) -> watch::Receiver<Life> {
 
 impl Waiting {
     /// The container's exit code, once the condition holds.
-    pub async fn result(mut self) -> pb::wait_response::Exit {
+    pub async fn result(mut self) -> Exit {
         let (condition, exits) = (self.condition, self.exits);
         let holds = |life: &Life| {
             life.is_removed()
@@ -56,7 +54,7 @@ impl Waiting {
         let life = life.unwrap_or_else(|_| self.watch.borrow().clone());
         // Why a start failed was told to who asked for it; a removal that succeeded has no error.
         let error = if life.is_removed() { String::new() } else { life.past().error.clone() };
-        pb::wait_response::Exit { status_code: i64::from(life.past().exit_code), error }
+        Exit { status_code: i64::from(life.past().exit_code), error }
     }
 }
 

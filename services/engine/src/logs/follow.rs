@@ -6,9 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::LogQuery;
 use gantry_rpc::ending::Teller;
-use pb::data_request::Logs;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
@@ -36,8 +35,9 @@ pub struct Sending {
 }
 
 impl Engine {
-    /// Opens a container's log where the client wants to begin.
-    pub async fn open_log(&self, request: &Logs) -> Result<(pb::LogsReply, Sending)> {
+    /// Opens a container's log where the client wants to begin. The first value tells whether it is a terminal's: its lines
+    /// are sent as they are.
+    pub async fn open_log(&self, request: &LogQuery) -> Result<(bool, Sending)> {
         let container = self.index.find(&request.container)?;
         let record = container.record();
         let options = record.host.log_config.as_ref().map(|log| log.config.clone()).unwrap_or_default();
@@ -56,16 +56,8 @@ impl Engine {
             timestamps: request.timestamps,
             details: request.details,
             raw: record.config.tty,
-            since: request
-                .since
-                .as_ref()
-                .map(|since| time::from_timestamp(Some(since)))
-                .filter(|since| *since > 0),
-            until: request
-                .until
-                .as_ref()
-                .map(|until| time::from_timestamp(Some(until)))
-                .filter(|until| *until > 0),
+            since: Some(request.since).filter(|since| *since > 0),
+            until: Some(request.until).filter(|until| *until > 0),
         };
         let lines = u64::try_from(request.tail).ok();
         let path = self.paths.log(container.id());
@@ -73,8 +65,7 @@ impl Engine {
             Reader::open(&path, lines).map_err(|source| Error::io("open log", path, source))
         })
         .await?;
-        let reply = pb::LogsReply { tty: record.config.tty };
-        Ok((reply, Sending { container, reader, format, follow: request.follow }))
+        Ok((record.config.tty, Sending { container, reader, format, follow: request.follow }))
     }
 }
 

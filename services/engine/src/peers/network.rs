@@ -1,4 +1,4 @@
-//! Network namespaces of containers, networks, and control's events.
+//! Network namespaces of containers, and networks.
 
 use gantry_api::Failure;
 use gantry_api::network::{Attach, EndpointSpec, Inspect, Netns, NetnsSpec, Network};
@@ -65,17 +65,6 @@ impl Peers {
     pub async fn network(&self, name: &str) -> Result<Network> {
         let answer = self.network.network(name).await.map_err(said);
         answer.map_err(|status| Error::peer(format!("look up network {name}"), status))
-    }
-
-    /// Control's stream of containerd events that pass a filter.
-    pub async fn subscribe(
-        &self,
-        filter: &str,
-    ) -> Result<tonic::Streaming<gantry_proto::containerd::types::Envelope>, Status> {
-        let request = gantry_proto::containerd::services::events::v1::SubscribeRequest {
-            filters: vec![filter.to_owned()],
-        };
-        Ok(self.peers.events().subscribe(request).await?.into_inner())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Running containers and their further processes.
 
+use gantry_api::engine::Sample;
 use gantry_mount::Mount;
 use gantry_proto::containerd::services::tasks::v1 as tasks;
 use gantry_proto::containerd::types;
@@ -8,8 +9,8 @@ use oci_spec::runtime::{LinuxResources, Process};
 use tonic::Status;
 
 use super::{
-    DEADLINE, Exit, PROCESS_TYPE, Peers, RESOURCES_TYPE, Stdio, Task, call, gone, json, start_failure,
-    stdin_of,
+    DEADLINE, Exit, PROCESS_TYPE, Peers, RESOURCES_TYPE, Stdio, Task, call, figures, gone, json,
+    start_failure, stdin_of,
 };
 use crate::container::signal::Signal;
 use crate::error::{Error, Result};
@@ -108,13 +109,15 @@ impl Peers {
             .map_err(|status| Error::peer(format!("list processes of container {id}"), status))
     }
 
-    /// A running container's figures, as its shim says them: containerd's message for its generation of cgroups.
-    pub async fn metrics(&self, id: &str) -> Result<Option<prost_types::Any>> {
+    /// A running container's figures, as its shim says them.
+    pub async fn figures(&self, id: &str) -> Result<Option<Sample>> {
         let request = tasks::MetricsRequest { filters: vec![format!("id=={id}")] };
         let answer = call(DEADLINE, self.peers.tasks().metrics(self.request(request))).await;
         let answer =
             answer.map_err(|status| Error::peer(format!("read the figures of container {id}"), status))?;
-        Ok(answer.metrics.into_iter().find(|metric| metric.id == id).and_then(|metric| metric.data))
+        let found = answer.metrics.into_iter().find(|metric| metric.id == id).and_then(|metric| metric.data);
+        // What somebody else's shim says in words that are not known counts as nothing.
+        Ok(found.map(|data| figures::read(&data).unwrap_or_default()))
     }
 
     /// Freezes a container.

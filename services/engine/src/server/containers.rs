@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use gantry_api::engine::{Sample, Window};
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_rpc::status;
 use pb::containers_server::Containers;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Answers, Server, stream, whole};
+use super::{Answers, Server, filters, stream, whole};
 use crate::container::Container;
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -34,13 +35,13 @@ impl Containers for Server {
 
     async fn stop(&self, request: Request<pb::StopRequest>) -> Reply<pb::StopResponse> {
         let (engine, request) = (self.engine.clone(), request.into_inner());
-        let stopped = whole(async move { engine.stop(&request).await }).await?;
+        let stopped = whole(async move { engine.stop(&request.into()).await }).await?;
         Ok(Response::new(pb::StopResponse { already_stopped: !stopped }))
     }
 
     async fn restart(&self, request: Request<pb::StopRequest>) -> Reply<pb::StopResponse> {
         let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.restart(&request).await }).await?;
+        whole(async move { engine.restart(&request.into()).await }).await?;
         Ok(Response::new(pb::StopResponse { already_stopped: false }))
     }
 
@@ -77,20 +78,20 @@ impl Containers for Server {
 
     async fn remove(&self, request: Request<pb::RemoveRequest>) -> Reply<pb::ContainerResponse> {
         let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.remove(&request).await }).await?;
+        whole(async move { engine.remove(&request.into()).await }).await?;
         Ok(Response::new(DONE))
     }
 
     async fn commit(&self, request: Request<pb::CommitRequest>) -> Reply<pb::CommitResponse> {
         let (engine, request) = (self.engine.clone(), request.into_inner());
-        let id = whole(async move { engine.commit(request).await }).await?;
+        let id = whole(async move { engine.commit(request.into()).await }).await?;
         Ok(Response::new(pb::CommitResponse { id }))
     }
 
     async fn wait(&self, request: Request<pb::WaitRequest>) -> Reply<Self::WaitStream> {
         use pb::wait_response::Event;
         let request = request.get_ref();
-        let waiting = self.engine.wait(&request.container, request.condition()).map_err(status)?;
+        let waiting = self.engine.wait(&request.container, request.condition().into()).map_err(status)?;
         let (sender, receiver) = mpsc::channel(2);
         tokio::spawn(async move {
             let said = |event| Ok(pb::WaitResponse { event: Some(event) });
@@ -100,7 +101,7 @@ impl Containers for Server {
             tokio::select! {
                 exit = waiting.result() => {
                     // A caller that has gone does not want to know.
-                    let _ = sender.send(said(Event::Exit(exit))).await;
+                    let _ = sender.send(said(Event::Exit(exit.into()))).await;
                 }
                 () = sender.closed() => {}
             }
@@ -110,11 +111,13 @@ impl Containers for Server {
 
     async fn get(&self, request: Request<pb::GetRequest>) -> Reply<pb::Container> {
         let request = request.get_ref();
-        self.engine.get(&request.container, request.size).await.map(Response::new).map_err(status)
+        let found = self.engine.get(&request.container, request.size).await.map_err(status)?;
+        Ok(Response::new(found.into()))
     }
 
     async fn list(&self, request: Request<pb::ListRequest>) -> Reply<pb::ListResponse> {
-        self.engine.list(request.get_ref()).await.map(Response::new).map_err(status)
+        let listing = self.engine.list(&request.into_inner().into()).await.map_err(status)?;
+        Ok(Response::new(listing.into()))
     }
 
     async fn attach(&self, request: Request<Streaming<pb::AttachRequest>>) -> Reply<Self::AttachStream> {
@@ -125,12 +128,13 @@ impl Containers for Server {
             Some(pb::AttachRequest { message: Some(Asked::Open(open)) }) => open,
             _ => return Err(Status::invalid_argument("the first message must be open")),
         };
-        let (opened, mut attachment) = self.engine.attach(&open).map_err(status)?;
+        let follows = open.stream;
+        let (opened, mut attachment) = self.engine.attach(&open.into()).map_err(status)?;
         let (sender, receiver) = mpsc::channel(4);
         let said = |message| Ok(pb::AttachResponse { message: Some(message) });
         // The channel has room: this does not wait.
-        let _ = sender.send(said(Said::Opened(opened))).await;
-        if !open.stream {
+        let _ = sender.send(said(Said::Opened(opened.into()))).await;
+        if !follows {
             return Ok(Response::new(stream(receiver)));
         }
         tokio::spawn(async move {
@@ -141,7 +145,7 @@ impl Containers for Server {
                 () = sender.closed() => return,
             };
             let answer = match point {
-                Some(point) => Said::Point(point),
+                Some(point) => Said::Point(point.into()),
                 None => Said::Closed(true),
             };
             if sender.send(said(answer)).await.is_err() {
@@ -157,13 +161,16 @@ impl Containers for Server {
     }
 
     async fn resize(&self, request: Request<pb::ResizeRequest>) -> Reply<pb::ContainerResponse> {
-        self.engine.resize(request.get_ref()).await.map_err(status)?;
+        let request = request.get_ref();
+        let size = Window { height: request.height, width: request.width };
+        self.engine.resize(&request.container, size).await.map_err(status)?;
         Ok(Response::new(DONE))
     }
 
     async fn top(&self, request: Request<pb::TopRequest>) -> Reply<pb::TopResponse> {
         let request = request.get_ref();
-        self.engine.top(&request.container, &request.ps_args).await.map(Response::new).map_err(status)
+        let top = self.engine.top(&request.container, &request.ps_args).await.map_err(status)?;
+        Ok(Response::new(top.into()))
     }
 
     async fn stats(&self, request: Request<pb::StatsRequest>) -> Reply<Self::StatsStream> {
@@ -206,12 +213,14 @@ impl Containers for Server {
 
     async fn changes(&self, request: Request<pb::ContainerRequest>) -> Reply<pb::ChangesResponse> {
         let changes = self.engine.changes(&request.get_ref().container).await.map_err(status)?;
+        let changes = changes.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::ChangesResponse { changes }))
     }
 
     async fn prune(&self, request: Request<pb::PruneRequest>) -> Reply<pb::PruneResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.prune(&request).await }).await.map(Response::new)
+        let (engine, filters) = (self.engine.clone(), filters(request.into_inner().filters));
+        let pruned = whole(async move { engine.prune(&filters).await }).await?;
+        Ok(Response::new(pruned.into()))
     }
 
     async fn connect(&self, request: Request<pb::ConnectRequest>) -> Reply<pb::ContainerResponse> {
@@ -223,15 +232,17 @@ impl Containers for Server {
 
     async fn disconnect(&self, request: Request<pb::DisconnectRequest>) -> Reply<pb::ContainerResponse> {
         let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.disconnect(request).await }).await?;
+        whole(async move { engine.disconnect(&request.container, &request.network, request.force).await })
+            .await?;
         Ok(Response::new(DONE))
     }
 }
 
-fn message(
-    container: &Container,
-    current: Option<pb::stats_response::Sample>,
-    previous: Option<pb::stats_response::Sample>,
-) -> pb::StatsResponse {
-    pb::StatsResponse { id: container.id().to_owned(), name: container.name(), current, previous }
+fn message(container: &Container, current: Option<Sample>, previous: Option<Sample>) -> pb::StatsResponse {
+    pb::StatsResponse {
+        id: container.id().to_owned(),
+        name: container.name(),
+        current: current.map(Into::into),
+        previous: previous.map(Into::into),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gantry_api::engine::Window;
 use gantry_proto::gantry::engine::v1 as pb;
 use gantry_rpc::status;
 use pb::execs_server::Execs;
@@ -57,7 +58,7 @@ impl Execs for Server {
                 }
             };
             // The channel has room: this does not wait.
-            let _ = sender.send(said(Said::Point(engine.exec_point(&container, &exec)))).await;
+            let _ = sender.send(said(Said::Point(engine.exec_point(&container, &exec).into()))).await;
             let _ = adding.send(Ok(()));
             let connected = async {
                 while let Ok(Some(message)) = requests.message().await {
@@ -69,13 +70,9 @@ impl Execs for Server {
             // One who has gone away is treated as Docker does: the process starts all the same.
             let _ = tokio::time::timeout(PATIENCE, connected).await;
             if open.console_width > 0 && open.console_height > 0 {
-                let size = pb::ExecResizeRequest {
-                    id: open.id.clone(),
-                    height: open.console_height,
-                    width: open.console_width,
-                };
+                let size = Window { height: open.console_height, width: open.console_width };
                 // A terminal without its size is better than none.
-                let _ = engine.resize_exec(&size).await;
+                let _ = engine.resize_exec(&open.id, size).await;
             }
             match engine.start_exec(&container, &exec).await {
                 Ok(pid) => {
@@ -98,11 +95,14 @@ impl Execs for Server {
     }
 
     async fn get(&self, request: Request<pb::ExecRequest>) -> Reply<pb::Exec> {
-        self.engine.get_exec(&request.get_ref().id).await.map(Response::new).map_err(status)
+        let exec = self.engine.get_exec(&request.get_ref().id).await.map_err(status)?;
+        Ok(Response::new(exec.into()))
     }
 
     async fn resize(&self, request: Request<pb::ExecResizeRequest>) -> Reply<pb::ContainerResponse> {
-        self.engine.resize_exec(request.get_ref()).await.map_err(status)?;
+        let request = request.get_ref();
+        let size = Window { height: request.height, width: request.width };
+        self.engine.resize_exec(&request.id, size).await.map_err(status)?;
         Ok(Response::new(pb::ContainerResponse {}))
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 
-use super::{Answers, Server, stream};
+use super::{Answers, Server, filters, stream};
 use crate::container::list::filters_of;
 use crate::events::Event;
 use crate::time;
@@ -38,7 +38,7 @@ impl System for Server {
 
     async fn events(&self, request: Request<pb::EventsRequest>) -> Reply<Self::EventsStream> {
         let request = request.into_inner();
-        let filters = filters_of(&request.filters);
+        let filters = filters_of(&filters(request.filters));
         if let Some(unknown) = filters.unknown(&KNOWN) {
             return Err(Status::invalid_argument(format!("invalid filter '{unknown}'")));
         }
@@ -98,7 +98,7 @@ impl System for Server {
     }
 
     async fn info(&self, _: Request<pb::InfoRequest>) -> Reply<pb::InfoResponse> {
-        Ok(Response::new(self.engine.info()))
+        Ok(Response::new(self.engine.info().into()))
     }
 }
 

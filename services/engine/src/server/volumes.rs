@@ -5,7 +5,8 @@ use gantry_rpc::status;
 use pb::volumes_server::Volumes;
 use tonic::{Request, Response, Status};
 
-use super::{Server, whole};
+use super::{Server, filters, whole};
+use crate::volumes::serve::Usage;
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -13,15 +14,20 @@ type Reply<T> = Result<Response<T>, Status>;
 impl Volumes for Server {
     async fn create(&self, request: Request<pb::CreateVolumeRequest>) -> Reply<pb::Volume> {
         let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.create_volume(request).await }).await.map(Response::new)
+        let made = whole(async move { engine.create_volume(request.into()).await }).await?;
+        Ok(Response::new(made.into()))
     }
 
     async fn get(&self, request: Request<pb::VolumeRequest>) -> Reply<pb::Volume> {
-        self.engine.get_volume(&request.get_ref().name).map(Response::new).map_err(status)
+        let found = self.engine.get_volume(&request.get_ref().name).map_err(status)?;
+        Ok(Response::new(found.into()))
     }
 
     async fn list(&self, request: Request<pb::ListVolumesRequest>) -> Reply<pb::ListVolumesResponse> {
-        let volumes = self.engine.list_volumes(request.get_ref()).await.map_err(status)?;
+        let request = request.into_inner();
+        let usage = if request.usage { Usage::Measured } else { Usage::Untold };
+        let volumes = self.engine.list_volumes(&filters(request.filters), usage).await.map_err(status)?;
+        let volumes = volumes.into_iter().map(Into::into).collect();
         Ok(Response::new(pb::ListVolumesResponse { volumes, warnings: Vec::new() }))
     }
 
@@ -32,7 +38,8 @@ impl Volumes for Server {
     }
 
     async fn prune(&self, request: Request<pb::PruneRequest>) -> Reply<pb::PruneResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.prune_volumes(&request).await }).await.map(Response::new)
+        let (engine, filters) = (self.engine.clone(), filters(request.into_inner().filters));
+        let pruned = whole(async move { engine.prune_volumes(&filters).await }).await?;
+        Ok(Response::new(pruned.into()))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use gantry_proto::gantry::engine::v1 as pb;
+use gantry_api::engine::{Filter, Pruned, Volume, VolumeSpec};
 
 use super::Wanted;
 use super::plan::users_of;
@@ -13,13 +13,21 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::filters::Filters;
 use crate::record::VolumeRecord;
-use crate::time::timestamp;
 
 const KNOWN: [&str; 5] = ["dangling", "driver", "label", "label!", "name"];
 
+/// What a list of volumes tells of their use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// Nothing.
+    Untold,
+    /// Their sizes, and how many have them.
+    Measured,
+}
+
 impl Engine {
     /// Makes a volume, or finds it made.
-    pub async fn create_volume(&self, request: pb::CreateVolumeRequest) -> Result<pb::Volume> {
+    pub async fn create_volume(&self, request: VolumeSpec) -> Result<Volume> {
         let wanted = Wanted {
             name: request.name,
             driver: request.driver,
@@ -35,20 +43,20 @@ impl Engine {
     }
 
     /// One volume.
-    pub fn get_volume(&self, name: &str) -> Result<pb::Volume> {
+    pub fn get_volume(&self, name: &str) -> Result<Volume> {
         Ok(self.volume_view(self.volumes.get(name)?))
     }
 
     /// The volumes that pass.
-    pub async fn list_volumes(&self, request: &pb::ListVolumesRequest) -> Result<Vec<pb::Volume>> {
-        let filters = filters_of(&request.filters);
+    pub async fn list_volumes(&self, filters: &[Filter], usage: Usage) -> Result<Vec<Volume>> {
+        let filters = filters_of(filters);
         let passing = self.passing(&filters, &KNOWN)?;
         let users = users_of(self);
         let mut views = Vec::with_capacity(passing.len());
         for volume in passing {
             let name = volume.name.clone();
             let mut view = self.volume_view(volume);
-            if request.usage {
+            if usage == Usage::Measured {
                 view.ref_count = i64::try_from(users.get(&name).map_or(0, Vec::len)).unwrap_or(0);
                 view.size = self.volume_size(&name).await;
             }
@@ -70,14 +78,14 @@ impl Engine {
     }
 
     /// Removes volumes that no container has: anonymous ones, or with `all` every one.
-    pub async fn prune_volumes(&self, request: &pb::PruneRequest) -> Result<pb::PruneResponse> {
-        let filters = filters_of(&request.filters);
+    pub async fn prune_volumes(&self, filters: &[Filter]) -> Result<Pruned> {
+        let filters = filters_of(filters);
         let all = filters
             .boolean("all")
             .map_err(|text| Error::Invalid(format!("invalid filter 'all={text}'")))?
             .unwrap_or(false);
         let passing = self.passing(&filters, &["all", "label", "label!"])?;
-        let mut answer = pb::PruneResponse::default();
+        let mut answer = Pruned::default();
         for volume in passing.into_iter().filter(|volume| all || volume.anonymous) {
             if !self.volume_users(&volume.name).is_empty() {
                 continue;
@@ -118,12 +126,12 @@ impl Engine {
             .collect())
     }
 
-    fn volume_view(&self, volume: VolumeRecord) -> pb::Volume {
-        pb::Volume {
+    fn volume_view(&self, volume: VolumeRecord) -> Volume {
+        Volume {
             mountpoint: self.volumes.data(&volume.name).display().to_string(),
             name: volume.name,
             driver: volume.driver,
-            created_at: timestamp(volume.created_at),
+            created_at: volume.created_at,
             labels: volume.labels.into_iter().collect(),
             options: volume.options.into_iter().collect(),
             scope: "local".to_owned(),

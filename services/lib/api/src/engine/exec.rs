@@ -30,3 +30,22 @@ pub struct ExecSpec {
     /// Columns of the terminal at its start.
     pub console_width: u32,
 }
+
+/// A further process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exec {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Its container.
+    pub container_id: String,
+    /// It was started and has not ended.
+    pub running: bool,
+    /// Absent until it has ended.
+    pub exit_code: Option<i32>,
+    /// 0 when there is none.
+    pub pid: u32,
+    /// What was asked for.
+    pub spec: ExecSpec,
+    /// For Docker's sake.
+    pub can_remove: bool,
+}

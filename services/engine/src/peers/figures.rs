@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use gantry_proto::gantry::engine::v1::stats_response::{Blkio, Sample};
+use gantry_api::engine::{Blkio, Sample};
 use gantry_proto::io::containerd::cgroups::{v1, v2};
 use gantry_proto::unpack;
 use prost_types::Any;
