@@ -38,7 +38,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 /// For tests alone: what they may name. Nothing links them.
 const FOR_TESTS: &[(&str, &[&str])] = &[
     ("gantry-fakes", &["gantry-api", "gantry-proto", "gantry-rpc", "gantry-types"]),
-    ("gantry-contract", &["gantry-api", "gantry-rpc", "gantry-types"]),
+    ("gantry-contract", &["gantry-api", "gantry-proto", "gantry-rpc", "gantry-types"]),
 ];
 
 /// What plugins are built with: nothing of Gantry's but these.

@@ -3,7 +3,6 @@
 use gantry_api::Peers;
 use gantry_daemon::{BoxError, Context};
 use gantry_disk::Database;
-use gantry_proto::containerd::services::events::v1::events_server::EventsServer;
 use gantry_proto::containerd::services::introspection::v1::introspection_server::IntrospectionServer;
 use gantry_proto::containerd::services::namespaces::v1::namespaces_server::NamespacesServer;
 use gantry_proto::containerd::services::version::v1::version_server::VersionServer;
@@ -43,8 +42,7 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
     let peers = Peers::new(context.run());
     let collector = Collector::new(Remote::all(&peers), leases.clone());
     let scheduler = Scheduler::new(collector.clone());
-    let bus = Bus::default();
-    let announcer = Announcer::new(bus.clone(), scheduler.clone());
+    let announcer = Announcer::new(Bus::default(), scheduler.clone());
     context.spawn("gc", scheduler.clone().run());
 
     let front = gantry_rpc::socket::bind(&context.run().join("containerd.sock"), 0o600)?;
@@ -52,12 +50,12 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
 
     let plugins = Plugins::new(&context.roots().state, peers.clone());
     let introspection = server::introspection::Server::new(plugins, uuid, peers);
-    let events = server::events::Server::new(bus, announcer.clone());
+    let events = gantry_api::events::server::service(announcer.clone());
     let namespaces = server::namespaces::Server::new(records, collector.clone(), announcer);
     let kept = Kept::new(leases.clone(), collector.clone(), scheduler.clone());
     let routes = Routes::new(VersionServer::new(server::version::Server))
         .add_service(IntrospectionServer::new(introspection).max_decoding_message_size(MESSAGE_LIMIT))
-        .add_service(EventsServer::new(events).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(events)
         .add_service(NamespacesServer::new(namespaces).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(gantry_api::leases::server::service(kept))
         .add_service(

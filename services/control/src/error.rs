@@ -45,6 +45,9 @@ pub enum Error {
         /// Its id.
         id: String,
     },
+    /// A subscriber did not keep up with what is published.
+    #[error("this subscriber reads too slowly and has lost events: subscribe again")]
+    Overrun,
     /// Another service refused or is away.
     #[error("{peer}: {}", status.message())]
     Peer {
@@ -82,6 +85,7 @@ impl Coded for Error {
             | Error::PluginNotFound { .. } => Code::NotFound,
             Error::NamespaceExists(_) | Error::LeaseExists(_) => Code::AlreadyExists,
             Error::NamespaceNotEmpty { .. } => Code::FailedPrecondition,
+            Error::Overrun => Code::ResourceExhausted,
             Error::Resource(error) => error.code(),
             Error::Peer { status, .. } => gantry_rpc::code::code_of(status),
             Error::Database(error) if error.is_disk_full() => Code::ResourceExhausted,

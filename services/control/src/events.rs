@@ -4,20 +4,13 @@
 //! one that falls behind loses its subscription and is told so, rather than
 //! losing events without knowing.
 
-mod fields;
-
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 
-use gantry_proto::containerd::types::Envelope;
+use gantry_api::events::{self, Event};
 use gantry_types::filter::FilterSet;
-use gantry_types::identifier;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio_stream::Stream;
-use tonic::Status;
 
 use crate::error::Error;
 
@@ -34,42 +27,41 @@ pub struct Bus {
 #[derive(Debug)]
 struct Subscriber {
     filters: FilterSet,
-    queue: mpsc::Sender<Envelope>,
+    queue: mpsc::Sender<Event>,
     overrun: Arc<AtomicBool>,
 }
 
 /// What a subscriber reads.
 #[derive(Debug)]
 pub struct Subscription {
-    queue: mpsc::Receiver<Envelope>,
+    queue: mpsc::Receiver<Event>,
     overrun: Arc<AtomicBool>,
-    ended: bool,
 }
 
 impl Bus {
     /// Subscribes to the events that pass the filters.
-    pub fn subscribe(&self, filters: &[String]) -> Result<Subscription, Error> {
+    pub fn subscribe(&self, filters: &FilterSet) -> Subscription {
         self.subscribe_bounded(filters, QUEUE)
     }
 
-    fn subscribe_bounded(&self, filters: &[String], bound: usize) -> Result<Subscription, Error> {
-        let filters = FilterSet::parse(filters)?;
+    fn subscribe_bounded(&self, filters: &FilterSet, bound: usize) -> Subscription {
         let (queue, receiver) = mpsc::channel(bound);
         let overrun = Arc::new(AtomicBool::new(false));
+        let filters = filters.clone();
         self.subscribers.lock().push(Subscriber { filters, queue, overrun: overrun.clone() });
-        Ok(Subscription { queue: receiver, overrun, ended: false })
+        Subscription { queue: receiver, overrun }
     }
 
     /// Gives an event to all subscribers that want it.
-    pub fn publish(&self, envelope: &Envelope) {
+    pub fn publish(&self, event: &Event) {
         self.subscribers.lock().retain(|subscriber| {
             if subscriber.queue.is_closed() {
                 return false;
             }
-            if !subscriber.filters.matches(&fields::Filterable::new(envelope)) {
+            if !event.passes(&subscriber.filters) {
                 return true;
             }
-            let sent = subscriber.queue.try_send(envelope.clone()).is_ok();
+            let sent = subscriber.queue.try_send(event.clone()).is_ok();
             if !sent {
                 subscriber.overrun.store(true, Ordering::Release);
             }
@@ -78,104 +70,36 @@ impl Bus {
     }
 }
 
-impl Stream for Subscription {
-    type Item = Result<Envelope, Status>;
+impl events::Subscription for Subscription {
+    type Error = Error;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        match self.queue.poll_recv(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(envelope)) => Poll::Ready(Some(Ok(envelope))),
-            Poll::Ready(None) => {
-                self.ended = true;
-                let overrun = self.overrun.load(Ordering::Acquire);
-                let lost = || {
-                    Status::resource_exhausted(
-                        "this subscriber reads too slowly and has lost events: subscribe again",
-                    )
-                };
-                Poll::Ready(overrun.then(|| Err(lost())))
-            }
+    async fn next(&mut self) -> Option<Result<Event, Error>> {
+        match self.queue.recv().await {
+            Some(event) => Some(Ok(event)),
+            None => self.overrun.swap(false, Ordering::AcqRel).then_some(Err(Error::Overrun)),
         }
     }
-}
-
-/// Checks what a publisher sent: a topic is a path of identifiers, an event is there.
-pub fn validate(envelope: &Envelope) -> Result<(), Error> {
-    identifier::validate(&envelope.namespace)?;
-    let Some(parts) = envelope.topic.strip_prefix('/') else {
-        return Err(Error::Request(format!("topic {:?} must start with /", envelope.topic)));
-    };
-    for part in parts.split('/') {
-        identifier::validate(part)?;
-    }
-    if envelope.event.is_none() {
-        return Err(Error::Request(format!("the event on {} is missing", envelope.topic)));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use gantry_api::events::Subscription as _;
+    use gantry_proto::containerd::events::TaskStart;
+    use gantry_types::Namespace;
+
     use super::*;
-    use futures::{FutureExt, StreamExt};
-    use gantry_proto::containerd::events::{TaskExit, TaskStart};
-
-    fn envelope<M: prost::Name>(namespace: &str, topic: &str, event: &M) -> Envelope {
-        Envelope {
-            timestamp: None,
-            namespace: namespace.into(),
-            topic: topic.into(),
-            event: Some(gantry_proto::pack(event)),
-        }
-    }
-
-    #[tokio::test]
-    async fn filters_see_namespace_topic_and_fields() {
-        let bus = Bus::default();
-        let subscribe = |filter: &str| bus.subscribe(&[filter.to_owned()]).unwrap();
-        let mut moby = subscribe("namespace==moby");
-        let mut exits = subscribe(r#"topic~="/exit$""#);
-        let mut one = subscribe(r#"topic=="/tasks/start",event.container_id==c1"#);
-        let mut all = bus.subscribe(&[]).unwrap();
-        bus.publish(&envelope("moby", "/tasks/start", &TaskStart { container_id: "c1".into(), pid: 1 }));
-        bus.publish(&envelope("other", "/tasks/start", &TaskStart { container_id: "c2".into(), pid: 1 }));
-        let exit = TaskExit { container_id: "c1".into(), ..Default::default() };
-        bus.publish(&envelope("other", "/tasks/exit", &exit));
-        let drain = |subscription: &mut Subscription| {
-            std::iter::from_fn(|| subscription.next().now_or_never().flatten())
-                .map(|e| e.unwrap().topic)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(drain(&mut moby), ["/tasks/start"]);
-        assert_eq!(drain(&mut exits), ["/tasks/exit"]);
-        assert_eq!(drain(&mut one), ["/tasks/start"]);
-        assert_eq!(drain(&mut all).len(), 3);
-        assert!(bus.subscribe(&["topic=".into()]).is_err());
-    }
 
     #[tokio::test]
     async fn a_slow_subscriber_is_told_and_holds_up_nobody() {
         let bus = Bus::default();
-        let mut slow = bus.subscribe_bounded(&[], 2).unwrap();
+        let mut slow = bus.subscribe_bounded(&FilterSet::default(), 2);
+        let topic: events::Topic = "/tasks/start".parse().unwrap();
         for _ in 0..3 {
-            bus.publish(&envelope("moby", "/tasks/start", &TaskStart::default()));
+            bus.publish(&Event::now(&Namespace::moby(), topic.clone(), &TaskStart::default()));
         }
         assert!(bus.subscribers.lock().is_empty());
-        let read: Vec<_> = std::iter::from_fn(|| slow.next().now_or_never().flatten()).collect();
-        assert_eq!(read.len(), 3);
-        assert_eq!(read[2].as_ref().unwrap_err().code(), tonic::Code::ResourceExhausted);
-    }
-
-    #[test]
-    fn topics_are_paths_of_identifiers() {
-        let event = TaskStart::default();
-        assert!(validate(&envelope("moby", "/tasks/exec-added", &event)).is_ok());
-        for topic in ["", "tasks", "/", "/tasks/", "/tasks//exit", "/ta sks"] {
-            assert!(validate(&envelope("moby", topic, &event)).is_err(), "{topic:?}");
-        }
-        assert!(validate(&envelope("", "/tasks/exit", &event)).is_err());
+        assert!(slow.next().await.unwrap().is_ok() && slow.next().await.unwrap().is_ok());
+        assert!(matches!(slow.next().await, Some(Err(Error::Overrun))));
+        assert!(slow.next().await.is_none());
     }
 }

@@ -1,15 +1,17 @@
 //! gRPC in, this service's own words out.
 
-pub mod events;
 pub mod fsck;
 pub mod gc;
 pub mod introspection;
 pub mod namespaces;
 pub mod version;
 
-use gantry_proto::containerd::types::Envelope;
+use gantry_api::Promise;
+use gantry_api::events::{Event, Publish, Subscribe};
+use gantry_types::filter::FilterSet;
 
-use crate::events::Bus;
+use crate::error::Error;
+use crate::events::{Bus, Subscription};
 use crate::gc::schedule::Scheduler;
 use crate::gc::store::Store;
 
@@ -27,18 +29,35 @@ impl<S: Store> Announcer<S> {
     }
 
     /// Announces an event.
-    pub fn announce(&self, envelope: &Envelope) {
-        self.scheduler.observe(envelope);
-        self.bus.publish(envelope);
+    pub fn announce(&self, event: &Event) {
+        self.scheduler.observe(event);
+        self.bus.publish(event);
     }
 
     /// Announces an event of this service's own.
     pub fn tell<M: prost::Name>(&self, namespace: &str, topic: &str, event: &M) {
-        self.announce(&Envelope {
-            timestamp: Some(gantry_api::time::now()),
-            namespace: namespace.to_owned(),
-            topic: topic.to_owned(),
-            event: Some(gantry_proto::pack(event)),
-        });
+        // What is recorded has parsed.
+        if let (Ok(namespace), Ok(topic)) = (namespace.parse(), topic.parse()) {
+            self.announce(&Event::now(&namespace, topic, event));
+        }
+    }
+}
+
+impl<S: Store> Promise for Announcer<S> {
+    type Error = Error;
+}
+
+impl<S: Store> Publish for Announcer<S> {
+    async fn publish(&self, event: Event) -> Result<(), Error> {
+        self.announce(&event);
+        Ok(())
+    }
+}
+
+impl<S: Store> Subscribe for Announcer<S> {
+    type Subscription = Subscription;
+
+    async fn subscribe(&self, filters: &FilterSet) -> Result<Subscription, Error> {
+        Ok(self.bus.subscribe(filters))
     }
 }

@@ -11,6 +11,7 @@
 
 pub mod content;
 pub mod diff;
+pub mod events;
 pub mod leases;
 pub mod network;
 pub mod snapshots;

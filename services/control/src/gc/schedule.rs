@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use gantry_api::events::Event;
 use gantry_proto::containerd::events::{ContentDelete, SnapshotRemove};
 use gantry_proto::containerd::services::images::v1::ImageDelete;
-use gantry_proto::containerd::types::Envelope;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -64,26 +64,26 @@ impl<S: Store> Scheduler<S> {
     }
 
     /// Counts what an event tells.
-    pub fn observe(&self, envelope: &Envelope) {
-        let topic = envelope.topic.as_str();
+    pub fn observe(&self, event: &Event) {
+        let topic = event.topic.as_str();
         let ours = ["/images/", "/containers/", "/content/", "/snapshot/"];
         if !ours.iter().any(|prefix| topic.starts_with(prefix)) {
             return;
         }
-        let namespace = &envelope.namespace;
+        let namespace = event.namespace.as_str();
         let mut state = self.state.lock();
         let due = if topic.ends_with("/delete") || topic.ends_with("/remove") {
-            !deleted(envelope).is_some_and(|resource| {
+            !deleted(event).is_some_and(|resource| {
                 self.collector.active.dooms(namespace, &resource)
                     || state.swept.get_mut(namespace).is_some_and(|swept| swept.remove(&resource))
             })
         } else {
-            let changes = state.changes.entry(namespace.clone()).or_default();
+            let changes = state.changes.entry(namespace.to_owned()).or_default();
             *changes += 1;
             *changes >= CHANGES
         };
         if due {
-            state.due.insert(namespace.clone());
+            state.due.insert(namespace.to_owned());
             drop(state);
             self.wake.notify_one();
         }
@@ -163,16 +163,15 @@ impl<S: Store> Scheduler<S> {
 }
 
 /// What a deletion was of; `None` for what is never collected.
-fn deleted(envelope: &Envelope) -> Option<Resource> {
-    let event = envelope.event.as_ref()?;
-    if let Some(Ok(event)) = gantry_proto::unpack::<ContentDelete>(event) {
-        return Some(Resource::new("content", &event.digest));
+fn deleted(event: &Event) -> Option<Resource> {
+    if let Some(gone) = event.read::<ContentDelete>() {
+        return Some(Resource::new("content", &gone.digest));
     }
-    if let Some(Ok(event)) = gantry_proto::unpack::<SnapshotRemove>(event) {
-        return Some(Resource::new(&format!("snapshots/{}", event.snapshotter), &event.key));
+    if let Some(gone) = event.read::<SnapshotRemove>() {
+        return Some(Resource::new(&format!("snapshots/{}", gone.snapshotter), &gone.key));
     }
-    if let Some(Ok(event)) = gantry_proto::unpack::<ImageDelete>(event) {
-        return Some(Resource::new("images", &event.name));
+    if let Some(gone) = event.read::<ImageDelete>() {
+        return Some(Resource::new("images", &gone.name));
     }
     None
 }

@@ -1,44 +1,62 @@
-//! Containerd events, published to control.
+//! What control promises of events: what is published is told to everyone who listens at that moment.
 //!
-//! Events tell, they do not decide: nothing in Gantry depends on one arriving.
-//! So a publisher never waits: when control is away, or slow, they are dropped.
+//! ```text
+//!   publish ──▶ event ──▶ every subscription whose filters it passes
+//! ```
+//!
+//! - Events tell, they do not decide: nothing in Gantry depends on one arriving.
+//! - A subscription hears what is published from the moment at which it is there, in the order of publication, from every
+//!   namespace; of what was before, nothing.
+//! - Publishing never waits for a subscriber. One that falls behind is told so once (`RESOURCE_EXHAUSTED`), and hears no
+//!   more.
+//! - A topic is a path of identifiers (`/tasks/exit`), and an event has a message: what is otherwise is
+//!   `INVALID_ARGUMENT`.
+//! - Filters know `namespace`, `topic`, and `event.<field>` for the texts and labels in the messages that containerd
+//!   defines.
 
-use gantry_proto::containerd::services::events::v1::ForwardRequest;
-use gantry_proto::containerd::types::Envelope;
-use gantry_types::Namespace;
-use tokio::sync::mpsc;
+pub mod client;
+mod convert;
+mod event;
+mod fields;
+mod publisher;
+pub mod server;
 
-use crate::{Peers, time};
+pub use client::Client;
+pub use event::{Event, Topic};
+pub use publisher::Publisher;
 
-/// How many events may wait for control.
-const QUEUE: usize = 1024;
+use gantry_types::filter::FilterSet;
 
-/// Publishes events in the order of the calls. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Publisher(mpsc::Sender<Envelope>);
+use crate::Promise;
 
-impl Publisher {
-    /// A publisher, and the work that sends its events: the caller spawns it.
-    pub fn new(peers: &Peers) -> (Self, impl Future<Output = ()> + Send + 'static + use<>) {
-        let (sender, mut queue) = mpsc::channel::<Envelope>(QUEUE);
-        let mut client = peers.events();
-        let work = async move {
-            while let Some(envelope) = queue.recv().await {
-                // Lost when control is away: see the module's words.
-                let _ = client.forward(ForwardRequest { envelope: Some(envelope) }).await;
-            }
-        };
-        (Self(sender), work)
-    }
-
-    /// Publishes an event under a topic (`/tasks/exit`). Returns at once; `false` when it was dropped.
-    pub fn publish<M: prost::Name>(&self, namespace: &Namespace, topic: &str, event: &M) -> bool {
-        let envelope = Envelope {
-            timestamp: Some(time::now()),
-            namespace: namespace.to_string(),
-            topic: topic.to_owned(),
-            event: Some(gantry_proto::pack(event)),
-        };
-        self.0.try_send(envelope).is_ok()
-    }
+/// Tells others what happened.
+pub trait Publish: Promise {
+    /// Publishes an event.
+    fn publish(&self, event: Event) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
+
+/// Hears of what happens.
+pub trait Subscribe: Promise {
+    /// What is heard.
+    type Subscription: Subscription<Error = Self::Error> + Send + 'static;
+
+    /// Subscribes to the events that pass the filters: whatever is published after this returns is heard.
+    fn subscribe(
+        &self,
+        filters: &FilterSet,
+    ) -> impl Future<Output = Result<Self::Subscription, Self::Error>> + Send;
+}
+
+/// Events as they are heard.
+pub trait Subscription {
+    /// What it ends with when it does not end by itself.
+    type Error;
+
+    /// The next event; none after the end.
+    fn next(&mut self) -> impl Future<Output = Option<Result<Event, Self::Error>>> + Send;
+}
+
+/// All of it.
+pub trait Service: Publish + Subscribe {}
+
+impl<S: Publish + Subscribe> Service for S {}

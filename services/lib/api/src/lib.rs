@@ -15,14 +15,14 @@
 //! Who implements the traits proves it with the suite of the same name in `gantry-contract`: the service's store, the
 //! store through its socket, the fake.
 //!
-//! Promises: [`content`], [`diff`], [`engine`] (what it speaks of), [`leases`], [`network`], [`snapshots`]. Beside them:
+//! Promises: [`content`], [`diff`], [`engine`] (what it speaks of), [`events`], [`leases`], [`network`], [`snapshots`].
+//! Beside them:
 //!
 //! - [`Peers`]: one lazily connected channel per service of this machine, and typed clients on it;
 //! - [`ingest`]: content's data socket, where blobs change hands as descriptors;
 //! - [`metrics`]: the metrics of all services as one text;
 //! - [`terms`]: how long the callers of each method wait;
 //! - [`time`]: protobuf timestamps;
-//! - [`events`]: containerd events, published to control;
 //! - [`wire`]: fields of messages that every promise has: digests, sizes, filters.
 
 mod call;

@@ -12,6 +12,7 @@
 
 mod content;
 mod diff;
+mod events;
 mod leases;
 mod network;
 mod refused;
@@ -20,6 +21,7 @@ mod snapshots;
 
 pub use content::{Content, Filler, Follower, Reader, Writer};
 pub use diff::Diff;
+pub use events::{Events, Heard};
 pub use leases::Leases;
 pub use network::Network;
 pub use refused::Refused;

@@ -1,10 +1,10 @@
 //! The fakes keep what they promise, by themselves and through sockets.
 
 use gantry_api::snapshots::{Mount, Service as _};
-use gantry_api::{Peers, content, diff, leases, network, snapshots};
+use gantry_api::{Peers, content, diff, events, leases, network, snapshots};
 use gantry_contract::diff::World;
 use gantry_contract::unpack;
-use gantry_fakes::{Content, Diff, Leases, Network, Serving, Snapshots, Snapshotter, Unpacker, routes};
+use gantry_fakes::{Content, Diff, Events, Leases, Network, Serving, Snapshots, Snapshotter, Unpacker, routes};
 
 async fn fake() -> (Content, ()) {
     (Content::default(), ())
@@ -136,4 +136,23 @@ mod unpack_in_memory {
 
 mod unpack_through_a_socket {
     gantry_contract::unpack!(super::served_unpacker);
+}
+
+async fn fake_events() -> (Events, ()) {
+    (Events::default(), ())
+}
+
+async fn served_events() -> (events::Client, (Serving, tempfile::TempDir)) {
+    let run = tempfile::tempdir().expect("a directory");
+    let serving = routes(&run.path().join("control.sock"), Events::default().routes());
+    let client = events::Client::new(&Peers::new(run.path()));
+    (client, (serving, run))
+}
+
+mod events_in_memory {
+    gantry_contract::events!(super::fake_events);
+}
+
+mod events_through_a_socket {
+    gantry_contract::events!(super::served_events);
 }

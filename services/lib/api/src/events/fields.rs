@@ -7,20 +7,21 @@ use std::collections::BTreeMap;
 
 use gantry_proto::containerd::events as ev;
 use gantry_proto::containerd::services::images::v1::{ImageCreate, ImageDelete, ImageUpdate};
-use gantry_proto::containerd::types::Envelope;
 use gantry_types::filter::Fields;
 use prost_types::Any;
 
+use super::Event;
+
 /// An event seen by a filter. Its message is only decoded when a filter asks for a field of it.
 pub struct Filterable<'a> {
-    envelope: &'a Envelope,
-    event: OnceCell<BTreeMap<String, String>>,
+    event: &'a Event,
+    message: OnceCell<BTreeMap<String, String>>,
 }
 
 impl<'a> Filterable<'a> {
     /// Looks at this event.
-    pub fn new(envelope: &'a Envelope) -> Filterable<'a> {
-        Filterable { envelope, event: OnceCell::new() }
+    pub fn new(event: &'a Event) -> Filterable<'a> {
+        Filterable { event, message: OnceCell::new() }
     }
 }
 
@@ -28,11 +29,10 @@ impl Fields for Filterable<'_> {
     fn field(&self, path: &[String]) -> Option<Cow<'_, str>> {
         let (first, rest) = path.split_first()?;
         match (first.as_str(), rest) {
-            ("namespace", []) => some(&self.envelope.namespace),
-            ("topic", []) => some(&self.envelope.topic),
+            ("namespace", []) => some(self.event.namespace.as_str()),
+            ("topic", []) => some(self.event.topic.as_str()),
             ("event", [_, ..]) => {
-                let texts =
-                    self.event.get_or_init(|| self.envelope.event.as_ref().map(texts).unwrap_or_default());
+                let texts = self.message.get_or_init(|| texts(&self.event.message));
                 texts.get(&rest.join(".")).and_then(|text| some(text))
             }
             _ => None,
@@ -129,12 +129,14 @@ fn texts(any: &Any) -> Texts {
 
 #[cfg(test)]
 mod tests {
+    use gantry_types::Namespace;
+
     use super::*;
 
     fn field(event: &impl prost::Name, path: &[&str]) -> Option<String> {
-        let envelope = Envelope { event: Some(gantry_proto::pack(event)), ..Default::default() };
+        let event = Event::now(&Namespace::moby(), "/a/b".parse().unwrap(), event);
         let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
-        Filterable::new(&envelope).field(&path).map(Cow::into_owned)
+        Filterable::new(&event).field(&path).map(Cow::into_owned)
     }
 
     #[test]

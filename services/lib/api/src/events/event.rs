@@ -1,0 +1,94 @@
+//! What is published.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use gantry_types::filter::FilterSet;
+use gantry_types::{Namespace, identifier};
+use prost_types::Any;
+
+use super::fields::Filterable;
+use crate::wire::Invalid;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// When; none where its publisher did not say.
+    pub at: Option<SystemTime>,
+    /// Where.
+    pub namespace: Namespace,
+    /// What it is about.
+    pub topic: Topic,
+    /// What happened: a message of containerd's, mostly.
+    pub message: Any,
+}
+
+impl Event {
+    /// What happens now.
+    pub fn now<M: prost::Name>(namespace: &Namespace, topic: Topic, message: &M) -> Self {
+        Event {
+            at: Some(SystemTime::now()),
+            namespace: namespace.clone(),
+            topic,
+            message: gantry_proto::pack(message),
+        }
+    }
+
+    /// Whether it passes filters.
+    pub fn passes(&self, filters: &FilterSet) -> bool {
+        filters.matches(&Filterable::new(self))
+    }
+
+    /// Its message; none when it is of another type, or does not decode.
+    pub fn read<M: prost::Name + Default>(&self) -> Option<M> {
+        gantry_proto::unpack(&self.message)?.ok()
+    }
+}
+
+/// What an event is about: a path of identifiers, `/tasks/exit`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(String);
+
+impl Topic {
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Topic {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let Some(parts) = text.strip_prefix('/') else {
+            return Err(Invalid::Text { what: "topic", value: text.to_owned() });
+        };
+        for part in parts.split('/') {
+            identifier::validate(part)?;
+        }
+        Ok(Topic(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Topic;
+
+    #[test]
+    fn topics_are_paths_of_identifiers() {
+        assert_eq!(
+            "/tasks/exec-added".parse::<Topic>().map(|topic| topic.to_string()).unwrap(),
+            "/tasks/exec-added"
+        );
+        for text in ["", "tasks", "/", "/tasks/", "/tasks//exit", "/ta sks"] {
+            assert!(text.parse::<Topic>().is_err(), "{text:?}");
+        }
+    }
+}
