@@ -74,6 +74,11 @@ impl Session {
     }
 }
 
+/// What a service has answered: its words are for the user.
+pub fn said(failure: gantry_api::Failure) -> Status {
+    *failure.status
+}
+
 /// A failure with an exit code of its own.
 #[derive(Debug)]
 pub struct Coded {

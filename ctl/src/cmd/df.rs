@@ -1,13 +1,14 @@
 //! `gantry df`: what takes room on the disk, and what of it a pruning would give back.
 
 use anyhow::Result;
+use gantry_api::engine::volumes::{self, Inspect as _};
 use gantry_docker::Filters;
 use gantry_docker::container::state_name;
 use gantry_docker::image::{familiar, layer_owners, layers_usage, shared_size};
-use gantry_proto::gantry::engine::v1::{ListRequest, ListVolumesRequest, Status};
+use gantry_proto::gantry::engine::v1::{ListRequest, Status};
 use serde_json::json;
 
-use crate::cmd::{Session, images};
+use crate::cmd::{Session, images, said};
 use crate::output::{self, Format};
 
 /// One kind of objects.
@@ -124,8 +125,8 @@ async fn container_usage(session: &Session) -> Result<Kind> {
 }
 
 async fn volume_usage(session: &Session) -> Result<Kind> {
-    let request = ListVolumesRequest { filters: Vec::new(), usage: true };
-    let all = session.peers.volumes().list(request).await?.into_inner().volumes;
+    let client = volumes::Client::new(&session.peers);
+    let all = client.volumes(&[], volumes::Usage::Measured).await.map_err(said)?;
     let mut kind =
         Kind { name: "volumes", count: all.len(), active: 0, size: 0, reclaimable: 0, objects: Vec::new() };
     for volume in all {

@@ -1,13 +1,14 @@
 //! `gantry inspect`: a container, else an image, else a volume, else a network.
 
 use anyhow::Result;
-use gantry_proto::gantry::engine::v1::{GetRequest, VolumeRequest};
+use gantry_api::engine::volumes::{Client, Inspect as _};
+use gantry_proto::gantry::engine::v1::GetRequest;
 use gantry_proto::gantry::images::v1::ResolveRequest;
 use gantry_proto::gantry::network::v1 as network;
 use serde_json::Value;
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 
-use crate::cmd::{Outcome, Session, images, net, ps, volume};
+use crate::cmd::{Outcome, Session, images, net, ps, said, volume};
 use crate::output::{self, Format};
 
 pub async fn run(session: &Session, names: &[String]) -> Result<u8> {
@@ -42,8 +43,8 @@ async fn look_up(session: &Session, name: &str) -> Result<Option<Value>, Status>
     if let Some(image) = present(name, session.peers.images().resolve(session.request(image)).await)? {
         return Ok(Some(images::as_json(&image)));
     }
-    let request = VolumeRequest { name: name.to_owned() };
-    if let Some(found) = present(name, session.peers.volumes().get(request).await)? {
+    let found = Client::new(&session.peers).volume(name).await.map_err(said);
+    if let Some(found) = present(name, found.map(Response::new))? {
         return Ok(Some(volume::as_json(&found)));
     }
     let network = network::GetRequest { network: name.to_owned() };

@@ -1,13 +1,14 @@
 //! `gantry prune`, and the prunings of one kind.
 
 use anyhow::{Result, bail};
+use gantry_api::engine::volumes::{Client, Manage as _};
 use gantry_docker::network::{PRUNE_FILTERS, is_prunable};
 use gantry_docker::{Filters, event};
 use gantry_proto::gantry::engine::v1::{Filter, PruneRequest};
 use gantry_proto::gantry::images::v1 as store;
 
 use crate::cli::command::{Prune, SystemPrune};
-use crate::cmd::{Session, images as image, net};
+use crate::cmd::{Session, images as image, net, said};
 use crate::output;
 
 const LABELS: [&str; 2] = ["label", "label!"];
@@ -93,8 +94,9 @@ async fn prune_volumes(session: &Session, mut filters: Filters, all: bool) -> Re
     if all {
         filters.add("all", "true");
     }
-    let request = PruneRequest { filters: engine_filters(filters) };
-    let pruned = session.peers.volumes().prune(request).await?.into_inner();
+    let filters: Vec<_> =
+        filters.into_pairs().map(|(key, values)| gantry_api::engine::Filter { key, values }).collect();
+    let pruned = Client::new(&session.peers).prune_volumes(&filters).await.map_err(said)?;
     removed("volume", &pruned.deleted)?;
     Ok(pruned.space_reclaimed)
 }

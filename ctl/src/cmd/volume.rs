@@ -1,15 +1,15 @@
 //! `gantry volume`.
 
 use anyhow::Result;
+use gantry_api::engine::volumes::{Client, Force, Inspect as _, Manage as _, Usage};
+use gantry_api::engine::{Filter, Volume, VolumeSpec};
+use gantry_api::time::timestamp;
 use gantry_docker::{Filters, moment};
-use gantry_proto::gantry::engine::v1::{
-    CreateVolumeRequest, Filter, ListVolumesRequest, RemoveVolumeRequest, Volume, VolumeRequest,
-};
+use gantry_rpc::{Code, Coded as _};
 use serde_json::{Value, json};
-use tonic::Code;
 
 use crate::cli::command::Listed;
-use crate::cmd::{Outcome, Session, inspect as show};
+use crate::cmd::{Outcome, Session, inspect as show, said};
 use crate::options;
 use crate::options::value::pairs;
 use crate::output::listing::{self, Field, Listing, Row};
@@ -32,13 +32,9 @@ pub async fn create(
     options: &[String],
     labels: &[String],
 ) -> Result<()> {
-    let request = CreateVolumeRequest {
-        name,
-        driver,
-        driver_opts: pairs(options, "opt")?,
-        labels: options::label_map(labels)?,
-    };
-    output::line(session.peers.volumes().create(request).await?.into_inner().name)
+    let spec =
+        VolumeSpec { name, driver, driver_opts: pairs(options, "opt")?, labels: options::label_map(labels)? };
+    output::line(Client::new(&session.peers).create_volume(spec).await.map_err(said)?.name)
 }
 
 pub async fn list(session: &Session, listed: &Listed) -> Result<()> {
@@ -46,9 +42,9 @@ pub async fn list(session: &Session, listed: &Listed) -> Result<()> {
     let printer = listing.printer(session.format, listed.format.as_deref())?;
     let filters = Filters::pairs(&listed.filters, &FILTERS)?;
     filters.flag("dangling")?;
-    let filters = filters.into_pairs().map(|(key, values)| Filter { key, values }).collect();
-    let request = ListVolumesRequest { filters, usage: false };
-    let mut volumes = session.peers.volumes().list(request).await?.into_inner().volumes;
+    let filters: Vec<_> = filters.into_pairs().map(|(key, values)| Filter { key, values }).collect();
+    let client = Client::new(&session.peers);
+    let mut volumes = client.volumes(&filters, Usage::Untold).await.map_err(said)?;
     volumes.sort_by(|one, other| one.name.cmp(&other.name));
     if listed.quiet && session.format == Format::Table {
         return listing::names(volumes.iter().map(|volume| volume.name.as_str()));
@@ -58,7 +54,7 @@ pub async fn list(session: &Session, listed: &Listed) -> Result<()> {
             volume.driver.clone(),
             volume.name.clone(),
             volume.mountpoint.clone(),
-            moment::rfc3339(volume.created_at.as_ref()),
+            moment::rfc3339(timestamp(volume.created_at).as_ref()),
             output::pairs(&volume.labels),
             volume.scope.clone(),
         ],
@@ -68,12 +64,13 @@ pub async fn list(session: &Session, listed: &Listed) -> Result<()> {
 }
 
 pub async fn remove(session: &Session, names: &[String], force: bool) -> Result<u8> {
-    let mut client = session.peers.volumes();
+    let client = Client::new(&session.peers);
     let mut outcome = Outcome::default();
+    let force = if force { Force::Yes } else { Force::No };
     for name in names {
-        match client.remove(RemoveVolumeRequest { name: name.clone(), force }).await {
-            Err(status) if force && status.code() == Code::NotFound => output::line(name)?,
-            result => outcome.report(name, result)?,
+        match client.remove_volume(name, force).await {
+            Err(failure) if force == Force::Yes && failure.code() == Code::NotFound => output::line(name)?,
+            result => outcome.report(name, result.map_err(said))?,
         }
     }
     Ok(outcome.code())
@@ -82,9 +79,9 @@ pub async fn remove(session: &Session, names: &[String], force: bool) -> Result<
 pub async fn inspect(session: &Session, names: &[String]) -> Result<u8> {
     let mut outcome = Outcome::default();
     for name in names {
-        let found = session.peers.volumes().get(VolumeRequest { name: name.clone() }).await;
+        let found = Client::new(&session.peers).volume(name).await.map_err(said);
         if let Some(volume) = outcome.succeeded(found) {
-            show::print(session, &as_json(volume.get_ref()))?;
+            show::print(session, &as_json(&volume))?;
         }
     }
     Ok(outcome.code())
@@ -97,7 +94,7 @@ pub fn as_json(volume: &Volume) -> Value {
         "name": volume.name,
         "driver": volume.driver,
         "mountpoint": volume.mountpoint,
-        "created_at": output::time(volume.created_at.as_ref()),
+        "created_at": output::time(timestamp(volume.created_at).as_ref()),
         "labels": volume.labels,
         "options": volume.options,
         "anonymous": volume.anonymous,

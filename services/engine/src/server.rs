@@ -18,7 +18,6 @@ use gantry_rpc::status;
 use pb::containers_server::ContainersServer;
 use pb::execs_server::ExecsServer;
 use pb::system_server::SystemServer;
-use pb::volumes_server::VolumesServer;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -40,7 +39,7 @@ pub fn routes(engine: &Engine) -> Routes {
     let server = Server { engine: engine.clone() };
     Routes::new(limited(ContainersServer::new(server.clone())))
         .add_service(ExecsServer::new(server.clone()).max_decoding_message_size(MESSAGE_LIMIT))
-        .add_service(VolumesServer::new(server.clone()).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(gantry_api::engine::volumes::server::service(engine.clone()))
         .add_service(FsckServer::new(server.clone()))
         .add_service(gantry_records::server(engine.store.database().clone()))
         .add_service(SystemServer::new(server).max_decoding_message_size(MESSAGE_LIMIT))

@@ -26,6 +26,11 @@ pub fn engine_filters(filters: Filters) -> Vec<engine::Filter> {
     filters.into_pairs().map(|(key, values)| engine::Filter { key, values }).collect()
 }
 
+/// Filters for the engine's promises.
+pub fn filters(filters: Filters) -> Vec<gantry_api::engine::Filter> {
+    filters.into_pairs().map(|(key, values)| gantry_api::engine::Filter { key, values }).collect()
+}
+
 /// Filters for images.
 pub fn image_filters(filters: Filters) -> Vec<images::Filter> {
     filters.into_pairs().map(|(key, values)| images::Filter { key, values }).collect()

@@ -6,12 +6,12 @@
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use gantry_api::terms;
+use gantry_api::engine::volumes;
+use gantry_api::{Failure, terms};
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::engine::v1::containers_client::ContainersClient;
 use gantry_proto::gantry::engine::v1::execs_client::ExecsClient;
 use gantry_proto::gantry::engine::v1::system_client::SystemClient;
-use gantry_proto::gantry::engine::v1::volumes_client::VolumesClient;
 use gantry_proto::gantry::images::v1 as images;
 use gantry_proto::gantry::images::v1::image_store_client::ImageStoreClient;
 use gantry_proto::gantry::network::v1::networks_client::NetworksClient;
@@ -42,6 +42,7 @@ pub struct Peers {
     engine: Channel,
     images: Channel,
     network: Channel,
+    volumes: volumes::Client,
 }
 
 impl std::fmt::Debug for Peers {
@@ -60,6 +61,7 @@ impl Peers {
             engine: channel(ENGINE),
             images: channel(IMAGES),
             network: channel(NETWORK),
+            volumes: volumes::Client::new(&gantry_api::Peers::new(run)),
         }
     }
 
@@ -78,8 +80,8 @@ impl Peers {
     }
 
     /// Volumes.
-    pub fn volumes(&self) -> VolumesClient<Channel> {
-        VolumesClient::new(self.engine.clone()).max_decoding_message_size(MESSAGE_LIMIT)
+    pub fn volumes(&self) -> &volumes::Client {
+        &self.volumes
     }
 
     /// Events and figures of the engine.
@@ -185,4 +187,9 @@ impl Peers {
 /// A shorthand for `map_err`.
 pub fn of(peer: &'static str) -> impl Fn(Status) -> Error {
     move |status| Error::from_peer(peer, &status)
+}
+
+/// The same, for the clients of promises.
+pub fn failed(failure: Failure) -> Error {
+    Error::from_peer(failure.service, &failure.status)
 }

@@ -16,6 +16,7 @@ pub mod leases;
 pub mod network;
 pub mod snapshots;
 pub mod unpack;
+pub mod volumes;
 mod wait;
 
 /// Makes a test of each function of a suite.

@@ -1,45 +1,36 @@
-//! `gantry.engine.v1.Volumes`.
+//! The promise of volumes, kept by the engine.
 
-use gantry_proto::gantry::engine::v1 as pb;
-use gantry_rpc::status;
-use pb::volumes_server::Volumes;
-use tonic::{Request, Response, Status};
+use gantry_api::Promise;
+use gantry_api::engine::volumes::{Force, Inspect, Manage, Usage};
+use gantry_api::engine::{Filter, Pruned, Volume, VolumeSpec};
 
-use super::{Server, filters, whole};
-use crate::volumes::serve::Usage;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
 
-type Reply<T> = Result<Response<T>, Status>;
+impl Promise for Engine {
+    type Error = Error;
+}
 
-#[tonic::async_trait]
-impl Volumes for Server {
-    async fn create(&self, request: Request<pb::CreateVolumeRequest>) -> Reply<pb::Volume> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        let made = whole(async move { engine.create_volume(request.into()).await }).await?;
-        Ok(Response::new(made.into()))
+impl Inspect for Engine {
+    async fn volume(&self, name: &str) -> Result<Volume> {
+        self.get_volume(name)
     }
 
-    async fn get(&self, request: Request<pb::VolumeRequest>) -> Reply<pb::Volume> {
-        let found = self.engine.get_volume(&request.get_ref().name).map_err(status)?;
-        Ok(Response::new(found.into()))
+    async fn volumes(&self, filters: &[Filter], usage: Usage) -> Result<Vec<Volume>> {
+        self.list_volumes(filters, usage).await
+    }
+}
+
+impl Manage for Engine {
+    async fn create_volume(&self, spec: VolumeSpec) -> Result<Volume> {
+        self.make_volume(spec).await
     }
 
-    async fn list(&self, request: Request<pb::ListVolumesRequest>) -> Reply<pb::ListVolumesResponse> {
-        let request = request.into_inner();
-        let usage = if request.usage { Usage::Measured } else { Usage::Untold };
-        let volumes = self.engine.list_volumes(&filters(request.filters), usage).await.map_err(status)?;
-        let volumes = volumes.into_iter().map(Into::into).collect();
-        Ok(Response::new(pb::ListVolumesResponse { volumes, warnings: Vec::new() }))
+    async fn remove_volume(&self, name: &str, force: Force) -> Result<()> {
+        self.unmake_volume(name, force == Force::Yes).await
     }
 
-    async fn remove(&self, request: Request<pb::RemoveVolumeRequest>) -> Reply<pb::ContainerResponse> {
-        let (engine, request) = (self.engine.clone(), request.into_inner());
-        whole(async move { engine.remove_volume(&request.name, request.force).await }).await?;
-        Ok(Response::new(pb::ContainerResponse {}))
-    }
-
-    async fn prune(&self, request: Request<pb::PruneRequest>) -> Reply<pb::PruneResponse> {
-        let (engine, filters) = (self.engine.clone(), filters(request.into_inner().filters));
-        let pruned = whole(async move { engine.prune_volumes(&filters).await }).await?;
-        Ok(Response::new(pruned.into()))
+    async fn prune_volumes(&self, filters: &[Filter]) -> Result<Pruned> {
+        self.sweep_volumes(filters).await
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use gantry_api::engine::volumes::Usage;
 use gantry_api::engine::{Filter, Pruned, Volume, VolumeSpec};
 
 use super::Wanted;
@@ -16,18 +17,9 @@ use crate::record::VolumeRecord;
 
 const KNOWN: [&str; 5] = ["dangling", "driver", "label", "label!", "name"];
 
-/// What a list of volumes tells of their use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Usage {
-    /// Nothing.
-    Untold,
-    /// Their sizes, and how many have them.
-    Measured,
-}
-
 impl Engine {
     /// Makes a volume, or finds it made.
-    pub async fn create_volume(&self, request: VolumeSpec) -> Result<Volume> {
+    pub async fn make_volume(&self, request: VolumeSpec) -> Result<Volume> {
         let wanted = Wanted {
             name: request.name,
             driver: request.driver,
@@ -66,7 +58,7 @@ impl Engine {
     }
 
     /// Removes a volume; one that does not exist is only an error without force.
-    pub async fn remove_volume(&self, name: &str, force: bool) -> Result<()> {
+    pub async fn unmake_volume(&self, name: &str, force: bool) -> Result<()> {
         match self.volumes.remove(name, |name| self.volume_users(name)).await {
             Ok(()) => {
                 self.publish_volume(name, "destroy");
@@ -78,7 +70,7 @@ impl Engine {
     }
 
     /// Removes volumes that no container has: anonymous ones, or with `all` every one.
-    pub async fn prune_volumes(&self, filters: &[Filter]) -> Result<Pruned> {
+    pub async fn sweep_volumes(&self, filters: &[Filter]) -> Result<Pruned> {
         let filters = filters_of(filters);
         let all = filters
             .boolean("all")
@@ -91,7 +83,7 @@ impl Engine {
                 continue;
             }
             let size = self.volume_size(&volume.name).await;
-            match self.remove_volume(&volume.name, false).await {
+            match self.unmake_volume(&volume.name, false).await {
                 Ok(()) => {
                     answer.deleted.push(volume.name);
                     answer.space_reclaimed += u64::try_from(size).unwrap_or(0);

@@ -1,5 +1,6 @@
 //! The engine on its real socket, in a temporary root, with neighbours that behave (see [`world`]).
 
+mod contract;
 mod released;
 mod world;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gantry_proto::gantry::engine::v1 as engine;
+use gantry_api::{engine, time};
 
 use crate::moment;
 use crate::wire::volume::{UsageData, Volume};
@@ -18,7 +18,7 @@ pub enum Usage {
 pub fn from_engine(of: engine::Volume, usage: Usage) -> Volume {
     let or_null = |map: BTreeMap<String, String>| (!map.is_empty()).then_some(map);
     Volume {
-        created_at: moment::rfc3339(of.created_at.as_ref()),
+        created_at: moment::rfc3339(time::timestamp(of.created_at).as_ref()),
         driver: of.driver,
         labels: or_null(of.labels.into_iter().collect()),
         mountpoint: of.mountpoint,

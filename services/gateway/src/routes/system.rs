@@ -1,6 +1,7 @@
 //! The system as a whole: ping, version, info, login, events, disk usage.
 
 use futures::TryStreamExt;
+use gantry_api::engine::volumes::{Inspect as _, Usage};
 use gantry_docker::Filters;
 use gantry_docker::image::layers_usage;
 use gantry_http::send_buffer;
@@ -17,7 +18,7 @@ use crate::convert::{self, image, volume};
 use crate::error::Error;
 use crate::host;
 use crate::moment;
-use crate::peers::{ENGINE, IMAGES, of};
+use crate::peers::{ENGINE, IMAGES, failed, of};
 use crate::response::{self, Response};
 use crate::wire::event::Message;
 use crate::wire::registry::{AuthConfig, LoginResponse};
@@ -138,10 +139,9 @@ pub async fn disk_usage(call: &Call) -> Result<Response, Error> {
         usage.containers = Some(containers::with_sizes(call).await?);
     }
     if wanted("volume") {
-        let request = engine::ListVolumesRequest { filters: Vec::new(), usage: true };
-        let found = call.peers().volumes().list(request).await.map_err(of(ENGINE))?.into_inner();
+        let found = call.peers().volumes().volumes(&[], Usage::Measured).await.map_err(failed)?;
         usage.volumes =
-            Some(found.volumes.into_iter().map(|of| volume::from_engine(of, volume::Usage::Shown)).collect());
+            Some(found.into_iter().map(|of| volume::from_engine(of, volume::Usage::Shown)).collect());
     }
     if wanted("build-cache") {
         usage.build_cache = Some(Vec::new());

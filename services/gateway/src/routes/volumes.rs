@@ -1,6 +1,8 @@
 //! Volumes, which the engine owns.
 
-use gantry_proto::gantry::engine::v1 as engine;
+use gantry_api::engine::VolumeSpec;
+use gantry_api::engine::volumes::{self, Force, Inspect as _, Manage as _};
+use gantry_rpc::{Code, Coded as _};
 use http::StatusCode;
 
 use super::no_content;
@@ -8,7 +10,7 @@ use crate::call::Call;
 use crate::convert;
 use crate::convert::volume::{Usage, from_engine};
 use crate::error::Error;
-use crate::peers::{ENGINE, of};
+use crate::peers::failed;
 use crate::response::{self, Response};
 use crate::wire::volume::{CreateRequest, List, PruneResponse};
 
@@ -16,11 +18,11 @@ use crate::wire::volume::{CreateRequest, List, PruneResponse};
 pub async fn list(call: &Call) -> Result<Response, Error> {
     let filters = call.filters(&["dangling", "driver", "label", "name"])?;
     filters.flag("dangling")?;
-    let request = engine::ListVolumesRequest { filters: convert::engine_filters(filters), usage: false };
-    let found = call.peers().volumes().list(request).await.map_err(of(ENGINE))?.into_inner();
+    let filters = convert::filters(filters);
+    let found = call.peers().volumes().volumes(&filters, volumes::Usage::Untold).await.map_err(failed)?;
     response::ok(&List {
-        volumes: found.volumes.into_iter().map(|volume| from_engine(volume, Usage::Hidden)).collect(),
-        warnings: (!found.warnings.is_empty()).then_some(found.warnings),
+        volumes: found.into_iter().map(|volume| from_engine(volume, Usage::Hidden)).collect(),
+        warnings: None,
     })
 }
 
@@ -32,34 +34,29 @@ pub async fn create(mut call: Call) -> Result<Response, Error> {
             "This node is not a swarm manager. Cluster volumes are not supported.",
         ));
     }
-    let request = engine::CreateVolumeRequest {
+    let spec = VolumeSpec {
         name: volume.name,
         driver: if volume.driver.is_empty() { "local".to_owned() } else { volume.driver },
         driver_opts: volume.driver_opts.into_iter().collect(),
         labels: volume.labels.into_iter().collect(),
     };
-    let created = call.peers().volumes().create(request).await.map_err(of(ENGINE))?.into_inner();
+    let created = call.peers().volumes().create_volume(spec).await.map_err(failed)?;
     response::json(StatusCode::CREATED, &from_engine(created, Usage::Hidden))
 }
 
 /// `GET /volumes/{name}`
 pub async fn inspect(call: &Call, name: &str) -> Result<Response, Error> {
-    let found = call
-        .peers()
-        .volumes()
-        .get(engine::VolumeRequest { name: name.to_owned() })
-        .await
-        .map_err(of(ENGINE))?;
-    response::ok(&from_engine(found.into_inner(), Usage::Hidden))
+    let found = call.peers().volumes().volume(name).await.map_err(failed)?;
+    response::ok(&from_engine(found, Usage::Hidden))
 }
 
 /// `DELETE /volumes/{name}`
 pub async fn remove(call: &Call, name: &str) -> Result<Response, Error> {
-    let force = call.query.flag("force");
-    match call.peers().volumes().remove(engine::RemoveVolumeRequest { name: name.to_owned(), force }).await {
-        Ok(_) => Ok(no_content()),
-        Err(status) if force && status.code() == tonic::Code::NotFound => Ok(no_content()),
-        Err(status) => Err(Error::from_peer(ENGINE, &status)),
+    let force = if call.query.flag("force") { Force::Yes } else { Force::No };
+    match call.peers().volumes().remove_volume(name, force).await {
+        Ok(()) => Ok(no_content()),
+        Err(failure) if force == Force::Yes && failure.code() == Code::NotFound => Ok(no_content()),
+        Err(failure) => Err(failed(failure)),
     }
 }
 
@@ -71,7 +68,7 @@ pub async fn prune(call: &Call) -> Result<Response, Error> {
     if !call.version.at_least(42) && !filters.has("all") {
         filters.add("all", "true");
     }
-    let request = engine::PruneRequest { filters: convert::engine_filters(filters) };
-    let pruned = call.peers().volumes().prune(request).await.map_err(of(ENGINE))?.into_inner();
+    let filters = convert::filters(filters);
+    let pruned = call.peers().volumes().prune_volumes(&filters).await.map_err(failed)?;
     response::ok(&PruneResponse { volumes_deleted: pruned.deleted, space_reclaimed: pruned.space_reclaimed })
 }

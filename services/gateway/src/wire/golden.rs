@@ -7,7 +7,6 @@ use gantry_proto::containerd::types;
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::images::v1 as images;
 use gantry_proto::gantry::network::v1 as network;
-use prost_types::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -170,11 +169,7 @@ fn networks() {
 
 #[test]
 fn volumes() {
-    let of = engine::Volume {
-        name: "v".into(),
-        created_at: Some(Timestamp { seconds: 1, nanos: 0 }),
-        ..Default::default()
-    };
+    let of = gantry_api::engine::Volume { name: "v".into(), created_at: 1_000_000_000, ..Default::default() };
     compare(include_str!("golden/volume.json"), &volume::from_engine(of, Usage::Hidden), &[], &[]);
 }
 

@@ -1,5 +1,7 @@
 //! What engine promises: containers as Docker's users know them, their execs and volumes.
 //!
+//! What it promises of [`volumes`] is code here; of containers and execs, their types.
+//!
 //! Field names and meanings are those of the Docker Engine API. Durations are nanoseconds and sizes bytes, unless a field
 //! says otherwise.
 
@@ -21,6 +23,7 @@ mod stats;
 mod status;
 mod view;
 mod volume;
+pub mod volumes;
 
 pub use archive::{PathStat, PutSpec};
 pub use changes::{Change, ChangeKind};

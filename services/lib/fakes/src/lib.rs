@@ -18,6 +18,7 @@ mod network;
 mod refused;
 mod serving;
 mod snapshots;
+mod volumes;
 
 pub use content::{Content, Filler, Follower, Reader, Writer};
 pub use diff::Diff;
@@ -27,3 +28,4 @@ pub use network::Network;
 pub use refused::Refused;
 pub use serving::{Serving, routes};
 pub use snapshots::{Snapshots, Snapshotter, Unpacker, Unpacking};
+pub use volumes::Volumes;

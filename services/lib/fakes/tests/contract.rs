@@ -1,10 +1,13 @@
 //! The fakes keep what they promise, by themselves and through sockets.
 
+use gantry_api::engine::volumes;
 use gantry_api::snapshots::{Mount, Service as _};
 use gantry_api::{Peers, content, diff, events, leases, network, snapshots};
 use gantry_contract::diff::World;
 use gantry_contract::unpack;
-use gantry_fakes::{Content, Diff, Events, Leases, Network, Serving, Snapshots, Snapshotter, Unpacker, routes};
+use gantry_fakes::{
+    Content, Diff, Events, Leases, Network, Serving, Snapshots, Snapshotter, Unpacker, Volumes, routes,
+};
 
 async fn fake() -> (Content, ()) {
     (Content::default(), ())
@@ -155,4 +158,23 @@ mod events_in_memory {
 
 mod events_through_a_socket {
     gantry_contract::events!(super::served_events);
+}
+
+async fn fake_volumes() -> (Volumes, ()) {
+    (Volumes::default(), ())
+}
+
+async fn served_volumes() -> (volumes::Client, (Serving, tempfile::TempDir)) {
+    let run = tempfile::tempdir().expect("a directory");
+    let serving = routes(&run.path().join("engine.sock"), Volumes::default().routes());
+    let client = volumes::Client::new(&Peers::new(run.path()));
+    (client, (serving, run))
+}
+
+mod volumes_in_memory {
+    gantry_contract::volumes!(super::fake_volumes);
+}
+
+mod volumes_through_a_socket {
+    gantry_contract::volumes!(super::served_volumes);
 }
