@@ -23,6 +23,7 @@ use crate::recover::Recovery;
 use crate::remove::Remover;
 use crate::server::{Collector, Fsck, ImageStore, Records, Streaming, Transfer};
 use crate::settings::{DEFAULT_SNAPSHOTTER, Settings};
+use crate::snapshots::Snapshots;
 use crate::store::Store;
 use crate::streams::Streams;
 use crate::transfer::Transfers;
@@ -52,11 +53,11 @@ impl gantry_daemon::Service for Service {
         let (events, publishing) = Publisher::new(&peers);
         context.spawn("publish events", publishing);
         let store = Store::open(&context.state())?;
-        let content = Content::new(peers.clone());
+        let content = Content::new(&peers);
         let whole = gantry_records::server(store.database().clone());
         let names = Names::new(store.clone(), peers.clone(), events);
-        let catalog = Catalog::new(store.clone(), content.clone(), snapshotter);
-        let leases = Leases::new(peers);
+        let catalog = Catalog::new(store.clone(), content.clone(), Snapshots::new(&peers), snapshotter);
+        let leases = Leases::new(&peers);
         context.spawn("end the leases that were left", Recovery::new(&store, leases.clone())?.run());
 
         let archives = Archives::new(names.clone(), catalog.clone(), leases.clone(), remote.clone());
@@ -93,7 +94,7 @@ impl gantry_daemon::Service for Service {
                 CollectorServer::new(Collector::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT),
             )
             .add_service(whole)
-            .add_service(FsckServer::new(Fsck::new(names, content)));
+            .add_service(FsckServer::new(Fsck::new(names, content, peers)));
         context.serve(routes).await
     }
 }

@@ -15,7 +15,7 @@ pub use save::{DockerManifest, path};
 
 use std::io::{self, Write};
 
-use gantry_api::ingest::Owner;
+use gantry_api::content::Owner;
 use gantry_proto::gantry::images::v1 as pb;
 use gantry_rpc::paced::{Paced, Slot, Slots};
 use gantry_rpc::{Coded, chain, data, status};

@@ -7,15 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use gantry_api::Peers;
-use gantry_proto::containerd::services::snapshots::v1 as snapshots;
-use gantry_rpc::context;
 use gantry_types::{ChainId, Descriptor, Digest, Namespace, Platform, Reference, media_type};
 
 use crate::content::Content;
 use crate::document::{self, CONFIG_LIMIT, Config, MAX_DEPTH, Manifest};
 use crate::error::Error;
 use crate::record::Record;
+use crate::snapshots::Snapshots;
 use crate::store::Store;
 use gantry_distribution::MANIFEST_LIMIT;
 
@@ -24,6 +22,7 @@ use gantry_distribution::MANIFEST_LIMIT;
 pub struct Catalog {
     store: Store,
     content: Content,
+    snapshots: Snapshots,
     snapshotter: Arc<str>,
     /// Guards single reads and writes of the maps.
     known: Arc<Mutex<Known>>,
@@ -84,8 +83,8 @@ impl Details {
 
 impl Catalog {
     /// Images of `store`, whose documents are in `content`, unpacked by `snapshotter`.
-    pub fn new(store: Store, content: Content, snapshotter: &str) -> Self {
-        Self { store, content, snapshotter: snapshotter.into(), known: Arc::default() }
+    pub fn new(store: Store, content: Content, snapshots: Snapshots, snapshotter: &str) -> Self {
+        Self { store, content, snapshots, snapshotter: snapshotter.into(), known: Arc::default() }
     }
 
     /// The content it reads from.
@@ -98,8 +97,9 @@ impl Catalog {
         &self.snapshotter
     }
 
-    fn peers(&self) -> &Peers {
-        self.content.peers()
+    /// Where its layers are unpacked.
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
     }
 
     /// Finds an image by name, digest reference, or the beginning of its id.
@@ -288,15 +288,7 @@ impl Catalog {
 
     /// Whether a stack is unpacked.
     pub async fn exists(&self, namespace: &Namespace, chain_id: &ChainId) -> Result<bool, Error> {
-        let request = snapshots::StatSnapshotRequest {
-            snapshotter: self.snapshotter.to_string(),
-            key: chain_id.to_string(),
-        };
-        match self.peers().snapshots().stat(context::with_namespace(request, namespace)).await {
-            Ok(_) => Ok(true),
-            Err(status) if status.code() == tonic::Code::NotFound => Ok(false),
-            Err(status) => Err(Error::peer("snapshots", "look up a layer")(status)),
-        }
+        self.snapshots.exists(namespace, &self.snapshotter, chain_id).await
     }
 
     async fn usage(&self, namespace: &Namespace, chain_id: &ChainId) -> Result<Option<u64>, Error> {
@@ -304,22 +296,16 @@ impl Catalog {
         if let Some(known) = self.known(|known| known.usage.get(&key).copied()) {
             return Ok(Some(known));
         }
-        let request =
-            snapshots::UsageRequest { snapshotter: self.snapshotter.to_string(), key: chain_id.to_string() };
-        match self.peers().snapshots().usage(context::with_namespace(request, namespace)).await {
-            Ok(response) => {
-                let size = u64::try_from(response.into_inner().size).unwrap_or(0);
-                self.known(|known| {
-                    if known.usage.len() >= KNOWN_LIMIT {
-                        known.usage.clear();
-                    }
-                    known.usage.insert(key, size);
-                });
-                Ok(Some(size))
-            }
-            Err(status) if status.code() == tonic::Code::NotFound => Ok(None),
-            Err(status) => Err(Error::peer("snapshots", "measure a layer")(status)),
+        let size = self.snapshots.usage(namespace, &self.snapshotter, chain_id).await?;
+        if let Some(size) = size {
+            self.known(|known| {
+                if known.usage.len() >= KNOWN_LIMIT {
+                    known.usage.clear();
+                }
+                known.usage.insert(key, size);
+            });
         }
+        Ok(size)
     }
 
     fn known<T>(&self, work: impl FnOnce(&mut Known) -> T) -> T {
@@ -400,6 +386,8 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use gantry_api::Peers;
+
     use super::*;
 
     fn record(name: &str, content: &str) -> Record {
@@ -419,7 +407,8 @@ mod tests {
         ] {
             store.create(&moby, record(name, content)).await.expect("free");
         }
-        let catalog = Catalog::new(store, Content::new(Peers::new(directory.path())), "overlayfs");
+        let peers = Peers::new(directory.path());
+        let catalog = Catalog::new(store, Content::new(&peers), Snapshots::new(&peers), "overlayfs");
         let (one, three) = (Digest::sha256(b"1"), Digest::sha256(b"3"));
         let id = |text: &str| catalog.find(&moby, text).map(|found| found.target.digest);
         for text in [

@@ -2,27 +2,23 @@
 //!
 //! Snapshots makes the layer, the documents are made here, all under one lease; the name points at them last.
 
-use std::collections::HashMap;
-
 use chrono::{SecondsFormat, Utc};
-use gantry_api::ingest::Owner;
-use gantry_proto::containerd::services::diff::v1::DiffRequest;
-use gantry_proto::containerd::services::snapshots::v1 as snapshots;
-use gantry_proto::containerd::types::Mount;
+use gantry_api::content::Owner;
 use gantry_proto::gantry::images::v1 as pb;
-use gantry_rpc::{chain, context};
-use gantry_types::{ChainId, Descriptor, DiffId, Digest, Namespace, Reference, media_type};
+use gantry_rpc::chain;
+use gantry_types::{ChainId, Descriptor, DiffId, Digest, Labels, Namespace, Reference, media_type};
 use rand::Rng;
 use serde_json::{Map, Value, json};
 
 use crate::archive::changes;
 use crate::catalog::{Catalog, Details};
+use crate::content::part_ref;
 use crate::document::Manifest;
 use crate::error::Error;
 use crate::lease::{Leases, Purpose};
 use crate::names::Names;
 use crate::record::{self, Record};
-use crate::unpack;
+use crate::snapshots;
 
 /// The label that names the uncompressed layer of a compressed one.
 const UNCOMPRESSED: &str = "containerd.io/uncompressed";
@@ -119,9 +115,9 @@ impl Committer {
         let digest = Digest::sha256(&bytes);
         let config = Descriptor::new(media_type::OCI_CONFIG, digest.clone(), bytes.len() as u64);
         let content = self.catalog.content();
-        content.write(owner, &format!("config-{digest}"), &digest, bytes.into(), HashMap::new()).await?;
+        content.write(owner, &part_ref("config", &digest), &digest, bytes.into(), Labels::new()).await?;
 
-        let mut labels: HashMap<String, String> = layers
+        let mut labels: Labels = layers
             .iter()
             .enumerate()
             .map(|(at, layer)| (format!("containerd.io/gc.ref.content.l.{at}"), layer.digest.to_string()))
@@ -132,12 +128,14 @@ impl Committer {
         let bytes = serde_json::to_vec(&manifest).expect("a manifest of our own serialises");
         let digest = Digest::sha256(&bytes);
         let target = Descriptor::new(media_type::OCI_MANIFEST, digest.clone(), bytes.len() as u64);
-        content.write(owner, &format!("manifest-{digest}"), &digest, bytes.into(), labels).await?;
+        content.write(owner, &part_ref("manifest", &digest), &digest, bytes.into(), labels).await?;
 
         let snapshotter = &order.snapshotter;
-        unpack::unpack(content.peers(), owner, snapshotter, &manifest.layers, &diff_ids, None).await?;
+        let snapshots = self.catalog.snapshots();
+        snapshots.unpack(owner, snapshotter, &manifest.layers, &diff_ids, None).await?;
         let details = self.catalog.details(&owner.namespace, &target, None).await?;
-        unpack::keep(content, owner, snapshotter, &details.document, &details.config).await?;
+        let namespace = &owner.namespace;
+        snapshots::keep(content, namespace, snapshotter, &details.document, &details.config).await?;
         match &order.reference {
             Some(reference) => {
                 self.names.point(&owner.namespace, Record::new(reference.to_string(), target)).await?;
@@ -155,61 +153,27 @@ impl Committer {
         parent: &Details,
         order: &Order,
     ) -> Result<(Descriptor, DiffId), Error> {
-        let right = self.mounts(owner, order).await?;
+        let snapshots = self.catalog.snapshots();
+        let (namespace, snapshotter) = (&owner.namespace, &order.snapshotter);
+        let right = snapshots.mounts(namespace, snapshotter, &order.snapshot).await?;
         let view = format!("commit-{:032x}", rand::rng().random::<u128>());
         let (left, viewed) = match ChainId::fold(&parent.config.rootfs.diff_ids) {
-            Some(chain_id) => (self.view(owner, order, &view, &chain_id).await?, true),
+            Some(chain_id) => (snapshots.view(owner, snapshotter, &view, &chain_id).await?, true),
             None => (Vec::new(), false),
         };
-        let request = DiffRequest { left, right, ..Default::default() };
-        let request = context::with_lease(request, &owner.namespace, owner.lease.as_deref());
-        let peers = self.catalog.content().peers();
-        let packed = peers.diff().diff(request).await;
-        if viewed {
-            let request =
-                snapshots::RemoveSnapshotRequest { snapshotter: order.snapshotter.clone(), key: view };
-            let removed = peers.snapshots().remove(context::with_namespace(request, &owner.namespace)).await;
-            // Without the lease nothing keeps it.
-            if let Err(status) = removed {
-                tracing::debug!(error = status.message(), "a view of an image is left to the collection");
-            }
+        let packed = snapshots.diff(owner, left, right).await;
+        // Without the lease nothing keeps it.
+        if viewed && let Err(error) = snapshots.remove(namespace, snapshotter, &view).await {
+            tracing::debug!(error = %chain(&error), "a view of an image is left to the collection");
         }
-        let packed = packed.map_err(Error::peer("snapshots", "pack what the container changed"))?;
+        let layer = packed?;
         // A root that goes meanwhile goes file by file, after its record: what was packed is all of it while that is there.
-        self.mounts(owner, order).await?;
-        let layer = packed.into_inner().diff.unwrap_or_default();
-        let layer = record::read_descriptor(layer)?;
-        let info = self.catalog.content().info(&owner.namespace, &layer.digest).await?.unwrap_or_default();
-        let diff_id = info.labels.get(UNCOMPRESSED).and_then(|digest| digest.parse().ok());
+        snapshots.mounts(namespace, snapshotter, &order.snapshot).await?;
+        let info = self.catalog.content().info(&owner.namespace, &layer.digest).await?;
+        let diff_id = info.and_then(|info| info.labels.get(UNCOMPRESSED)?.parse().ok());
         let diff_id = diff_id
             .ok_or_else(|| Error::Missing { digest: layer.digest.clone(), image: order.parent.clone() })?;
         Ok((layer, diff_id))
-    }
-
-    async fn mounts(&self, owner: &Owner, order: &Order) -> Result<Vec<Mount>, Error> {
-        let request =
-            snapshots::MountsRequest { snapshotter: order.snapshotter.clone(), key: order.snapshot.clone() };
-        let request = context::with_namespace(request, &owner.namespace);
-        let answer = self.catalog.content().peers().snapshots().mounts(request).await;
-        Ok(answer.map_err(Error::peer("snapshots", "find the container's root"))?.into_inner().mounts)
-    }
-
-    async fn view(
-        &self,
-        owner: &Owner,
-        order: &Order,
-        key: &str,
-        chain_id: &ChainId,
-    ) -> Result<Vec<Mount>, Error> {
-        let request = snapshots::ViewSnapshotRequest {
-            snapshotter: order.snapshotter.clone(),
-            key: key.to_owned(),
-            parent: chain_id.to_string(),
-            ..Default::default()
-        };
-        let request = context::with_lease(request, &owner.namespace, owner.lease.as_deref());
-        let answer = self.catalog.content().peers().snapshots().view(request).await;
-        Ok(answer.map_err(Error::peer("snapshots", "look at the image"))?.into_inner().mounts)
     }
 }
 

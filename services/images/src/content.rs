@@ -1,75 +1,64 @@
 //! What images asks of content: small documents whole, labels, and blobs as files.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
-use gantry_api::Peers;
-use gantry_api::ingest::{self, Owner, Writer};
-use gantry_proto::containerd::services::content::v1 as pb;
-use gantry_rpc::context;
-use gantry_types::{Digest, Namespace};
-use tonic::{Code, Status};
+use gantry_api::content::client::{Filler, Follower};
+use gantry_api::content::files::{Files as _, Filler as _, Wanted};
+use gantry_api::content::{
+    Client, Commit, Expected, Info, Ingest as _, IngestRef, Inspect as _, Manage as _,
+};
+use gantry_api::{Failure, Peers};
+use gantry_rpc::{Code, Coded};
+use gantry_types::{Digest, Labels, Namespace, Relabel};
+
+pub use gantry_api::content::Owner;
 
 use crate::error::Error;
 
 /// A view of content. A cheap clone.
 #[derive(Clone, Debug)]
-pub struct Content {
-    peers: Peers,
+pub struct Content(Client);
+
+/// An ingest that was asked for.
+#[derive(Debug)]
+pub enum Opened {
+    /// It is ours to fill; copies of the file must be closed before the commit, which would copy the bytes away from
+    /// them.
+    Ours(Box<Filler>, File),
+    /// Somebody else fills it.
+    Others,
+    /// The blob is there.
+    Present,
 }
 
 impl Content {
     /// A view through `peers`.
-    pub fn new(peers: Peers) -> Self {
-        Self { peers }
-    }
-
-    /// The peers it was made with.
-    pub fn peers(&self) -> &Peers {
-        &self.peers
+    pub fn new(peers: &Peers) -> Self {
+        Self(Client::new(peers))
     }
 
     /// The size and labels of a blob; none when it is not in the namespace.
-    pub async fn info(&self, namespace: &Namespace, digest: &Digest) -> Result<Option<pb::Info>, Error> {
-        let request = context::with_namespace(pb::InfoRequest { digest: digest.to_string() }, namespace);
-        match self.peers.content().info(request).await {
-            Ok(response) => Ok(response.into_inner().info),
-            Err(status) if status.code() == Code::NotFound => Ok(None),
-            Err(status) => Err(Error::peer("content", "look up a blob")(status)),
-        }
+    pub async fn info(&self, namespace: &Namespace, digest: &Digest) -> Result<Option<Info>, Error> {
+        found(self.0.info(namespace, digest).await)
     }
 
-    /// Sets some labels of a blob, and leaves the others.
-    pub async fn label(
-        &self,
-        owner: &Owner,
-        digest: &Digest,
-        labels: HashMap<String, String>,
-    ) -> Result<(), Error> {
+    /// Sets some labels of a blob, deletes those without a value, and leaves the others.
+    pub async fn label(&self, namespace: &Namespace, digest: &Digest, labels: Labels) -> Result<(), Error> {
         if labels.is_empty() {
             return Ok(());
         }
-        let paths = labels.keys().map(|key| format!("labels.{key}")).collect();
-        let update = pb::UpdateRequest {
-            info: Some(pb::Info { digest: digest.to_string(), labels, ..Default::default() }),
-            update_mask: Some(prost_types::FieldMask { paths }),
-        };
-        let request = context::with_lease(update, &owner.namespace, owner.lease.as_deref());
-        self.peers.content().update(request).await.map_err(Error::peer("content", "label a blob"))?;
+        self.0.update(namespace, digest, &Relabel::Each(labels)).await?;
         Ok(())
     }
 
     /// Opens a blob for reading; none when it is not in the namespace.
     pub async fn open(&self, namespace: &Namespace, digest: &Digest) -> Result<Option<(File, u64)>, Error> {
-        match ingest::open_blob(&self.peers, namespace, digest).await {
-            Ok(found) => Ok(Some(found)),
-            Err(status) if status.code() == Code::NotFound => Ok(None),
-            Err(status) => Err(Error::peer("content", "open a blob")(status)),
-        }
+        found(self.0.open_blob(namespace, digest).await)
     }
 
     /// Reads a whole blob of at most `limit` bytes; none when it is not in the namespace.
@@ -96,56 +85,96 @@ impl Content {
     pub async fn write(
         &self,
         owner: &Owner,
-        reference: &str,
+        reference: &IngestRef,
         digest: &Digest,
         bytes: Bytes,
-        labels: HashMap<String, String>,
+        labels: Labels,
     ) -> Result<(), Error> {
         let size = bytes.len() as u64;
-        let mut writer = loop {
-            match Writer::open(&self.peers, owner, reference, size, Some(digest)).await {
-                Ok(writer) => break writer,
-                Err(status) if status.code() == Code::AlreadyExists => {
-                    return self.label(owner, digest, labels).await;
-                }
+        let expected = Expected { total: Some(size), digest: Some(digest.clone()) };
+        let (mut filler, file) = loop {
+            match self.fill(owner, reference, expected.clone()).await? {
+                Opened::Ours(filler, file) => break (*filler, file),
+                Opened::Present => return self.label(&owner.namespace, digest, labels).await,
                 // Small blobs are written in an instant: whoever holds the ref is done soon.
-                Err(status)
-                    if status.code() == Code::Unavailable && self.is_locked(owner, reference).await =>
-                {
-                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-                }
-                Err(status) => return Err(Error::peer("content", "begin a blob")(status)),
+                Opened::Others => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         };
-        if writer.offset() > 0 {
-            writer.truncate().await.map_err(Error::peer("content", "begin a blob anew"))?;
+        if filler.extent().0 > 0 {
+            filler.truncate().await?;
         }
-        let file = writer.file().try_clone().map_err(|source| local("write", digest, source))?;
         blocking("write", digest, move || file.write_all_at(&bytes, 0)).await?;
-        writer.progress(size).await.map_err(Error::peer("content", "follow a blob"))?;
-        match writer.commit(size, Some(digest), labels.clone()).await {
+        filler.progress(size).await?;
+        match filler.commit(Commit { expected, labels: labels.clone() }).await {
             Ok(_) => Ok(()),
-            Err(status) if status.code() == Code::AlreadyExists => self.label(owner, digest, labels).await,
-            Err(status) => Err(Error::peer("content", "commit a blob")(status)),
+            Err(failure) if failure.code() == Code::AlreadyExists => {
+                self.label(&owner.namespace, digest, labels).await
+            }
+            Err(failure) => Err(failure.into()),
         }
+    }
+
+    /// Begins an ingest, or goes on with one that has no writer.
+    pub async fn fill(
+        &self,
+        owner: &Owner,
+        reference: &IngestRef,
+        expected: Expected,
+    ) -> Result<Opened, Error> {
+        match self.0.fill(owner, reference, expected).await {
+            Ok((filler, file)) => Ok(Opened::Ours(Box::new(filler), file)),
+            Err(failure) if failure.code() == Code::AlreadyExists => Ok(Opened::Present),
+            Err(failure)
+                if failure.code() == Code::Unavailable
+                    && self.is_locked(&owner.namespace, reference).await =>
+            {
+                Ok(Opened::Others)
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// Follows a blob that is there or on its way; none when neither is so within `wait`.
+    pub async fn follow(
+        &self,
+        namespace: &Namespace,
+        wanted: &Wanted,
+        wait: Duration,
+    ) -> Result<Option<Follower>, Error> {
+        Ok(found(self.0.follow(namespace, wanted, wait).await)?.map(|(follower, _)| follower))
     }
 
     /// Whether bytes are on their way under a ref.
-    pub async fn has_ingest(&self, owner: &Owner, reference: &str) -> bool {
-        let request = pb::StatusRequest { r#ref: reference.to_owned() };
-        self.peers.content().status(context::with_namespace(request, &owner.namespace)).await.is_ok()
+    pub async fn has_ingest(&self, namespace: &Namespace, reference: &IngestRef) -> bool {
+        self.0.status(namespace, reference).await.is_ok()
     }
 
     /// Tells a ref that another writer holds from a content service that is away.
-    pub async fn is_locked(&self, owner: &Owner, reference: &str) -> bool {
-        let request = pb::StatusRequest { r#ref: reference.to_owned() };
-        let answer: Result<_, Status> =
-            self.peers.content().status(context::with_namespace(request, &owner.namespace)).await;
-        match answer {
+    async fn is_locked(&self, namespace: &Namespace, reference: &IngestRef) -> bool {
+        match self.0.status(namespace, reference).await {
             Ok(_) => true,
             // Ended in this moment.
-            Err(status) => status.code() == Code::NotFound,
+            Err(failure) => failure.code() == Code::NotFound,
         }
+    }
+}
+
+/// The ingest under which a part of an image arrives: containerd's name for it, which progress bars look for.
+pub fn part_ref(kind: &str, digest: &Digest) -> IngestRef {
+    ingest_ref(format!("{kind}-{digest}"))
+}
+
+/// An ingest by a name of ours.
+pub fn ingest_ref(name: String) -> IngestRef {
+    name.try_into().expect("a name of ours is not empty")
+}
+
+/// What is not there is none.
+fn found<T>(answer: Result<T, Failure>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.code() == Code::NotFound => Ok(None),
+        Err(failure) => Err(failure.into()),
     }
 }
 

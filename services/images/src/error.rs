@@ -3,10 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use gantry_api::Failure;
 use gantry_rpc::{Code, Coded};
 use gantry_types::{Digest, Platform};
 
-use gantry_distribution::{self as distribution, Failure, Reason};
+use gantry_distribution::{self as distribution, Reason};
 
 /// The errors of the images service.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,7 @@ pub enum Error {
     NoManifest {
         reference: String,
         #[source]
-        failure: Box<Failure>,
+        failure: Box<distribution::Failure>,
     },
     /// The registry does not let us.
     #[error(
@@ -61,11 +62,11 @@ pub enum Error {
         action: &'static str,
         repository: String,
         #[source]
-        failure: Box<Failure>,
+        failure: Box<distribution::Failure>,
     },
     /// Any other failure at a registry.
     #[error("cannot {0}")]
-    Registry(#[source] Box<Failure>),
+    Registry(#[source] Box<distribution::Failure>),
     /// What went wrong before a registry was asked, or with what it answered.
     #[error(transparent)]
     Distribution(distribution::Error),
@@ -129,8 +130,8 @@ pub enum Error {
         source: gantry_disk::Error,
     },
     /// Another service refused or is away.
-    #[error("{service} cannot {op}: {}", status.message())]
-    Peer { service: &'static str, op: &'static str, status: Box<tonic::Status> },
+    #[error(transparent)]
+    Peer(#[from] Failure),
     /// What containerd can and this service cannot.
     #[error("{0} is not supported")]
     Unsupported(String),
@@ -166,8 +167,8 @@ pub enum Error {
 
 impl Error {
     /// Wraps the failure of a call to another service.
-    pub fn peer(service: &'static str, op: &'static str) -> impl FnOnce(tonic::Status) -> Self {
-        move |status| Self::Peer { service, op, status: Box::new(status) }
+    pub fn peer(service: &'static str, call: &'static str) -> impl FnOnce(tonic::Status) -> Self {
+        move |status| Self::Peer(Failure { service, call, status: Box::new(status) })
     }
 
     /// Says of a registry's failure what it means for the image `reference` of `repository`.
@@ -226,7 +227,7 @@ impl Coded for Error {
             Self::AccessDenied { .. } => Code::NotFound,
             Self::Registry(failure) => failure.reason.code(),
             Self::Distribution(error) => error.code(),
-            Self::Peer { status, .. } => Code::from(status.code()),
+            Self::Peer(failure) => failure.code(),
             Self::Cancelled => Code::Cancelled,
             Self::Stream { .. } => Code::Aborted,
             Self::Full { .. } => Code::ResourceExhausted,

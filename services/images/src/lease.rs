@@ -4,18 +4,19 @@
 //! operations for the same image left; one that is interrupted leaves it, so that what arrived is still there when
 //! it is tried again within a day. What nobody will continue is ended at the next start ([`crate::recover`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use chrono::{SecondsFormat, Utc};
 use gantry_api::Peers;
-use gantry_api::ingest::Owner;
-use gantry_proto::containerd::services::leases::v1 as pb;
-use gantry_rpc::context;
-use gantry_types::{Digest, Namespace, gc};
+use gantry_api::leases::{self, Client, Collect, Inspect as _, Manage as _};
+use gantry_rpc::{Code, Coded};
+use gantry_types::filter::FilterSet;
+use gantry_types::{Digest, Labels, Namespace, gc};
 use rand::Rng;
 
+use crate::content::Owner;
 use crate::error::Error;
 
 /// On a lease: what it was made for.
@@ -47,7 +48,7 @@ pub enum Left<'a> {
 /// Makes leases. A cheap clone.
 #[derive(Clone, Debug)]
 pub struct Leases {
-    peers: Peers,
+    client: Client,
     /// Those in use in this process; guards single edits of the set.
     active: Arc<Mutex<HashSet<String>>>,
 }
@@ -70,8 +71,8 @@ impl Purpose<'_> {
         }
     }
 
-    fn labels(self) -> HashMap<String, String> {
-        let mut labels = HashMap::from([(PURPOSE.to_owned(), self.text())]);
+    fn labels(self) -> Labels {
+        let mut labels = Labels::from([(PURPOSE.to_owned(), self.text())]);
         if let Self::Pull { target, .. } = self {
             labels.insert(TARGET.to_owned(), target.to_string());
         }
@@ -80,7 +81,7 @@ impl Purpose<'_> {
 }
 
 impl<'a> Left<'a> {
-    fn of(labels: &'a HashMap<String, String>) -> Option<Self> {
+    fn of(labels: &'a Labels) -> Option<Self> {
         Some(match labels.get(PURPOSE)?.strip_prefix(PULL) {
             Some(name) => Self::Pull { name, target: labels.get(TARGET).map(String::as_str) },
             None => Self::Once,
@@ -90,8 +91,8 @@ impl<'a> Left<'a> {
 
 impl Leases {
     /// Leases of `control`.
-    pub fn new(peers: Peers) -> Self {
-        Self { peers, active: Arc::default() }
+    pub fn new(peers: &Peers) -> Self {
+        Self { client: Client::new(peers), active: Arc::default() }
     }
 
     /// Begins a lease.
@@ -103,8 +104,7 @@ impl Leases {
         self.active.lock().expect("no holder of this lock panics").insert(id.clone());
         let owner = Owner { namespace: namespace.clone(), lease: Some(id.clone()) };
         let lease = Lease { leases: self.clone(), owner, id: id.clone(), purpose: purpose.text() };
-        let request = context::with_namespace(pb::CreateRequest { id, labels }, namespace);
-        self.peers.leases().create(request).await.map_err(Error::peer("control", "create a lease"))?;
+        self.client.create(namespace, Some(&id), labels).await?;
         Ok(lease)
     }
 
@@ -115,11 +115,11 @@ impl Leases {
 
     /// Ends the leases with this purpose that are not in use, and `own`.
     async fn end(&self, namespace: &Namespace, purpose: &str, own: Option<&str>) -> Result<(), Error> {
-        let listed = self.list(namespace, format!("labels.\"{PURPOSE}\"=={purpose:?}")).await?;
+        let listed = self.list(namespace, &format!("labels.\"{PURPOSE}\"=={purpose:?}")).await?;
         let active = self.active.lock().expect("no holder of this lock panics").clone();
         for lease in listed {
             if own == Some(lease.id.as_str()) || !active.contains(&lease.id) {
-                self.delete(namespace, lease.id).await?;
+                self.delete(namespace, &lease.id).await?;
             }
         }
         Ok(())
@@ -132,31 +132,25 @@ impl Leases {
         namespace: &Namespace,
         is_over: impl Fn(Left<'_>, SystemTime) -> bool,
     ) -> Result<(), Error> {
-        let listed = self.list(namespace, format!("labels.\"{PURPOSE}\"")).await?;
+        let listed = self.list(namespace, &format!("labels.\"{PURPOSE}\"")).await?;
         let active = self.active.lock().expect("no holder of this lock panics").clone();
         for lease in listed {
-            let over = Left::of(&lease.labels)
-                .is_some_and(|left| is_over(left, crate::record::moment(lease.created_at)));
+            let over = Left::of(&lease.labels).is_some_and(|left| is_over(left, lease.created_at));
             if over && !active.contains(&lease.id) {
-                self.delete(namespace, lease.id).await?;
+                self.delete(namespace, &lease.id).await?;
             }
         }
         Ok(())
     }
 
-    async fn list(&self, namespace: &Namespace, filter: String) -> Result<Vec<pb::Lease>, Error> {
-        let request = context::with_namespace(pb::ListRequest { filters: vec![filter] }, namespace);
-        let listed =
-            self.peers.leases().list(request).await.map_err(Error::peer("control", "list leases"))?;
-        Ok(listed.into_inner().leases)
+    async fn list(&self, namespace: &Namespace, filter: &str) -> Result<Vec<leases::Lease>, Error> {
+        Ok(self.client.list(namespace, &FilterSet::parse(&[filter])?).await?)
     }
 
-    async fn delete(&self, namespace: &Namespace, id: String) -> Result<(), Error> {
-        let request = context::with_namespace(pb::DeleteRequest { id, sync: false }, namespace);
-        match self.peers.leases().delete(request).await {
-            Ok(_) => Ok(()),
-            Err(status) if status.code() == tonic::Code::NotFound => Ok(()),
-            Err(status) => Err(Error::peer("control", "delete a lease")(status)),
+    async fn delete(&self, namespace: &Namespace, id: &str) -> Result<(), Error> {
+        match self.client.delete(namespace, id, Collect::Later).await {
+            Err(failure) if failure.code() != Code::NotFound => Err(failure.into()),
+            _ => Ok(()),
         }
     }
 }

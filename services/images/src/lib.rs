@@ -36,10 +36,10 @@ mod recover;
 mod remove;
 mod server;
 mod settings;
+mod snapshots;
 mod store;
 mod streams;
 mod transfer;
-mod unpack;
 mod wire;
 
 pub use app::Service;

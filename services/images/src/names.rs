@@ -9,6 +9,7 @@ use gantry_api::events::Publisher;
 use gantry_failpoint::failpoint;
 use gantry_proto::containerd::services::images::v1::{ImageCreate, ImageDelete, ImageUpdate};
 use gantry_proto::gantry::gc::v1::{CollectRequest, HoldRequest, Resource};
+use gantry_rpc::{Code, Coded};
 use gantry_types::{Descriptor, Digest, Namespace};
 
 use crate::error::Error;
@@ -136,7 +137,7 @@ impl Names {
         match self.create(namespace, record).await {
             // It was collected in this moment: then nobody can miss it.
             Ok(_) | Err(Error::RecordExists(_)) => Ok(()),
-            Err(Error::Peer { status, .. }) if status.code() == tonic::Code::NotFound => Ok(()),
+            Err(Error::Peer(failure)) if failure.code() == Code::NotFound => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -16,7 +16,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gantry_api::ingest::Owner;
+use gantry_api::content::Owner;
 use gantry_failpoint::failpoint;
 use gantry_rpc::{Code, Coded};
 use gantry_types::{ChainId, Descriptor, DiffId, Digest, Namespace, Platform, Reference};
@@ -29,11 +29,10 @@ use crate::lease::{Lease, Leases, Purpose};
 use crate::names::Names;
 use crate::progress::{Event, Progress, State};
 use crate::record::Record;
-use crate::unpack;
+use crate::snapshots;
 use gantry_distribution::{Access, Client, Credentials, Repository};
 
 pub use plan::{Sources, origin_label};
-pub use transfer::layer_ref;
 
 use transfer::Transfer;
 
@@ -174,7 +173,8 @@ impl Puller {
         }
         brought?;
         failpoint!("images.pull.brought");
-        unpack::keep(&self.content, sources.owner, snapshotter, &plan.document, &plan.config).await?;
+        let namespace = &sources.owner.namespace;
+        snapshots::keep(&self.content, namespace, snapshotter, &plan.document, &plan.config).await?;
         Ok(plan.target)
     }
 
@@ -251,10 +251,8 @@ impl Puller {
             progress.enter(&layer.digest, state, 0, layer.size).await?;
         }
         let fetched = transfer::run_all(sources, transfers, self.remote.settings().connections, progress);
-        let unpack = || {
-            let peers = self.content.peers();
-            unpack::unpack(peers, sources.owner, snapshotter, layers, diff_ids, Some(progress))
-        };
+        let snapshots = self.catalog.snapshots();
+        let unpack = || snapshots.unpack(sources.owner, snapshotter, layers, diff_ids, Some(progress));
         let unpacking = unpack();
         tokio::pin!(fetched, unpacking);
         let unpacked = tokio::select! {
@@ -338,5 +336,5 @@ fn is_interruption(error: &Error) -> bool {
 }
 
 fn is_aborted(error: &Error) -> bool {
-    matches!(error, Error::Peer { status, .. } if status.code() == tonic::Code::Aborted)
+    matches!(error, Error::Peer(failure) if failure.code() == Code::Aborted)
 }

@@ -3,15 +3,14 @@
 //! Blobs first (found there, mounted from another repository, or uploaded), then manifests from the inside out, the
 //! tag last: at no moment does the registry name something that it does not have.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, TryStreamExt};
-use gantry_api::ingest::Owner;
 use gantry_failpoint::failpoint;
-use gantry_types::{Descriptor, Digest, Namespace, Platform, Reference, media_type};
+use gantry_types::{Descriptor, Digest, Labels, Namespace, Platform, Reference, media_type};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::cargo::{Cargo, Document, Gaps};
@@ -265,8 +264,7 @@ impl Pusher {
             return;
         }
         let value = if known.is_empty() { path } else { format!("{known},{path}") };
-        let owner = Owner { namespace: namespace.clone(), lease: None };
-        if let Err(error) = self.content.label(&owner, digest, HashMap::from([(label, value)])).await {
+        if let Err(error) = self.content.label(namespace, digest, Labels::from([(label, value)])).await {
             tracing::debug!(%digest, %error, "a blob's origin was not noted");
         }
     }

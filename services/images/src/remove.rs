@@ -3,8 +3,7 @@
 //! A name goes alone while the image has others. With its last name goes the image, unless a container uses it:
 //! then it has to be forced, and the image stays without a name; a running container cannot be forced.
 
-use gantry_api::ingest::Owner;
-use gantry_types::{Digest, Namespace, Platform, Reference, media_type};
+use gantry_types::{Digest, Labels, Namespace, Platform, Reference, media_type};
 
 use crate::catalog::{Catalog, Found};
 use crate::error::Error;
@@ -120,15 +119,14 @@ impl Remover {
         if platform.rank(&Platform::host()) == Some(0) {
             refuse_id(&found, Force::Yes, &using(&found, uses))?;
         }
-        let owner = Owner { namespace: namespace.clone(), lease: None };
         let content = self.catalog.content();
         let mut removed = Removed::default();
         // The index keeps its entries by labels; those of indexes within it are theirs.
         let labels = content.info(namespace, &found.target.digest).await?.map(|info| info.labels);
         let gone = |value: &str| condemned.iter().any(|(manifest, _)| manifest.digest.as_str() == value);
         let unlabelled = labels.unwrap_or_default().into_iter().filter(|(_, value)| gone(value));
-        let unlabelled = unlabelled.map(|(key, _)| (key, String::new())).collect();
-        content.label(&owner, &found.target.digest, unlabelled).await?;
+        let unlabelled: Labels = unlabelled.map(|(key, _)| (key, String::new())).collect();
+        content.label(namespace, &found.target.digest, unlabelled).await?;
         self.catalog.forget(namespace, &found.target.digest);
         removed.deleted = condemned.into_iter().map(|(manifest, _)| manifest.digest).collect();
         removed.freed = self.collect(namespace).await;

@@ -25,7 +25,7 @@ mod report;
 mod storage;
 mod tag;
 
-use gantry_api::ingest::Owner;
+use gantry_api::content::Owner;
 use gantry_proto::containerd::types::transfer as pb;
 use gantry_types::Namespace;
 use prost_types::Any;

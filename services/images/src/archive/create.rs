@@ -2,17 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use gantry_api::ingest::Owner;
+use gantry_api::content::Owner;
 use gantry_failpoint::failpoint;
 use gantry_proto::gantry::images::v1 as pb;
-use gantry_types::{ChainId, Descriptor, Digest, Platform, media_type};
+use gantry_types::{ChainId, Descriptor, Digest, Labels, Platform, media_type};
 
 use super::Desk;
 use crate::document::{self, MAX_DEPTH};
 use crate::error::Error;
 use crate::progress::{Event, Progress, State};
 use crate::record::Record;
-use crate::{unpack, wire};
+use crate::{snapshots, wire};
 use gantry_distribution::MANIFEST_LIMIT;
 
 /// An image that came in an archive.
@@ -40,7 +40,7 @@ pub fn create(desk: &Desk, owner: &Owner, image: &Loaded, wanted: Option<&Platfo
         let (document, config) = (&details.document, &details.config);
         extract(desk, owner, &document.layers, &config.rootfs.diff_ids)?;
         let snapshotter = archives.catalog.snapshotter();
-        desk.wait(unpack::keep(&archives.content, owner, snapshotter, document, config))?;
+        desk.wait(snapshots::keep(&archives.content, &desk.namespace, snapshotter, document, config))?;
     }
     failpoint!("images.load.unpacked");
     match &image.name {
@@ -77,7 +77,7 @@ impl Ties<'_> {
         let content = &desk.archives.content;
         let bytes = desk.wait(content.read(&desk.namespace, &descriptor.digest, MANIFEST_LIMIT as u64))?;
         let Some(bytes) = bytes.filter(|_| depth <= MAX_DEPTH) else { return Ok(false) };
-        let mut labels = HashMap::new();
+        let mut labels = Labels::new();
         let mut label = |key: String, digest: &Digest| {
             labels.insert(format!("containerd.io/gc.ref.content.{key}"), digest.to_string());
         };
@@ -105,7 +105,7 @@ impl Ties<'_> {
             }
             label("config".into(), &manifest.config.digest);
         }
-        desk.wait(content.label(self.owner, &descriptor.digest, labels))?;
+        desk.wait(content.label(&self.owner.namespace, &descriptor.digest, labels))?;
         Ok(true)
     }
 }
@@ -131,9 +131,9 @@ fn extract(
                 progress.enter(&layer.digest, State::Downloaded, layer.size, layer.size).await?;
             }
         }
-        let peers = desk.archives.content.peers();
-        let result =
-            unpack::unpack(peers, owner, catalog.snapshotter(), layers, diff_ids, Some(&progress)).await;
+        let unpacking =
+            catalog.snapshots().unpack(owner, catalog.snapshotter(), layers, diff_ids, Some(&progress));
+        let result = unpacking.await;
         drop(progress);
         result
     };

@@ -5,16 +5,17 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, Utc};
-use gantry_api::ingest::Owner;
+use gantry_api::content::Owner;
 use gantry_archive::compression::Form;
 use gantry_proto::gantry::images::v1 as pb;
-use gantry_types::{Algorithm, Descriptor, DiffId, Digest, Platform, Reference, media_type};
+use gantry_types::{Algorithm, Descriptor, DiffId, Digest, Labels, Platform, Reference, media_type};
 use serde_json::{Map, Value, json};
 
 use super::create::{Loaded, create};
 use super::input;
 use super::load::compose;
 use super::{Desk, changes};
+use crate::content::{ingest_ref, part_ref};
 use crate::error::Error;
 use crate::wire;
 use gantry_distribution::Download;
@@ -85,8 +86,8 @@ fn make(desk: &Desk, owner: &Owner, order: &Order, layer: Descriptor, diff_id: D
     let digest = Digest::sha256(&bytes);
     let config = Descriptor::new(media_type::OCI_CONFIG, digest.clone(), bytes.len() as u64);
     let content = &desk.archives.content;
-    let reference = format!("config-{digest}");
-    desk.wait(content.write(owner, &reference, &digest, bytes.into(), Default::default()))?;
+    let reference = part_ref("config", &digest);
+    desk.wait(content.write(owner, &reference, &digest, bytes.into(), Labels::new()))?;
     let target = compose(desk, owner, config, vec![layer])?;
     let digest = target.digest.clone();
     let loaded = Loaded { target, name: order.reference.as_ref().map(ToString::to_string) };
@@ -109,7 +110,7 @@ fn receive(desk: &Desk, owner: &Owner, source: impl Read) -> Result<(Descriptor,
     if reader.fill_buf().map_err(broke)?.is_empty() {
         return Err(Error::Archive("it is empty".into()));
     }
-    let reference = format!("import-{}", owner.lease.as_deref().unwrap_or_default());
+    let reference = ingest_ref(format!("import-{}", owner.lease.as_deref().unwrap_or_default()));
     let (stored, diff_id) = match form {
         Form::Plain => {
             let stored = desk.store(owner, &reference, 0, None, &mut reader)?;

@@ -1,17 +1,19 @@
 //! Bytes off the socket: decompressed, hashed, and written into content.
 
-use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 
-use gantry_api::ingest::{Owner, Writer};
+use gantry_api::content::client::Filler;
+use gantry_api::content::files::Filler as _;
+use gantry_api::content::{Commit, Expected, IngestRef, Owner};
 use gantry_archive::compression::Form;
 use gantry_archive::tar;
-use gantry_types::{Algorithm, Digest};
-use tonic::Code;
+use gantry_rpc::{Code, Coded};
+use gantry_types::{Algorithm, Digest, Labels};
 
 use super::Desk;
-use crate::content::local;
+use crate::content::{Opened, local};
 use crate::error::{Error, is_full};
 
 const PORTION: usize = 1 << 20;
@@ -57,37 +59,33 @@ impl Desk {
     pub(super) fn store(
         &self,
         owner: &Owner,
-        reference: &str,
+        reference: &IngestRef,
         size: u64,
         expected: Option<&Digest>,
         reader: &mut dyn Read,
     ) -> Result<Stored, Error> {
-        let peers = self.archives.content.peers();
-        let mut writer = loop {
-            match self.wait(Writer::open(peers, owner, reference, size, expected)) {
-                Ok(writer) => break writer,
-                Err(status) if status.code() == Code::AlreadyExists && expected.is_some() => {
-                    let digest = expected.cloned().expect("just seen");
+        let whole = Expected { total: Some(size), digest: expected.cloned() };
+        let (mut filler, file) = loop {
+            match self.wait(self.archives.content.fill(owner, reference, whole.clone()))? {
+                Opened::Ours(filler, file) => break (*filler, file),
+                Opened::Present => {
+                    let digest = expected.cloned();
+                    let digest =
+                        digest.ok_or_else(|| Error::Request("a blob that nobody named is there".into()))?;
                     return Ok(Stored { digest, size });
                 }
                 // Another load has the same blob: it is done soon.
-                Err(status)
-                    if status.code() == Code::Unavailable
-                        && self.wait(self.archives.content.is_locked(owner, reference)) =>
-                {
-                    std::thread::sleep(std::time::Duration::from_millis(50));
-                }
-                Err(status) => return Err(Error::peer("content", "begin a blob")(status)),
+                Opened::Others => std::thread::sleep(std::time::Duration::from_millis(50)),
             }
         };
-        if writer.offset() > 0 {
-            self.wait(writer.truncate()).map_err(Error::peer("content", "begin a blob anew"))?;
+        if filler.extent().0 > 0 {
+            self.wait(filler.truncate())?;
         }
-        match self.fill(&mut writer, expected, reader) {
-            Ok(stored) => self.commit(writer, stored, expected),
+        match self.fill(&mut filler, file, expected, reader) {
+            Ok(stored) => self.commit(filler, stored, expected),
             Err(error) => {
                 // Nothing is left of what cannot be completed: an archive is not resumed.
-                let _ = self.wait(writer.abort());
+                let _ = self.wait(filler.abort());
                 Err(error)
             }
         }
@@ -95,7 +93,8 @@ impl Desk {
 
     fn fill(
         &self,
-        writer: &mut Writer,
+        filler: &mut Filler,
+        file: File,
         expected: Option<&Digest>,
         reader: &mut dyn Read,
     ) -> Result<Stored, Error> {
@@ -112,12 +111,12 @@ impl Desk {
                 hasher.update(bytes);
             }
             let placeholder = || expected.cloned().unwrap_or_else(|| Digest::sha256(b""));
-            writer.file().write_all_at(bytes, offset).map_err(|source| match is_full(&source) {
+            file.write_all_at(bytes, offset).map_err(|source| match is_full(&source) {
                 true => Error::Full { what: "blob", source },
                 false => local("write", &placeholder(), source),
             })?;
             offset += length as u64;
-            self.wait(writer.progress(offset)).map_err(Error::peer("content", "follow a blob"))?;
+            self.wait(filler.progress(offset))?;
         }
         let digest = match (expected, hasher) {
             (Some(expected), _) => expected.clone(),
@@ -127,21 +126,18 @@ impl Desk {
         Ok(Stored { digest, size: offset })
     }
 
-    fn commit(&self, mut writer: Writer, stored: Stored, expected: Option<&Digest>) -> Result<Stored, Error> {
-        match self.wait(writer.commit(stored.size, Some(&stored.digest), HashMap::new())) {
-            Ok(_) => Ok(stored),
-            Err(status) if status.code() == Code::AlreadyExists => {
-                let _ = self.wait(writer.abort());
-                Ok(stored)
+    fn commit(&self, mut filler: Filler, stored: Stored, expected: Option<&Digest>) -> Result<Stored, Error> {
+        let whole = Expected { total: Some(stored.size), digest: Some(stored.digest.clone()) };
+        let Err(failure) = self.wait(filler.commit(Commit { expected: whole, labels: Labels::new() })) else {
+            return Ok(stored);
+        };
+        let _ = self.wait(filler.abort());
+        match failure.code() {
+            Code::AlreadyExists => Ok(stored),
+            Code::FailedPrecondition if expected.is_some() => {
+                Err(Error::WrongLayer { digest: stored.digest, cause: failure.status.message().to_owned() })
             }
-            Err(status) if status.code() == Code::FailedPrecondition && expected.is_some() => {
-                let _ = self.wait(writer.abort());
-                Err(Error::WrongLayer { digest: stored.digest, cause: status.message().to_owned() })
-            }
-            Err(status) => {
-                let _ = self.wait(writer.abort());
-                Err(Error::peer("content", "commit a blob")(status))
-            }
+            _ => Err(failure.into()),
         }
     }
 }

@@ -12,8 +12,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 
-use gantry_api::ingest::Owner;
-use gantry_types::{Descriptor, Digest, Platform, media_type};
+use gantry_api::content::Owner;
+use gantry_types::{Descriptor, Digest, Labels, Platform, media_type};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -21,6 +21,7 @@ use super::Desk;
 use super::create::Loaded;
 use super::input::{Stored, cut};
 use super::load::{Contents, canonical, compose, uncompressed};
+use crate::content::part_ref;
 use crate::document::MAX_LAYERS;
 use crate::error::Error;
 
@@ -175,9 +176,9 @@ impl Maker<'_> {
         let digest = Digest::sha256(&bytes);
         let descriptor = Descriptor::new(media_type::OCI_CONFIG, digest.clone(), bytes.len() as u64);
         let (desk, owner) = (self.desk, self.owner);
-        let reference = format!("config-{digest}");
+        let reference = part_ref("config", &digest);
         let content = &desk.archives.content;
-        desk.wait(content.write(owner, &reference, &digest, bytes.into(), Default::default()))?;
+        desk.wait(content.write(owner, &reference, &digest, bytes.into(), Labels::new()))?;
         let target = compose(desk, owner, descriptor, layers)?;
         self.images.insert(id.to_owned(), target.clone());
         Ok(target)

@@ -6,18 +6,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 
-use gantry_api::ingest::Owner;
+use gantry_api::content::Owner;
 use gantry_archive::compression::Form;
 use gantry_archive::tar::{Kind, Reader};
 use gantry_failpoint::failpoint;
 use gantry_proto::gantry::images::v1 as pb;
-use gantry_types::{Descriptor, Digest, Platform, Reference, media_type};
+use gantry_types::{Descriptor, Digest, Labels, Platform, Reference, media_type};
 use serde::Deserialize;
 
 use super::Desk;
 use super::create::{Loaded, create};
 use super::input::{self, Stored, unreadable};
 use super::legacy::Legacy;
+use crate::content::{ingest_ref, part_ref};
 use crate::document::{self, Entry, Index, MAX_LAYERS, Manifest};
 use crate::error::Error;
 use crate::wire;
@@ -161,8 +162,8 @@ impl Contents {
         }
         let expected = blob_digest(&name);
         let reference = match &expected {
-            Some(digest) => format!("load-{digest}"),
-            None => format!("load-{}-{number}", owner.lease.as_deref().unwrap_or_default()),
+            Some(digest) => part_ref("load", digest),
+            None => ingest_ref(format!("load-{}-{number}", owner.lease.as_deref().unwrap_or_default())),
         };
         let mut stored = desk.store(owner, &reference, size, expected.as_ref(), entry)?;
         stored.size = size;
@@ -300,8 +301,8 @@ pub(super) fn compose(
     let digest = Digest::sha256(&bytes);
     let target = Descriptor::new(media_type::OCI_MANIFEST, digest.clone(), bytes.len() as u64);
     let content = &desk.archives.content;
-    let reference = format!("manifest-{digest}");
-    desk.wait(content.write(owner, &reference, &digest, bytes.into(), Default::default()))?;
+    let reference = part_ref("manifest", &digest);
+    desk.wait(content.write(owner, &reference, &digest, bytes.into(), Labels::new()))?;
     Ok(target)
 }
 
@@ -327,7 +328,8 @@ pub(super) fn uncompressed(desk: &Desk, owner: &Owner, stored: &Stored) -> Resul
     let mut plain =
         form.decoder(input::buffered(file)).map_err(|source| Error::Stream { op: "read", source })?;
     let lease = owner.lease.as_deref().unwrap_or_default();
-    desk.store(owner, &format!("plain-{lease}-{}", stored.digest), 0, None, &mut plain)
+    let reference = ingest_ref(format!("plain-{lease}-{}", stored.digest));
+    desk.store(owner, &reference, 0, None, &mut plain)
 }
 
 fn form(desk: &Desk, stored: &Stored) -> Result<(Form, std::fs::File), Error> {

@@ -1,12 +1,10 @@
 //! What has to come: from a name through indexes to the manifest of one platform, its config and its layers.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
-use gantry_api::ingest::Owner;
-use gantry_types::{Descriptor, Digest, Platform, media_type};
+use gantry_api::content::Owner;
+use gantry_types::{Descriptor, Digest, Labels, Platform, media_type};
 
-use crate::content::Content;
+use crate::content::{Content, part_ref};
 use crate::document::{self, Config, MAX_DEPTH, Manifest};
 use crate::error::Error;
 use gantry_distribution::{self as distribution, MANIFEST_LIMIT, Repository};
@@ -32,7 +30,7 @@ pub struct Plan {
 struct Document {
     descriptor: Descriptor,
     bytes: Bytes,
-    labels: HashMap<String, String>,
+    labels: Labels,
 }
 
 /// Where documents come from: the store first, then the registry.
@@ -123,7 +121,7 @@ impl Sources<'_> {
             });
         }
         let descriptor = Descriptor { size: bytes.len() as u64, ..descriptor.clone() };
-        Ok(Document { descriptor, bytes, labels: HashMap::new() })
+        Ok(Document { descriptor, bytes, labels: Labels::new() })
     }
 
     /// A config by its descriptor.
@@ -153,15 +151,17 @@ impl Plan {
     /// Stores the documents under the owner's lease: config, manifest, and the indexes from the inside out.
     pub async fn store(&self, sources: Sources<'_>) -> Result<(), Error> {
         let Sources { content, owner, .. } = sources;
-        let origin = || HashMap::from([origin_label(sources.repository)]);
+        let origin = || Labels::from([origin_label(sources.repository)]);
         let config = &self.document.config.digest;
-        content.write(owner, &format!("config-{config}"), config, self.config_json.clone(), origin()).await?;
+        let reference = part_ref("config", config);
+        content.write(owner, &reference, config, self.config_json.clone(), origin()).await?;
         for document in std::iter::once(&self.manifest).chain(self.indexes.iter().rev()) {
             let digest = &document.descriptor.digest;
             let kind =
                 if media_type::is_index(&document.descriptor.media_type) { "index" } else { "manifest" };
             let labels = document.labels.clone().into_iter().chain(origin()).collect();
-            content.write(owner, &format!("{kind}-{digest}"), digest, document.bytes.clone(), labels).await?;
+            let reference = part_ref(kind, digest);
+            content.write(owner, &reference, digest, document.bytes.clone(), labels).await?;
         }
         Ok(())
     }

@@ -3,28 +3,26 @@
 //! Every layer's ingest is opened first, so that whoever unpacks finds it; then they are fetched, some at a time.
 //! A layer that another pull has open is not fetched but followed; when that pull goes away, it is taken over.
 
-use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt, TryStreamExt};
-use gantry_api::ingest::{Followed, Follower, Writer};
+use gantry_api::content::client::Filler;
+use gantry_api::content::files::{Filler as _, Followed, Follower as _, Wanted};
+use gantry_api::content::{Commit, Expected};
 use gantry_failpoint::failpoint;
-use gantry_types::{Descriptor, DiffId, Digest};
-use std::os::unix::fs::FileExt;
+use gantry_rpc::{Code, Coded, chain};
+use gantry_types::{Descriptor, DiffId, Digest, Labels};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tonic::Code;
 
 use super::plan::{Sources, origin_label};
-use crate::content::{blocking, local};
+use crate::content::{Opened, blocking, part_ref};
 use crate::error::Error;
 use crate::progress::{Progress, State};
-
-/// The ingest under which a layer arrives: containerd's name for it, which progress bars look for.
-pub fn layer_ref(digest: &Digest) -> String {
-    format!("layer-{digest}")
-}
 
 /// A layer, and how it stands at the beginning.
 #[derive(Debug)]
@@ -33,19 +31,14 @@ pub struct Transfer {
     opened: Opened,
 }
 
-#[derive(Debug)]
-enum Opened {
-    Present,
-    Mine(Writer),
-    Others,
-}
-
 /// Bytes are written, and told of, in portions of this size.
 const PORTION: usize = 1 << 20;
 /// Smaller portions are written after that long: what is only in memory is lost with the process.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a follower hears nothing before it looks whether the writer is gone.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a layer that another pull has may be on its way from an ingest to a blob.
+const APPEARANCE: Duration = Duration::from_millis(200);
 /// Between looks at an ingest whose writer may be gone.
 const BETWEEN: Duration = Duration::from_millis(20);
 
@@ -69,12 +62,12 @@ impl Transfer {
             match opened {
                 Opened::Present => return progress.enter(digest, State::Downloaded, size, size).await,
                 Opened::Others => follow(sources, &descriptor, progress).await?,
-                Opened::Mine(writer) => {
+                Opened::Ours(filler, file) => {
                     if slots.available_permits() == 0 {
                         progress.enter(digest, State::Waiting, 0, size).await?;
                     }
                     let _slot = slots.acquire().await.map_err(|_| Error::Cancelled)?;
-                    fetch(sources, writer, &descriptor, progress).await?;
+                    fetch(sources, *filler, file, &descriptor, progress).await?;
                 }
             }
             opened = open(sources, &descriptor).await?;
@@ -96,83 +89,73 @@ pub async fn run_all(
 }
 
 async fn open(sources: Sources<'_>, descriptor: &Descriptor) -> Result<Opened, Error> {
-    let Sources { content, owner, .. } = sources;
-    let reference = layer_ref(&descriptor.digest);
-    let opened =
-        Writer::open(content.peers(), owner, &reference, descriptor.size, Some(&descriptor.digest)).await;
-    match opened {
-        Ok(writer) => Ok(Opened::Mine(writer)),
-        Err(status) if status.code() == Code::AlreadyExists => Ok(Opened::Present),
-        Err(status) if status.code() == Code::Unavailable && content.is_locked(owner, &reference).await => {
-            Ok(Opened::Others)
-        }
-        Err(status) => Err(Error::peer("content", "begin a layer")(status)),
-    }
+    let reference = part_ref("layer", &descriptor.digest);
+    sources.content.fill(sources.owner, &reference, whole(descriptor)).await
+}
+
+/// What the bytes of a layer must be.
+fn whole(descriptor: &Descriptor) -> Expected {
+    Expected { total: Some(descriptor.size), digest: Some(descriptor.digest.clone()) }
 }
 
 /// Watches a layer that another pull fetches, until it is there or nothing moves any more.
 async fn follow(sources: Sources<'_>, descriptor: &Descriptor, progress: &Progress) -> Result<(), Error> {
     let (digest, size) = (&descriptor.digest, descriptor.size);
-    let peers = sources.content.peers();
-    let mut follower = match Follower::open(peers, sources.owner, &layer_ref(digest), digest, 200).await {
-        Ok((follower, _)) => follower,
-        Err(status) if status.code() == Code::NotFound => return Ok(()),
-        Err(status) => return Err(Error::peer("content", "follow a layer")(status)),
+    let namespace = &sources.owner.namespace;
+    let wanted = Wanted::Either(part_ref("layer", digest), digest.clone());
+    let Some(mut follower) = sources.content.follow(namespace, &wanted, APPEARANCE).await? else {
+        return Ok(());
     };
     progress.enter(digest, State::Downloading, 0, size).await?;
     loop {
         match tokio::time::timeout(PATIENCE, follower.next()).await {
-            Ok(Ok(Followed::Available(offset))) => progress.count(digest, State::Downloading, offset, size),
-            Ok(Ok(Followed::Committed { .. } | Followed::Aborted(_))) | Err(_) => return Ok(()),
-            Ok(Err(status)) => return Err(Error::peer("content", "follow a layer")(status)),
+            Ok(news) => match news? {
+                Followed::Available(offset) => progress.count(digest, State::Downloading, offset, size),
+                Followed::Committed(_) | Followed::Aborted(_) => return Ok(()),
+            },
+            Err(_) => return Ok(()),
         }
     }
 }
 
-/// Fetches what is missing of a layer, and commits it.
+/// Fetches what is missing of a layer, and commits it. Bytes that prove wrong are thrown away; where some of them were
+/// left by an earlier pull this is no failure, as the layer can be fetched anew.
 async fn fetch(
     sources: Sources<'_>,
-    mut writer: Writer,
+    mut filler: Filler,
+    file: File,
     descriptor: &Descriptor,
     progress: &Progress,
 ) -> Result<(), Error> {
     let (digest, size) = (&descriptor.digest, descriptor.size);
-    if writer.offset() > size {
-        writer.truncate().await.map_err(Error::peer("content", "begin a layer anew"))?;
+    let mut offset = filler.extent().0;
+    if offset > size {
+        filler.truncate().await?;
+        offset = 0;
     }
-    let resumed = writer.offset() > 0;
-    progress.enter(digest, State::Downloading, writer.offset(), size).await?;
-    copy(sources, &mut writer, descriptor, progress).await?;
+    progress.enter(digest, State::Downloading, offset, size).await?;
+    copy(sources, &mut filler, file, offset, descriptor, progress).await?;
     failpoint!("images.pull.fetched");
     progress.enter(digest, State::Verifying, size, size).await?;
-    let labels = HashMap::from([origin_label(sources.repository)]);
-    match writer.commit(size, Some(digest), labels.clone()).await {
-        Ok(_) => return Ok(()),
-        Err(status) if status.code() == Code::AlreadyExists => return Ok(()),
-        // What an earlier pull left may be what is wrong: once more, from the beginning.
-        Err(status) if status.code() == Code::FailedPrecondition && resumed => {
-            tracing::warn!(%digest, error = status.message(), "a resumed layer did not match its digest");
-        }
-        Err(status) => return Err(give_up(writer, digest, status).await),
-    }
-    writer.truncate().await.map_err(Error::peer("content", "begin a layer anew"))?;
-    copy(sources, &mut writer, descriptor, progress).await?;
-    match writer.commit(size, Some(digest), labels).await {
+    let labels = Labels::from([origin_label(sources.repository)]);
+    match filler.commit(Commit { expected: whole(descriptor), labels }).await {
         Ok(_) => Ok(()),
-        Err(status) if status.code() == Code::AlreadyExists => Ok(()),
-        Err(status) => Err(give_up(writer, digest, status).await),
+        Err(failure) if failure.code() == Code::AlreadyExists => Ok(()),
+        Err(failure) if failure.code() == Code::FailedPrecondition => {
+            let thrown = filler.abort().await;
+            let error = failure.status.message();
+            // What an earlier pull left may be what is wrong: once more, from the beginning.
+            if offset > 0 && thrown.is_ok() {
+                tracing::warn!(%digest, error, "a resumed layer did not match its digest");
+                return Ok(());
+            }
+            if let Err(error) = thrown {
+                tracing::warn!(%digest, error = %chain(&error), "a wrong layer could not be thrown away");
+            }
+            Err(Error::WrongLayer { digest: digest.clone(), cause: error.to_owned() })
+        }
+        Err(failure) => Err(failure.into()),
     }
-}
-
-/// Leaves nothing of bytes that are proved wrong.
-async fn give_up(writer: Writer, digest: &Digest, status: tonic::Status) -> Error {
-    if status.code() != Code::FailedPrecondition {
-        return Error::peer("content", "commit a layer")(status);
-    }
-    if let Err(status) = writer.abort().await {
-        tracing::warn!(%digest, error = status.message(), "a wrong layer could not be thrown away");
-    }
-    Error::WrongLayer { digest: digest.clone(), cause: status.message().to_owned() }
 }
 
 /// Throws away what has arrived of layers that are of no use, but for those that another pull is at.
@@ -181,11 +164,10 @@ async fn give_up(writer: Writer, digest: &Digest, status: tonic::Status) -> Erro
 pub async fn discard(sources: Sources<'_>, layers: &[Descriptor]) {
     let discards = layers.iter().map(|layer| async {
         let deadline = Instant::now() + PATIENCE;
-        while sources.content.has_ingest(sources.owner, &layer_ref(&layer.digest)).await {
+        let reference = part_ref("layer", &layer.digest);
+        while sources.content.has_ingest(&sources.owner.namespace, &reference).await {
             match open(sources, layer).await {
-                Ok(Opened::Mine(writer)) => {
-                    return writer.abort().await.map_err(Error::peer("content", "abort"));
-                }
+                Ok(Opened::Ours(mut filler, _)) => return filler.abort().await.map_err(Error::from),
                 Ok(Opened::Others) if Instant::now() < deadline => tokio::time::sleep(BETWEEN).await,
                 Ok(Opened::Others | Opened::Present) => return Ok(()),
                 Err(error) => return Err(error),
@@ -195,19 +177,22 @@ pub async fn discard(sources: Sources<'_>, layers: &[Descriptor]) {
     });
     for result in futures::future::join_all(discards).await {
         if let Err(error) = result {
-            tracing::warn!(%error, "what arrived of a layer stays until it expires");
+            tracing::warn!(error = %chain(&error), "what arrived of a layer stays until it expires");
         }
     }
 }
 
 async fn copy(
     sources: Sources<'_>,
-    writer: &mut Writer,
+    filler: &mut Filler,
+    file: File,
+    mut offset: u64,
     descriptor: &Descriptor,
     progress: &Progress,
 ) -> Result<(), Error> {
     let (digest, size) = (&descriptor.digest, descriptor.size);
-    let mut body = sources.repository.blob(digest, size, writer.offset());
+    let file = Arc::new(file);
+    let mut body = sources.repository.blob(digest, size, offset);
     let mut portion = Vec::new();
     let mut length = 0;
     let mut due = Instant::now() + PAUSE;
@@ -220,7 +205,7 @@ async fn copy(
                     piece = &mut next => break piece,
                     // A registry that pauses does not keep from the disk what it sent before.
                     () = tokio::time::sleep_until(due), if length > 0 => {
-                        write(writer, digest, std::mem::take(&mut portion)).await?;
+                        offset = write(filler, &file, offset, digest, std::mem::take(&mut portion)).await?;
                         length = 0;
                     }
                 }
@@ -236,9 +221,9 @@ async fn copy(
             portion.push(bytes.clone());
         }
         if length >= PORTION || (length > 0 && (ended || Instant::now() >= due)) {
-            write(writer, digest, std::mem::take(&mut portion)).await?;
+            offset = write(filler, &file, offset, digest, std::mem::take(&mut portion)).await?;
             length = 0;
-            progress.count(digest, State::Downloading, writer.offset(), size);
+            progress.count(digest, State::Downloading, offset, size);
         }
         if piece?.is_none() {
             return Ok(());
@@ -246,9 +231,15 @@ async fn copy(
     }
 }
 
-async fn write(writer: &mut Writer, digest: &Digest, portion: Vec<Bytes>) -> Result<(), Error> {
-    let file = writer.file().try_clone().map_err(|source| local("write", digest, source))?;
-    let start = writer.offset();
+/// Writes a portion at `start`, and tells where it ends.
+async fn write(
+    filler: &mut Filler,
+    file: &Arc<File>,
+    start: u64,
+    digest: &Digest,
+    portion: Vec<Bytes>,
+) -> Result<u64, Error> {
+    let file = Arc::clone(file);
     let end = start + portion.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
     blocking("write", digest, move || {
         let mut offset = start;
@@ -259,7 +250,8 @@ async fn write(writer: &mut Writer, digest: &Digest, portion: Vec<Bytes>) -> Res
         Ok(())
     })
     .await?;
-    writer.progress(end).await.map_err(Error::peer("content", "follow a layer"))
+    filler.progress(end).await?;
+    Ok(end)
 }
 
 /// Says of each blob what it is uncompressed, once that is proved.
@@ -272,8 +264,8 @@ pub async fn label_diff_ids(
         .iter()
         .zip(diff_ids)
         .map(|(layer, diff_id)| {
-            let labels = HashMap::from([("containerd.io/uncompressed".to_owned(), diff_id.to_string())]);
-            sources.content.label(sources.owner, &layer.digest, labels)
+            let labels = Labels::from([("containerd.io/uncompressed".to_owned(), diff_id.to_string())]);
+            sources.content.label(&sources.owner.namespace, &layer.digest, labels)
         })
         .collect();
     labelled.map(|result| result).try_collect().await

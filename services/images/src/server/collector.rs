@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::SystemTime;
 
 use futures::{Stream, stream};
+use gantry_api::Peers;
 use gantry_proto::gantry::gc::v1 as pb;
 use gantry_proto::gantry::gc::v1::collector_server;
 use gantry_proto::gantry::gc::v1::fsck_server;
@@ -127,12 +128,13 @@ impl collector_server::Collector for Collector {
 pub struct Fsck {
     names: Names,
     content: Content,
+    peers: Peers,
 }
 
 impl Fsck {
     /// Compares `names` with `content`.
-    pub fn new(names: Names, content: Content) -> Self {
-        Self { names, content }
+    pub fn new(names: Names, content: Content, peers: Peers) -> Self {
+        Self { names, content, peers }
     }
 }
 
@@ -142,7 +144,7 @@ impl fsck_server::Fsck for Fsck {
         let repair = request.get_ref().repair;
         let store = self.names.store();
         // A name is all that is left of an image whose blobs have lost their records: it says what to pull.
-        let mut records = self.content.peers().records("content");
+        let mut records = self.peers.records("content");
         let condition = records.condition(ConditionRequest {}).await;
         let lost = condition.is_ok_and(|answer| answer.into_inner().lost_at != 0);
         let mut strays = Vec::new();

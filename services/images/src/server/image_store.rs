@@ -27,7 +27,7 @@ use crate::push::{self, Pusher};
 use crate::record::{self, Record};
 use crate::remove::{Force, Removed, Remover, Use};
 use crate::wire;
-use crate::{moments, unpack};
+use crate::{moments, snapshots};
 use gantry_distribution::{Access, Client};
 
 /// Serves images to those who know them as Docker's users do.
@@ -176,8 +176,9 @@ impl ImageStore {
             let (owner, document, config) = (lease.owner(), &details.document, &details.config);
             let diff_ids = &config.rootfs.diff_ids;
             let unpacked = async {
-                unpack::unpack(content.peers(), owner, snapshotter, &document.layers, diff_ids, None).await?;
-                unpack::keep(content, owner, snapshotter, document, config).await
+                let snapshots = self.catalog.snapshots();
+                snapshots.unpack(owner, snapshotter, &document.layers, diff_ids, None).await?;
+                snapshots::keep(content, namespace, snapshotter, document, config).await
             };
             let unpacked = unpacked.await;
             if let Err(error) = lease.finish().await {

@@ -1,19 +1,20 @@
 //! Imports: what an archive holds becomes images here, called as the archive says or as it is told.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use gantry_api::ingest::Owner;
+use gantry_api::content::Owner;
 use gantry_proto::containerd::types::transfer as pb;
-use gantry_types::{Descriptor, Digest, media_type};
+use gantry_types::{Descriptor, Digest, Labels, media_type};
 use tokio::net::UnixStream;
 
 use super::report::{Report, part_name};
 use super::storage::{self, Platforms, Unpack};
 use super::{Transfers, flow};
 use crate::cargo::{Cargo, Document};
+use crate::content::ingest_ref;
 use crate::document::{self, CONFIG_LIMIT, Index};
 use crate::error::Error;
-use crate::unpack;
+use crate::snapshots;
 
 impl Transfers {
     /// Reads an archive and makes images of what it holds.
@@ -71,7 +72,7 @@ impl Transfers {
         };
         let labels = index.manifests.iter().enumerate().map(keep).collect();
         let content = self.catalog.content();
-        content.write(owner, &part_name(&descriptor), &digest, bytes.into(), labels).await?;
+        content.write(owner, &ingest_ref(part_name(&descriptor)), &digest, bytes.into(), labels).await?;
         Ok(descriptor)
     }
 
@@ -92,12 +93,12 @@ impl Transfers {
                     layers.chain([("config".to_owned(), manifest.config.digest)]).collect()
                 }
             };
-            let labels: HashMap<String, String> = parts
+            let labels: Labels = parts
                 .into_iter()
                 .filter(|(_, digest)| here.contains(digest))
                 .map(|(part, digest)| (format!("containerd.io/gc.ref.content.{part}"), digest.to_string()))
                 .collect();
-            self.catalog.content().label(owner, &descriptor.digest, labels).await?;
+            self.catalog.content().label(&owner.namespace, &descriptor.digest, labels).await?;
         }
         Ok(())
     }
@@ -116,11 +117,11 @@ impl Transfers {
             for wanted in wanted {
                 let snapshotter = wanted.snapshotter.as_deref().unwrap_or(self.catalog.snapshotter());
                 let (layers, diff_ids) = (&manifest.layers, &config.rootfs.diff_ids);
-                unpack::unpack(content.peers(), owner, snapshotter, layers, diff_ids, None).await?;
-                unpack::keep(content, owner, snapshotter, &manifest, &config).await?;
+                self.catalog.snapshots().unpack(owner, snapshotter, layers, diff_ids, None).await?;
+                snapshots::keep(content, &owner.namespace, snapshotter, &manifest, &config).await?;
                 for (layer, diff_id) in layers.iter().zip(diff_ids) {
                     let label = ("containerd.io/uncompressed".to_owned(), diff_id.to_string());
-                    content.label(owner, &layer.digest, HashMap::from([label])).await?;
+                    content.label(&owner.namespace, &layer.digest, Labels::from([label])).await?;
                 }
             }
         }

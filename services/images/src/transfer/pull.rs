@@ -7,22 +7,23 @@
 //!    → names
 //! ```
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use ::bytes::Bytes;
-use gantry_api::ingest::Owner;
+use gantry_api::content::Owner;
 use gantry_proto::containerd::types::transfer as pb;
-use gantry_types::{Descriptor, Digest, media_type};
+use gantry_types::{Descriptor, Digest, Labels, media_type};
 use tokio::sync::mpsc;
 
 use super::Transfers;
 use super::report::{Parts, Report, part_name};
 use super::storage::{self, Platforms, Unpack};
+use crate::content::ingest_ref;
 use crate::document::{self, Config, MAX_DEPTH, Manifest};
 use crate::error::Error;
 use crate::progress::{Event, Progress, State};
 use crate::pull::{Sources, origin_label};
-use crate::unpack;
+use crate::snapshots;
 use gantry_distribution::{Access, MANIFEST_LIMIT};
 
 /// What is to be fetched of a manifest.
@@ -38,7 +39,7 @@ enum Extent {
 struct Document {
     descriptor: Descriptor,
     bytes: Bytes,
-    labels: HashMap<String, String>,
+    labels: Labels,
     was_there: bool,
 }
 
@@ -152,7 +153,8 @@ impl Transfers {
             let snapshotter = unpack.snapshotter.as_deref().unwrap_or(self.catalog.snapshotter());
             let diff_ids = &config.rootfs.diff_ids;
             self.puller.bring_layers(sources, &manifest.layers, diff_ids, snapshotter, progress).await?;
-            unpack::keep(sources.content, sources.owner, snapshotter, manifest, config).await?;
+            let namespace = &sources.owner.namespace;
+            snapshots::keep(sources.content, namespace, snapshotter, manifest, config).await?;
         }
         Ok(())
     }
@@ -220,7 +222,7 @@ impl Walk<'_> {
             self.parts.end(self.report, digest, "already exists").await;
         }
         let descriptor = Descriptor { size, ..descriptor.clone() };
-        let labels = HashMap::new();
+        let labels = Labels::new();
         self.documents.push(Document { descriptor: descriptor.clone(), bytes, labels, was_there });
         Ok(descriptor)
     }
@@ -330,8 +332,8 @@ impl Walk<'_> {
             Some(json) => json,
             None => self.sources.config(config).await?,
         };
-        let labels = HashMap::from([origin_label(repository)]);
-        let reference = part_name(config);
+        let labels = Labels::from([origin_label(repository)]);
+        let reference = ingest_ref(part_name(config));
         content.write(owner, &reference, &config.digest, json.clone(), labels).await?;
         let event = if was_there { "already exists" } else { "complete" };
         self.parts.end(self.report, &config.digest, event).await;
@@ -344,7 +346,7 @@ impl Walk<'_> {
         for document in self.documents.iter().rev() {
             let Document { descriptor, bytes, labels, was_there } = document;
             let labels = labels.clone().into_iter().chain([origin_label(repository)]).collect();
-            let reference = part_name(descriptor);
+            let reference = ingest_ref(part_name(descriptor));
             content.write(owner, &reference, &descriptor.digest, bytes.clone(), labels).await?;
             if !was_there {
                 self.parts.end(self.report, &descriptor.digest, "complete").await;
