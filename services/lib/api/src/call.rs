@@ -1,19 +1,32 @@
 //! A client's calls: each failure told with what was asked of whom.
 
+use std::fmt;
+
 use gantry_rpc::{Code, Coded, code_of};
 use tonic::{Response, Status};
 
 /// A call that a service did not carry out.
-#[derive(Debug, thiserror::Error)]
-#[error("{service} did not {call}")]
+#[derive(Debug)]
 pub struct Failure {
     /// The service that was called.
     pub service: &'static str,
     /// What it was asked for, as an infinitive.
     pub call: &'static str,
     /// What it answered, or why there is no answer.
-    #[source]
     pub status: Box<Status>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} did not {}", self.service, self.call)
+    }
+}
+
+impl std::error::Error for Failure {
+    // The status and not its box, which nobody would know for one.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.status)
+    }
 }
 
 impl Coded for Failure {
@@ -62,5 +75,17 @@ impl Caller {
 
     pub(crate) fn failed(&self, call: &'static str, status: Status) -> Failure {
         Failure { service: self.service, call, status: Box::new(status) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_was_asked_of_whom_and_what_they_answered() {
+        let failure = Caller::new("content").failed("open a blob", Status::not_found("no such blob"));
+        assert_eq!(failure.code(), Code::NotFound);
+        assert_eq!(gantry_rpc::chain(&failure), "content did not open a blob: no such blob");
     }
 }
