@@ -6,10 +6,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use gantry_api::fsck::{Check, Client, Depth, Repair, Stray};
 use gantry_daemon::Roots;
-use gantry_proto::gantry::gc::v1::{FsckRequest, Stray};
 use serde_json::json;
-use tonic::Code;
 
 use crate::cmd::Session;
 use crate::output::{self, Format};
@@ -20,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Exit code 1 when something was found and not repaired.
 pub async fn run(session: &Session, repair: bool, quick: bool) -> Result<u8> {
+    let mending = if repair { Repair::Yes } else { Repair::No };
+    let depth = if quick { Depth::Quick } else { Depth::Whole };
     let mut found = Vec::new();
     let mut code = 0;
     // All of them before any is asked: they ask each other.
@@ -32,12 +33,10 @@ pub async fn run(session: &Session, repair: bool, quick: bool) -> Result<u8> {
         if found.iter().any(|(lost, stray)| *lost == service && !stray.repaired) {
             continue;
         }
-        match session.peers.fsck(service).check(FsckRequest { repair, quick }).await {
-            Ok(answer) => found.extend(answer.into_inner().strays.into_iter().map(|stray| (service, stray))),
-            // It owns nothing that could be left behind.
-            Err(status) if status.code() == Code::Unimplemented => {}
-            Err(status) => {
-                output::note(format_args!("{service}: {}", status.message()));
+        match Client::new(&session.peers, service).check(mending, depth).await {
+            Ok(strays) => found.extend(strays.into_iter().map(|stray| (service, stray))),
+            Err(failure) => {
+                output::note(format_args!("{service}: {}", failure.status.message()));
                 code = 1;
             }
         }

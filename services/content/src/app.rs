@@ -33,7 +33,7 @@ impl gantry_daemon::Service for Service {
 
         let metrics = Metrics::new(context.metrics());
         let state = context.state();
-        let store = blocking(move || Store::open(Layout::open(&state)?, peers, publisher, metrics)).await?;
+        let store = blocking(move || Store::open(Layout::open(&state)?, &peers, publisher, metrics)).await?;
 
         let expiring = store.clone();
         context.spawn("ingest expiry", async move {

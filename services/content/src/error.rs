@@ -94,7 +94,7 @@ pub enum Error {
         namespace: Namespace,
         /// What control answered.
         #[source]
-        source: Box<tonic::Status>,
+        source: gantry_api::Failure,
     },
     /// The database, or an atomic file operation.
     #[error(transparent)]
@@ -133,7 +133,7 @@ impl Coded for Error {
             Error::WrongProgress { .. } | Error::PastEnd { .. } => Code::OutOfRange,
             Error::WrongSize { .. } | Error::WrongDigest { .. } => Code::FailedPrecondition,
             Error::Argument(_) => Code::InvalidArgument,
-            Error::Lease { source, .. } => gantry_rpc::code_of(source),
+            Error::Lease { source, .. } => source.code(),
             Error::Disk(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
             Error::Disk(error) if error.is_disk_full() => Code::ResourceExhausted,
             Error::Disk(_) | Error::Fault(_) => Code::Internal,

@@ -19,15 +19,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use gantry_api::Peers;
 use gantry_api::events::Publisher;
+use gantry_api::{Peers, gc, leases};
 use gantry_disk::{Database, KeyedLocks};
 use gantry_types::Digest;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-pub(crate) use check::Repair;
-pub(crate) use collect::{Node, ResourceName};
 pub(crate) use ingests::Wish;
 
 use crate::ingest::{Ingest, IngestKey};
@@ -50,14 +48,20 @@ struct Inner {
     // Counts up when something appears that a follower may be waiting for.
     arrivals: watch::Sender<u64>,
     stamps: Stamps,
-    peers: Peers,
+    leases: leases::Client,
+    collector: gc::Client,
     publisher: Publisher,
     metrics: Metrics,
 }
 
 impl Store {
     /// Opens the store in its directory, after repairing what a crash left. Blocks.
-    pub(crate) fn open(layout: Layout, peers: Peers, publisher: Publisher, metrics: Metrics) -> Result<Self> {
+    pub(crate) fn open(
+        layout: Layout,
+        peers: &Peers,
+        publisher: Publisher,
+        metrics: Metrics,
+    ) -> Result<Self> {
         let records = Records::open(&layout)?;
         let ingests = recover::recover(&layout, &records)?;
         let ingests = ingests.into_iter().map(|ingest| (ingest.key.clone(), Arc::new(ingest))).collect();
@@ -68,7 +72,8 @@ impl Store {
             ingests: Mutex::new(ingests),
             arrivals: watch::channel(0).0,
             stamps: Stamps::new(),
-            peers,
+            leases: leases::Client::new(peers),
+            collector: gc::Client::new(peers),
             publisher,
             metrics,
         })))
@@ -82,7 +87,7 @@ impl Store {
     /// When the directory cannot be read or written, or another process has it.
     pub fn alone(state: &Path, peers: &Peers) -> Result<Self> {
         let (publisher, _) = Publisher::new(peers);
-        Store::open(Layout::open(state)?, peers.clone(), publisher, Metrics::default())
+        Store::open(Layout::open(state)?, peers, publisher, Metrics::default())
     }
 
     pub(crate) fn layout(&self) -> &Layout {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use gantry_api::content::{Client, Inspect};
-use gantry_api::{Peers, content};
+use gantry_api::{Peers, content, gc};
 use gantry_content::Store;
+use gantry_contract::gc::Blobs;
 use gantry_daemon::{Context, Roots, Service as _};
 use gantry_rpc::{Code, Coded};
 use gantry_types::Namespace;
@@ -49,12 +50,26 @@ async fn service() -> (Client, (DropGuard, TempDir)) {
     panic!("the service did not come up");
 }
 
+async fn collected_store() -> (Blobs<Store, Store>, TempDir) {
+    let (store, root) = store().await;
+    (Blobs { store: store.clone(), collector: store }, root)
+}
+
+async fn collected_service() -> (Blobs<Client, gc::client::Collector>, (DropGuard, TempDir)) {
+    let (store, (shutdown, root)) = service().await;
+    let peers = Peers::new(&root.path().join("run"));
+    let collector = gc::client::Collector::new(&peers, &gantry_descriptor::CONTENT);
+    (Blobs { store, collector }, (shutdown, root))
+}
+
 mod on_the_store {
     gantry_contract::content!(super::store);
+    gantry_contract::gc!(super::collected_store);
     gantry_contract::content_files!(super::store);
 }
 
 mod through_the_socket {
     gantry_contract::content!(super::service);
+    gantry_contract::gc!(super::collected_service);
     gantry_contract::content_files!(super::service);
 }

@@ -6,18 +6,16 @@ use gantry_disk::Database;
 use gantry_proto::containerd::services::introspection::v1::introspection_server::IntrospectionServer;
 use gantry_proto::containerd::services::namespaces::v1::namespaces_server::NamespacesServer;
 use gantry_proto::containerd::services::version::v1::version_server::VersionServer;
-use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
-use gantry_proto::gantry::gc::v1::gc_server::GcServer;
 use tonic::service::Routes;
 
 use crate::events::Bus;
 use crate::front::Front;
 use crate::gc::Collector;
 use crate::gc::schedule::Scheduler;
+use crate::gc::service::Service;
 use crate::gc::store::Remote;
 use crate::introspection::{self, Plugins};
-use crate::kept::Kept;
-use crate::leases::{self, Leases};
+use crate::leases::{self, Leases, Records};
 use crate::namespaces::{self, Namespaces};
 use crate::server::{self, Announcer};
 
@@ -36,7 +34,7 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
     })
     .await??;
     let records = Namespaces::new(database.clone());
-    let leases = Leases::new(database.clone());
+    let leases = Records::new(database.clone());
     leases.remove_orphans(&leases.orphans()?).await?;
 
     let peers = Peers::new(context.run());
@@ -52,17 +50,14 @@ pub async fn run(context: Context) -> Result<(), BoxError> {
     let introspection = server::introspection::Server::new(plugins, uuid, peers);
     let events = gantry_api::events::server::service(announcer.clone());
     let namespaces = server::namespaces::Server::new(records, collector.clone(), announcer);
-    let kept = Kept::new(leases.clone(), collector.clone(), scheduler.clone());
+    let keeping = Leases::new(leases.clone(), collector.clone(), scheduler.clone());
     let routes = Routes::new(VersionServer::new(server::version::Server))
         .add_service(IntrospectionServer::new(introspection).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(events)
         .add_service(NamespacesServer::new(namespaces).max_decoding_message_size(MESSAGE_LIMIT))
-        .add_service(gantry_api::leases::server::service(kept))
-        .add_service(
-            GcServer::new(server::gc::Server::new(collector, scheduler))
-                .max_decoding_message_size(MESSAGE_LIMIT),
-        )
+        .add_service(gantry_api::leases::server::service(keeping))
+        .add_service(gantry_api::gc::server::service(Service::new(collector, scheduler)))
         .add_service(gantry_records::server(database))
-        .add_service(FsckServer::new(server::fsck::Server::new(leases)));
+        .add_service(gantry_api::fsck::service(leases));
     context.serve(routes).await
 }

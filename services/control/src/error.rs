@@ -36,7 +36,7 @@ pub enum Error {
     Resource(#[from] gantry_api::leases::BadResource),
     /// What was to be held is gone.
     #[error("{} not found", list(.0))]
-    Gone(Vec<crate::gc::graph::Resource>),
+    Gone(Vec<gantry_api::gc::Resource>),
     /// There is no such plugin.
     #[error("plugin {kind}.{id} not found")]
     PluginNotFound {
@@ -49,13 +49,8 @@ pub enum Error {
     #[error("this subscriber reads too slowly and has lost events: subscribe again")]
     Overrun,
     /// Another service refused or is away.
-    #[error("{peer}: {}", status.message())]
-    Peer {
-        /// The other service.
-        peer: &'static str,
-        /// Its answer.
-        status: Box<tonic::Status>,
-    },
+    #[error(transparent)]
+    Peer(#[from] gantry_api::Failure),
     /// The database failed.
     #[error("records of namespaces and leases")]
     Database(#[from] gantry_disk::Error),
@@ -64,15 +59,8 @@ pub enum Error {
     Fault(#[from] gantry_failpoint::Fault),
 }
 
-fn list(resources: &[crate::gc::graph::Resource]) -> String {
+fn list(resources: &[gantry_api::gc::Resource]) -> String {
     resources.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-impl Error {
-    /// Wraps the answer of another service.
-    pub fn peer(peer: &'static str) -> impl FnOnce(tonic::Status) -> Error {
-        move |status| Error::Peer { peer, status: Box::new(status) }
-    }
 }
 
 impl Coded for Error {
@@ -87,7 +75,7 @@ impl Coded for Error {
             Error::NamespaceNotEmpty { .. } => Code::FailedPrecondition,
             Error::Overrun => Code::ResourceExhausted,
             Error::Resource(error) => error.code(),
-            Error::Peer { status, .. } => gantry_rpc::code::code_of(status),
+            Error::Peer(failure) => failure.code(),
             Error::Database(error) if error.is_disk_full() => Code::ResourceExhausted,
             Error::Database(gantry_disk::Error::Corrupt { .. }) => Code::DataLoss,
             Error::Database(_) | Error::Fault(_) => Code::Internal,

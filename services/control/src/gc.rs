@@ -20,6 +20,7 @@
 pub mod graph;
 mod hold;
 pub mod schedule;
+pub mod service;
 pub mod store;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -27,60 +28,52 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures::future::{join_all, try_join_all};
+use gantry_api::gc::{Mark, Node, Resource, Swept};
 use gantry_disk::KeyedLocks;
 use gantry_failpoint::failpoint;
-use gantry_proto::containerd::services::leases::v1 as leased;
+use gantry_types::Namespace;
 
 use crate::error::Error;
-use crate::leases::Leases;
-use graph::{Graph, Node, Resource};
+use crate::leases::Records;
+use graph::Graph;
 use hold::{Active, Run};
 use store::Store;
 
 /// Within so many seconds all databases of a new Gantry are made.
 const FIRST_START: u64 = 600;
 
-/// What a collection removed.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Outcome {
-    /// The things.
-    pub removed: Vec<Resource>,
-    /// The bytes that they had.
-    pub freed: u64,
-}
-
 /// The collector. Cheap to clone.
 #[derive(Clone)]
 pub struct Collector<S> {
     stores: Arc<Vec<S>>,
-    leases: Leases,
+    leases: Records,
     active: Active,
     // One collection per namespace at a time.
-    runs: KeyedLocks<String>,
+    runs: KeyedLocks<Namespace>,
 }
 
 impl<S: Store> Collector<S> {
     /// A collector over these stores and leases.
-    pub fn new(stores: Vec<S>, leases: Leases) -> Collector<S> {
+    pub fn new(stores: Vec<S>, leases: Records) -> Collector<S> {
         Collector { stores: Arc::new(stores), leases, active: Active::default(), runs: KeyedLocks::new() }
     }
 
     /// Every namespace that has something to collect.
-    pub async fn namespaces(&self) -> Result<BTreeSet<String>, Error> {
-        let known = try_join_all(self.stores.iter().map(S::namespaces)).await?;
+    pub async fn namespaces(&self) -> Result<BTreeSet<Namespace>, Error> {
+        let known = try_join_all(self.stores.iter().map(S::namespaces)).await.map_err(Into::into)?;
         Ok(known.into_iter().flatten().chain(self.leases.namespaces()?).collect())
     }
 
     /// The namespaces of those stores that answer.
-    pub async fn namespaces_known(&self) -> Result<BTreeSet<String>, Error> {
+    pub async fn namespaces_known(&self) -> Result<BTreeSet<Namespace>, Error> {
         let known = join_all(self.stores.iter().map(S::namespaces)).await;
         Ok(known.into_iter().filter_map(Result::ok).flatten().chain(self.leases.namespaces()?).collect())
     }
 
     /// How many things of each type a namespace has.
-    pub async fn census(&self, namespace: &str) -> Result<BTreeMap<String, usize>, Error> {
+    pub async fn census(&self, namespace: &Namespace) -> Result<BTreeMap<String, usize>, Error> {
         let mut census = BTreeMap::new();
-        for node in try_join_all(self.stores.iter().map(|store| store.scan(namespace))).await?.concat() {
+        for node in self.scan(namespace).await? {
             *census.entry(node.resource.kind).or_default() += 1;
         }
         let leases = self.leases.list(namespace)?.len();
@@ -91,24 +84,20 @@ impl<S: Store> Collector<S> {
     }
 
     /// Collects one namespace and returns when its sweep is done.
-    pub async fn collect(&self, namespace: &str) -> Result<Outcome, Error> {
-        let _run = self.runs.lock(namespace.to_owned()).await;
+    pub async fn collect(&self, namespace: &Namespace) -> Result<Swept, Error> {
+        let _run = self.runs.lock(namespace.clone()).await;
         self.leases.expire(namespace, SystemTime::now()).await?;
         self.keep_what_was_lost(namespace).await?;
         let run = self.active.begin(namespace);
-        let marks = try_join_all(self.stores.iter().map(|store| store.begin(namespace))).await?;
+        let marks = try_join_all(self.stores.iter().map(|store| store.begin(namespace))).await;
+        let marks = marks.map_err(Into::into)?;
         let mut graph = Graph::default();
-        for node in
-            try_join_all(self.stores.iter().map(|store| store.scan(namespace))).await?.into_iter().flatten()
-        {
-            graph.add(node);
-        }
-        for node in self.lease_nodes(namespace)? {
+        for node in self.scan(namespace).await?.into_iter().chain(self.lease_nodes(namespace)?) {
             graph.add(node);
         }
         let doomed = self.seal(namespace, &run, &mut graph).await?;
         failpoint!("control.collect.marked");
-        let mut all = Outcome::default();
+        let mut all = Swept::default();
         let mut spared = Vec::new();
         for mut wave in graph.waves(&doomed) {
             // One that was touched since the scan is spared, and spares what it keeps.
@@ -117,15 +106,20 @@ impl<S: Store> Collector<S> {
             let outcome = self.sweep(namespace, &marks, &wave).await?;
             let removed: HashSet<&Resource> = outcome.removed.iter().collect();
             spared.extend(wave.into_iter().filter(|resource| !removed.contains(resource)));
-            all.removed.extend(outcome.removed);
-            all.freed += outcome.freed;
+            all.add(outcome);
             failpoint!("control.collect.swept");
         }
         Ok(all)
     }
 
+    /// Everything that there is.
+    async fn scan(&self, namespace: &Namespace) -> Result<Vec<Node>, Error> {
+        let scans = try_join_all(self.stores.iter().map(|store| store.scan(namespace))).await;
+        Ok(scans.map_err(Into::into)?.concat())
+    }
+
     /// Gives a lease to everything that the lost records of a service may have kept.
-    async fn keep_what_was_lost(&self, namespace: &str) -> Result<(), Error> {
+    async fn keep_what_was_lost(&self, namespace: &Namespace) -> Result<(), Error> {
         let mut conditions = vec![("control", self.leases.condition())];
         for store in self.stores.iter() {
             conditions.push((store.name(), store.condition().await?));
@@ -139,13 +133,10 @@ impl<S: Store> Collector<S> {
             if lost_at == 0 || self.leases.is_kept_since(namespace, service, lost_at)? {
                 continue;
             }
-            let nodes = try_join_all(self.stores.iter().map(|store| store.scan(namespace))).await?.concat();
-            let resources = nodes
-                .into_iter()
-                .map(|node| leased::Resource { r#type: node.resource.kind, id: node.resource.key });
+            let resources = self.scan(namespace).await?.into_iter().map(|node| node.resource);
             let lease = self.leases.keep_since(namespace, service, lost_at, resources).await?;
             tracing::warn!(
-                namespace,
+                %namespace,
                 service,
                 lease,
                 "records were lost: what they may have kept has a lease"
@@ -157,7 +148,7 @@ impl<S: Store> Collector<S> {
     /// Marks until no hold came in between.
     async fn seal(
         &self,
-        namespace: &str,
+        namespace: &Namespace,
         run: &Run,
         graph: &mut Graph,
     ) -> Result<Arc<HashSet<Resource>>, Error> {
@@ -172,7 +163,7 @@ impl<S: Store> Collector<S> {
             for store in
                 self.stores.iter().filter(|store| unknown.iter().any(|resource| store.owns(resource)))
             {
-                for node in store.scan(namespace).await? {
+                for node in store.scan(namespace).await.map_err(Into::into)? {
                     graph.add(node);
                 }
             }
@@ -184,20 +175,22 @@ impl<S: Store> Collector<S> {
         }
     }
 
-    async fn sweep(&self, namespace: &str, marks: &[u64], doomed: &[Resource]) -> Result<Outcome, Error> {
+    async fn sweep(
+        &self,
+        namespace: &Namespace,
+        marks: &[Mark],
+        doomed: &[Resource],
+    ) -> Result<Swept, Error> {
         let sweeps = self.stores.iter().zip(marks).map(|(store, mark)| async move {
             let own: Vec<Resource> = doomed.iter().filter(|resource| store.owns(resource)).cloned().collect();
-            if own.is_empty() { Ok(Outcome::default()) } else { store.sweep(namespace, *mark, own).await }
+            if own.is_empty() { Ok(Swept::default()) } else { store.sweep(namespace, *mark, own).await }
         });
-        let mut all = Outcome::default();
+        let mut all = Swept::default();
         let mut failure = None;
         for result in join_all(sweeps).await {
             match result {
-                Ok(outcome) => {
-                    all.removed.extend(outcome.removed);
-                    all.freed += outcome.freed;
-                }
-                Err(error) => failure = Some(error),
+                Ok(outcome) => all.add(outcome),
+                Err(error) => failure = Some(error.into()),
             }
         }
         match failure {
@@ -206,7 +199,7 @@ impl<S: Store> Collector<S> {
         }
     }
 
-    fn lease_nodes(&self, namespace: &str) -> Result<Vec<Node>, Error> {
+    fn lease_nodes(&self, namespace: &Namespace) -> Result<Vec<Node>, Error> {
         let mut nodes = Vec::new();
         for lease in self.leases.list(namespace)? {
             let resources = match self.leases.resources(namespace, &lease.id) {
@@ -215,12 +208,9 @@ impl<S: Store> Collector<S> {
                 resources => resources?,
             };
             nodes.push(Node {
-                resource: Resource::new("leases", &lease.id),
+                resource: Resource::new("leases", lease.id),
                 root: true,
-                references: resources
-                    .iter()
-                    .map(|resource| Resource::new(&resource.r#type, &resource.id))
-                    .collect(),
+                references: resources.iter().map(Resource::from).collect(),
                 kept_by: Vec::new(),
                 flat: lease.labels.contains_key(gantry_types::gc::FLAT),
             });
@@ -229,7 +219,7 @@ impl<S: Store> Collector<S> {
     }
 
     /// Holds what a record refers to, which has been written but not acknowledged yet.
-    pub async fn hold(&self, namespace: &str, resources: &[Resource]) -> Result<(), Error> {
+    pub async fn hold(&self, namespace: &Namespace, resources: &[Resource]) -> Result<(), Error> {
         let strangers = self.protect(namespace, resources).await;
         let mut missing = self.missing(namespace, resources).await?;
         if missing.is_empty()
@@ -244,7 +234,7 @@ impl<S: Store> Collector<S> {
     /// Returns what the collection had never heard of, with what it doomed.
     pub async fn protect(
         &self,
-        namespace: &str,
+        namespace: &Namespace,
         resources: &[Resource],
     ) -> Option<(Vec<Resource>, Arc<HashSet<Resource>>)> {
         let waited = self.active.hold(namespace, resources)?;
@@ -252,7 +242,7 @@ impl<S: Store> Collector<S> {
         (!waited.strangers.is_empty()).then_some((waited.strangers, waited.doomed))
     }
 
-    async fn missing(&self, namespace: &str, resources: &[Resource]) -> Result<Vec<Resource>, Error> {
+    async fn missing(&self, namespace: &Namespace, resources: &[Resource]) -> Result<Vec<Resource>, Error> {
         let mut missing = Vec::new();
         let (leases, others): (Vec<_>, Vec<_>) =
             resources.iter().cloned().partition(|resource| resource.kind == "leases");
@@ -270,7 +260,7 @@ impl<S: Store> Collector<S> {
             let own: Vec<Resource> = others.iter().filter(|resource| store.owns(resource)).cloned().collect();
             (!own.is_empty()).then(|| store.touch(namespace, own))
         });
-        missing.extend(try_join_all(touches).await?.into_iter().flatten());
+        missing.extend(try_join_all(touches).await.map_err(Into::into)?.into_iter().flatten());
         Ok(missing)
     }
 
@@ -278,14 +268,12 @@ impl<S: Store> Collector<S> {
     /// of a collection and held after its seal, so it knew nothing of them.
     async fn swept_below(
         &self,
-        namespace: &str,
+        namespace: &Namespace,
         strangers: &[Resource],
         doomed: &HashSet<Resource>,
     ) -> Result<Vec<Resource>, Error> {
         let mut graph = Graph::default();
-        for node in
-            try_join_all(self.stores.iter().map(|store| store.scan(namespace))).await?.into_iter().flatten()
-        {
+        for node in self.scan(namespace).await? {
             graph.add(node);
         }
         let wanted: Vec<Resource> =

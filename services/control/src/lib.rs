@@ -22,7 +22,6 @@ pub mod events;
 pub mod front;
 pub mod gc;
 pub mod introspection;
-pub mod kept;
 pub mod leases;
 pub mod namespaces;
 pub mod server;

@@ -1,7 +1,5 @@
 //! gRPC in, this service's own words out.
 
-pub mod fsck;
-pub mod gc;
 pub mod introspection;
 pub mod namespaces;
 pub mod version;

@@ -1,19 +1,18 @@
 //! The whole wiring of the service, top to bottom.
 
-use gantry_api::Peers;
 use gantry_api::events::Publisher;
+use gantry_api::{Peers, fsck, gc, records};
 use gantry_daemon::confinement::Files;
 use gantry_daemon::{BoxError, Context, Descriptor};
 use gantry_proto::containerd::services::images::v1::images_server::ImagesServer;
 use gantry_proto::containerd::services::streaming::v1::streaming_server::StreamingServer;
 use gantry_proto::containerd::services::transfer::v1::transfer_server::TransferServer;
-use gantry_proto::gantry::gc::v1::collector_server::CollectorServer;
-use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
 use gantry_proto::gantry::images::v1::image_store_server::ImageStoreServer;
 use tonic::service::Routes;
 
 use crate::archive::Archives;
 use crate::catalog::Catalog;
+use crate::collect::Targets;
 use crate::content::Content;
 use crate::lease::Leases;
 use crate::names::Names;
@@ -21,7 +20,7 @@ use crate::pull::Puller;
 use crate::push::Pusher;
 use crate::recover::Recovery;
 use crate::remove::Remover;
-use crate::server::{Collector, Fsck, ImageStore, Records, Streaming, Transfer};
+use crate::server::{ImageStore, Records, Streaming, Transfer};
 use crate::settings::{DEFAULT_SNAPSHOTTER, Settings};
 use crate::snapshots::Snapshots;
 use crate::store::Store;
@@ -54,8 +53,9 @@ impl gantry_daemon::Service for Service {
         context.spawn("publish events", publishing);
         let store = Store::open(&context.state())?;
         let content = Content::new(&peers);
+        let blobs = records::Client::new(&peers, gantry_descriptor::CONTENT.name);
         let whole = gantry_records::server(store.database().clone());
-        let names = Names::new(store.clone(), peers.clone(), events);
+        let names = Names::new(store.clone(), &peers, events);
         let catalog = Catalog::new(store.clone(), content.clone(), Snapshots::new(&peers), snapshotter);
         let leases = Leases::new(&peers);
         context.spawn("end the leases that were left", Recovery::new(&store, leases.clone())?.run());
@@ -90,11 +90,9 @@ impl gantry_daemon::Service for Service {
                 StreamingServer::new(Streaming::new(streams)).max_decoding_message_size(MESSAGE_LIMIT),
             )
             .add_service(ImageStoreServer::new(image_store).max_encoding_message_size(MESSAGE_LIMIT))
-            .add_service(
-                CollectorServer::new(Collector::new(names.clone())).max_decoding_message_size(MESSAGE_LIMIT),
-            )
+            .add_service(gc::server::collector(names.clone()))
             .add_service(whole)
-            .add_service(FsckServer::new(Fsck::new(names, content, peers)));
+            .add_service(fsck::service(Targets::new(names, content, blobs)));
         context.serve(routes).await
     }
 }

@@ -19,6 +19,7 @@ mod app;
 mod archive;
 mod cargo;
 mod catalog;
+mod collect;
 mod commit;
 mod content;
 mod document;

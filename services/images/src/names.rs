@@ -6,9 +6,9 @@
 
 use gantry_api::Peers;
 use gantry_api::events::Publisher;
+use gantry_api::gc::{Client, Collect as _, Hold as _, Resource};
 use gantry_failpoint::failpoint;
 use gantry_proto::containerd::services::images::v1::{ImageCreate, ImageDelete, ImageUpdate};
-use gantry_proto::gantry::gc::v1::{CollectRequest, HoldRequest, Resource};
 use gantry_rpc::{Code, Coded};
 use gantry_types::{Descriptor, Digest, Namespace};
 
@@ -16,11 +16,11 @@ use crate::error::Error;
 use crate::record::Record;
 use crate::store::{Put, Store};
 
-/// The records, and the peers that have to know of their changes. A cheap clone.
+/// The records, and those who have to know of their changes. A cheap clone.
 #[derive(Clone)]
 pub struct Names {
     store: Store,
-    peers: Peers,
+    collector: Client,
     events: Publisher,
 }
 
@@ -32,9 +32,9 @@ enum Absent {
 }
 
 impl Names {
-    /// Joins the records to the peers.
-    pub fn new(store: Store, peers: Peers, events: Publisher) -> Self {
-        Self { store, peers, events }
+    /// Joins the records to control.
+    pub fn new(store: Store, peers: &Peers, events: Publisher) -> Self {
+        Self { store, collector: Client::new(peers), events }
     }
 
     /// The records, for reading.
@@ -156,20 +156,16 @@ impl Names {
 
     /// Collects garbage now; returns the bytes that it freed.
     pub async fn collect(&self, namespace: &Namespace) -> Result<u64, Error> {
-        let request = CollectRequest { namespace: namespace.to_string() };
-        let answer =
-            self.peers.gc().collect(request).await.map_err(Error::peer("control", "collect garbage"))?;
-        Ok(answer.into_inner().freed_bytes)
+        Ok(self.collector.collect(Some(namespace)).await?.freed)
     }
 
     async fn hold(&self, namespace: &Namespace, put: Put, absent: Absent) -> Result<Put, Error> {
-        let target = Resource { r#type: "content".into(), key: put.record.target.digest.to_string() };
-        let request = HoldRequest { namespace: namespace.to_string(), resources: vec![target] };
-        if let Err(status) = self.peers.gc().hold(request).await
-            && !(absent == Absent::Accept && status.code() == tonic::Code::NotFound)
+        let target = Resource::content(&put.record.target.digest);
+        if let Err(failure) = self.collector.hold(namespace, vec![target]).await
+            && !(absent == Absent::Accept && failure.code() == Code::NotFound)
         {
             self.store.undo(namespace, &put).await?;
-            return Err(Error::peer("control", "hold the image's content")(status));
+            return Err(failure.into());
         }
         let (name, labels) = (put.record.name.clone(), put.record.labels.clone().into());
         match put.previous {

@@ -1,6 +1,6 @@
 //! The wiring, top to bottom.
 
-use gantry_api::Peers;
+use gantry_api::{Peers, gc};
 use gantry_daemon::{BoxError, Context};
 use gantry_disk::{Database, Schema};
 use gantry_proto::containerd::services::containers::v1::containers_server::ContainersServer;
@@ -8,10 +8,10 @@ use gantry_proto::containerd::services::introspection::v1::introspection_server:
 use gantry_proto::containerd::services::sandbox::v1::controller_server::ControllerServer;
 use gantry_proto::containerd::services::sandbox::v1::store_server::StoreServer;
 use gantry_proto::containerd::services::tasks::v1::tasks_server::TasksServer;
-use gantry_proto::gantry::gc::v1::collector_server::CollectorServer;
 use gantry_proto::gantry::gc::v1::fsck_server::FsckServer;
 use tonic::service::Routes;
 
+use crate::collect::Roots;
 use crate::containers::{self, Containers};
 use crate::sandboxes::controller::Controller;
 use crate::sandboxes::{self, Sandboxes};
@@ -55,7 +55,7 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
     controller.recover().await?;
     context.spawn("restart", monitor::run(tasks.clone(), peers.clone()));
 
-    let containers = server::containers::Server::new(records.clone(), publisher, peers);
+    let containers = server::containers::Server::new(records.clone(), publisher, &peers);
     let routes = Routes::new(ContainersServer::new(containers).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(
             TasksServer::new(server::tasks::Server::new(tasks.clone()))
@@ -70,10 +70,7 @@ pub async fn run(context: Context, search: SearchPath) -> Result<(), BoxError> {
                 .max_decoding_message_size(MESSAGE_LIMIT),
         )
         .add_service(IntrospectionServer::new(server::runtimes::Server::new(tasks.clone())))
-        .add_service(
-            CollectorServer::new(server::collector::Server::new(records, sandboxes))
-                .max_decoding_message_size(MESSAGE_LIMIT),
-        )
+        .add_service(gc::server::collector(Roots::new(records, sandboxes)))
         .add_service(gantry_records::server(database))
         .add_service(FsckServer::new(server::fsck::Server::new(tasks.clone())));
     context.serve(routes).await?;

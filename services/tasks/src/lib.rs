@@ -24,6 +24,7 @@
 pub mod app;
 pub mod apparmor;
 pub mod bundle;
+pub mod collect;
 pub mod containers;
 pub mod error;
 pub mod events;

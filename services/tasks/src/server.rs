@@ -1,6 +1,5 @@
 //! gRPC in, this service's own words out.
 
-pub mod collector;
 pub mod containers;
 pub mod fsck;
 pub mod runtimes;

@@ -12,6 +12,7 @@
 pub mod content;
 pub mod diff;
 pub mod events;
+pub mod gc;
 pub mod leases;
 pub mod network;
 pub mod snapshots;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures::future::join_all;
+use gantry_api::Failure;
+use gantry_api::records::Client;
 use gantry_descriptor::keepers;
-use gantry_proto::gantry::records::v1::{CopyRequest, PauseRequest, ResumeRequest};
 
 use super::{ABOUT, About, FORM, HALF, IDENTITY, SNAPSHOTS, copy_tree, data, sync};
 use crate::cmd::Session;
@@ -89,28 +90,22 @@ struct Thing {
 /// Has all services copy their databases as they are at one moment: where the copies are, and what was there of all that
 /// their records speak of.
 async fn copy_all(session: &Session, moment: &str) -> Result<(Vec<PathBuf>, Vec<Thing>)> {
-    let limit_ms = u64::try_from(PAUSE.as_millis())?;
-    let pauses = keepers().map(|service| async move {
-        let request = PauseRequest { moment: moment.to_owned(), limit_ms };
-        session.peers.records(service).pause(request).await.map_err(|status| refusal(service, &status))
-    });
+    let records: Vec<_> = keepers().map(|service| Client::new(&session.peers, service)).collect();
+    let pauses =
+        records.iter().map(|records| async move { records.pause(moment, PAUSE).await.map_err(refusal) });
     let paused: Result<Vec<_>> = join_all(pauses).await.into_iter().collect();
     let copied = match paused {
         Ok(_) => {
-            let copies = keepers().map(|service| async move {
-                let request = CopyRequest { moment: moment.to_owned() };
-                let answer = session.peers.records(service).copy(request).await;
-                let answer = answer.map_err(|status| refusal(service, &status))?;
-                Ok(PathBuf::from(answer.into_inner().directory))
-            });
+            let copies =
+                records.iter().map(|records| async move { records.copy(moment).await.map_err(refusal) });
             let copies: Result<Vec<_>> = join_all(copies).await.into_iter().collect();
             copies.and_then(|copies| Ok((copies, things(&session.roots.state)?)))
         }
         Err(error) => Err(error),
     };
     // One that does not hear of it goes on by itself.
-    join_all(keepers().map(|service| async move {
-        let _ = session.peers.records(service).resume(ResumeRequest { moment: moment.to_owned() }).await;
+    join_all(records.iter().map(|records| async move {
+        let _ = records.resume(moment).await;
     }))
     .await;
     copied
@@ -155,8 +150,8 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     }
 }
 
-fn refusal(service: &str, status: &tonic::Status) -> anyhow::Error {
-    anyhow::anyhow!("{service} does not copy its records: {}", status.message())
+fn refusal(failure: Failure) -> anyhow::Error {
+    anyhow::anyhow!("{} does not copy its records: {}", failure.service, failure.status.message())
 }
 
 fn pack(folder: &Path, file: &Path) -> Result<()> {

@@ -1,23 +1,27 @@
 //! The consistency check while the service runs: what is in the making is no stray.
 
+use gantry_api::fsck::{self, Check, Depth, Repair};
 use gantry_types::Digest;
 
 use super::{Store, blocking};
 use crate::Result;
 use crate::recover::{self, Stray};
 
-/// Whether strays are removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repair {
-    Yes,
-    No,
+impl Check for Store {
+    async fn check(&self, repair: Repair, depth: Depth) -> Result<Vec<fsck::Stray>> {
+        let mut strays = self.compare(repair).await?;
+        if depth == Depth::Whole {
+            strays.extend(self.verify(repair).await?);
+        }
+        Ok(strays.into_iter().map(stray).collect())
+    }
 }
 
 impl Store {
     /// Compares records and files; each stray, and whether it was repaired.
     ///
     /// Records without bytes are only reported: they are dropped at start, when nobody can be at them.
-    pub(crate) async fn check(&self, repair: Repair) -> Result<Vec<(Stray, bool)>> {
+    async fn compare(&self, repair: Repair) -> Result<Vec<(Stray, bool)>> {
         let (layout, records) = (self.0.layout.clone(), self.0.records.clone());
         let suspects = blocking(move || recover::strays(&layout, &records)).await?;
         let mut found = Vec::new();
@@ -70,4 +74,31 @@ impl Store {
         }
         Ok(Some(removed))
     }
+}
+
+fn stray((stray, repaired): (Stray, bool)) -> fsck::Stray {
+    let (kind, name, detail) = match stray {
+        Stray::BlobRecord(namespace, digest) => (
+            "record",
+            digest.to_string(),
+            format!("a blob of namespace {namespace} whose bytes are missing or damaged"),
+        ),
+        Stray::BlobFile(digest) => {
+            ("directory", digest.to_string(), "bytes of a blob that no namespace has".to_owned())
+        }
+        Stray::BlobBytes(digest) => (
+            "blob",
+            digest.to_string(),
+            "its bytes are not those that its digest names: to be set aside, and pulled again".to_owned(),
+        ),
+        Stray::IngestRecord(key) => (
+            "record",
+            key.reference,
+            format!("an ingest of namespace {} whose bytes are missing", key.namespace),
+        ),
+        Stray::IngestDirectory(id) => {
+            ("ingest", id.as_str().to_owned(), "bytes of an ingest without a record".to_owned())
+        }
+    };
+    fsck::Stray { kind: kind.to_owned(), name, detail, repaired }
 }

@@ -6,12 +6,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use gantry_proto::gantry::gc::v1 as gc_proto;
+use gantry_api::gc::{Hold, Resource};
+use gantry_rpc::chain;
 use gantry_types::gc::{self, Edge};
 use gantry_types::{Digest, Labels, Namespace};
 
 use super::Store;
-use crate::stamp::Resource;
+use crate::stamp;
 
 /// How long a sweep may keep us waiting.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,7 +41,7 @@ impl Store {
             // Under the lock a sweep either sees the stamp or has deleted the blob already.
             let _lock = self.0.digests.lock(digest.clone()).await;
             if let Ok(info) = self.info(namespace, &digest) {
-                self.0.stamps.touch(Resource::Blob(namespace.clone(), digest));
+                self.0.stamps.touch(stamp::Resource::Blob(namespace.clone(), digest));
                 sort(&info.labels, &mut todo);
             }
         }
@@ -50,16 +51,10 @@ impl Store {
     }
 
     async fn hold(&self, namespace: &Namespace, edges: BTreeSet<Edge>) {
-        let resource =
-            |edge: Edge| gc_proto::Resource { r#type: edge.resource_type(), key: edge.key().to_owned() };
-        let request = gc_proto::HoldRequest {
-            namespace: namespace.to_string(),
-            resources: edges.into_iter().map(resource).collect(),
-        };
-        let mut client = self.0.peers.gc();
-        match tokio::time::timeout(PATIENCE, client.hold(request)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(status)) => tracing::debug!(error = status.message(), "references of labels are not held"),
+        let resources = edges.into_iter().map(Resource::from).collect();
+        match tokio::time::timeout(PATIENCE, self.0.collector.hold(namespace, resources)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(error = chain(&error), "references of labels are not held"),
             Err(_) => tracing::warn!("control did not hold the references of labels in time"),
         }
     }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
+use gantry_api::fsck::Repair;
 use gantry_types::{Digest, Namespace};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{Repair, Store, blocking};
+use super::{Store, blocking};
 use crate::recover::Stray;
 use crate::{Error, Result, layout};
 
@@ -20,7 +21,7 @@ const DAMAGED: &str = "damaged";
 impl Store {
     /// Reads every blob, several at a time. One that is damaged is set aside if that is wanted, and its records go: the next
     /// pull brings it again.
-    pub(crate) async fn verify(&self, repair: Repair) -> Result<Vec<(Stray, bool)>> {
+    pub(super) async fn verify(&self, repair: Repair) -> Result<Vec<(Stray, bool)>> {
         let mut holders: BTreeMap<Digest, Vec<Namespace>> = BTreeMap::new();
         for holder in self.0.records.holders.iter_all() {
             let ((digest, namespace), _) = holder?;

@@ -1,44 +1,8 @@
 //! The graph of one namespace: who keeps whom.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
-/// A thing that can be collected or that keeps others.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Resource {
-    /// `content`, `ingests`, `snapshots/<snapshotter>`, `images`, `containers`, `leases`.
-    pub kind: String,
-    /// Its name among its kind.
-    pub key: String,
-}
-
-impl Resource {
-    /// A resource by type and key.
-    pub fn new(kind: &str, key: &str) -> Resource {
-        Resource { kind: kind.to_owned(), key: key.to_owned() }
-    }
-}
-
-impl fmt::Display for Resource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.key)
-    }
-}
-
-/// A thing that exists, and what it keeps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// Itself.
-    pub resource: Resource,
-    /// Kept for its own sake.
-    pub root: bool,
-    /// What it keeps.
-    pub references: Vec<Resource>,
-    /// What keeps it, by its own saying.
-    pub kept_by: Vec<Resource>,
-    /// Keeps its references, but not what they refer to.
-    pub flat: bool,
-}
+use gantry_api::gc::{Node, Resource};
 
 /// How far a thing is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,10 +12,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use gantry_api::gc::Resource;
+use gantry_types::Namespace;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-
-use super::graph::Resource;
 
 #[derive(Debug)]
 enum Stage {
@@ -33,14 +33,14 @@ struct Collection {
 #[derive(Debug, Clone, Default)]
 pub struct Active {
     // Guards the map; never held over an await.
-    collections: Arc<Mutex<HashMap<String, Collection>>>,
+    collections: Arc<Mutex<HashMap<Namespace, Collection>>>,
 }
 
 /// A collection under way. Over when dropped.
 #[derive(Debug)]
 pub struct Run {
     active: Active,
-    namespace: String,
+    namespace: Namespace,
 }
 
 /// What a hold after the seal must do.
@@ -55,22 +55,22 @@ pub struct Wait {
 
 impl Active {
     /// Begins a collection. There is none of that namespace yet.
-    pub fn begin(&self, namespace: &str) -> Run {
+    pub fn begin(&self, namespace: &Namespace) -> Run {
         let collection =
             Collection { stage: Stage::Marking { held: HashSet::new() }, over: CancellationToken::new() };
-        self.collections.lock().insert(namespace.to_owned(), collection);
-        Run { active: self.clone(), namespace: namespace.to_owned() }
+        self.collections.lock().insert(namespace.clone(), collection);
+        Run { active: self.clone(), namespace: namespace.clone() }
     }
 
     /// Whether the sweep under way is to remove this.
-    pub fn dooms(&self, namespace: &str, resource: &Resource) -> bool {
+    pub fn dooms(&self, namespace: &Namespace, resource: &Resource) -> bool {
         let collections = self.collections.lock();
         let stage = collections.get(namespace).map(|collection| &collection.stage);
         matches!(stage, Some(Stage::Sweeping { doomed, .. }) if doomed.contains(resource))
     }
 
     /// Holds: `None` when that needs no waiting.
-    pub fn hold(&self, namespace: &str, resources: &[Resource]) -> Option<Wait> {
+    pub fn hold(&self, namespace: &Namespace, resources: &[Resource]) -> Option<Wait> {
         let mut collections = self.collections.lock();
         let collection = collections.get_mut(namespace)?;
         match &mut collection.stage {
@@ -133,7 +133,7 @@ mod tests {
     use futures::FutureExt;
 
     fn set(keys: &[&str]) -> HashSet<Resource> {
-        keys.iter().map(|key| Resource::new("content", key)).collect()
+        keys.iter().map(|key| Resource::new("content", *key)).collect()
     }
 
     fn of(key: &str) -> [Resource; 1] {
@@ -142,23 +142,23 @@ mod tests {
 
     #[test]
     fn a_hold_before_the_seal_is_marked_and_one_after_it_waits() {
-        let active = Active::default();
-        assert!(active.hold("ns", &of("a")).is_none());
-        let run = active.begin("ns");
+        let (active, ns) = (Active::default(), Namespace::moby());
+        assert!(active.hold(&ns, &of("a")).is_none());
+        let run = active.begin(&ns);
         assert!(run.held().is_empty());
-        assert!(active.hold("ns", &of("a")).is_none());
+        assert!(active.hold(&ns, &of("a")).is_none());
         assert!(run.seal(0, set(&["a"]), set(&["a", "b"])).is_none(), "a hold came in between");
         assert_eq!(run.held(), set(&["a"]));
         assert!(run.seal(1, set(&["c"]), set(&["a", "b", "c"])).is_some());
-        assert!(active.hold("ns", &of("b")).is_none(), "reached");
-        let doomed = active.hold("ns", &of("c")).unwrap();
-        let stranger = active.hold("ns", &of("new")).unwrap();
+        assert!(active.hold(&ns, &of("b")).is_none(), "reached");
+        let doomed = active.hold(&ns, &of("c")).unwrap();
+        let stranger = active.hold(&ns, &of("new")).unwrap();
         assert!(doomed.strangers.is_empty());
         assert_eq!(stranger.strangers, of("new"));
         let mut done = doomed.done;
         assert!((&mut done).now_or_never().is_none());
         drop(run);
         assert!(done.now_or_never().is_some() && stranger.done.now_or_never().is_some());
-        assert!(active.hold("ns", &of("c")).is_none());
+        assert!(active.hold(&ns, &of("c")).is_none());
     }
 }

@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use gantry_api::events::Event;
+use gantry_api::gc::{Resource, Swept};
 use gantry_proto::containerd::events::{ContentDelete, SnapshotRemove};
 use gantry_proto::containerd::services::images::v1::ImageDelete;
+use gantry_types::Namespace;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::graph::Resource;
+use super::Collector;
 use super::store::Store;
-use super::{Collector, Outcome};
 use crate::error::Error;
 
 const CHANGES: u32 = 100;
@@ -33,13 +34,13 @@ const PATIENCE: u32 = 15;
 #[derive(Debug, Default)]
 struct State {
     /// Namespaces to be collected.
-    due: BTreeSet<String>,
+    due: BTreeSet<Namespace>,
     /// Changes since the last collection.
-    changes: BTreeMap<String, u32>,
+    changes: BTreeMap<Namespace, u32>,
     /// What the last collection of a namespace removed.
-    swept: BTreeMap<String, HashSet<Resource>>,
+    swept: BTreeMap<Namespace, HashSet<Resource>>,
     /// Failures of a namespace since its last collection.
-    failures: BTreeMap<String, u32>,
+    failures: BTreeMap<Namespace, u32>,
 }
 
 /// Decides when to collect. Cheap to clone.
@@ -58,8 +59,8 @@ impl<S: Store> Scheduler<S> {
     }
 
     /// Asks for a collection of a namespace soon.
-    pub fn trigger(&self, namespace: &str) {
-        self.state.lock().due.insert(namespace.to_owned());
+    pub fn trigger(&self, namespace: &Namespace) {
+        self.state.lock().due.insert(namespace.clone());
         self.wake.notify_one();
     }
 
@@ -70,7 +71,7 @@ impl<S: Store> Scheduler<S> {
         if !ours.iter().any(|prefix| topic.starts_with(prefix)) {
             return;
         }
-        let namespace = event.namespace.as_str();
+        let namespace = &event.namespace;
         let mut state = self.state.lock();
         let due = if topic.ends_with("/delete") || topic.ends_with("/remove") {
             !deleted(event).is_some_and(|resource| {
@@ -78,19 +79,19 @@ impl<S: Store> Scheduler<S> {
                     || state.swept.get_mut(namespace).is_some_and(|swept| swept.remove(&resource))
             })
         } else {
-            let changes = state.changes.entry(namespace.to_owned()).or_default();
+            let changes = state.changes.entry(namespace.clone()).or_default();
             *changes += 1;
             *changes >= CHANGES
         };
         if due {
-            state.due.insert(namespace.to_owned());
+            state.due.insert(namespace.clone());
             drop(state);
             self.wake.notify_one();
         }
     }
 
     /// Collects one namespace now, and remembers what went.
-    pub async fn collect(&self, namespace: &str) -> Result<Outcome, Error> {
+    pub async fn collect(&self, namespace: &Namespace) -> Result<Swept, Error> {
         {
             let mut state = self.state.lock();
             state.due.remove(namespace);
@@ -98,11 +99,11 @@ impl<S: Store> Scheduler<S> {
         }
         let outcome = self.collector.collect(namespace).await?;
         if !outcome.removed.is_empty() {
-            tracing::info!(namespace, removed = outcome.removed.len(), freed = outcome.freed, "collected");
+            tracing::info!(%namespace, removed = outcome.removed.len(), freed = outcome.freed, "collected");
         }
         let mut state = self.state.lock();
         state.failures.remove(namespace);
-        state.swept.insert(namespace.to_owned(), outcome.removed.iter().cloned().collect());
+        state.swept.insert(namespace.clone(), outcome.removed.iter().cloned().collect());
         Ok(outcome)
     }
 
@@ -150,9 +151,9 @@ impl<S: Store> Scheduler<S> {
                 let error = gantry_rpc::chain(&error);
                 // A store that is just starting is nothing to tell of; garbage that stays for ever is.
                 if failures == PATIENCE {
-                    tracing::warn!(namespace, error, failures, "garbage cannot be collected; to be tried on");
+                    tracing::warn!(%namespace, error, failures, "garbage cannot be collected; to be tried on");
                 } else {
-                    tracing::debug!(namespace, error, "not collected; to be tried again");
+                    tracing::debug!(%namespace, error, "not collected; to be tried again");
                 }
                 self.trigger(&namespace);
                 pause = RETRY;
@@ -165,13 +166,13 @@ impl<S: Store> Scheduler<S> {
 /// What a deletion was of; `None` for what is never collected.
 fn deleted(event: &Event) -> Option<Resource> {
     if let Some(gone) = event.read::<ContentDelete>() {
-        return Some(Resource::new("content", &gone.digest));
+        return Some(Resource::new("content", gone.digest));
     }
     if let Some(gone) = event.read::<SnapshotRemove>() {
-        return Some(Resource::new(&format!("snapshots/{}", gone.snapshotter), &gone.key));
+        return Some(Resource::snapshot(&gone.snapshotter, &gone.key));
     }
     if let Some(gone) = event.read::<ImageDelete>() {
-        return Some(Resource::new("images", &gone.name));
+        return Some(Resource::image(&gone.name));
     }
     None
 }

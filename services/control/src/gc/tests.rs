@@ -12,9 +12,12 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::leases::{LEASES, LOSSES, RESOURCES};
+use gantry_api::records::Condition;
 use gantry_disk::Database;
 
-const NAMESPACE: &str = "test";
+fn test() -> Namespace {
+    "test".parse().expect("an identifier")
+}
 
 thread_local! {
     static CHANCE: RefCell<StdRng> = RefCell::new(StdRng::seed_from_u64(0));
@@ -49,7 +52,7 @@ struct Things {
 struct FakeStore {
     kind: &'static str,
     things: Arc<Mutex<Things>>,
-    condition: Arc<Mutex<store::Condition>>,
+    condition: Arc<Mutex<Condition>>,
 }
 
 impl FakeStore {
@@ -98,22 +101,28 @@ impl Store for FakeStore {
         self.kind
     }
 
-    async fn condition(&self) -> Result<store::Condition, Error> {
+    async fn condition(&self) -> Result<Condition, Error> {
         Ok(*self.condition.lock())
     }
+}
 
-    async fn namespaces(&self) -> Result<Vec<String>, Error> {
-        Ok(vec![NAMESPACE.to_owned()])
+impl gantry_api::Promise for FakeStore {
+    type Error = Error;
+}
+
+impl gantry_api::gc::Collector for FakeStore {
+    async fn namespaces(&self) -> Result<BTreeSet<Namespace>, Error> {
+        Ok([test()].into())
     }
 
-    async fn begin(&self, _namespace: &str) -> Result<u64, Error> {
+    async fn begin(&self, _: &Namespace) -> Result<Mark, Error> {
         perhaps().await;
         let mut things = self.things.lock();
         things.clock += 1;
-        Ok(things.clock)
+        Ok(Mark(things.clock))
     }
 
-    async fn scan(&self, _namespace: &str) -> Result<Vec<Node>, Error> {
+    async fn scan(&self, _: &Namespace) -> Result<Vec<Node>, Error> {
         perhaps().await;
         let nodes = self
             .things
@@ -132,21 +141,21 @@ impl Store for FakeStore {
         Ok(nodes)
     }
 
-    async fn sweep(&self, _namespace: &str, mark: u64, doomed: Vec<Resource>) -> Result<Outcome, Error> {
-        let mut outcome = Outcome::default();
-        for resource in doomed {
+    async fn sweep(&self, _: &Namespace, mark: Mark, unreached: Vec<Resource>) -> Result<Swept, Error> {
+        let mut swept = Swept::default();
+        for resource in unreached {
             perhaps().await;
             let mut things = self.things.lock();
-            if things.by_name.get(&resource).is_some_and(|thing| thing.stamp <= mark) {
+            if things.by_name.get(&resource).is_some_and(|thing| thing.stamp <= mark.0) {
                 things.by_name.remove(&resource);
-                outcome.removed.push(resource);
+                swept.removed.push(resource);
             }
         }
         perhaps().await;
-        Ok(outcome)
+        Ok(swept)
     }
 
-    async fn touch(&self, _namespace: &str, resources: Vec<Resource>) -> Result<Vec<Resource>, Error> {
+    async fn touch(&self, _: &Namespace, resources: Vec<Resource>) -> Result<Vec<Resource>, Error> {
         perhaps().await;
         let missing = self.stamp(resources);
         perhaps().await;
@@ -168,7 +177,7 @@ struct World {
 impl World {
     fn new(folder: &std::path::Path) -> World {
         let (content, images) = (FakeStore::new("content"), FakeStore::new("images"));
-        let leases = Leases::new(Database::open(folder.join("db"), &[LEASES, RESOURCES, LOSSES]).unwrap());
+        let leases = Records::new(Database::open(folder.join("db"), &[LEASES, RESOURCES, LOSSES]).unwrap());
         let collector = Collector::new(vec![content.clone(), images.clone()], leases);
         World { content, images, collector, acknowledged: Arc::default(), offered: Arc::default() }
     }
@@ -206,7 +215,7 @@ impl World {
         perhaps().await;
         let resource = store.put(&name, root, references.clone());
         perhaps().await;
-        match self.collector.hold(NAMESPACE, &references).await {
+        match self.collector.hold(&test(), &references).await {
             Ok(()) if root => {
                 self.acknowledged.lock().insert(resource);
             }
@@ -259,7 +268,7 @@ fn no_acknowledged_reference_dangles() {
             let collecting = async {
                 loop {
                     collections += 1;
-                    world.collector.collect(NAMESPACE).await.unwrap();
+                    world.collector.collect(&test()).await.unwrap();
                     tokio::task::yield_now().await;
                 }
             };
@@ -268,7 +277,7 @@ fn no_acknowledged_reference_dangles() {
                 _ = collecting => {}
             }
             // When all is quiet, exactly what is wanted is left.
-            world.collector.collect(NAMESPACE).await.unwrap();
+            world.collector.collect(&test()).await.unwrap();
             world.check(seed);
             let mut wanted = HashSet::new();
             let mut open: Vec<Resource> = world.acknowledged.lock().iter().cloned().collect();
@@ -293,21 +302,18 @@ async fn leases_keep_deeply_or_flatly() {
     let leases = &world.collector.leases;
     let blob = world.content.put("blob", false, Vec::new());
     let manifest = world.content.put("manifest", false, vec![blob.clone()]);
-    let resource = || gantry_proto::containerd::services::leases::v1::Resource {
-        r#type: "content".into(),
-        id: manifest.key.clone(),
-    };
+    let resource = gantry_api::leases::Resource::parse("content", &manifest.key).unwrap();
     leases.create(&moby, "deep".into(), Default::default()).await.unwrap();
-    leases.add(&moby, "deep", resource()).await.unwrap();
-    assert!(world.collector.collect("moby").await.unwrap().removed.is_empty());
+    leases.add(&moby, "deep", &resource).await.unwrap();
+    assert!(world.collector.collect(&moby).await.unwrap().removed.is_empty());
     let flat = gantry_types::Labels::from([(gantry_types::gc::FLAT, "true")]);
     leases.create(&moby, "flat".into(), flat).await.unwrap();
-    leases.add(&moby, "flat", resource()).await.unwrap();
-    leases.delete("moby", "deep").await.unwrap();
-    assert_eq!(world.collector.collect("moby").await.unwrap().removed, [blob]);
-    leases.delete("moby", "flat").await.unwrap();
-    assert_eq!(world.collector.collect("moby").await.unwrap().removed, [manifest]);
-    assert_eq!(world.collector.census("moby").await.unwrap().len(), 0);
+    leases.add(&moby, "flat", &resource).await.unwrap();
+    leases.delete(&moby, "deep").await.unwrap();
+    assert_eq!(world.collector.collect(&moby).await.unwrap().removed, [blob]);
+    leases.delete(&moby, "flat").await.unwrap();
+    assert_eq!(world.collector.collect(&moby).await.unwrap().removed, [manifest]);
+    assert_eq!(world.collector.census(&moby).await.unwrap().len(), 0);
 }
 
 #[tokio::test]
@@ -316,14 +322,14 @@ async fn what_lost_records_may_have_referred_to_is_kept_until_its_lease_is_remov
     let world = World::new(folder.path());
     let blob = world.content.put("sha256:a", false, Vec::new());
     // The image that kept it has lost its record.
-    *world.images.condition.lock() = store::Condition { lost_at: 7, made_at: 0 };
+    *world.images.condition.lock() = Condition { lost_at: 7, made_at: 0 };
     for _ in 0..2 {
-        assert_eq!(world.collector.collect(NAMESPACE).await.unwrap(), Outcome::default());
+        assert_eq!(world.collector.collect(&test()).await.unwrap(), Swept::default());
     }
     let garbage = world.content.put("sha256:b", false, Vec::new());
-    assert_eq!(world.collector.collect(NAMESPACE).await.unwrap().removed, [garbage]);
-    world.collector.leases.delete(NAMESPACE, "records-lost-images-7").await.unwrap();
-    assert_eq!(world.collector.collect(NAMESPACE).await.unwrap().removed, [blob]);
+    assert_eq!(world.collector.collect(&test()).await.unwrap().removed, [garbage]);
+    world.collector.leases.delete(&test(), "records-lost-images-7").await.unwrap();
+    assert_eq!(world.collector.collect(&test()).await.unwrap().removed, [blob]);
 }
 
 #[tokio::test]
@@ -333,8 +339,8 @@ async fn a_database_that_is_younger_than_the_others_has_taken_the_place_of_a_los
     world.content.put("sha256:a", false, Vec::new());
     let made_at = world.collector.leases.condition().made_at;
     assert_ne!(made_at, 0);
-    *world.images.condition.lock() = store::Condition { lost_at: 0, made_at: made_at + FIRST_START + 1 };
-    assert_eq!(world.collector.collect(NAMESPACE).await.unwrap(), Outcome::default());
+    *world.images.condition.lock() = Condition { lost_at: 0, made_at: made_at + FIRST_START + 1 };
+    assert_eq!(world.collector.collect(&test()).await.unwrap(), Swept::default());
     world.content.put("sha256:b", false, Vec::new());
-    assert_eq!(world.collector.collect(NAMESPACE).await.unwrap().removed.len(), 1);
+    assert_eq!(world.collector.collect(&test()).await.unwrap().removed.len(), 1);
 }

@@ -32,6 +32,7 @@ impl<S: Store> Server<S> {
     async fn list(&self) -> Result<Vec<pb::Namespace>, Error> {
         let mut all: BTreeMap<String, pb::Namespace> = BTreeMap::new();
         for name in self.collector.namespaces_known().await? {
+            let name = name.to_string();
             all.insert(name.clone(), pb::Namespace { name, ..Default::default() });
         }
         all.extend(self.records.list()?.into_iter().map(|record| (record.name.clone(), record)));
@@ -40,7 +41,7 @@ impl<S: Store> Server<S> {
 
     async fn create(&self, record: pb::Namespace) -> Result<pb::Namespace, Error> {
         let name: Namespace = record.name.parse()?;
-        if self.collector.namespaces_known().await?.contains(name.as_str()) {
+        if self.collector.namespaces_known().await?.contains(&name) {
             return Err(Error::NamespaceExists(record.name));
         }
         self.records.create(&name, record.labels.into()).await
@@ -48,7 +49,7 @@ impl<S: Store> Server<S> {
 
     async fn delete(&self, name: &str) -> Result<(), Error> {
         let name: Namespace = name.parse()?;
-        let census = self.collector.census(name.as_str()).await?;
+        let census = self.collector.census(&name).await?;
         if !census.is_empty() {
             let remains =
                 census.iter().map(|(kind, count)| format!("{count} {kind}")).collect::<Vec<_>>().join(", ");

@@ -15,14 +15,15 @@
 //! Who implements the traits proves it with the suite of the same name in `gantry-contract`: the service's store, the
 //! store through its socket, the fake.
 //!
-//! Promises: [`content`], [`diff`], [`engine`] (what it speaks of), [`events`], [`leases`], [`network`], [`snapshots`].
-//! Beside them:
+//! Promises: [`content`], [`diff`], [`engine`] (what it speaks of), [`events`], [`gc`], [`leases`], [`network`],
+//! [`snapshots`]. Beside them:
 //!
 //! - [`Peers`]: one lazily connected channel per service of this machine, and typed clients on it;
 //! - [`ingest`]: content's data socket, where blobs change hands as descriptors;
 //! - [`metrics`]: the metrics of all services as one text;
 //! - [`terms`]: how long the callers of each method wait;
 //! - [`time`]: protobuf timestamps;
+//! - [`records`], [`fsck`]: what each service with records can be asked about them;
 //! - [`wire`]: fields of messages that every promise has: digests, sizes, filters.
 
 mod call;
@@ -31,6 +32,8 @@ pub mod content;
 pub mod diff;
 pub mod engine;
 pub mod events;
+pub mod fsck;
+pub mod gc;
 pub mod ingest;
 pub mod leases;
 pub mod metrics;
@@ -38,6 +41,7 @@ pub mod network;
 mod owner;
 mod peers;
 mod promise;
+pub mod records;
 pub mod snapshots;
 pub mod terms;
 pub mod time;

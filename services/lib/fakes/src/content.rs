@@ -1,5 +1,6 @@
 //! Content: blobs as files in memory, by namespace.
 
+mod collect;
 mod fill;
 mod follow;
 mod promise;
@@ -14,6 +15,7 @@ use std::time::SystemTime;
 
 use gantry_api::content::files::serve;
 use gantry_api::content::{Committed, Expected, Info, IngestRef, Owner, Status, server};
+use gantry_api::gc::{self, Resource};
 use gantry_rpc::Code;
 use gantry_types::{Digest, Labels, Namespace};
 use tokio::sync::watch;
@@ -43,6 +45,9 @@ struct State {
     names: BTreeMap<(Namespace, IngestRef), usize>,
     /// What leases have: their id, the resource's type, its key.
     leased: BTreeSet<(String, &'static str, String)>,
+    /// When what was last used, by the clock, which counts uses and marks.
+    touched: HashMap<(Namespace, Resource), u64>,
+    clock: u64,
 }
 
 #[derive(Debug)]
@@ -94,7 +99,7 @@ impl Default for Content {
 impl Content {
     /// What it answers by gRPC.
     pub fn routes(&self) -> Routes {
-        Routes::new(server::service(self.clone()))
+        Routes::new(server::service(self.clone())).add_service(gc::server::collector(self.clone()))
     }
 
     /// Serves it on the sockets that a content service has in `run`.
@@ -196,6 +201,7 @@ impl State {
         let now = SystemTime::now();
         let info = Info { digest: digest.clone(), size, created_at: now, updated_at: now, labels };
         self.blobs.insert((namespace.clone(), digest.clone()), info);
+        self.use_blob(namespace, digest);
     }
 
     fn end(&mut self, id: usize, end: End) {

@@ -1,15 +1,15 @@
-//! Leases: what is kept, by namespace. Nothing is collected.
+//! Leases: what is kept, by namespace. They collect nothing: see [`Collector`](crate::Collector).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use gantry_api::Promise;
 use gantry_api::leases::{Collect, Inspect, Keep, Lease, Manage, Resource, server};
+use gantry_api::{Promise, gc as collected};
 use gantry_rpc::Code;
 use gantry_types::filter::FilterSet;
-use gantry_types::{Labels, Namespace};
+use gantry_types::{Labels, Namespace, gc};
 use tonic::service::Routes;
 
 use crate::Refused;
@@ -39,6 +39,29 @@ impl Leases {
     pub fn kept(&self, namespace: &Namespace, lease: &str) -> Vec<Resource> {
         let kept = self.of(namespace, lease, |kept| kept.resources.iter().cloned().collect());
         kept.unwrap_or_default()
+    }
+
+    /// Ends those that have expired.
+    pub(crate) fn expire(&self, namespace: &Namespace, now: SystemTime) {
+        let expired = |kept: &Kept| gc::has_expired(&kept.lease.labels, now);
+        self.edit(|leases| leases.retain(|(of, _), kept| of != namespace || !expired(kept)));
+    }
+
+    /// Looks at what is kept with all that it refers to, and at what is kept alone. It stays so meanwhile.
+    pub(crate) fn with_kept<T>(
+        &self,
+        namespace: &Namespace,
+        look: impl FnOnce(Vec<collected::Resource>, Vec<collected::Resource>) -> T,
+    ) -> T {
+        self.edit(|leases| {
+            let (mut deep, mut flat) = (Vec::new(), Vec::new());
+            for (_, kept) in leases.iter().filter(|((of, _), _)| of == namespace) {
+                let is_flat = kept.lease.labels.contains_key(gc::FLAT);
+                let list = if is_flat { &mut flat } else { &mut deep };
+                list.extend(kept.resources.iter().map(collected::Resource::from));
+            }
+            look(deep, flat)
+        })
     }
 
     fn edit<T>(&self, edit: impl FnOnce(&mut BTreeMap<(Namespace, String), Kept>) -> T) -> T {

@@ -13,6 +13,7 @@
 mod content;
 mod diff;
 mod events;
+mod gc;
 mod leases;
 mod network;
 mod refused;
@@ -23,6 +24,7 @@ mod volumes;
 pub use content::{Content, Filler, Follower, Reader, Writer};
 pub use diff::Diff;
 pub use events::{Events, Heard};
+pub use gc::Collector;
 pub use leases::Leases;
 pub use network::Network;
 pub use refused::Refused;

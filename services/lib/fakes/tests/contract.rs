@@ -2,11 +2,13 @@
 
 use gantry_api::engine::volumes;
 use gantry_api::snapshots::{Mount, Service as _};
-use gantry_api::{Peers, content, diff, events, leases, network, snapshots};
+use gantry_api::{Peers, content, diff, events, gc, leases, network, snapshots};
 use gantry_contract::diff::World;
+use gantry_contract::gc::{Blobs, Collected};
 use gantry_contract::unpack;
 use gantry_fakes::{
-    Content, Diff, Events, Leases, Network, Serving, Snapshots, Snapshotter, Unpacker, Volumes, routes,
+    Collector, Content, Diff, Events, Leases, Network, Serving, Snapshots, Snapshotter, Unpacker, Volumes,
+    routes,
 };
 
 async fn fake() -> (Content, ()) {
@@ -47,6 +49,51 @@ mod leases_in_memory {
 
 mod leases_through_a_socket {
     gantry_contract::leases!(super::served_leases);
+}
+
+async fn fake_blobs() -> (Blobs<Content, Content>, ()) {
+    let content = Content::default();
+    (Blobs { store: content.clone(), collector: content }, ())
+}
+
+async fn served_blobs() -> (Blobs<content::Client, gc::client::Collector>, (Serving, tempfile::TempDir)) {
+    let (store, (serving, run)) = served().await;
+    let collector = gc::client::Collector::new(&Peers::new(run.path()), &gantry_descriptor::CONTENT);
+    (Blobs { store, collector }, (serving, run))
+}
+
+mod blobs_in_memory {
+    gantry_contract::gc!(super::fake_blobs);
+}
+
+mod blobs_through_a_socket {
+    gantry_contract::gc!(super::served_blobs);
+}
+
+async fn fake_collector() -> (Collected<Collector, Leases, Blobs<Content, Content>>, ()) {
+    let (stock, ()) = fake_blobs().await;
+    let leases = Leases::default();
+    let collector = Collector::new(stock.store.clone(), leases.clone());
+    (Collected { collector, leases, stock }, ())
+}
+
+async fn served_collector()
+-> (Collected<gc::Client, leases::Client, Blobs<Content, Content>>, (Serving, tempfile::TempDir)) {
+    let run = tempfile::tempdir().expect("a directory");
+    let (Collected { collector, leases, stock }, ()) = fake_collector().await;
+    let served = collector.routes().add_service(leases::server::service(leases));
+    let serving = routes(&run.path().join("control.sock"), served);
+    let peers = Peers::new(run.path());
+    let (collector, leases) = (gc::Client::new(&peers), leases::Client::new(&peers));
+    (Collected { collector, leases, stock }, (serving, run))
+}
+
+mod collections_in_memory {
+    gantry_contract::collections!(super::fake_collector);
+}
+
+mod collections_through_a_socket {
+    gantry_contract::collections!(super::served_collector);
 }
 
 async fn fake_network() -> (Network, ()) {

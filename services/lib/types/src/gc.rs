@@ -3,6 +3,10 @@
 //! A labelled object keeps what its `containerd.io/gc.ref.*` labels name. A label `containerd.io/gc.root` makes the
 //! object itself a root. `containerd.io/gc.expire` (RFC 3339) ends a lease's or an image's being a root.
 
+use std::time::SystemTime;
+
+use chrono::DateTime;
+
 use crate::{Digest, Labels};
 
 /// Any value makes the object a root.
@@ -60,6 +64,12 @@ impl Edge {
 /// Whether the labels make their object a root.
 pub fn is_root(labels: &Labels) -> bool {
     labels.get(ROOT).is_some_and(|value| !value.is_empty())
+}
+
+/// Whether the labels ended their object's being a root before `now`. A time that does not parse ends nothing.
+pub fn has_expired(labels: &Labels, now: SystemTime) -> bool {
+    let end = labels.get(EXPIRE).and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+    end.is_some_and(|end| SystemTime::from(end) < now)
 }
 
 /// The references that an object's labels hold. Labels that do not parse refer to nothing.
@@ -142,6 +152,10 @@ mod tests {
         let found: Vec<_> = back_references(&back).collect();
         assert_eq!(found, [("containers".to_owned(), "c1"), ("snapshots/native".to_owned(), "s1")]);
         assert!(!is_root(&labels));
+        let now = SystemTime::now();
+        let until = |time| has_expired(&Labels::from([(EXPIRE, time)]), now);
+        assert!(until("2001-01-01T00:00:00Z") && !until("2901-01-01T00:00:00+01:00") && !until("soon"));
+        assert!(!has_expired(&labels, now));
         assert!(is_root(&Labels::from([(ROOT, "2026-01-01T00:00:00Z")])));
     }
 }

@@ -1,14 +1,14 @@
 //! `containerd.services.containers.v1.Containers`.
 
 use gantry_api::Peers;
+use gantry_api::gc::{self, Hold as _, Resource};
 use gantry_proto::containerd::events::{ContainerCreate, ContainerDelete, ContainerUpdate, container_create};
 use gantry_proto::containerd::services::containers::v1 as pb;
 use gantry_proto::containerd::services::containers::v1::containers_server::Containers as Api;
-use gantry_proto::gantry::gc::v1::{HoldRequest, Resource};
-use gantry_rpc::context;
+use gantry_rpc::{Code, Coded, context};
 use gantry_types::Namespace;
 use tokio_stream::Stream;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
 use crate::containers::Containers;
 use crate::error::Error;
@@ -19,13 +19,13 @@ use crate::events::{Publisher, Then};
 pub struct Server {
     containers: Containers,
     publisher: Publisher,
-    peers: Peers,
+    collector: gc::Client,
 }
 
 impl Server {
     /// Serves these records.
-    pub fn new(containers: Containers, publisher: Publisher, peers: Peers) -> Server {
-        Server { containers, publisher, peers }
+    pub fn new(containers: Containers, publisher: Publisher, peers: &Peers) -> Server {
+        Server { containers, publisher, collector: gc::Client::new(peers) }
     }
 
     /// Tells a collection that is under way what the new record refers to. A record may come before its
@@ -34,15 +34,12 @@ impl Server {
         if container.snapshot_key.is_empty() {
             return Ok(());
         }
-        let snapshot = Resource {
-            r#type: format!("snapshots/{}", container.snapshotter),
-            key: container.snapshot_key.clone(),
-        };
-        let request = HoldRequest { namespace: namespace.to_string(), resources: vec![snapshot] };
-        match self.peers.gc().hold(request).await {
-            Ok(_) => Ok(()),
-            Err(status) if status.code() == Code::NotFound => Ok(()),
-            Err(status) => Err(Error::Peer { peer: "control", status: Box::new(status) }),
+        let snapshot = Resource::snapshot(&container.snapshotter, &container.snapshot_key);
+        match self.collector.hold(namespace, vec![snapshot]).await {
+            Err(failure) if failure.code() != Code::NotFound => {
+                Err(Error::Peer { peer: failure.service, status: failure.status })
+            }
+            _ => Ok(()),
         }
     }
 

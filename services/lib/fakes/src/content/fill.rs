@@ -43,6 +43,7 @@ impl Content {
                 && state.info(&owner.namespace, digest).is_ok()
             {
                 state.lease(owner, "content", digest);
+                state.use_blob(&owner.namespace, digest);
                 if let Some(id) = open.filter(|id| !state.ingests[*id].locked) {
                     state.end(id, End::Gone("the blob exists already"));
                 }
@@ -202,6 +203,7 @@ impl Held {
 impl State {
     fn lose(&mut self, held: &Held, digest: &Digest, end: End) -> Refused {
         self.lease(&held.owner, "content", digest);
+        self.use_blob(&held.owner.namespace, digest);
         self.end(held.id, end);
         Refused::new(Code::AlreadyExists, digest, "already exists")
     }

@@ -119,6 +119,7 @@ impl Manage for Content {
             applied.map_err(|_| Refused::new(Code::InvalidArgument, digest, "a label that is too long"))?;
             info.updated_at = SystemTime::now();
             state.blobs.insert((namespace.clone(), digest.clone()), info.clone());
+            state.use_blob(namespace, digest);
             Ok(info)
         })
     }
@@ -126,10 +127,7 @@ impl Manage for Content {
     async fn delete(&self, owner: &Owner, digest: &Digest) -> Result<(), Refused> {
         self.edit(|state| {
             state.info(&owner.namespace, digest)?;
-            state.blobs.remove(&(owner.namespace.clone(), digest.clone()));
-            if !state.blobs.keys().any(|(_, held)| held == digest) {
-                state.files.remove(digest);
-            }
+            state.forget(&owner.namespace, digest);
             state.unlease(owner, "content", digest);
             Ok(())
         })

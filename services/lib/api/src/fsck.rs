@@ -1,0 +1,112 @@
+//! What every service promises that has records or objects of the kernel: to find what is missing, damaged, or nobody's.
+//!
+//! A check compares records with the disk and the kernel, and changes nothing. One that repairs puts right what it found
+//! where nothing is lost by it: no data of volumes is ever removed, nothing that runs is ended.
+
+use gantry_proto::gantry::gc::v1 as pb;
+use gantry_proto::gantry::gc::v1::fsck_server::{Fsck, FsckServer};
+use gantry_rpc::{Code, Coded, status};
+use tonic::{Request, Response, Status};
+
+use crate::call::Caller;
+use crate::{Failure, Peers, Promise};
+
+/// Checks what a service has.
+pub trait Check: Promise {
+    /// All that is not as it should be.
+    fn check(
+        &self,
+        repair: Repair,
+        depth: Depth,
+    ) -> impl Future<Output = Result<Vec<Stray>, Self::Error>> + Send;
+}
+
+/// Whether what is found is put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// Where nothing is lost by it.
+    Yes,
+    /// It is only told.
+    No,
+}
+
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// The bytes of blobs, too.
+    Whole,
+    /// What takes long is left out.
+    Quick,
+}
+
+/// Something that belongs to nobody, or that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// `mount`, `netns`, `link`, `nft`, `cgroup`, `ingest`, `directory`, `process`, `record`, `blob`.
+    pub kind: String,
+    /// Which one.
+    pub name: String,
+    /// What is wrong with it.
+    pub detail: String,
+    /// It was put right.
+    pub repaired: bool,
+}
+
+/// A client of a service's check. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    peers: Peers,
+    service: &'static str,
+    caller: Caller,
+}
+
+impl Client {
+    /// The check of a service among `peers`.
+    pub fn new(peers: &Peers, service: &'static str) -> Self {
+        Self { peers: peers.clone(), service, caller: Caller::new(service) }
+    }
+}
+
+impl Promise for Client {
+    type Error = Failure;
+}
+
+impl Check for Client {
+    async fn check(&self, repair: Repair, depth: Depth) -> Result<Vec<Stray>, Failure> {
+        let request = pb::FsckRequest { repair: repair == Repair::Yes, quick: depth == Depth::Quick };
+        let mut rpc = self.peers.fsck(self.service);
+        match self.caller.ask("check what it has", rpc.check(request)).await {
+            // It owns nothing that could be left behind.
+            Err(failure) if failure.code() == Code::Unimplemented => Ok(Vec::new()),
+            answer => Ok(answer?.strays.into_iter().map(parse_stray).collect()),
+        }
+    }
+}
+
+/// The service over whatever checks.
+pub fn service<S: Check + 'static>(subject: S) -> FsckServer<Server<S>> {
+    FsckServer::new(Server(subject))
+}
+
+/// Parses, calls, converts.
+#[derive(Debug, Clone)]
+pub struct Server<S>(S);
+
+#[tonic::async_trait]
+impl<S: Check + 'static> Fsck for Server<S> {
+    async fn check(&self, request: Request<pb::FsckRequest>) -> Result<Response<pb::FsckResponse>, Status> {
+        let request = request.get_ref();
+        let repair = if request.repair { Repair::Yes } else { Repair::No };
+        let depth = if request.quick { Depth::Quick } else { Depth::Whole };
+        let strays = self.0.check(repair, depth).await.map_err(status)?;
+        Ok(Response::new(pb::FsckResponse { strays: strays.into_iter().map(stray).collect() }))
+    }
+}
+
+fn stray(stray: Stray) -> pb::Stray {
+    pb::Stray { kind: stray.kind, name: stray.name, detail: stray.detail, repaired: stray.repaired }
+}
+
+fn parse_stray(stray: pb::Stray) -> Stray {
+    Stray { kind: stray.kind, name: stray.name, detail: stray.detail, repaired: stray.repaired }
+}

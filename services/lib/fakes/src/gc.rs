@@ -1,0 +1,67 @@
+//! Collection: of the blobs of a fake content, by the leases of a fake control.
+
+use std::time::SystemTime;
+
+use gantry_api::Promise;
+use gantry_api::gc::{Collect, Collector as _, Hold, Resource, Swept, server};
+use gantry_rpc::Code;
+use gantry_types::Namespace;
+use tonic::service::Routes;
+
+use crate::{Content, Leases, Refused};
+
+/// Who collects in a control service. Clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Collector {
+    content: Content,
+    leases: Leases,
+}
+
+impl Collector {
+    /// Collects this content, but for what these leases keep.
+    pub fn new(content: Content, leases: Leases) -> Self {
+        Self { content, leases }
+    }
+
+    /// What it answers by gRPC.
+    pub fn routes(&self) -> Routes {
+        Routes::new(server::service(self.clone()))
+    }
+
+    /// All at once: nobody makes or leases anything meanwhile.
+    fn collect_in(&self, namespace: &Namespace) -> Swept {
+        self.leases.expire(namespace, SystemTime::now());
+        self.leases.with_kept(namespace, |deep, flat| self.content.collect(namespace, deep, flat))
+    }
+}
+
+impl Promise for Collector {
+    type Error = Refused;
+}
+
+impl Collect for Collector {
+    async fn collect(&self, namespace: Option<&Namespace>) -> Result<Swept, Refused> {
+        if let Some(namespace) = namespace {
+            return Ok(self.collect_in(namespace));
+        }
+        let mut all = Swept::default();
+        for namespace in self.content.namespaces().await? {
+            all.add(self.collect_in(&namespace));
+        }
+        Ok(all)
+    }
+}
+
+impl Hold for Collector {
+    /// No collection is ever under way.
+    async fn hold(&self, namespace: &Namespace, resources: Vec<Resource>) -> Result<(), Refused> {
+        let known = |resource: &Resource| matches!(resource.kind.as_str(), "content" | "ingests");
+        if let Some(odd) = resources.iter().find(|resource| !known(resource)) {
+            return Err(Refused::new(Code::InvalidArgument, odd, "of a type that no store owns"));
+        }
+        match self.content.touch(namespace, resources).await?.first() {
+            Some(missing) => Err(Refused::new(Code::NotFound, missing, "not found")),
+            None => Ok(()),
+        }
+    }
+}

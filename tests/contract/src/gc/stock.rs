@@ -1,0 +1,68 @@
+//! How things come into a store under test.
+
+use bytes::Bytes;
+use gantry_api::content::{self, Commit, Expected, Owner, Writer};
+use gantry_api::gc::{Collector, Resource};
+use gantry_types::{Digest, Labels, Namespace};
+
+use super::rooted;
+
+/// A store that is collected.
+pub trait Stock: Sync {
+    /// How it is collected.
+    type Collector: Collector;
+
+    /// The store, as its collector sees it.
+    fn collector(&self) -> &Self::Collector;
+
+    /// Makes a thing of that name, with these labels, that nothing keeps.
+    fn garbage(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        labels: Labels,
+    ) -> impl Future<Output = Resource> + Send;
+
+    /// Makes a thing that is kept for its own sake.
+    fn root(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        labels: Labels,
+    ) -> impl Future<Output = Resource> + Send;
+}
+
+/// Blobs, whose bytes are their names.
+#[derive(Debug)]
+pub struct Blobs<S, C> {
+    /// Where they are written.
+    pub store: S,
+    /// The same store, as its collector sees it.
+    pub collector: C,
+}
+
+impl<S: content::Store, C: Collector> Stock for Blobs<S, C> {
+    type Collector = C;
+
+    fn collector(&self) -> &C {
+        &self.collector
+    }
+
+    async fn garbage(&self, namespace: &Namespace, name: &str, labels: Labels) -> Resource {
+        let digest = Digest::sha256(name.as_bytes());
+        let expected = Expected { total: Some(name.len() as u64), digest: Some(digest.clone()) };
+        let reference = format!("put-{name}").parse().expect("a ref");
+        let opened = self.store.open(&Owner::of(namespace), &reference, expected.clone()).await;
+        let mut writer = opened.expect("nobody else writes it");
+        if writer.status().offset == 0 {
+            writer.write(Bytes::copy_from_slice(name.as_bytes())).await.expect("written");
+        }
+        writer.commit(Commit { expected, labels }).await.expect("committed");
+        Resource::content(&digest)
+    }
+
+    async fn root(&self, namespace: &Namespace, name: &str, mut labels: Labels) -> Resource {
+        labels.extend([rooted()]);
+        self.garbage(namespace, name, labels).await
+    }
+}
