@@ -45,8 +45,9 @@ pub struct Front {
 impl Front {
     /// A router to the services whose sockets are in `run`.
     pub fn new(run: &Path) -> Front {
-        let channel =
-            |name: &'static str| (name, Channel::unix(name, run.join(format!("{name}.sock")), terms::of));
+        let channel = |name: &'static str| {
+            (name, Channel::to_service(name, run.join(format!("{name}.sock")), terms::of))
+        };
         Front { peers: Arc::new(routes::services().map(|service| channel(service.name)).collect()) }
     }
 

@@ -54,7 +54,8 @@ impl std::fmt::Debug for Peers {
 impl Peers {
     /// The peers whose sockets are (or will be) in `run`.
     pub fn new(run: &Path) -> Self {
-        let channel = |peer: &'static str| Channel::unix(peer, run.join(format!("{peer}.sock")), terms::of);
+        let channel =
+            |peer: &'static str| Channel::to_service(peer, run.join(format!("{peer}.sock")), terms::of);
         Self {
             run: run.to_owned(),
             namespace: NAMESPACE.parse().expect("a constant identifier is valid"),

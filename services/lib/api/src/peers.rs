@@ -98,7 +98,8 @@ clients! {
 impl Peers {
     /// The services whose sockets are in `run`. Connects to none of them yet.
     pub fn new(run: &Path) -> Self {
-        let channel = |name: &'static str| Channel::unix(name, run.join(format!("{name}.sock")), terms::of);
+        let channel =
+            |name: &'static str| Channel::to_service(name, run.join(format!("{name}.sock")), terms::of);
         let channels = gantry_descriptor::names().map(channel).collect();
         Self(Arc::new(Inner { run: run.to_owned(), channels }))
     }

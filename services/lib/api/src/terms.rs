@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use gantry_proto::Effect;
-use gantry_rpc::{Bound, Terms};
+use gantry_rpc::Bound;
 
 /// Enough for a service that is alive, on a machine with much to do.
 const READ: Duration = Duration::from_secs(10);
@@ -86,27 +86,25 @@ const OTHERS: Bound = Bound::Within(Duration::from_secs(600));
 const RUNTIME: Bound = Bound::Within(Duration::from_secs(150));
 
 /// The terms of the method at a path.
-pub fn of(path: &str) -> Terms {
+pub fn of(path: &str) -> Bound {
     let method = gantry_proto::method(path);
     let lasting = LASTING.iter().find(|(named, ..)| *named == path).map(|(_, bound, _)| *bound);
-    let bound = lasting.unwrap_or(match method {
+    lasting.unwrap_or(match method {
         Some(method) if !method.streams => Bound::Within(match method.effect {
             Effect::None => READ,
             Effect::Repeatable | Effect::Once => CHANGE,
         }),
         // Streams, and what no proto of ours knows.
         Some(_) | None => Bound::Alive,
-    });
-    Terms { bound, repeatable: method.is_some_and(|method| method.effect != Effect::Once) }
+    })
 }
 
 /// The terms of the method at a path where it is somebody else's service that answers, as a proxy plugin does: not every
 /// gRPC server lets itself be asked every ten seconds whether it is alive, so what lasts has a limit.
-pub fn of_others(path: &str) -> Terms {
-    let terms = of(path);
-    match terms.bound {
-        Bound::Alive => Terms { bound: OTHERS, ..terms },
-        Bound::Within(_) | Bound::Open => terms,
+pub fn of_others(path: &str) -> Bound {
+    match of(path) {
+        Bound::Alive => OTHERS,
+        bound @ (Bound::Within(_) | Bound::Open) => bound,
     }
 }
 
@@ -125,16 +123,16 @@ mod tests {
 
     #[test]
     fn every_call_has_terms() {
-        for (path, bound, repeatable) in [
-            ("/gantry.engine.v1.System/Info", Bound::Within(READ), true),
-            ("/gantry.engine.v1.Containers/Rename", Bound::Within(CHANGE), false),
-            ("/gantry.network.v1.NetworkNamespaces/Attach", Bound::Within(CHANGE), true),
-            ("/containerd.services.tasks.v1.Tasks/Create", RUNTIME, false),
-            ("/containerd.services.tasks.v1.Tasks/Wait", Bound::Alive, true),
-            ("/containerd.services.events.v1.Events/Subscribe", Bound::Alive, true),
-            ("/grpc.health.v1.Health/Check", Bound::Alive, false),
+        for (path, bound) in [
+            ("/gantry.engine.v1.System/Info", Bound::Within(READ)),
+            ("/gantry.engine.v1.Containers/Rename", Bound::Within(CHANGE)),
+            ("/gantry.network.v1.NetworkNamespaces/Attach", Bound::Within(CHANGE)),
+            ("/containerd.services.tasks.v1.Tasks/Create", RUNTIME),
+            ("/containerd.services.tasks.v1.Tasks/Wait", Bound::Alive),
+            ("/containerd.services.events.v1.Events/Subscribe", Bound::Alive),
+            ("/grpc.health.v1.Health/Check", Bound::Alive),
         ] {
-            assert_eq!(of(path), Terms { bound, repeatable }, "{path}");
+            assert_eq!(of(path), bound, "{path}");
         }
     }
 }

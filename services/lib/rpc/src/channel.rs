@@ -1,18 +1,18 @@
 //! Channels to peers.
 //!
-//! A call is one HTTP/2 stream of a shared connection. A message that is there when the call is made leaves in one
-//! piece with the call's head, so that the peer is woken once. Each call has a bound ([`Bound`](crate::terms::Bound)).
+//! A call is one HTTP/2 stream of a shared connection, which tonic keeps. Each call has a bound ([`Bound`]) and carries
+//! on what it was made under: the trace, the caller, the deadline.
 
 mod answer;
 mod budget;
-mod link;
-mod pulse;
+mod connector;
 mod request;
 #[cfg(test)]
 mod tests;
 mod timer;
 
 use std::error::Error;
+use std::fmt;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,41 +20,76 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt;
-use h2::client::SendRequest;
-use http_body::Body;
+use http_body::Body as HttpBody;
+use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::transport::Endpoint;
 use tonic::{Code, Status};
-use tower::Service;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tower::{Service, ServiceExt};
 
-use crate::terms::{Bound, Of, Terms};
+use crate::BoxError;
+use crate::terms::{Bound, Of};
 use crate::{caller, deadline, trace};
 
 pub use answer::Answer;
 use budget::Budget;
-use link::Link;
-use pulse::Pulse;
-use request::Sending;
+use connector::Connector;
 use timer::Timer;
 
-/// A channel to a gRPC server. Its calls carry the trace of the span under which they are made, and its caller. A call that got no
-/// answer, because nobody listens or because the connection broke, fails with `UNAVAILABLE` and says which peer is away;
-/// so does a stream of answers that breaks. One that found nobody listening is made
-/// again for a moment, if its terms allow that. A call that got no answer in time fails with `DEADLINE_EXCEEDED`, and says
-/// which peer did not answer what. A call whose answer is dropped is cancelled. Cheap to clone.
+/// What a stream may have in flight, in bytes.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// What all streams of a connection may have in flight: far more than they will, so that streams which nobody reads do
+/// not hold up the others.
+const CONNECTION_WINDOW: u32 = 1 << 30;
+/// The largest piece of a message, in bytes.
+const FRAME: u32 = 256 << 10;
+/// While calls wait, a service that sends nothing for so long is sent a PING (RFC 9113, 6.7), which it answers beside all that
+/// it does. A process that is stopped, or so stuck that nothing in it runs, has its connections open and does not.
+const INTERVAL: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 10_000 });
+/// How long a PING's answer may take: more than it does on the most loaded of machines.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 10_000 });
+/// How long work beside a call goes on before its peer is asked whether it is alive: most of it is done by then.
+const SHORT_WORK: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 1_000 });
+
+/// A channel to a gRPC server. Its calls carry the trace of the span under which they are made, and its caller. A call that
+/// got no answer, because nobody listens, because the connection broke or because the peer fell silent, fails with
+/// `UNAVAILABLE` and says which peer is away; so does a stream of answers that breaks. A call that got no answer in time
+/// fails with `DEADLINE_EXCEEDED`, and says which peer did not answer what. A call whose answer is dropped is cancelled.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Channel {
     peer: &'static str,
     terms: Of,
-    link: Arc<Link>,
-    budget: Arc<Budget>,
+    inner: tonic::transport::Channel,
 }
 
 impl Channel {
     /// A channel to the gRPC server at the unix socket `path`, on these terms. It connects when it is first used and
     /// again after the server was away; until then calls fail, naming `peer`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     pub fn unix(peer: &'static str, path: PathBuf, terms: Of) -> Self {
-        Self { peer, terms, link: Arc::new(Link::new(path)), budget: Arc::default() }
+        Self {
+            peer,
+            terms,
+            inner: endpoint().connect_with_connector_lazy(Connector::new(path, Budget::none())),
+        }
+    }
+
+    /// The same to a service of ours. While nobody listens calls wait for a moment, since it is started anew when it ends;
+    /// and it is asked whether it is alive, which others' servers may take for an attack.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn to_service(peer: &'static str, path: PathBuf, terms: Of) -> Self {
+        let endpoint = endpoint().http2_keep_alive_interval(INTERVAL).keep_alive_timeout(PATIENCE);
+        let connector = Connector::new(path, Budget::full());
+        Self { peer, terms, inner: endpoint.connect_with_connector_lazy(connector) }
     }
 
     /// Sends a call as it is, but for its deadline, and waits for the head of the response. What a request says of its
@@ -66,18 +101,24 @@ impl Channel {
     /// call with.
     pub async fn send<B>(&self, mut request: Request<B>) -> Result<Response<Answer>, Status>
     where
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
     {
-        let terms = (self.terms)(request.uri().path());
-        let timer =
-            limit(terms.bound, request.headers_mut()).map(|limit| Timer::new(self.peer, &request, limit));
-        let begun = self.begin(request, terms);
-        let mut response = match &timer {
-            Some(timer) => timer.bound(begun).await??,
-            None => begun.await?,
+        let bound = (self.terms)(request.uri().path());
+        let timer = limit(bound, request.headers_mut()).map(|limit| Timer::new(self.peer, &request, limit));
+        let (head, body) = request.into_parts();
+        let (body, wanted) = request::Bound::new(body);
+        let begun = self.inner.clone().oneshot(Request::from_parts(head, Body::new(body)));
+        let response = match &timer {
+            Some(timer) => timer.bound(begun).await?,
+            None => begun.await,
         };
-        response.body_mut().timer = timer;
-        Ok(response)
+        let response = response.map_err(|error| match &timer {
+            // The same time, told to the peer, is kept by the connection too.
+            Some(timer) if is::<tonic::TimeoutExpired>(&error) => timer.late(),
+            _ => unheard(self.peer, Status::from_error(error.into())),
+        })?;
+        Ok(Answer::of(self.peer, response, timer, wanted))
     }
 
     /// Does work beside a call, by a data socket of the same peer, as long as the peer shows that it is alive. Where no
@@ -87,54 +128,30 @@ impl Channel {
     ///
     /// `UNAVAILABLE` when it is not alive; the work's own.
     pub async fn while_alive<T>(&self, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
-        let Ok((_, pulse)) = self.link.sender().await else { return work.await };
-        let held = pulse.hold();
         tokio::select! {
             done = work => done,
-            () = held.silence() => Err(away(self.peer, &pulse::Silence)),
+            status = self.silence() => Err(status),
         }
     }
 
-    /// A sender, for a call that may be made again if nobody listens.
-    async fn reach(&self, terms: Terms) -> Result<(SendRequest<Bytes>, Arc<Pulse>), Status> {
-        let mut attempts = 1;
-        loop {
-            let error = match self.link.sender().await {
-                Ok(reached) => {
-                    self.budget.earn();
-                    return Ok(reached);
-                }
-                Err(error) => error,
-            };
-            let pause = if terms.repeatable { self.budget.spend(attempts) } else { None };
-            tokio::time::sleep(pause.ok_or_else(|| away(self.peer, &error))?).await;
-            attempts += 1;
-        }
-    }
-
-    async fn begin<B>(&self, request: Request<B>, terms: Terms) -> Result<Response<Answer>, Status>
-    where
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-    {
-        let peer = self.peer;
-        let (mut sender, pulse) = self.reach(terms).await?;
-        let held = (terms.bound == Bound::Alive).then(|| pulse.hold());
-        let (head, body) = request.into_parts();
-        let head = request::addressed(Request::from_parts(head, ()));
-        let lost = |error: h2::Error| unheard(peer, &pulse, error);
-        let empty = body.is_end_stream();
-        let (response, stream) = sender.send_request(head, empty).map_err(lost)?;
-        let mut sending = Box::pin(request::send_body(body, stream));
-        let rest = match empty || sending.as_mut().now_or_never().is_some() {
-            true => None,
-            false => Some(Sending(tokio::spawn(sending))),
+    /// Returns when the peer has fallen silent, with what a call that waits for it fails with.
+    async fn silence(&self) -> Status {
+        tokio::time::sleep(SHORT_WORK).await;
+        let channel = Self { terms: |_| Bound::Alive, ..self.clone() };
+        let watched = async {
+            let mut health =
+                HealthClient::new(channel).watch(HealthCheckRequest::default()).await?.into_inner();
+            while health.message().await?.is_some() {}
+            Ok::<_, Status>(())
         };
-        let response = response.await.map_err(lost)?;
-        Ok(response.map(|stream| Answer { peer, stream, pulse, timer: None, _held: held, _rest: rest }))
+        match watched.await {
+            Err(status) if is::<Silence>(&status) => status,
+            Ok(()) | Err(_) => std::future::pending().await,
+        }
     }
 }
 
-impl Service<Request<tonic::body::Body>> for Channel {
+impl Service<Request<Body>> for Channel {
     type Response = Response<Answer>;
     type Error = Status;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Status>> + Send>>;
@@ -143,12 +160,19 @@ impl Service<Request<tonic::body::Body>> for Channel {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<tonic::body::Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         trace::inject(request.headers_mut());
         caller::inject(request.headers_mut());
         let channel = self.clone();
         Box::pin(async move { channel.send(request).await })
     }
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint::from_static("http://localhost")
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
 }
 
 /// How long a call may last at most, which its peer is told; none for as long as it likes.
@@ -167,22 +191,45 @@ fn limit(bound: Bound, headers: &mut HeaderMap) -> Option<Duration> {
     limit
 }
 
-/// Tells a connection that broke from an answer: an answer has no source, it came over the wire.
-fn unheard(peer: &str, pulse: &Pulse, error: h2::Error) -> Status {
-    if pulse.is_silent() {
-        return away(peer, &pulse::Silence);
+/// Why a connection was given up.
+#[derive(Debug)]
+struct Silence;
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it has not answered for {} seconds", PATIENCE.as_secs())
     }
-    let status = Status::from_error(error.into());
+}
+
+impl Error for Silence {}
+
+/// Tells a connection that broke from an answer: an answer has no source, it came over the wire.
+fn unheard(peer: &str, status: Status) -> Status {
     let Some(mut cause) = status.source() else { return status };
     if !matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Internal | Code::Unknown) {
         return status;
     }
-    while let Some(deeper) = cause.source() {
+    loop {
+        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout) {
+            return away(peer, Silence);
+        }
+        let Some(deeper) = cause.source() else { return away(peer, Told(cause.to_string())) };
         cause = deeper;
     }
-    away(peer, cause)
 }
 
-fn away(peer: &str, cause: &dyn Error) -> Status {
-    Status::unavailable(format!("service {peer} is away: {cause}"))
+fn away(peer: &str, cause: impl Error + Send + Sync + 'static) -> Status {
+    let mut status = Status::unavailable(format!("service {peer} is away: {cause}"));
+    status.set_source(Arc::new(cause));
+    status
+}
+
+/// A cause in words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Told(String);
+
+/// Whether an error is or came from one of this type.
+fn is<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    error.is::<E>() || error.source().is_some_and(is::<E>)
 }

@@ -5,7 +5,7 @@
 //! - [`socket`]: unix sockets to listen on;
 //! - [`stream`]: their connections, as calls use them;
 //! - [`channel`]: lazily connected channels to peers;
-//! - [`terms`]: how long callers wait, and what may be called again;
+//! - [`terms`]: how long callers wait;
 //! - [`deadline`]: how long a caller still waits, which calls on its behalf are told;
 //! - [`caller`]: who is calling, which every call carries on;
 //! - [`carry`]: work that a service carries to its end;
@@ -35,7 +35,7 @@ pub use caller::Caller;
 pub use channel::Channel;
 pub use code::{Code, Coded, chain, code_of, status};
 pub use stream::Stream;
-pub use terms::{Bound, Terms};
+pub use terms::Bound;
 
 /// An error of a service's own, as it leaves `run`.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;

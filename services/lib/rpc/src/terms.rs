@@ -1,20 +1,11 @@
-//! Terms: how long the callers of a method wait, and whether a call may be made again.
+//! Terms: how long the callers of a method wait.
 //!
 //! Which method has which terms is known to those who know methods: a [`Channel`](crate::Channel) is given [`Of`].
 
 use std::time::Duration;
 
 /// The terms of the method at a path, `/package.Service/Method`.
-pub type Of = fn(&str) -> Terms;
-
-/// The terms of one method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Terms {
-    /// How long its callers wait.
-    pub bound: Bound,
-    /// Whether a call that may have been made already can be made again.
-    pub repeatable: bool,
-}
+pub type Of = fn(&str) -> Bound;
 
 /// How long the callers of a method wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +19,6 @@ pub enum Bound {
 }
 
 /// Terms of calls that their callers bound themselves.
-pub fn open(_: &str) -> Terms {
-    Terms { bound: Bound::Open, repeatable: false }
+pub fn open(_: &str) -> Bound {
+    Bound::Open
 }

@@ -1,53 +1,71 @@
 //! An answer on its way.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::RecvStream;
-use http_body::{Body, Frame};
+use http_body::{Body as _, Frame};
 use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::header::CONTENT_TYPE;
+use tonic::codegen::http::{HeaderMap, Response};
 
-use super::pulse::{Held, Pulse};
-use super::request::Sending;
+use super::request::Wanted;
 use super::timer::Timer;
-use super::unheard;
+use super::{Told, away, is, unheard};
 
 /// The body of a response.
 #[derive(Debug)]
 pub struct Answer {
-    pub(super) peer: &'static str,
-    pub(super) stream: RecvStream,
-    pub(super) pulse: Arc<Pulse>,
+    peer: &'static str,
+    body: Body,
     /// Runs until the end, for an answer that has to be there by then.
-    pub(super) timer: Option<Timer>,
-    pub(super) _held: Option<Held>,
-    pub(super) _rest: Option<Sending>,
+    timer: Option<Timer>,
+    /// Whether the end of the body is that of the answer: gRPC has trailers (or their content in the head), and a body
+    /// without them was cut off, which HTTP/2 does not always call an error.
+    whole: bool,
+    _wanted: Wanted,
 }
 
 impl Answer {
+    pub(super) fn of(
+        peer: &'static str,
+        response: Response<Body>,
+        timer: Option<Timer>,
+        wanted: Wanted,
+    ) -> Response<Self> {
+        let whole = !is_grpc(response.headers()) || response.headers().contains_key("grpc-status");
+        response.map(|body| Self { peer, body, timer, whole, _wanted: wanted })
+    }
+
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let (peer, pulse) = (self.peer, &self.pulse);
-        let lost = |error: h2::Error| unheard(peer, pulse, error);
-        match ready!(self.stream.poll_data(cx)) {
-            Some(Ok(piece)) => {
-                // It fails when the stream has ended, and then there is nothing to give back.
-                let _ = self.stream.flow_control().release_capacity(piece.len());
-                Poll::Ready(Some(Ok(Frame::data(piece))))
+        let next = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(match next {
+            Some(Ok(frame)) => {
+                self.whole |= frame.is_trailers();
+                Some(Ok(frame))
             }
-            Some(Err(error)) => Poll::Ready(Some(Err(lost(error)))),
-            None => Poll::Ready(
-                ready!(self.stream.poll_trailers(cx))
-                    .map(|trailers| trailers.map(Frame::trailers))
-                    .map_err(lost)
-                    .transpose(),
-            ),
-        }
+            Some(Err(status)) => {
+                self.whole = true;
+                Some(Err(match &self.timer {
+                    Some(timer) if is::<tonic::TimeoutExpired>(&status) => timer.late(),
+                    _ => unheard(self.peer, status),
+                }))
+            }
+            None if self.whole => None,
+            None => {
+                self.whole = true;
+                Some(Err(away(self.peer, Told("its answer broke off".to_owned()))))
+            }
+        })
     }
 }
 
-impl Body for Answer {
+fn is_grpc(head: &HeaderMap) -> bool {
+    head.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+impl http_body::Body for Answer {
     type Data = Bytes;
     type Error = Status;
 
@@ -65,6 +83,6 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.whole && self.body.is_end_stream()
     }
 }

@@ -67,6 +67,11 @@ fn http_trailers() -> tonic::codegen::http::HeaderMap {
     trailers
 }
 
+/// The head of an answer to a call of gRPC.
+fn grpc() -> Response<()> {
+    Response::builder().header("content-type", "application/grpc").body(()).expect("a response")
+}
+
 /// What a call says that the server at `path` does not answer.
 async fn refused(path: &Path) -> Status {
     match channel(path.to_owned()).send(unary()).await {
@@ -96,26 +101,6 @@ async fn a_peer_that_does_not_answer_is_away() {
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.message().starts_with("service x is away: "), "{status}");
     assert!(status.message().contains("No such file"), "{status}");
-}
-
-#[tokio::test]
-async fn a_call_leaves_in_one_piece() {
-    let (path, listener) = listener("piece");
-    tokio::spawn(async move { channel(path).send(unary()).await.map(drop) });
-    let (mut socket, _) = listener.accept().await.expect("a caller");
-    socket.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.expect("sent");
-    let mut received = vec![0; 4096];
-    let mut all = Vec::new();
-    let last = loop {
-        let read = socket.read(&mut received).await.expect("frames");
-        all.extend_from_slice(&received[..read]);
-        if all.windows(5).any(|piece| piece == b"hello") {
-            break &received[..read];
-        }
-    };
-    // DATA (0), 5 bytes, END_STREAM (1), of stream 1; with HEADERS (1), END_HEADERS (4) before it.
-    assert!(last.ends_with(&[b"\0\0\x05\0\x01\0\0\0\x01", &b"hello"[..]].concat()), "{last:?}");
-    assert!(last.windows(6).any(|piece| piece == [1, 4, 0, 0, 0, 1]), "{last:?}");
 }
 
 #[tokio::test]
@@ -172,7 +157,7 @@ async fn an_answer_that_is_cut_off_is_no_answer() {
     let call = tokio::spawn(async move { channel(path).send(unary()).await });
     let mut connection = accept(&listener).await;
     let (_, mut respond) = connection.accept().await.expect("a call").expect("no error");
-    let mut answer = respond.send_response(Response::new(()), false).expect("answered");
+    let mut answer = respond.send_response(grpc(), false).expect("answered");
     answer.send_data(Bytes::from_static(b"half"), false).expect("sent");
     tokio::spawn(async move { connection.accept().await.is_none() });
     let mut body = call.await.expect("no panic").expect("an answer").into_body();
@@ -204,11 +189,11 @@ async fn a_peer_that_came_back_is_found() {
 const SHORT: Duration = Duration::from_millis(150);
 
 fn hasty(path: PathBuf) -> Channel {
-    Channel::unix("x", path, |_| Terms { bound: Bound::Within(SHORT), repeatable: false })
+    Channel::unix("x", path, |_| Bound::Within(SHORT))
 }
 
 fn lasting(path: PathBuf) -> Channel {
-    Channel::unix("x", path, |_| Terms { bound: Bound::Alive, repeatable: false })
+    Channel::to_service("x", path, |_| Bound::Alive)
 }
 
 #[tokio::test]
@@ -293,20 +278,16 @@ async fn calls_that_last_do_so_while_their_peer_is_alive() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_started_anew_is_waited_for_by_calls_that_may_be_made_again() {
+async fn a_service_that_is_started_anew_is_waited_for() {
     let (path, listener) = listener("anew");
     drop(listener);
     std::fs::remove_file(&path).expect("removed");
-    let to = |repeatable: bool| {
-        let terms = match repeatable {
-            true => |_: &str| Terms { bound: Bound::Alive, repeatable: true },
-            false => |_: &str| Terms { bound: Bound::Alive, repeatable: false },
-        };
-        Channel::unix("x", path.clone(), terms)
-    };
-    assert_eq!(to(false).send(unary()).await.expect_err("nobody listens").code(), Code::Unavailable);
-    assert_eq!(to(true).send(unary()).await.expect_err("nobody comes").code(), Code::Unavailable);
-    let channel = to(true);
+    assert_eq!(
+        channel(path.clone()).send(unary()).await.expect_err("nobody listens").code(),
+        Code::Unavailable
+    );
+    let channel = Channel::to_service("x", path.clone(), terms::open);
+    assert_eq!(channel.send(unary()).await.expect_err("nobody comes").code(), Code::Unavailable);
     let call = tokio::spawn(async move { channel.send(unary()).await.map(drop) });
     tokio::time::sleep(Duration::from_millis(20)).await;
     let serving = tokio::spawn(echo(socket::bind(&path, 0o600).expect("bound")));

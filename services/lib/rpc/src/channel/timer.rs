@@ -39,7 +39,8 @@ impl Timer {
         sleep.as_mut().poll(cx).map(|()| self.late())
     }
 
-    fn late(&self) -> Status {
+    /// What a call fails with whose time is up.
+    pub(super) fn late(&self) -> Status {
         let Self { peer, method, limit, .. } = self;
         Status::deadline_exceeded(format!(
             "service {peer} did not answer {method} within {}",
