@@ -36,6 +36,7 @@ use gantry_api::Peers;
 use gantry_api::snapshots::{Layer, Owner, Progress, SnapshotName, Step};
 use gantry_disk::KeyedLocks;
 use gantry_failpoint::failpoint;
+use gantry_rpc::carry;
 use gantry_types::{ChainId, DiffId, Labels};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -50,7 +51,6 @@ use crate::store::{PendingId, Store, blocking};
 use crate::{Error, Result};
 use gantry_rooted::Root;
 use progress::Tracker;
-use tracing::Instrument;
 
 /// Unpacks layers. Cheap to clone.
 #[derive(Clone)]
@@ -109,7 +109,7 @@ impl Unpacker {
                 tracker: tracker.clone(),
                 above,
             };
-            tasks.spawn(task.run(below).in_current_span());
+            tasks.spawn(carry::part(task.run(below)));
             below = next;
         }
         let mut failure: Option<Error> = None;
@@ -246,7 +246,7 @@ impl Task {
             }
             Ok(())
         };
-        gantry_rpc::carry::to_its_end(work).await.unwrap_or(Err(Error::Cancelled))
+        carry::to_its_end(work).await.unwrap_or(Err(Error::Cancelled))
     }
 
     /// Waits until the layer below has its final directories.

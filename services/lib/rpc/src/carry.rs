@@ -27,6 +27,20 @@ pub fn start<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) 
     }
 }
 
+/// A part of the current work, for a set of tasks that ends with it: further work that the part starts is known to the same
+/// service.
+pub fn part<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let tracker = TRACKER.try_with(TaskTracker::clone).ok();
+    let work = work.in_current_span();
+    async move {
+        match tracker {
+            Some(tracker) => within(tracker, work).await,
+            // A test's.
+            None => work.await,
+        }
+    }
+}
+
 /// Carries work to its end, and returns what came of it; none when the service is ending. A panic goes on here.
 pub async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
     outcome(start(work)).await
@@ -71,6 +85,22 @@ mod tests {
             }),
         );
         tokio::time::timeout(Duration::from_millis(10), request).await.expect_err("it waits");
+        tracker.close();
+        assert_eq!(tracker.len(), 1, "carried on");
+        go.send(()).expect("it lives");
+        tokio::time::timeout(Duration::from_secs(10), tracker.wait()).await.expect("it ends");
+    }
+
+    #[tokio::test]
+    async fn what_a_part_of_a_request_started_is_waited_for_too() {
+        let tracker = TaskTracker::new();
+        let (go, gone) = oneshot::channel::<()>();
+        within(tracker.clone(), async {
+            let mut parts = tokio::task::JoinSet::new();
+            parts.spawn(part(async { drop(start(async { gone.await.expect("told") })) }));
+            parts.join_all().await;
+        })
+        .await;
         tracker.close();
         assert_eq!(tracker.len(), 1, "carried on");
         go.send(()).expect("it lives");
