@@ -175,11 +175,11 @@ impl Store {
         }
     }
 
-    /// Has a backend remove what has no record; whether something is left on which others are.
+    /// Has a backend remove what has no record; whether something is left that it did not remove.
     ///
     /// # Errors
     ///
-    /// The backend's.
+    /// `UNAVAILABLE` and `DEADLINE_EXCEEDED`, when the backend does not answer.
     pub async fn discard(&self, remote: &Remote) -> Result<bool> {
         loop {
             let mut rows = Vec::new();
@@ -199,11 +199,15 @@ impl Store {
                 if !known.contains(&name) {
                     match remote.remove(&discard.namespace.parse()?, &name).await {
                         Ok(()) => {}
-                        Err(error) if error.code() == Code::FailedPrecondition => {
+                        Err(error) if matches!(error.code(), Code::Unavailable | Code::DeadlineExceeded) => {
+                            return Err(error);
+                        }
+                        // Others are on top of it, or it is in use.
+                        Err(error) => {
+                            tracing::debug!(snapshot = name, error = %gantry_rpc::chain(&error), "not removed, again later");
                             left = true;
                             continue;
                         }
-                        Err(error) => return Err(error),
                     }
                 }
                 let mut batch = self.inner.database.batch();
