@@ -20,6 +20,9 @@ use crate::settings::Settings;
 use crate::store::Store;
 use crate::{Error, Result, app, recover};
 
+/// The namespace of other containerds' snapshots: theirs are in their keys, and what they collect they name without one.
+const OTHERS: &str = "others";
+
 /// All snapshotters of this service. Cheap to clone.
 #[derive(Clone)]
 pub struct Snapshots {
@@ -62,6 +65,11 @@ impl Service for Snapshots {
 
     fn snapshotter(&self, name: &str) -> Snapshotter {
         Snapshotter { all: self.clone(), name: name.into() }
+    }
+
+    fn backend_namespace(&self, name: &str) -> Option<Namespace> {
+        let theirs = self.store.backend(name).is_ok_and(|backend| backend.keeper() == Keeper::Them);
+        theirs.then(|| OTHERS.parse().ok()).flatten()
     }
 }
 

@@ -145,4 +145,10 @@ pub trait Service: Promise {
 
     /// The snapshotter of a name. Whether it is known, its calls tell.
     fn snapshotter(&self, name: &str) -> Self::Snapshotter;
+
+    /// The namespace that all calls to a snapshotter are in, whatever they say: a backend's, whose callers keep namespaces
+    /// above it, and collect without one. None where callers name theirs.
+    fn backend_namespace(&self, _name: &str) -> Option<Namespace> {
+        None
+    }
 }

@@ -183,8 +183,15 @@ async fn other_containerds_snapshots_are_not_collected_and_need_no_lease_of_ours
     let sweep = gc::SweepRequest { namespace: namespace(), mark, resources: vec![name] };
     assert!(collector.sweep(sweep).await.unwrap().into_inner().removed.is_empty());
     let world = world.restart(|_| ()).await;
-    assert_eq!(world.list("gantry", &[]).await.unwrap(), ["test/1/box"]);
-    world.remove("gantry", "test/1/box").await.unwrap();
+    // It collects without a namespace.
+    let list = ListSnapshotsRequest { snapshotter: "gantry".into(), ..Default::default() };
+    let mut listed = world.snapshots().list(tonic::Request::new(list)).await.unwrap().into_inner();
+    assert_eq!(listed.message().await.unwrap().unwrap().info[0].name, "test/1/box");
+    let remove = RemoveSnapshotRequest { snapshotter: "gantry".into(), key: "test/1/box".into() };
+    world.snapshots().remove(tonic::Request::new(remove)).await.unwrap();
+    let cleanup = CleanupRequest { snapshotter: "gantry".into() };
+    world.snapshots().cleanup(tonic::Request::new(cleanup)).await.unwrap();
+    assert!(world.list("gantry", &[]).await.unwrap().is_empty());
     world.stop().await;
 }
 

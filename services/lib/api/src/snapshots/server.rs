@@ -8,7 +8,7 @@ use futures::stream::{self, Stream};
 use gantry_proto::containerd::services::snapshots::v1 as pb;
 use gantry_proto::containerd::services::snapshots::v1::snapshots_server::{Snapshots, SnapshotsServer};
 use gantry_rpc::{context, status};
-use gantry_types::Relabel;
+use gantry_types::{Namespace, Relabel};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -34,6 +34,19 @@ pub fn service<S: Service + Clone + 'static>(service: S) -> SnapshotsServer<Serv
 #[derive(Debug, Clone)]
 pub struct Server<S>(S);
 
+impl<S: Service> Server<S> {
+    fn namespace<T>(&self, request: &Request<T>, snapshotter: &str) -> Result<Namespace, Status> {
+        self.0.backend_namespace(snapshotter).map_or_else(|| context::namespace(request), Ok)
+    }
+
+    fn owner<T>(&self, request: &Request<T>, snapshotter: &str) -> Result<Owner, Status> {
+        match self.0.backend_namespace(snapshotter) {
+            Some(namespace) => Ok(Owner { namespace, lease: context::lease(request)? }),
+            None => Owner::of_request(request),
+        }
+    }
+}
+
 fn key(text: String) -> Result<SnapshotKey, Status> {
     SnapshotKey::try_from(text).map_err(status)
 }
@@ -50,7 +63,7 @@ impl<S: Service + Clone + 'static> Snapshots for Server<S> {
         &self,
         request: Request<pb::PrepareSnapshotRequest>,
     ) -> Result<Response<pb::PrepareSnapshotResponse>, Status> {
-        let owner = Owner::of_request(&request)?;
+        let owner = self.owner(&request, &request.get_ref().snapshotter)?;
         let request = request.into_inner();
         let (key, parent) = (key(request.key)?, convert::parse_parent(request.parent));
         let snapshotter = self.0.snapshotter(&request.snapshotter);
@@ -64,7 +77,7 @@ impl<S: Service + Clone + 'static> Snapshots for Server<S> {
         &self,
         request: Request<pb::ViewSnapshotRequest>,
     ) -> Result<Response<pb::ViewSnapshotResponse>, Status> {
-        let owner = Owner::of_request(&request)?;
+        let owner = self.owner(&request, &request.get_ref().snapshotter)?;
         let request = request.into_inner();
         let (key, parent) = (key(request.key)?, convert::parse_parent(request.parent));
         let snapshotter = self.0.snapshotter(&request.snapshotter);
@@ -78,7 +91,7 @@ impl<S: Service + Clone + 'static> Snapshots for Server<S> {
         &self,
         request: Request<pb::MountsRequest>,
     ) -> Result<Response<pb::MountsResponse>, Status> {
-        let namespace = context::namespace(&request)?;
+        let namespace = self.namespace(&request, &request.get_ref().snapshotter)?;
         let request = request.into_inner();
         let snapshotter = self.0.snapshotter(&request.snapshotter);
         let mounts = snapshotter.mounts(&namespace, &key(request.key)?).await.map_err(status)?;
@@ -86,7 +99,7 @@ impl<S: Service + Clone + 'static> Snapshots for Server<S> {
     }
 
     async fn commit(&self, request: Request<pb::CommitSnapshotRequest>) -> Result<Response<()>, Status> {
-        let owner = Owner::of_request(&request)?;
+        let owner = self.owner(&request, &request.get_ref().snapshotter)?;
         let request = request.into_inner();
         let (key, rebase) = (key(request.key)?, convert::parse_parent(request.parent));
         let name = SnapshotName::try_from(request.name).map_err(status)?;
@@ -97,7 +110,7 @@ impl<S: Service + Clone + 'static> Snapshots for Server<S> {
     }
 
     async fn remove(&self, request: Request<pb::RemoveSnapshotRequest>) -> Result<Response<()>, Status> {
-        let owner = Owner::of_request(&request)?;
+        let owner = self.owner(&request, &request.get_ref().snapshotter)?;
         let request = request.into_inner();
         let (snapshotter, key) = (self.0.snapshotter(&request.snapshotter), either(request.key)?);
         to_the_end(async move { snapshotter.remove(&owner, &key).await }).await.map(Response::new)
@@ -107,7 +120,7 @@ impl<S: Service + Clone + 'static> Snapshots for Server<S> {
         &self,
         request: Request<pb::StatSnapshotRequest>,
     ) -> Result<Response<pb::StatSnapshotResponse>, Status> {
-        let namespace = context::namespace(&request)?;
+        let namespace = self.namespace(&request, &request.get_ref().snapshotter)?;
         let request = request.into_inner();
         let snapshotter = self.0.snapshotter(&request.snapshotter);
         let info = snapshotter.stat(&namespace, &either(request.key)?).await.map_err(status)?;
@@ -118,7 +131,7 @@ impl<S: Service + Clone + 'static> Snapshots for Server<S> {
         &self,
         request: Request<pb::UpdateSnapshotRequest>,
     ) -> Result<Response<pb::UpdateSnapshotResponse>, Status> {
-        let namespace = context::namespace(&request)?;
+        let namespace = self.namespace(&request, &request.get_ref().snapshotter)?;
         let request = request.into_inner();
         let info = request.info.ok_or(Invalid::Missing { field: "info" }).map_err(status)?;
         let name = either(info.name)?;
@@ -133,7 +146,7 @@ impl<S: Service + Clone + 'static> Snapshots for Server<S> {
         &self,
         request: Request<pb::ListSnapshotsRequest>,
     ) -> Result<Response<Self::ListStream>, Status> {
-        let namespace = context::namespace(&request)?;
+        let namespace = self.namespace(&request, &request.get_ref().snapshotter)?;
         let request = request.into_inner();
         let filters = wire::filters(&request.filters).map_err(status)?;
         let snapshotter = self.0.snapshotter(&request.snapshotter);
@@ -147,7 +160,7 @@ impl<S: Service + Clone + 'static> Snapshots for Server<S> {
     }
 
     async fn usage(&self, request: Request<pb::UsageRequest>) -> Result<Response<pb::UsageResponse>, Status> {
-        let namespace = context::namespace(&request)?;
+        let namespace = self.namespace(&request, &request.get_ref().snapshotter)?;
         let request = request.into_inner();
         let snapshotter = self.0.snapshotter(&request.snapshotter);
         let usage = snapshotter.usage(&namespace, &either(request.key)?).await.map_err(status)?;
@@ -155,7 +168,7 @@ impl<S: Service + Clone + 'static> Snapshots for Server<S> {
     }
 
     async fn cleanup(&self, request: Request<pb::CleanupRequest>) -> Result<Response<()>, Status> {
-        let namespace = context::namespace(&request)?;
+        let namespace = self.namespace(&request, &request.get_ref().snapshotter)?;
         let snapshotter = self.0.snapshotter(&request.get_ref().snapshotter);
         to_the_end(async move { snapshotter.cleanup(&namespace).await }).await.map(Response::new)
     }
