@@ -82,7 +82,7 @@ test-binaries: setup-test
 	cargo build --locked --workspace $(FAILPOINTS)
 	mkdir -p $(CARGO_TARGET_DIR)/e2e
 	install $(CARGO_TARGET_DIR)/debug/gantry $(CARGO_TARGET_DIR)/debug/gantryd \
-	  $(SHIM_BUILT) $(CARGO_TARGET_DIR)/e2e
+	  $(CARGO_TARGET_DIR)/debug/gantry-volume-dir $(SHIM_BUILT) $(CARGO_TARGET_DIR)/e2e
 
 test-e2e: test-binaries ## Runs the end-to-end, fault and architecture tests with real clients
 	GANTRY_BIN=$(CARGO_TARGET_DIR)/e2e cargo test --locked -p gantry-tests -- --test-threads=2

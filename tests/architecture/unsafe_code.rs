@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Files that may have it, and what for.
 const FILES: &[(&str, &str)] = &[
+    ("plugins/volume-dir/src/quota.rs", "quotactl_fd(2), FS_IOC_FSSETXATTR"),
     ("services/lib/cgroup/src/bpf.rs", "bpf(2)"),
     ("services/lib/disk/src/file.rs", "fcntl(2), F_SETLEASE"),
     ("services/lib/host/src/memory.rs", "mallopt(3), malloc_trim(3)"),
