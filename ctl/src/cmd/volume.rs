@@ -99,6 +99,9 @@ pub fn as_json(volume: &Volume) -> Value {
         "options": volume.options,
         "anonymous": volume.anonymous,
     });
+    if let Ok(status) = serde_json::from_str::<Value>(&volume.status) {
+        whole["status"] = status;
+    }
     if volume.size >= 0 && volume.ref_count >= 0 {
         whole["size_bytes"] = json!(volume.size);
         whole["containers"] = json!(volume.ref_count);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gantry_daemon::Context;
+use gantry_plugin::Plugins;
 use gantry_rpc::paced::Slots;
 
 use crate::container::Container;
@@ -62,13 +63,19 @@ impl Deref for Engine {
 
 impl Engine {
     /// Opens the records; nothing is reconciled yet.
-    pub async fn open(context: Context, peers: gantry_api::Peers, snapshotter: String) -> Result<Engine> {
+    pub async fn open(
+        context: Context,
+        peers: gantry_api::Peers,
+        snapshotter: String,
+        plugins: Plugins,
+    ) -> Result<Engine> {
         let paths = Paths::new(context.state());
         let containers = paths.containers();
         std::fs::create_dir_all(&containers)
             .map_err(|source| Error::io("create directory", &containers, source))?;
         let store = Store::open(&paths.database(), &[containers, paths.volumes()])?;
-        let volumes = Volumes::open(paths.volumes(), store.clone()).await?;
+        let volumes =
+            Volumes::open(crate::app::volume_drivers(paths.volumes(), plugins)?, store.clone()).await?;
         let peers = Peers::new(peers, context.run());
         Ok(Engine(Arc::new(Shared {
             identity: store.identity().await?,

@@ -113,12 +113,24 @@ pub enum Error {
         users: String,
     },
     /// The same volume with another driver.
-    #[error("create {name}: conflict: volume name must be unique: the volume exists with driver {driver}")]
+    #[error("create {name}: driver '{driver}' already has volume '{name}': volume name must be unique")]
     VolumeDriver {
         /// The volume.
         name: String,
         /// What it was made with.
         driver: String,
+    },
+    /// The same volume with other options.
+    #[error("create {0}: conflict: volume name must be unique: the volume exists with other options")]
+    VolumeOptions(String),
+    /// A plugin refused, or could not be asked.
+    #[error("{doing}: {source}")]
+    Plugin {
+        /// In the words of Docker, which name the object.
+        doing: String,
+        /// Why not.
+        #[source]
+        source: Box<gantry_plugin::Error>,
     },
     /// What makes no specification.
     #[error(transparent)]
@@ -249,6 +261,17 @@ impl Error {
         matches!(self.peer_code(), Some(Unavailable | DeadlineExceeded | Cancelled))
     }
 
+    /// Whether a plugin has said no, so that nothing has become of what it was asked for.
+    pub fn is_refusal(&self) -> bool {
+        use gantry_plugin::Error::{Refused, Status};
+        matches!(self, Error::Plugin { source, .. } if matches!(**source, Refused(_) | Status { .. }))
+    }
+
+    /// Whether there is no trace of a plugin that was to be asked.
+    pub fn is_absent_plugin(&self) -> bool {
+        matches!(self, Error::Plugin { source, .. } if matches!(**source, gantry_plugin::Error::NotFound(_)))
+    }
+
     /// What the other service's code was, if it was another service.
     pub fn peer_code(&self) -> Option<tonic::Code> {
         match self {
@@ -293,7 +316,9 @@ impl Coded for Error {
             | Error::Spec(_)
             | Error::RestartPolicy(_)
             | Error::Archive(_) => Code::InvalidArgument,
-            Error::NameInUse { .. } | Error::VolumeDriver { .. } => Code::AlreadyExists,
+            Error::NameInUse { .. } | Error::VolumeDriver { .. } | Error::VolumeOptions(_) => {
+                Code::AlreadyExists
+            }
             Error::Conflict(_) | Error::NotRunning(_) | Error::VolumeInUse { .. } => Code::Aborted,
             Error::StartFailed { exit_code, .. } | Error::ExecFailed { exit_code, .. } => match exit_code {
                 126 | 127 => Code::InvalidArgument,
@@ -303,6 +328,7 @@ impl Coded for Error {
             Error::NotBuilt(_) => Code::Unimplemented,
             Error::Forbidden(_) => Code::PermissionDenied,
             Error::Peer { status, .. } => peer_code(status.code()),
+            Error::Plugin { source, .. } => source.code(),
             Error::NotPaused(_)
             | Error::Unstartable(_)
             | Error::ExecNotStarted

@@ -7,7 +7,7 @@ use crate::container::create::blocking;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::paths::Paths;
-use crate::record::Stage;
+use crate::record::{Stage, VolumeRecord};
 use crate::root::kernel;
 use crate::strays;
 
@@ -99,10 +99,11 @@ impl Engine {
         }
         for name in self.volumes.left_mounted().await {
             let repaired = repair && self.volumes.unmount_left(&name).await.unwrap_or(false);
-            let place = self.volumes.data(&name).display().to_string();
+            let place = self.volumes.folders().data(&name).display().to_string();
             told.push(tell("mount", &place, "mounted for a volume that nobody uses", repaired));
         }
-        for volume in self.volumes.all() {
+        let own = |volume: &VolumeRecord| volume.driver == crate::volumes::driver::local::NAME;
+        for volume in self.volumes.all().into_iter().filter(own) {
             if !self.volumes.folders().data(&volume.name).is_dir() && self.volumes.get(&volume.name).is_ok() {
                 let repaired = repair && self.volumes.make_folder(&volume.name).await.is_ok();
                 let detail = "the volume's folder is gone: to be made anew, empty";

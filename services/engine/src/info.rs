@@ -37,6 +37,7 @@ impl Engine {
             runtimes: vec!["io.containerd.runc.v2".to_owned(), "runc".to_owned()],
             default_runtime: "runc".to_owned(),
             warnings,
+            volume_drivers: self.volumes.drivers().names(),
             image_uses: containers
                 .iter()
                 .map(|container| {

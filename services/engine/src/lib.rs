@@ -5,7 +5,7 @@
 //! order, and remembers how far it has come, so that whatever is cut short is finished or undone when it is back.
 //!
 //! Called by gateway (gRPC on `run/engine.sock`, bytes on `run/engine-data.sock`); calls images, snapshots, tasks, network
-//! and control. Any of these may be away: a request then fails with `UNAVAILABLE`, and what runs goes on.
+//! and control, and plugins where volumes are theirs. Any of these may be away: a request then fails with `UNAVAILABLE`, and what runs goes on.
 //!
 //! | where | what |
 //! | --- | --- |

@@ -15,7 +15,7 @@ use gantry_rooted::{self as root, Root};
 use crate::error::{Error, Result};
 use crate::root::kernel;
 
-pub use self::stored::VolumeRecord;
+pub use self::stored::{HeldRecord, VolumeRecord};
 
 /// How far the making or unmaking of a container is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -153,6 +153,12 @@ impl MountRecord {
             )),
             None => kernel(error),
         })
+    }
+
+    /// Whether what is mounted is a plugin's: where that is, is known while somebody has it.
+    pub fn is_of_plugin(&self) -> bool {
+        let driver = self.point.driver.as_str();
+        self.point.r#type == "volume" && !driver.is_empty() && driver != crate::volumes::driver::local::NAME
     }
 
     /// Whether the mount is a file system in memory.

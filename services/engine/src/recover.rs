@@ -43,7 +43,7 @@ impl Engine {
             }
             let half_made = record.stage != Stage::Ready;
             if life.has_process() {
-                self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id);
+                self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id)?;
             }
             let probed = life.past().started_at != 0 && crate::container::health::check_of(&record).is_some();
             let container = Arc::new(Container::new(record, life, self.index.generation()));
@@ -160,7 +160,7 @@ impl Engine {
     async fn adopt(&self, container: &Arc<Container>, record: &Record, pid: u32, pause: Pause) -> Result<()> {
         let netns = self.peers.netns(container.id()).await?;
         self.adopt_execs(container).await?;
-        self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id);
+        self.volumes.expect(&crate::volumes::held::elsewhere(&record.mounts), &record.id)?;
         let before = container.life().recorded();
         let found = Running { pid, pause, netns: netns.map(Arc::new), ..Running::default() };
         let (run, state) = container.change(|life| {
@@ -284,6 +284,7 @@ impl Engine {
             tracing::info!(container = %id, "removing a network namespace without a container");
             self.peers.detach(id).await?;
         }
+        self.volumes.end_strays(|user| self.index.find(user).is_ok()).await?;
         for name in &parts.directories {
             let path = self.paths.containers().join(name);
             if Paths::is_removed(name) {

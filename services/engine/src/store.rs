@@ -5,6 +5,7 @@
 //! | `containers` | id | what was asked for and what was decided at creation ([`Record`]) |
 //! | `states` | id | what has become of it ([`StateRecord`]), written at each transition |
 //! | `volumes` | name | a volume ([`VolumeRecord`]) |
+//! | `held` | user and volume | a user of a volume that its driver counts ([`HeldRecord`]), from before it is told until after |
 //! | `execs` | id | an exec ([`ExecRecord`]), until its container ends |
 //! | `engine` | `id` | the engine's own identity |
 //!
@@ -21,7 +22,7 @@ use gantry_disk::{Database, Schema, Table};
 use crate::container::life::Life;
 use crate::error::{Error, Result};
 use crate::record::stored::{self, EngineRecord, StateRecord};
-use crate::record::{ExecRecord, Record, VolumeRecord, released};
+use crate::record::{ExecRecord, HeldRecord, Record, VolumeRecord, released};
 
 /// The tables.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ pub struct Store {
     containers: Table<String, stored::Container>,
     states: Table<String, StateRecord>,
     volumes: Table<String, VolumeRecord>,
+    held: Table<String, HeldRecord>,
     execs: Table<String, stored::Exec>,
     engine: Table<String, EngineRecord>,
 }
@@ -42,7 +44,7 @@ impl Store {
     /// Opens the database in a directory, making it where there is none.
     /// While anything is in one of the directories that it speaks of, one that is not there is lost, not new.
     pub fn open(directory: &Path, spoken_of: &[PathBuf]) -> Result<Store> {
-        let tables = &["containers", STATES, "volumes", "execs", "engine"];
+        let tables = &["containers", STATES, "volumes", "held", "execs", "engine"];
         let database =
             Database::open_beside(directory, Schema { tables, migrations: released::MIGRATIONS }, spoken_of)
                 .map_err(|source| Error::Database { doing: "open", source })?;
@@ -50,6 +52,7 @@ impl Store {
             containers: database.table("containers"),
             states: database.table(STATES),
             volumes: database.table("volumes"),
+            held: database.table("held"),
             execs: database.table("execs"),
             engine: database.table("engine"),
             database,
@@ -122,6 +125,31 @@ impl Store {
         batch.commit().await.map_err(writing)
     }
 
+    /// Every user of a volume whose driver counts them.
+    pub fn all_held(&self) -> Result<Vec<HeldRecord>> {
+        let all = self.held.scan_all().map_err(reading)?;
+        Ok(all.into_iter().map(|(_, held)| held).collect())
+    }
+
+    /// One of them.
+    pub fn held(&self, user: &str, volume: &str) -> Result<Option<HeldRecord>> {
+        self.held.get(&held_key(user, volume)).map_err(reading)
+    }
+
+    /// Writes one.
+    pub async fn put_held(&self, held: &HeldRecord) -> Result<()> {
+        let mut batch = self.database.batch();
+        batch.put(&self.held, &held_key(&held.user, &held.volume), held);
+        batch.commit().await.map_err(writing)
+    }
+
+    /// Deletes one. It is not waited for: after a power cut the driver is told once more.
+    pub async fn delete_held(&self, held: &HeldRecord) -> Result<()> {
+        let mut batch = self.database.batch();
+        batch.delete(&self.held, &held_key(&held.user, &held.volume));
+        batch.commit_soon().await.map_err(writing)
+    }
+
     /// Every exec.
     pub fn execs(&self) -> Result<Vec<ExecRecord>> {
         let all = self.execs.scan_all().map_err(reading)?;
@@ -159,6 +187,11 @@ impl Store {
         batch.commit().await.map_err(writing)?;
         Ok(made.id)
     }
+}
+
+/// A user's name has no space in it.
+fn held_key(user: &str, volume: &str) -> String {
+    format!("{user} {volume}")
 }
 
 fn reading(source: gantry_disk::Error) -> Error {

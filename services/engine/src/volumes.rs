@@ -8,13 +8,17 @@
 //! state/engine/volumes/.removed/         folders of volumes whose removal was under way
 //! ```
 //!
+//! Who keeps a volume is its [`driver`]: these folders are those of `local`. What is recorded of a volume, whatever its driver, is
+//! its labels, options and age, and that it exists for the engine; a plugin may know of others.
+//!
 //! A volume whose options name a file system has that one mounted at `_data` while somebody uses it ([`held`]).
 //!
-//! The record is written before a volume is acknowledged, after its folder exists; before it is deleted, the folder is
-//! moved away. So a folder that is in its place and has no record has lost it: it becomes a volume again ([`folders`]). A volume is in use while a container's record names it. Making and removing the same volume take
-//! turns by its name.
+//! The record is written before a volume is acknowledged, after its driver has made it; before it is deleted, the folder is
+//! moved away. So a folder that is in its place and has no record has lost it: it becomes a volume again ([`folders`]). A volume
+//! is in use while a container's record names it. Making and removing the same volume take turns by its name.
 
 pub mod copy_up;
+pub mod driver;
 pub mod folders;
 pub mod held;
 pub mod images;
@@ -25,7 +29,7 @@ pub mod propagation;
 pub mod serve;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use gantry_disk::KeyedLocks;
 use gantry_failpoint::failpoint;
@@ -37,16 +41,15 @@ use crate::error::{Error, Result};
 use crate::record::{MountRecord, VolumeRecord};
 use crate::store::Store;
 use crate::{names, time};
+use driver::{Driver, Drivers, Seen, failed};
 use folders::Folders;
 
-/// The only driver there is.
-pub const DRIVER: &str = "local";
 /// Marks a volume that was made for a container without a name of its own.
 pub const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 
 /// All volumes.
 pub struct Volumes {
-    folders: Folders,
+    drivers: Drivers,
     store: Store,
     /// What is recorded, for readers; changed after the store is.
     known: RwLock<BTreeMap<String, VolumeRecord>>,
@@ -59,7 +62,7 @@ pub struct Volumes {
 pub struct Wanted {
     /// Empty: made up, and the volume is anonymous.
     pub name: String,
-    /// Empty: the only one.
+    /// Empty: that of a volume of this name, wherever there is one; else `local`.
     pub driver: String,
     /// The driver's.
     pub options: HashMap<String, String>,
@@ -71,8 +74,8 @@ pub struct Wanted {
 
 impl Volumes {
     /// Reads the records, and makes volumes of the folders that have none.
-    pub async fn open(directory: PathBuf, store: Store) -> Result<Volumes> {
-        let folders = Folders::open(directory)?;
+    pub async fn open(drivers: Drivers, store: Store) -> Result<Volumes> {
+        let folders = drivers.local().folders().clone();
         let mut known: BTreeMap<String, VolumeRecord> =
             store.volumes()?.into_iter().map(|volume| (volume.name.clone(), volume)).collect();
         folders.reprieve(|name| known.contains_key(name))?;
@@ -84,9 +87,10 @@ impl Volumes {
             tracing::warn!(volume = volume.name, "a folder without a record is a volume again");
             known.insert(volume.name.clone(), volume);
         }
-        known.values().try_for_each(|volume| folders.describe_once(volume))?;
+        let local = known.values().filter(|volume| volume.driver == driver::local::NAME);
+        local.into_iter().try_for_each(|volume| folders.describe_once(volume))?;
         Ok(Volumes {
-            folders,
+            drivers,
             store,
             known: RwLock::new(known),
             turns: KeyedLocks::new(),
@@ -98,7 +102,7 @@ impl Volumes {
     pub async fn adopt(&self, name: &str) -> Result<()> {
         let _turn = self.turns.lock(name.to_owned()).await;
         let known = |other: &str| other != name || self.get(name).is_ok();
-        let adopted = self.folders.unrecorded(known)?;
+        let adopted = self.folders().unrecorded(known)?;
         self.store.put_volumes(&adopted).await?;
         for volume in adopted {
             self.known.write().insert(volume.name.clone(), volume);
@@ -110,21 +114,20 @@ impl Volumes {
     pub async fn make_folder(&self, name: &str) -> Result<()> {
         let _turn = self.turns.lock(name.to_owned()).await;
         let volume = self.get(name)?;
-        let folders = self.folders.clone();
-        blocking(move || folders.make(&volume)).await
+        self.drivers.local().make(&volume).await
     }
 
-    /// Where they are.
+    /// Who keeps them.
+    pub fn drivers(&self) -> &Drivers {
+        &self.drivers
+    }
+
+    /// Where the engine's own are.
     pub fn folders(&self) -> &Folders {
-        &self.folders
+        self.drivers.local().folders()
     }
 
-    /// What containers see of a volume.
-    pub fn data(&self, name: &str) -> PathBuf {
-        self.folders.data(name)
-    }
-
-    /// A volume by its name.
+    /// A volume by its name, as far as it is recorded.
     pub fn get(&self, name: &str) -> Result<VolumeRecord> {
         let known = self.known.read();
         known.get(name).cloned().ok_or_else(|| Error::NoSuchVolume(name.to_owned()))
@@ -135,79 +138,153 @@ impl Volumes {
         self.known.read().values().cloned().collect()
     }
 
+    /// A volume by its name, wherever it is, as it is now.
+    pub async fn find(&self, name: &str) -> Result<(VolumeRecord, Arc<dyn Driver>, Seen)> {
+        let Ok(volume) = self.get(name) else {
+            return self.find_unrecorded(name).await?.ok_or_else(|| Error::NoSuchVolume(name.to_owned()));
+        };
+        let driver = self.drivers.get(&volume.driver).await;
+        let driver = driver.map_err(failed(lookup("get", name, &volume.driver)))?;
+        match driver.look(name).await? {
+            Some(seen) => Ok((volume, driver, seen)),
+            None => Err(Error::NoSuchVolume(name.to_owned())),
+        }
+    }
+
+    /// A volume that only a plugin knows. One that cannot be asked has none.
+    async fn find_unrecorded(&self, name: &str) -> Result<Option<(VolumeRecord, Arc<dyn Driver>, Seen)>> {
+        let (drivers, _) = self.drivers.plugins().await;
+        for driver in drivers {
+            match driver.look(name).await {
+                Ok(Some(seen)) => {
+                    let volume = VolumeRecord {
+                        name: name.to_owned(),
+                        driver: driver.name().to_owned(),
+                        ..VolumeRecord::default()
+                    };
+                    return Ok(Some((volume, driver, seen)));
+                }
+                Ok(None) => {}
+                Err(error) => tracing::debug!(error = %gantry_rpc::chain(&error), "not asked for a volume"),
+            }
+        }
+        Ok(None)
+    }
+
     /// Makes a volume, or finds it made. The second value tells whether it is new.
     pub async fn create(&self, wanted: Wanted) -> Result<(VolumeRecord, bool)> {
-        let name = if wanted.name.is_empty() { names::new_id() } else { wanted.name.clone() };
-        let driver = if wanted.driver.is_empty() { DRIVER } else { &wanted.driver };
-        if driver != DRIVER {
-            return Err(Error::Invalid(format!(
-                "create {name}: error looking up volume plugin {driver}: plugin \"{driver}\" not found"
-            )));
-        }
-        if name.len() < 2 {
-            return Err(Error::Invalid(format!(
-                "create {name}: volume name is too short, names should be at least two alphanumeric characters"
-            )));
-        }
-        if !names::is_valid(&name) {
-            return Err(Error::Invalid(format!(
-                "create {name}: \"{name}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
-            )));
-        }
-        options::check(&name, &wanted.options)?;
+        let nameless = wanted.name.is_empty();
+        let name = if nameless { names::new_id() } else { wanted.name.clone() };
+        let anonymous = wanted.anonymous || nameless;
+        let options: BTreeMap<String, String> = wanted.options.into_iter().collect();
         let _turn = self.turns.lock(name.clone()).await;
-        if let Ok(existing) = self.get(&name) {
-            let differs = !wanted.options.is_empty()
-                && wanted.options.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<BTreeMap<_, _>>()
-                    != existing.options;
-            if differs {
-                return Err(Error::VolumeDriver {
-                    name,
-                    driver: format!("{} and other options", existing.driver),
-                });
+        if let Some(existing) = self.still_there(&name).await? {
+            if !wanted.driver.is_empty() && wanted.driver != existing.driver {
+                return Err(Error::VolumeDriver { name, driver: existing.driver });
+            }
+            if existing.driver == driver::local::NAME {
+                options::check(&name, &options)?;
+                if !options.is_empty() && options != existing.options {
+                    return Err(Error::VolumeOptions(name));
+                }
             }
             return Ok((existing, false));
         }
         let mut labels: BTreeMap<String, String> = wanted.labels.into_iter().collect();
-        if wanted.anonymous || wanted.name.is_empty() {
+        if anonymous {
             labels.insert(ANONYMOUS_LABEL.to_owned(), String::new());
         }
-        let volume = VolumeRecord {
+        let mut volume = VolumeRecord {
             name: name.clone(),
-            driver: DRIVER.to_owned(),
+            driver: if wanted.driver.is_empty() {
+                driver::local::NAME.to_owned()
+            } else {
+                wanted.driver.clone()
+            },
             created_at: time::now(),
             labels,
-            options: wanted.options.into_iter().collect(),
-            anonymous: wanted.anonymous || wanted.name.is_empty(),
+            options,
+            anonymous,
         };
-        // A folder that is there already is somebody's: its data are the volume's.
-        let (folders, made) = (self.folders.clone(), volume.clone());
-        blocking(move || folders.make(&made)).await?;
+        let found = match wanted.driver.is_empty() && !anonymous {
+            true => self.find_unrecorded(&name).await?,
+            false => None,
+        };
+        let new = match found {
+            Some((known, ..)) => {
+                volume = VolumeRecord { created_at: volume.created_at, labels: volume.labels, ..known };
+                false
+            }
+            None => {
+                let driver = self.drivers.get(&wanted.driver).await;
+                let driver = driver.map_err(failed(lookup("create", &name, &wanted.driver)))?;
+                driver.check(&name, &volume.options)?;
+                // The engine's own driver takes every name for its own.
+                let there = driver.name() != driver::local::NAME && driver.look(&name).await?.is_some();
+                if !there {
+                    driver.make(&volume).await?;
+                }
+                !there
+            }
+        };
         failpoint!("engine.volume.made");
         self.store.put_volumes(std::slice::from_ref(&volume)).await?;
         failpoint!("engine.volume.recorded", infallible);
         self.known.write().insert(name, volume.clone());
-        Ok((volume, true))
+        Ok((volume, new))
     }
 
-    /// Removes a volume that nobody has; `users` are asked while its turn is held.
-    pub async fn remove(&self, name: &str, users: impl Fn(&str) -> Vec<String>) -> Result<()> {
+    /// What is recorded of a volume, unless its driver has it no more: then the record goes. The caller has its turn.
+    async fn still_there(&self, name: &str) -> Result<Option<VolumeRecord>> {
+        let Ok(volume) = self.get(name) else { return Ok(None) };
+        let driver = self.drivers.get(&volume.driver).await;
+        let driver = driver.map_err(failed(lookup("create", name, &volume.driver)))?;
+        match driver.look(name).await? {
+            Some(_) => Ok(Some(volume)),
+            None => self.forget(name).await.map(|()| None),
+        }
+    }
+
+    async fn forget(&self, name: &str) -> Result<()> {
+        self.store.delete_volume(name).await?;
+        self.known.write().remove(name);
+        Ok(())
+    }
+
+    /// Removes a volume that nobody has; `users` are asked while its turn is held. Answers with the name of its driver.
+    pub async fn remove(&self, name: &str, users: impl Fn(&str) -> Vec<String>) -> Result<String> {
         let _turn = self.turns.lock(name.to_owned()).await;
-        self.get(name)?;
+        let found = self.find(name).await;
+        if let Err(Error::NoSuchVolume(_)) = &found
+            && self.get(name).is_ok()
+            && users(name).is_empty()
+        {
+            // Its driver has lost it, or somebody else has removed it.
+            self.forget(name).await?;
+        }
+        let (volume, driver, _) = found?;
         let users = users(name);
         if !users.is_empty() {
             return Err(Error::VolumeInUse { name: name.to_owned(), users: users.join(", ") });
         }
-        // What is mounted there is not the volume's to remove.
-        self.unmount(name).await?;
-        let (folders, owned) = (self.folders.clone(), name.to_owned());
-        let condemned = blocking(move || folders.condemn(&owned)).await?;
+        let condemned = driver.condemn(&volume).await?;
         failpoint!("engine.volume.condemned");
         self.store.delete_volume(name).await?;
         failpoint!("engine.volume.forgotten", infallible);
         self.known.write().remove(name);
         // The record is gone: if this is cut short, the next start removes what is left.
-        blocking(move || condemned.execute()).await
+        blocking(move || condemned.execute()).await?;
+        Ok(volume.driver)
+    }
+
+    /// Forgets a volume whose driver is no more; what it was is left to whoever kept it.
+    pub async fn abandon(&self, name: &str, users: impl Fn(&str) -> Vec<String>) -> Result<()> {
+        let _turn = self.turns.lock(name.to_owned()).await;
+        let users = users(name);
+        if !users.is_empty() {
+            return Err(Error::VolumeInUse { name: name.to_owned(), users: users.join(", ") });
+        }
+        self.forget(name).await
     }
 
     /// Fills the volumes among a container's mounts that are empty and wanted filled with what the image has there.
@@ -242,15 +319,26 @@ impl Volumes {
                 if new {
                     made(&volume);
                 }
-                mount.point.source = self.data(&volume.name).display().to_string();
-                mount.point.driver = volume.driver;
-                if let Some(elsewhere) = options::FileSystem::parse(&volume.options) {
-                    mount.elsewhere = true;
-                    mount.no_copy |= elsewhere.is_memory();
+                match volume.driver == driver::local::NAME {
+                    true => {
+                        mount.point.source = self.folders().data(&volume.name).display().to_string();
+                        if let Some(elsewhere) = options::FileSystem::parse(&volume.options) {
+                            mount.elsewhere = true;
+                            mount.no_copy |= elsewhere.is_memory();
+                        }
+                    }
+                    // Where it is, is told to each user.
+                    false => mount.elsewhere = true,
                 }
+                mount.point.driver = volume.driver;
             }
             provided.push(mount);
         }
         Ok(provided)
     }
+}
+
+/// What was being done when a driver could not be had.
+fn lookup(doing: &str, name: &str, driver: &str) -> String {
+    format!("{doing} {name}: error looking up volume plugin {driver}")
 }

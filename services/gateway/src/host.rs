@@ -84,7 +84,7 @@ pub fn info(
         driver: engine.snapshotter,
         driver_status: vec![["driver-type".to_owned(), "io.containerd.snapshotter.v1".to_owned()]],
         plugins: Plugins {
-            volume: vec!["local"],
+            volume: engine.volume_drivers,
             network: vec!["bridge", "host", "null"],
             authorization: None,
             log: vec!["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"],

@@ -66,6 +66,7 @@ impl Engine {
             None => self.peers.mounts(&record.snapshotter, container.id()).await?,
         };
         let held = self.hold_for_now(&record.mounts).await?;
+        let record = self.volumes.placed_in(record);
         let over = self.over(&record);
         blocking(move || {
             let root = match (init, purpose) {

@@ -160,7 +160,7 @@ impl Engine {
         let places = blocking(move || super::skeleton::prepare(&mounts, &of)).await?;
         failpoint!("engine.create.laid");
         self.view_images(record).await?;
-        let made = |volume: &VolumeRecord| self.publish_volume(&volume.name, "create");
+        let made = |volume: &VolumeRecord| self.publish_volume(&volume.name, &volume.driver, "create");
         let mounts = self.volumes.provide(&record.mounts, made).await?;
         failpoint!("engine.create.provided");
         // Where the image has nothing, there is nothing to take over.
@@ -169,7 +169,7 @@ impl Engine {
         let fillable: Vec<MountRecord> =
             filled.iter().filter(|mount| crate::volumes::copy_up::is_fillable(mount)).cloned().collect();
         let held = self.hold_for_now(&fillable).await?;
-        self.volumes.fill(&rootfs, filled.iter()).await?;
+        self.volumes.fill(&rootfs, self.volumes.placed(&filled).iter()).await?;
         drop(held);
         failpoint!("engine.create.filled");
         // Who looked at the container meanwhile may have asked already.

@@ -195,7 +195,7 @@ impl Engine {
                 others
             };
             match self.volumes.remove(&mount.point.name, users).await {
-                Ok(()) => self.publish_volume(&mount.point.name, "destroy"),
+                Ok(driver) => self.publish_volume(&mount.point.name, &driver, "destroy"),
                 Err(Error::NoSuchVolume(_) | Error::VolumeInUse { .. }) => {}
                 Err(error) => {
                     tracing::warn!(volume = %mount.point.name, error = %gantry_rpc::chain(&error), "anonymous volume stays");

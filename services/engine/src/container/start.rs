@@ -74,6 +74,7 @@ impl Engine {
         let record = container.record();
         self.hold(&crate::volumes::held::elsewhere(&record.mounts), &record.id).await?;
         failpoint!("engine.start.held");
+        let record = self.volumes.placed_in(record);
         self.check_sources(&record)?;
         // Nobody waited for it to be on the disk when it was made: a power cut may have taken it.
         let directory = self.paths.container(&record.id);

@@ -1,6 +1,7 @@
 //! A container as the engine's callers see it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use gantry_api::engine as api;
 use gantry_api::engine::{
@@ -110,7 +111,7 @@ impl Engine {
             config: record.config.clone(),
             host: self.shown_host(&record),
             networks: networks(&record, &life).collect(),
-            mounts: mounts(&record),
+            mounts: mounts(&self.volumes.placed_in(Arc::clone(&record))),
             image_id: record.image_id.clone(),
             manifest_digest: record.manifest_digest.clone(),
             manifest_size: record.manifest_size,

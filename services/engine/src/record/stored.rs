@@ -181,7 +181,7 @@ pub struct VolumeRecord {
     /// Unique.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// `local`
+    /// `local`, or a plugin's name.
     #[prost(string, tag = "2")]
     pub driver: String,
     /// Nanoseconds since 1970.
@@ -196,6 +196,23 @@ pub struct VolumeRecord {
     /// Made for one container, without a name of its own.
     #[prost(bool, tag = "6")]
     pub anonymous: bool,
+}
+
+/// A user of a volume that its driver was told of, or is just being told of.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct HeldRecord {
+    /// The volume's name.
+    #[prost(string, tag = "1")]
+    pub volume: String,
+    /// Who keeps it.
+    #[prost(string, tag = "2")]
+    pub driver: String,
+    /// What the driver was told that its user is called: a container's id, or a copy's.
+    #[prost(string, tag = "3")]
+    pub user: String,
+    /// Where its content is; empty until the driver has answered.
+    #[prost(string, tag = "4")]
+    pub place: String,
 }
 
 /// The engine itself.

@@ -13,7 +13,7 @@ impl Promise for Engine {
 
 impl Inspect for Engine {
     async fn volume(&self, name: &str) -> Result<Volume> {
-        self.get_volume(name)
+        self.get_volume(name).await
     }
 
     async fn volumes(&self, filters: &[Filter], usage: Usage) -> Result<Vec<Volume>> {

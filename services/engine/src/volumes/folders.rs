@@ -92,7 +92,7 @@ impl Folders {
                 continue;
             }
             let mut volume = described(&home).unwrap_or_else(|| VolumeRecord {
-                driver: super::DRIVER.to_owned(),
+                driver: super::driver::local::NAME.to_owned(),
                 created_at: made_at(&home),
                 ..VolumeRecord::default()
             });
@@ -139,6 +139,11 @@ fn remove(folder: &Path) -> Result<()> {
 }
 
 impl Condemned {
+    /// Nothing that has to go: somebody else has removed it.
+    pub fn nothing() -> Condemned {
+        Condemned { home: PathBuf::new(), now: None }
+    }
+
     /// Removes it.
     pub fn execute(mut self) -> Result<()> {
         match self.now.take() {

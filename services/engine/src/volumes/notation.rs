@@ -72,7 +72,9 @@ pub(super) fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
         if !mount.point.propagation.is_empty() {
             return Err(within("field BindOptions must not be specified".to_owned()));
         }
-        if source.len() == 1 {
+        // The names of others' volumes are others' business.
+        let local = driver.is_empty() || driver == super::driver::local::NAME;
+        if local && source.len() == 1 {
             return Err(Error::Invalid(format!(
                 "create {source}: volume name is too short, names should be at least two alphanumeric characters"
             )));
@@ -80,14 +82,14 @@ pub(super) fn parse_bind(text: &str, driver: &str) -> Result<MountRecord> {
         if !source.is_empty() && mode.is_empty() {
             mount.point.mode = "z".to_owned();
         }
-        if !source.is_empty() && !names::is_valid(source) {
+        if local && !source.is_empty() && !names::is_valid(source) {
             return Err(Error::Invalid(format!(
                 "create {source}: \"{source}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
             )));
         }
         mount.point.r#type = "volume".to_owned();
         mount.point.name = source.to_owned();
-        mount.point.driver = driver_or_local(driver);
+        mount.point.driver = driver.to_owned();
     }
     Ok(mount)
 }
@@ -156,7 +158,7 @@ pub(super) fn parse_mount(asked: &Mount) -> Result<MountRecord> {
                 return Err(config("must not set ReadOnly mode when using anonymous volumes".to_owned()));
             }
             mount.point.name.clone_from(&asked.source);
-            mount.point.driver = driver_or_local(&options.driver);
+            mount.point.driver.clone_from(&options.driver);
             mount.point.mode = "z".to_owned();
             mount.no_copy = options.no_copy;
             mount.volume_options = options.driver_options.into_iter().collect();
@@ -268,10 +270,6 @@ pub(super) fn parse_tmpfs(destination: &str, text: &str) -> Result<MountRecord> 
 
 fn tmpfs_defaults() -> Vec<String> {
     ["noexec", "nosuid", "nodev"].map(str::to_owned).to_vec()
-}
-
-fn driver_or_local(driver: &str) -> String {
-    if driver.is_empty() { super::DRIVER.to_owned() } else { driver.to_owned() }
 }
 
 /// Whether a path cannot lead out of where it begins, symlinks aside.

@@ -61,7 +61,7 @@ impl Engine {
                 return Err(Error::Invalid(format!("invalid volume spec {source}:{destination}")));
             }
             let destination = checked_destination(destination)?;
-            plan.entry(destination.clone()).or_insert_with(|| anonymous(destination));
+            plan.entry(destination.clone()).or_insert_with(|| anonymous(destination, &host.volume_driver));
         }
         for mount in plan.values_mut() {
             if mount.point.r#type == "volume" && mount.point.name.is_empty() {
@@ -90,12 +90,12 @@ fn add(plan: &mut BTreeMap<String, MountRecord>, mount: MountRecord) -> Result<(
     Ok(())
 }
 
-fn anonymous(destination: String) -> MountRecord {
+fn anonymous(destination: String, driver: &str) -> MountRecord {
     MountRecord {
         point: MountPoint {
             r#type: "volume".to_owned(),
             destination,
-            driver: super::DRIVER.to_owned(),
+            driver: driver.to_owned(),
             rw: true,
             ..Default::default()
         },

@@ -1,11 +1,12 @@
 //! Volumes as callers ask for them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use gantry_api::engine::volumes::Usage;
 use gantry_api::engine::{Filter, Pruned, Volume, VolumeSpec};
 
 use super::Wanted;
+use super::driver::{Seen, failed, local};
 use super::plan::users_of;
 use crate::container::Container;
 use crate::container::create::blocking;
@@ -29,42 +30,105 @@ impl Engine {
         };
         let (volume, new) = self.volumes.create(wanted).await?;
         if new {
-            self.publish_volume(&volume.name, "create");
+            self.publish_volume(&volume.name, &volume.driver, "create");
         }
-        Ok(self.volume_view(volume))
+        let driver = self.volumes.drivers().get(&volume.driver).await;
+        let driver = driver.map_err(failed(format!("create {}", volume.name)))?;
+        // A plugin's tells more when it is asked for.
+        let seen = match new && driver.counts_users() {
+            true => Seen::default(),
+            false => driver.look(&volume.name).await?.unwrap_or_default(),
+        };
+        Ok(view(volume, driver.scope(), Seen { status: String::new(), ..seen }))
     }
 
     /// One volume.
-    pub fn get_volume(&self, name: &str) -> Result<Volume> {
-        Ok(self.volume_view(self.volumes.get(name)?))
+    pub async fn get_volume(&self, name: &str) -> Result<Volume> {
+        let (volume, driver, seen) = self.volumes.find(name).await?;
+        Ok(view(volume, driver.scope(), seen))
     }
 
-    /// The volumes that pass.
+    /// The volumes that pass, those of plugins too: what a plugin does not tell is told as far as it is recorded.
     pub async fn list_volumes(&self, filters: &[Filter], usage: Usage) -> Result<Vec<Volume>> {
         let filters = filters_of(filters);
-        let passing = self.passing(&filters, &KNOWN)?;
+        let passes = self.pass(&filters, &KNOWN)?;
+        let all = self.all_volumes(|driver| filters.any_of("driver", |value| value == driver)).await;
         let users = users_of(self);
-        let mut views = Vec::with_capacity(passing.len());
-        for volume in passing {
-            let name = volume.name.clone();
-            let mut view = self.volume_view(volume);
+        let mut volumes = Vec::with_capacity(all.len());
+        for mut view in all.into_iter().filter(|view| passes(&filtered(view))) {
             if usage == Usage::Measured {
-                view.ref_count = i64::try_from(users.get(&name).map_or(0, Vec::len)).unwrap_or(0);
-                view.size = self.volume_size(&name).await;
+                view.ref_count = i64::try_from(users.get(&view.name).map_or(0, Vec::len)).unwrap_or(0);
+                view.size = self.volume_size(&view).await;
             }
-            views.push(view);
+            volumes.push(view);
         }
-        Ok(views)
+        volumes.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(volumes)
+    }
+
+    /// All volumes of the drivers that are wanted.
+    async fn all_volumes(&self, wanted: impl Fn(&str) -> bool) -> Vec<Volume> {
+        let recorded = |driver: &str| {
+            let driver = driver.to_owned();
+            self.volumes.all().into_iter().filter(move |volume| volume.driver == driver)
+        };
+        let mut all = Vec::new();
+        if wanted(local::NAME) {
+            let folders = self.volumes.folders();
+            all.extend(recorded(local::NAME).map(|volume| {
+                let mountpoint = folders.data(&volume.name).display().to_string();
+                view(volume, "local", Seen { mountpoint, ..Seen::default() })
+            }));
+        }
+        let (drivers, absent) = self.volumes.drivers().plugins().await;
+        let drivers: Vec<_> = drivers.into_iter().filter(|driver| wanted(driver.name())).collect();
+        let lists = futures::future::join_all(drivers.iter().map(|driver| driver.list())).await;
+        let mut untold = self.plugins_recorded();
+        for (driver, list) in drivers.iter().zip(lists) {
+            match list {
+                Ok(list) => {
+                    untold.remove(driver.name());
+                    for seen in list {
+                        let known = recorded(driver.name()).find(|volume| volume.name == seen.name);
+                        let volume = known.unwrap_or_else(|| VolumeRecord {
+                            name: seen.name.clone(),
+                            driver: driver.name().to_owned(),
+                            ..VolumeRecord::default()
+                        });
+                        all.push(view(volume, driver.scope(), Seen { status: String::new(), ..seen }));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(error = %gantry_rpc::chain(&error), "volumes are not all listed")
+                }
+            }
+        }
+        for driver in untold.iter().filter(|driver| wanted(driver)) {
+            if let Some((_, error)) = absent.iter().find(|(name, _)| name == driver) {
+                tracing::warn!(driver, error = %gantry_rpc::chain(error), "volumes are told as they are recorded");
+            }
+            all.extend(recorded(driver).map(|volume| view(volume, "local", Seen::default())));
+        }
+        all
+    }
+
+    /// The plugins that recorded volumes are of.
+    fn plugins_recorded(&self) -> BTreeSet<String> {
+        let drivers = self.volumes.all().into_iter().map(|volume| volume.driver);
+        drivers.filter(|driver| driver != local::NAME).collect()
     }
 
     /// Removes a volume; one that does not exist is only an error without force.
     pub async fn unmake_volume(&self, name: &str, force: bool) -> Result<()> {
         match self.volumes.remove(name, |name| self.volume_users(name)).await {
-            Ok(()) => {
-                self.publish_volume(name, "destroy");
+            Ok(driver) => {
+                self.publish_volume(name, &driver, "destroy");
                 Ok(())
             }
             Err(Error::NoSuchVolume(_)) if force => Ok(()),
+            Err(error) if force && error.is_absent_plugin() => {
+                self.volumes.abandon(name, |name| self.volume_users(name)).await
+            }
             Err(error) => Err(error),
         }
     }
@@ -76,13 +140,16 @@ impl Engine {
             .boolean("all")
             .map_err(|text| Error::Invalid(format!("invalid filter 'all={text}'")))?
             .unwrap_or(false);
-        let passing = self.passing(&filters, &["all", "label", "label!"])?;
+        let passes = self.pass(&filters, &["all", "label", "label!"])?;
         let mut answer = Pruned::default();
-        for volume in passing.into_iter().filter(|volume| all || volume.anonymous) {
+        // What plugins keep is theirs to be pruned.
+        let own = self.all_volumes(|driver| driver == local::NAME).await;
+        for volume in own.into_iter().filter(|volume| (all || volume.anonymous) && passes(&filtered(volume)))
+        {
             if !self.volume_users(&volume.name).is_empty() {
                 continue;
             }
-            let size = self.volume_size(&volume.name).await;
+            let size = self.volume_size(&volume).await;
             match self.unmake_volume(&volume.name, false).await {
                 Ok(()) => {
                     answer.deleted.push(volume.name);
@@ -97,7 +164,12 @@ impl Engine {
         Ok(answer)
     }
 
-    fn passing(&self, filters: &Filters, known: &[&str]) -> Result<Vec<VolumeRecord>> {
+    /// What filters say of volumes.
+    fn pass<'a>(
+        &self,
+        filters: &'a Filters,
+        known: &[&str],
+    ) -> Result<impl Fn(&Filtered<'_>) -> bool + use<'a>> {
         if let Some(unknown) = filters.unknown(known) {
             return Err(Error::Invalid(format!("invalid filter '{unknown}'")));
         }
@@ -106,35 +178,20 @@ impl Engine {
             .map_err(|text| Error::Invalid(format!("invalid filter 'dangling={text}'")))?;
         let users: HashMap<String, Vec<String>> =
             if dangling.is_some() { users_of(self) } else { HashMap::new() };
-        let volumes = self.volumes.all().into_iter();
-        Ok(volumes
-            .filter(|volume| {
-                filters.matches("name", &volume.name)
-                    && filters.any_of("driver", |value| value == volume.driver)
-                    && filters.labels("label", &volume.labels)
-                    && filters.labels_absent("label!", &volume.labels)
-                    && dangling.is_none_or(|dangling| dangling != users.contains_key(&volume.name))
-            })
-            .collect())
+        Ok(move |volume: &Filtered<'_>| {
+            filters.matches("name", volume.name)
+                && filters.any_of("driver", |value| value == volume.driver)
+                && filters.labels("label", &volume.labels)
+                && filters.labels_absent("label!", &volume.labels)
+                && dangling.is_none_or(|dangling| dangling != users.contains_key(volume.name))
+        })
     }
 
-    fn volume_view(&self, volume: VolumeRecord) -> Volume {
-        Volume {
-            mountpoint: self.volumes.data(&volume.name).display().to_string(),
-            name: volume.name,
-            driver: volume.driver,
-            created_at: volume.created_at,
-            labels: volume.labels.into_iter().collect(),
-            options: volume.options.into_iter().collect(),
-            scope: "local".to_owned(),
-            size: -1,
-            ref_count: -1,
-            anonymous: volume.anonymous,
+    async fn volume_size(&self, volume: &Volume) -> i64 {
+        if volume.driver != local::NAME {
+            return -1;
         }
-    }
-
-    async fn volume_size(&self, name: &str) -> i64 {
-        let data = self.volumes.data(name);
+        let data = self.volumes.folders().data(&volume.name);
         let usage =
             blocking(move || gantry_rooted::tree::disk_usage(&data).map_err(crate::root::kernel)).await;
         usage.map_or(-1, |usage| i64::try_from(usage.size).unwrap_or(i64::MAX))
@@ -174,8 +231,37 @@ impl Engine {
     }
 
     /// An event of a volume that was made or removed.
-    pub(crate) fn publish_volume(&self, name: &str, action: &str) {
-        let attributes = BTreeMap::from([("driver".to_owned(), super::DRIVER.to_owned())]);
+    pub(crate) fn publish_volume(&self, name: &str, driver: &str, action: &str) {
+        let attributes = BTreeMap::from([("driver".to_owned(), driver.to_owned())]);
         self.events.publish("volume", action, name, attributes);
+    }
+}
+
+/// What filters look at.
+struct Filtered<'a> {
+    name: &'a str,
+    driver: &'a str,
+    labels: BTreeMap<String, String>,
+}
+
+fn filtered(volume: &Volume) -> Filtered<'_> {
+    let labels = volume.labels.iter().map(|(key, value)| (key.clone(), value.clone()));
+    Filtered { name: &volume.name, driver: &volume.driver, labels: labels.collect() }
+}
+
+/// A volume as callers see it.
+fn view(volume: VolumeRecord, scope: &str, seen: Seen) -> Volume {
+    Volume {
+        mountpoint: seen.mountpoint,
+        name: volume.name,
+        driver: volume.driver,
+        created_at: seen.created_at.unwrap_or(volume.created_at),
+        labels: volume.labels.into_iter().collect(),
+        options: volume.options.into_iter().collect(),
+        scope: scope.to_owned(),
+        size: -1,
+        ref_count: -1,
+        anonymous: volume.anonymous,
+        status: seen.status,
     }
 }

@@ -25,6 +25,7 @@ pub fn from_engine(of: engine::Volume, usage: Usage) -> Volume {
         name: of.name,
         options: or_null(of.options.into_iter().collect()),
         scope: if of.scope.is_empty() { "local".to_owned() } else { of.scope },
+        status: serde_json::from_str(&of.status).ok(),
         usage_data: (usage == Usage::Shown).then_some(UsageData { ref_count: of.ref_count, size: of.size }),
     }
 }

@@ -36,7 +36,7 @@ pub async fn create(mut call: Call) -> Result<Response, Error> {
     }
     let spec = VolumeSpec {
         name: volume.name,
-        driver: if volume.driver.is_empty() { "local".to_owned() } else { volume.driver },
+        driver: volume.driver,
         driver_opts: volume.driver_opts.into_iter().collect(),
         labels: volume.labels.into_iter().collect(),
     };

@@ -128,7 +128,7 @@ pub struct Info {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Plugins {
-    pub volume: Vec<&'static str>,
+    pub volume: Vec<String>,
     pub network: Vec<&'static str>,
     pub authorization: Option<Vec<String>>,
     pub log: Vec<&'static str>,

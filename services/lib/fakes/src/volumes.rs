@@ -130,6 +130,7 @@ impl Manage for Volumes {
                 size: -1,
                 ref_count: -1,
                 anonymous,
+                status: String::new(),
             };
             state.volumes.insert(name, volume.clone());
             Ok(volume)

@@ -33,6 +33,8 @@ pub struct Info {
     pub image_uses: Vec<ImageUse>,
     /// `systemd` or `cgroupfs`.
     pub cgroup_driver: String,
+    /// `local`, and plugins that were in use.
+    pub volume_drivers: Vec<String>,
 }
 
 /// A container's image.

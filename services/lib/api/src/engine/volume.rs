@@ -17,7 +17,7 @@ pub struct Volume {
     pub labels: HashMap<String, String>,
     /// The driver's.
     pub options: HashMap<String, String>,
-    /// `local`
+    /// `local` or `global`.
     pub scope: String,
     /// Bytes; -1 when not asked for.
     pub size: i64,
@@ -25,6 +25,8 @@ pub struct Volume {
     pub ref_count: i64,
     /// Made for one container, without a name of its own.
     pub anonymous: bool,
+    /// What else its driver tells: the text of a JSON object, or empty. Not in lists.
+    pub status: String,
 }
 
 /// A volume that is wanted.
@@ -32,7 +34,7 @@ pub struct Volume {
 pub struct VolumeSpec {
     /// Empty: made up.
     pub name: String,
-    /// Empty: `local`.
+    /// Empty: that of a volume of this name, else `local`.
     pub driver: String,
     /// The driver's options.
     pub driver_opts: HashMap<String, String>,

@@ -22,6 +22,7 @@ impl From<Info> for pb::InfoResponse {
             warnings: info.warnings,
             image_uses: info.image_uses.into_iter().map(Into::into).collect(),
             cgroup_driver: info.cgroup_driver,
+            volume_drivers: info.volume_drivers,
         }
     }
 }
@@ -44,6 +45,7 @@ impl From<pb::InfoResponse> for Info {
             warnings: info.warnings,
             image_uses: info.image_uses.into_iter().map(Into::into).collect(),
             cgroup_driver: info.cgroup_driver,
+            volume_drivers: info.volume_drivers,
         }
     }
 }

@@ -18,6 +18,7 @@ impl From<Volume> for pb::Volume {
             size: volume.size,
             ref_count: volume.ref_count,
             anonymous: volume.anonymous,
+            status: volume.status,
         }
     }
 }
@@ -35,6 +36,7 @@ impl From<pb::Volume> for Volume {
             size: volume.size,
             ref_count: volume.ref_count,
             anonymous: volume.anonymous,
+            status: volume.status,
         }
     }
 }
