@@ -9,6 +9,7 @@ use http::{Request, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, field};
 
+use crate::authorization::Authorization;
 use crate::call::Call;
 use crate::lists::Lists;
 use crate::peers::Peers;
@@ -41,16 +42,23 @@ pub struct App {
     pub run: std::path::PathBuf,
     /// Container lists.
     pub lists: Lists,
+    /// Who else has to allow what is asked.
+    pub authorization: Option<Authorization>,
     server: Server,
 }
 
 impl App {
     /// An app whose peers' sockets are in `run`.
-    pub fn new(run: &std::path::Path, shutdown: CancellationToken) -> Arc<Self> {
+    pub fn new(
+        run: &std::path::Path,
+        authorization: Option<Authorization>,
+        shutdown: CancellationToken,
+    ) -> Arc<Self> {
         Arc::new(Self {
             peers: Peers::new(run),
             run: run.to_owned(),
             lists: Lists::default(),
+            authorization,
             server: Server::new(LIMITS, shutdown).implicit_upgrade(hijack::IMPLICIT),
         })
     }
@@ -89,9 +97,24 @@ impl App {
     }
 
     async fn answer(self: Arc<Self>, request: Request<Body>) -> Response {
-        let path = request.uri().path().to_owned();
         let started = std::time::Instant::now();
-        let mut response = match ApiVersion::strip(&path) {
+        let app = Arc::clone(&self);
+        let mut response = match &self.authorization {
+            None => app.route(request).await,
+            Some(authorization) => authorization.around(request, |request| app.route(request)).await,
+        };
+        tracing::debug!(
+            status = response.status().as_u16(),
+            micros = started.elapsed().as_micros(),
+            "answered"
+        );
+        common_headers(&mut response);
+        response
+    }
+
+    async fn route(self: Arc<Self>, request: Request<Body>) -> Response {
+        let path = request.uri().path().to_owned();
+        match ApiVersion::strip(&path) {
             Err(error) => response::error(&error),
             Ok((version, path)) => {
                 let query = Query::parse(request.uri().query());
@@ -103,14 +126,7 @@ impl App {
                     response::error(&error)
                 })
             }
-        };
-        tracing::debug!(
-            status = response.status().as_u16(),
-            micros = started.elapsed().as_micros(),
-            "answered"
-        );
-        common_headers(&mut response);
-        response
+        }
     }
 }
 

@@ -29,7 +29,7 @@ mod tests {
                 Some(Caller::Process { uid: 1000, gid: 100, pid: 7 }),
             ),
             (
-                Peer::Certificate { subject: "CN=alice".to_owned(), address },
+                Peer::Certificate { subject: "CN=alice".to_owned(), address, chain: [].into() },
                 Some(Caller::Certificate { subject: "CN=alice".to_owned() }),
             ),
             (Peer::Address(address), Some(Caller::Address(address))),

@@ -17,6 +17,10 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// The TCP address where Prometheus finds the metrics of all services; loopback too.
     pub metrics: Option<SocketAddr>,
+    /// Names of the plugins that have to allow each request, in this order.
+    pub authorization_plugins: Vec<String>,
+    /// Where plugins are looked for.
+    pub plugins: gantry_plugin::Folders,
 }
 
 /// What the file of settings may say under `tls`: who has a certificate of the authority may do everything, nobody else
@@ -37,7 +41,14 @@ pub struct Tls {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { socket_mode: 0o660, tcp: Vec::new(), tls: None, metrics: None }
+        Self {
+            socket_mode: 0o660,
+            tcp: Vec::new(),
+            tls: None,
+            metrics: None,
+            authorization_plugins: Vec::new(),
+            plugins: gantry_plugin::Folders::default(),
+        }
     }
 }
 

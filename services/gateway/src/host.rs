@@ -7,6 +7,7 @@ use std::path::Path;
 use gantry_proto::gantry::engine::v1 as engine;
 use gantry_proto::gantry::images::v1::registries_response::Registry;
 
+use crate::authorization::Authorization;
 use crate::moment;
 use crate::version::ApiVersion;
 use crate::wire::system::{
@@ -60,6 +61,7 @@ pub fn info(
     images: usize,
     registries: &[Registry],
     run: &Path,
+    authorization: Option<&Authorization>,
     version: ApiVersion,
 ) -> Info {
     let commit =
@@ -86,7 +88,7 @@ pub fn info(
         plugins: Plugins {
             volume: engine.volume_drivers,
             network: vec!["bridge", "host", "null"],
-            authorization: None,
+            authorization: authorization.map(|all| all.names().to_vec()),
             log: vec!["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"],
         },
         memory_limit: true,
@@ -255,6 +257,7 @@ mod tests {
                 3,
                 &[],
                 Path::new("/run/g"),
+                None,
                 ApiVersion::v1(minor),
             ))
             .expect("json")

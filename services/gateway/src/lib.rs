@@ -24,6 +24,7 @@
 
 mod app;
 mod attach_point;
+mod authorization;
 mod call;
 mod caller;
 mod config;
@@ -46,6 +47,7 @@ mod websocket;
 mod wire;
 
 pub use app::App;
+pub use authorization::Authorization;
 pub use config::Config;
 pub use error::Error;
 
@@ -54,6 +56,7 @@ use std::sync::Arc;
 use gantry_daemon::confinement::{Files, Tcp};
 use gantry_daemon::{BoxError, Context, Descriptor};
 use gantry_docker::moment;
+use gantry_plugin::Plugins;
 
 /// The name of Docker's socket in the directory of sockets.
 pub const SOCKET: &str = "docker.sock";
@@ -73,13 +76,17 @@ impl gantry_daemon::Service for Service {
         let addresses = settings.tcp.iter().chain(secured).chain(&settings.metrics);
         let ports = addresses.map(std::net::SocketAddr::port);
         let files = tls.map(|tls| [&tls.ca, &tls.cert, &tls.key]).into_iter().flatten();
-        Files::default().read(files).tcp(Tcp::Listen(ports.collect()))
+        let folders = std::iter::once(&settings.plugins.sockets).chain(&settings.plugins.specs);
+        let folders = folders.filter(|_| !settings.authorization_plugins.is_empty());
+        Files::default().read(files.chain(folders)).tcp(Tcp::Listen(ports.collect()))
     }
 
     async fn run(context: Context) -> Result<(), BoxError> {
         let config: Config = context.config()?;
         config.validate()?;
-        let app = App::new(context.run(), context.shutdown().clone());
+        let plugins = Plugins::new(config.plugins.clone());
+        let authorization = Authorization::new(config.authorization_plugins.clone(), plugins);
+        let app = App::new(context.run(), authorization, context.shutdown().clone());
         for listener in listeners::all(context.run(), &config)? {
             context.spawn("Docker's API", Arc::clone(&app).serve(listener));
         }

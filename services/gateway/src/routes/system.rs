@@ -74,7 +74,8 @@ pub async fn info(call: &Call) -> Result<Response, Error> {
     // The rest is worth showing without a figure.
     let images = images.map_or(0, |list| list.into_inner().images.len());
     let registries = registries.map_or_else(|_| Vec::new(), |all| all.into_inner().registries);
-    response::ok(&host::info(engine, images, &registries, &call.app.run, call.version))
+    let (run, authorization) = (&call.app.run, call.app.authorization.as_ref());
+    response::ok(&host::info(engine, images, &registries, run, authorization, call.version))
 }
 
 /// `POST /auth`

@@ -202,7 +202,7 @@ fn system() {
         cgroup_driver: "cgroupfs".into(),
         ..Default::default()
     };
-    let info = host::info(info, 0, &[], Path::new("/run/gantry"), ApiVersion::CURRENT);
+    let info = host::info(info, 0, &[], Path::new("/run/gantry"), None, ApiVersion::CURRENT);
     // No TCP memory limit, no address pools of our own making, and one more place where the front socket is named.
     compare(
         include_str!("golden/info.json"),

@@ -23,7 +23,7 @@ impl Gateway {
     fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let shutdown = CancellationToken::new();
-        let app = App::new(directory.path(), shutdown.clone());
+        let app = App::new(directory.path(), None, shutdown.clone());
         let listener = Listener::unix(&directory.path().join("docker.sock"), 0o660).expect("bound");
         tokio::spawn(app.serve(listener));
         Self { directory, shutdown }

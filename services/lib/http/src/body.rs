@@ -29,6 +29,8 @@ const LIMIT: usize = 128 << 20;
 
 /// The body of a request that is being answered.
 pub struct Body {
+    /// What was read already and put back.
+    front: Bytes,
     body: Option<Incoming>,
     expect: Expect,
     tasks: Tasks,
@@ -74,6 +76,7 @@ impl Body {
                 false => Expect::Nothing,
             };
         request.map(|body| Self {
+            front: Bytes::new(),
             body: Some(body),
             expect,
             tasks: tasks.clone(),
@@ -81,6 +84,14 @@ impl Body {
             waited: None,
             busy: busy.clone(),
         })
+    }
+
+    /// Puts back what was read of it: it comes again, before the rest.
+    pub fn put_back(&mut self, read: Bytes) {
+        self.front = match self.front.is_empty() {
+            true => read,
+            false => [read, std::mem::take(&mut self.front)].concat().into(),
+        };
     }
 
     fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<Interrupted> {
@@ -104,6 +115,9 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
+        if !self.front.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.front)))));
+        }
         self.expect = Expect::Nothing;
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         match Pin::new(body).poll_frame(cx) {
@@ -116,11 +130,18 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+        self.front.is_empty() && self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint)
+        let mut hint = self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), http_body::Body::size_hint);
+        let front = self.front.len() as u64;
+        // In this order: the least is never more than the most.
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + front);
+        }
+        hint.set_lower(hint.lower() + front);
+        hint
     }
 }
 

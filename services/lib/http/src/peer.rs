@@ -4,6 +4,7 @@ mod subject;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use tokio::net::UnixStream;
@@ -27,6 +28,8 @@ pub enum Peer {
         subject: String,
         /// Where it connected from.
         address: SocketAddr,
+        /// What was shown, the client's own first (DER).
+        chain: Arc<[Vec<u8>]>,
     },
     /// Whoever can send from this address: nothing is proved.
     Address(SocketAddr),
@@ -50,7 +53,10 @@ impl Peer {
     pub(crate) fn of_certificate(address: SocketAddr, shown: Option<&[CertificateDer<'_>]>) -> Self {
         let subject = shown.and_then(<[_]>::first).and_then(|certificate| subject::of(certificate));
         match subject {
-            Some(subject) => Self::Certificate { subject, address },
+            Some(subject) => {
+                let chain = shown.into_iter().flatten().map(|certificate| certificate.to_vec()).collect();
+                Self::Certificate { subject, address, chain }
+            }
             None => Self::Address(address),
         }
     }
@@ -61,7 +67,7 @@ impl fmt::Display for Peer {
         match self {
             Self::Process { uid, pid: Some(pid), .. } => write!(f, "process {pid} of user {uid}"),
             Self::Process { uid, pid: None, .. } => write!(f, "a process of user {uid}"),
-            Self::Certificate { subject, address } => write!(f, "{subject} at {address}"),
+            Self::Certificate { subject, address, .. } => write!(f, "{subject} at {address}"),
             Self::Address(address) => write!(f, "{address}"),
             Self::Unknown => f.write_str("unknown"),
         }
