@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use gantry_http::{BodyError, Limits};
+use gantry_plugin::interface;
 use gantry_plugin::wire::Manifest;
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -42,6 +43,9 @@ pub struct Server {
 struct Refusal {
     #[serde(rename = "Err")]
     error: String,
+    /// Where allocators of addresses say it.
+    #[serde(rename = "Error", skip_serializing_if = "Option::is_none")]
+    allocator: Option<String>,
 }
 
 /// An answer that is no refusal.
@@ -167,7 +171,9 @@ impl Server {
             Ok(body) => answered(body),
             Err(error) => {
                 tracing::info!(method = name, %error, "refused");
-                answered(document(&Refusal { error: error.to_string() }))
+                let error = error.to_string();
+                let allocator = name.starts_with(interface::IPAM).then(|| error.clone());
+                answered(document(&Refusal { error, allocator }))
             }
         }
     }

@@ -10,13 +10,14 @@
 //! carried out with all else that a network namespace needs, on one blocking thread, so that a container's start goes
 //! from thread to thread once. Every step finds itself already done: start, repetition and recovery are the same code.
 //!
-//! The drivers that there are: [`bridge`], [`host`], [`none`].
+//! The drivers that there are: [`bridge`], [`host`], [`none`], and what [`plugin`]s there are.
 
 pub mod bridge;
 pub mod host;
 pub mod none;
 #[cfg(test)]
 pub(crate) mod plain;
+pub mod plugin;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -26,6 +27,8 @@ use std::sync::Arc;
 use gantry_api::network::NetworkSpec;
 use gantry_netlink::nft::Family;
 use gantry_netlink::{Link, Namespace};
+use gantry_plugin::Plugins;
+use parking_lot::Mutex;
 
 use crate::error::{Error, Result};
 use crate::firewall::Entry;
@@ -67,7 +70,7 @@ pub struct Capabilities {
 #[tonic::async_trait]
 pub trait Driver: Debug + Send + Sync {
     /// Its name in records and requests.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// What its networks are capable of.
     fn capabilities(&self) -> Capabilities;
@@ -101,8 +104,9 @@ pub trait Driver: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Makes known that an endpoint with these addresses is to be: where that needs more than this host.
-    async fn create_endpoint(&self, _network: &Network, _endpoint: &Endpoint) -> Result<()> {
+    /// Makes known that an endpoint with these addresses is to be, where that needs more than this host; completes its record
+    /// with what the driver decides.
+    async fn create_endpoint(&self, _network: &Network, _endpoint: &mut Endpoint) -> Result<()> {
         Ok(())
     }
 
@@ -163,7 +167,12 @@ pub trait Driver: Debug + Send + Sync {
 
 /// The drivers by name: the one place where they are chosen. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Drivers(Arc<BTreeMap<&'static str, Arc<dyn Driver>>>);
+pub struct Drivers {
+    own: Arc<BTreeMap<String, Arc<dyn Driver>>>,
+    plugins: Plugins,
+    /// Plugins that networks are of. Guards single edits.
+    known: Arc<Mutex<BTreeMap<String, Arc<dyn Driver>>>>,
+}
 
 /// The driver of a network whose maker names none.
 const DEFAULT: &str = "bridge";
@@ -171,27 +180,39 @@ const DEFAULT: &str = "bridge";
 const NOT_BUILT: [&str; 3] = ["macvlan", "ipvlan", "overlay"];
 
 impl Drivers {
-    /// Drivers to choose from.
-    pub fn new(drivers: impl IntoIterator<Item = Arc<dyn Driver>>) -> Self {
-        Drivers(Arc::new(drivers.into_iter().map(|driver| (driver.name(), driver)).collect()))
+    /// Drivers to choose from: these, and plugins.
+    pub fn new(drivers: impl IntoIterator<Item = Arc<dyn Driver>>, plugins: Plugins) -> Self {
+        let own = drivers.into_iter().map(|driver| (driver.name().to_owned(), driver)).collect();
+        Drivers { own: Arc::new(own), plugins, known: Arc::default() }
     }
 
     /// The driver of a name; the default one for an empty name.
     pub fn get(&self, name: &str) -> Result<Arc<dyn Driver>> {
         let name = if name.is_empty() { DEFAULT } else { name };
-        self.0.get(name).cloned().ok_or_else(|| match NOT_BUILT.contains(&name) {
-            true => Error::DriverNotBuilt(name.to_owned()),
-            false => Error::DriverUnknown(name.to_owned()),
-        })
+        match self.own.get(name) {
+            Some(own) => Ok(own.clone()),
+            None if NOT_BUILT.contains(&name) => Err(Error::DriverNotBuilt(name.to_owned())),
+            None if self.plugins.is_there(name) => Ok(self.distant(name)),
+            None => Err(Error::DriverUnknown(name.to_owned())),
+        }
     }
 
-    /// The driver of a network.
+    /// The driver of a network. A plugin may be away: what it is asked for meanwhile fails.
     pub fn of(&self, network: &Network) -> Result<Arc<dyn Driver>> {
-        self.get(&network.driver)
+        match self.get(&network.driver) {
+            Err(Error::DriverUnknown(name)) => Ok(self.distant(&name)),
+            found => found,
+        }
     }
 
-    /// All of them.
+    /// Our own.
     pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Driver>> {
-        self.0.values()
+        self.own.values()
+    }
+
+    fn distant(&self, name: &str) -> Arc<dyn Driver> {
+        let mut known = self.known.lock();
+        let new = || Arc::new(plugin::Distant::new(name, self.plugins.clone())) as Arc<dyn Driver>;
+        known.entry(name.to_owned()).or_insert_with(new).clone()
     }
 }

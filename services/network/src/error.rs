@@ -42,6 +42,9 @@ pub enum Error {
     /// A driver that nobody knows.
     #[error("plugin \"{0}\" not found")]
     DriverUnknown(String),
+    /// A plugin refused, or could not be asked.
+    #[error("{0}")]
+    Plugin(String),
     /// A second `host` or `null` network.
     #[error("only one instance of \"{0}\" network is allowed")]
     OnlyOne(String),
@@ -235,7 +238,11 @@ impl Coded for Error {
             | Error::NetnsLeft(_) => Code::FailedPrecondition,
             Error::PoolsUsedUp | Error::AddressesUsedUp { .. } => Code::ResourceExhausted,
             Error::Disk { source, .. } if source.is_disk_full() => Code::ResourceExhausted,
-            Error::Kernel { .. } | Error::Disk { .. } | Error::Io { .. } | Error::Fault(_) => Code::Internal,
+            Error::Kernel { .. }
+            | Error::Disk { .. }
+            | Error::Io { .. }
+            | Error::Plugin(_)
+            | Error::Fault(_) => Code::Internal,
             Error::ShuttingDown => Code::Unavailable,
         }
     }

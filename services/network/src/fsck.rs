@@ -79,7 +79,10 @@ impl Controller {
         }
         for netns in state.all_netns() {
             let pinned = Namespace::is_pinned(&self.0.host.identity.pin(&netns.id));
-            let complete = netns.endpoints.iter().all(|endpoint| links.contains(&endpoint.veth));
+            let complete = netns
+                .endpoints
+                .iter()
+                .all(|endpoint| endpoint.veth.is_empty() || links.contains(&endpoint.veth));
             let detail = match (pinned, complete) {
                 (true, true) => continue,
                 (false, _) => "its network namespace is gone",

@@ -105,7 +105,7 @@ mod tests {
         let (netns, networks) = world();
         let to = "10.0.1.2:80".parse().unwrap();
         let expected = Entry::port("0.0.0.0".parse().unwrap(), Protocol::Tcp, 8080, to);
-        let drivers = Drivers::new([Arc::new(Plain) as Arc<dyn Driver>]);
+        let drivers = Drivers::new([Arc::new(Plain) as Arc<dyn Driver>], Default::default());
         assert_eq!(netns_entries(&drivers, &netns, &networks), BTreeSet::from([expected]));
     }
 }

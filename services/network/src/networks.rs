@@ -16,7 +16,7 @@ use ipnet::IpNet;
 impl Controller {
     /// Makes a network: name, subnets, record, and what its driver needs for it.
     pub async fn create_network(&self, spec: NetworkSpec) -> Result<Network> {
-        let (spec, driver) = check::checked(spec, &self.0.drivers, &self.0.ipams)?;
+        let (spec, driver) = check::checked(spec, &self.0.drivers, &self.0.ipams).await?;
         let mut record = Network {
             id: crate::random_id(),
             name: spec.name,
@@ -26,7 +26,7 @@ impl Controller {
             enable_ipv4: spec.ipv4,
             enable_ipv6: spec.ipv6,
             subnets: spec.ipam.subnets.into_iter().map(subnet).collect(),
-            ipam_driver: self.0.ipams.get(&spec.ipam.driver)?.name().to_owned(),
+            ipam_driver: self.0.ipams.get(&spec.ipam.driver).await?.name().to_owned(),
             ipam_options: spec.ipam.options,
             options: spec.options,
             labels: spec.labels,

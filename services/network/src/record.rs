@@ -153,6 +153,9 @@ pub struct Endpoint {
     pub ipv4_gateway: String,
     #[prost(string, tag = "13")]
     pub ipv6_gateway: String,
+    /// What a plugin has called its link on the host, before it was moved.
+    #[prost(string, tag = "14")]
+    pub source: String,
 }
 
 /// What was switched on of the host's forwarding, in one boot and network namespace.

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use gantry_daemon::Context;
 use gantry_netlink::{Namespace, Route};
+use gantry_plugin::Plugins;
 use parking_lot::Mutex;
 
 use crate::app;
@@ -28,7 +29,7 @@ use crate::forwarding::Forwarding;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::interface;
-use crate::ipam::{self, Ipams};
+use crate::ipam::{self, Ipams, Purpose};
 use crate::links::Deleter;
 use crate::names::Names;
 use crate::names::server::Sockets;
@@ -50,11 +51,12 @@ impl Controller {
     /// Opens the records and reconciles them with the kernel. Its sockets belong to the network namespace of the calling
     /// process from here on.
     pub async fn open(context: &Context) -> Result<Self> {
+        let settings: app::Settings = context.config().map_err(|error| Error::Invalid(error.to_string()))?;
         let (identity, dir) = (Identity::new(context.roots()), context.state().join("db"));
         let (deleter, work) = Deleter::new(Route::open().map_err(Error::kernel("open rtnetlink"))?);
         context.spawn("links", work);
         let (store, host, records) = blocking(move || open(identity, dir, deleter)).await?;
-        let controller = Self::reconcile(store, host, records).await?;
+        let controller = Self::reconcile(store, host, records, &Plugins::new(settings.plugins)).await?;
         let this = controller.clone();
         for (netns, namespace, sockets) in blocking(move || Ok(this.complete_netns())).await? {
             controller.0.names.serve(&netns, namespace, sockets)?;
@@ -77,11 +79,18 @@ impl Controller {
         Ok(controller)
     }
 
-    async fn reconcile(store: Store, host: Arc<Host>, (networks, netns): Records) -> Result<Self> {
-        let (drivers, ipams) = (app::drivers(&host), app::ipams(&host));
+    async fn reconcile(
+        store: Store,
+        host: Arc<Host>,
+        (networks, netns): Records,
+        plugins: &Plugins,
+    ) -> Result<Self> {
+        let (drivers, ipams) = (app::drivers(&host, plugins), app::ipams(&host, plugins));
         let mut state = State::default();
         for mut network in networks {
-            if drivers.of(&network)?.capabilities().addresses {
+            if drivers.of(&network)?.capabilities().addresses
+                && ipams.forgetful(&network.ipam_driver).await.is_some()
+            {
                 ipam::request_pools(&ipams, &mut network, &[]).await?;
             }
             state.restore_network(network);
@@ -229,10 +238,11 @@ async fn request_addresses(ipams: &Ipams, state: &State, netns: &Netns) -> Resul
     let networks = state.networks_of(netns);
     for endpoint in &netns.endpoints {
         let Some(network) = networks.get(&endpoint.network) else { continue };
-        let ipam = ipams.get(&network.ipam_driver)?;
+        let Some(ipam) = ipams.forgetful(&network.ipam_driver).await else { continue };
         for net in endpoint.nets() {
             if let Some(subnet) = network.subnet_of(net.addr()) {
-                ipam.request_address(&subnet.pool, Some(net.addr())).await?;
+                let purpose = Purpose::Endpoint { mac: &endpoint.mac };
+                ipam.request_address(&subnet.pool, Some(net.addr()), purpose).await?;
             }
         }
     }

@@ -52,7 +52,12 @@ impl Plugins {
         }
     }
 
-    /// The same for one that is about to come, as at the start of a machine: it is waited for as one that is away.
+    /// Whether there is a trace of a plugin of this name. Nobody is asked.
+    pub fn is_there(&self, name: &str) -> bool {
+        self.folders.find(name).is_ok()
+    }
+
+    /// The same as [`Plugins::get`] for one that is about to come, as at the start of a machine: it is waited for as one that is away.
     pub async fn wait_for(&self, name: &str, interface: &'static str) -> Result<Plugin> {
         let mut waiting = self.patience.begin();
         loop {

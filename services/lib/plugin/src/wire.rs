@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub mod ipam;
+pub mod network;
 pub mod volume;
 
 use serde::{Deserialize, Serialize};

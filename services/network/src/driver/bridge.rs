@@ -59,7 +59,7 @@ impl Bridge {
 
 #[tonic::async_trait]
 impl Driver for Bridge {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "bridge"
     }
 

@@ -7,7 +7,7 @@ use super::{Capabilities, Driver, Scope};
 pub struct Host;
 
 impl Driver for Host {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "host"
     }
 

@@ -7,7 +7,7 @@ use super::{Capabilities, Driver, Scope};
 pub struct Null;
 
 impl Driver for Null {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "null"
     }
 

@@ -9,7 +9,7 @@ use crate::record::{Endpoint, Network, Port};
 pub struct Plain;
 
 impl Driver for Plain {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "bridge"
     }
 

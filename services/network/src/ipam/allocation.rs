@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use gantry_api::network::EndpointSpec;
 use ipnet::IpNet;
 
-use super::{Ipam, Ipams, PoolRequest, subnet};
+use super::{Ipam, Ipams, PoolRequest, Purpose, subnet};
 use crate::error::{Error, Result};
 use crate::gateway::Family;
+use crate::mac;
 use crate::record::{Endpoint, Network, Subnet};
 
 /// Requests the subnets on a network's record, chooses those that it lacks, and takes gateways and auxiliary addresses.
@@ -15,7 +16,7 @@ use crate::record::{Endpoint, Network, Subnet};
 ///
 /// `avoid` has the subnets that the host uses otherwise.
 pub async fn request_pools(ipams: &Ipams, network: &mut Network, avoid: &[IpNet]) -> Result<()> {
-    let ipam = ipams.get(&network.ipam_driver)?;
+    let ipam = ipams.get(&network.ipam_driver).await?;
     let request = |family, subnet, range| PoolRequest {
         family,
         subnet,
@@ -44,6 +45,8 @@ pub async fn request_pools(ipams: &Ipams, network: &mut Network, avoid: &[IpNet]
         requests.push((request(Family::V6, None, None), Subnet { chosen: true, ..Subnet::default() }));
     }
     network.subnets.clear();
+    // The subnets whose gateways were given already.
+    let mut chosen = Vec::new();
     for (request, mut subnet) in requests {
         let range = request.range;
         let given = ipam.request_pool(request).await?;
@@ -51,7 +54,19 @@ pub async fn request_pools(ipams: &Ipams, network: &mut Network, avoid: &[IpNet]
         if subnet.chosen {
             subnet.subnet = given.subnet.to_string();
         }
-        if subnet.gateway.is_empty() {
+        if subnet.gateway.is_empty() && ipam.chooses_gateways() {
+            subnet.gateway_chosen = !subnet.chosen;
+            match ipam.request_address(&subnet.pool, None, Purpose::Gateway).await {
+                Ok(given) => {
+                    subnet.gateway = given.map(|address| address.to_string()).unwrap_or_default();
+                    chosen.push(network.subnets.len());
+                }
+                Err(error) => {
+                    network.subnets.push(subnet);
+                    return Err(error);
+                }
+            }
+        } else if subnet.gateway.is_empty() {
             // Docker takes the gateway from the range, when there is one.
             let within = range.filter(|range| range.network() != given.subnet.network());
             subnet.gateway_chosen = !subnet.chosen;
@@ -60,12 +75,14 @@ pub async fn request_pools(ipams: &Ipams, network: &mut Network, avoid: &[IpNet]
         }
         network.subnets.push(subnet);
     }
-    for subnet in &network.subnets {
-        for text in [&subnet.gateway].into_iter().chain(subnet.auxiliary.values()).filter(|it| !it.is_empty())
-        {
+    for (index, subnet) in network.subnets.iter().enumerate() {
+        let gateway = Some((&subnet.gateway, Purpose::Gateway)).filter(|_| !chosen.contains(&index));
+        let others = subnet.auxiliary.values().map(|text| (text, Purpose::Auxiliary));
+        for (text, purpose) in gateway.into_iter().chain(others).filter(|(text, _)| !text.is_empty()) {
             let invalid = || Error::Invalid(format!("invalid address {text:?} of network {}", network.name));
             // An address that is named twice is taken already, and so it should be.
-            ipam.request_address(&subnet.pool, Some(text.parse().map_err(|_| invalid())?)).await?;
+            let wanted: IpAddr = text.parse().map_err(|_| invalid())?;
+            ipam.request_address(&subnet.pool, Some(wanted), purpose).await?;
         }
     }
     Ok(())
@@ -73,9 +90,16 @@ pub async fn request_pools(ipams: &Ipams, network: &mut Network, avoid: &[IpNet]
 
 /// Gives a network's subnets back.
 pub async fn release_pools(ipams: &Ipams, network: &Network) -> Result<()> {
-    let ipam = ipams.get(&network.ipam_driver)?;
+    let ipam = ipams.get(&network.ipam_driver).await?;
     let mut released = Ok(());
     for subnet in network.subnets.iter().filter(|subnet| !subnet.pool.is_empty()) {
+        // One that keeps what it has given is told of each address.
+        if ipam.keeps() {
+            let taken = [&subnet.gateway].into_iter().chain(subnet.auxiliary.values());
+            for address in taken.filter_map(|text| text.parse::<IpAddr>().ok()) {
+                released = released.and(ipam.release_address(&subnet.pool, address).await);
+            }
+        }
         released = released.and(ipam.release_pool(&subnet.pool).await);
     }
     released
@@ -88,15 +112,21 @@ pub async fn allocate(
     spec: &EndpointSpec,
     endpoint: &mut Endpoint,
 ) -> Result<()> {
-    let ipam = ipams.get(&network.ipam_driver)?;
+    let ipam = ipams.get(&network.ipam_driver).await?;
+    if ipam.wants_mac() && endpoint.mac.is_empty() {
+        endpoint.mac = mac::derived(&network.id, &endpoint.id).to_string();
+    }
+    let mac = endpoint.mac.clone();
     let taken = async {
         if network.enable_ipv4 {
-            let (net, gateway) = address(&*ipam, network, Family::V4, spec.ipv4.map(IpAddr::V4)).await?;
+            let (net, gateway) =
+                address(&*ipam, network, Family::V4, spec.ipv4.map(IpAddr::V4), &mac).await?;
             endpoint.ipv4 = net.to_string();
             endpoint.ipv4_gateway = gateway;
         }
         if network.enable_ipv6 {
-            let (net, gateway) = address(&*ipam, network, Family::V6, spec.ipv6.map(IpAddr::V6)).await?;
+            let (net, gateway) =
+                address(&*ipam, network, Family::V6, spec.ipv6.map(IpAddr::V6), &mac).await?;
             endpoint.ipv6 = net.to_string();
             endpoint.ipv6_gateway = gateway;
         }
@@ -111,7 +141,7 @@ pub async fn allocate(
 
 /// Gives an endpoint's addresses back.
 pub async fn release(ipams: &Ipams, network: &Network, endpoint: &Endpoint) -> Result<()> {
-    let ipam = ipams.get(&network.ipam_driver)?;
+    let ipam = ipams.get(&network.ipam_driver).await?;
     let mut released = Ok(());
     for net in endpoint.nets() {
         if let Some(subnet) = network.subnet_of(net.addr()) {
@@ -127,19 +157,21 @@ async fn address(
     network: &Network,
     family: Family,
     wanted: Option<IpAddr>,
+    mac: &str,
 ) -> Result<(IpNet, String)> {
+    let purpose = Purpose::Endpoint { mac };
     let mut found = None;
     match wanted {
         Some(address) => {
             let outside = || Error::AddressOutside { address, network: network.name.clone() };
             let subnet = network.subnet_of(address).ok_or_else(outside)?;
-            let given = ipam.request_address(&subnet.pool, Some(address)).await?;
+            let given = ipam.request_address(&subnet.pool, Some(address), purpose).await?;
             found = Some((given.ok_or(Error::AddressTaken)?, subnet));
         }
         None => {
             for subnet in &network.subnets {
                 let mine = subnet.net().is_some_and(|net| Family::of(net.addr()) == family);
-                if mine && let Some(given) = ipam.request_address(&subnet.pool, None).await? {
+                if mine && let Some(given) = ipam.request_address(&subnet.pool, None, purpose).await? {
                     found = Some((given, subnet));
                     break;
                 }
@@ -164,7 +196,8 @@ mod tests {
     use super::*;
 
     async fn world() -> (Ipams, Network) {
-        let ipams = Ipams::new([Arc::new(crate::ipam::Local::new([0; 5])) as Arc<dyn Ipam>]);
+        let ipams =
+            Ipams::new([Arc::new(crate::ipam::Local::new([0; 5])) as Arc<dyn Ipam>], Default::default());
         let subnet = Subnet { subnet: "10.1.0.0/16".into(), ..Subnet::default() };
         let mut network =
             Network { name: "a".into(), enable_ipv4: true, subnets: vec![subnet], ..Network::default() };

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use parking_lot::Mutex;
 
 use super::pool::Pool;
-use super::{GivenPool, Ipam, PoolRequest, subnet};
+use super::{GivenPool, Ipam, PoolRequest, Purpose, subnet};
 use crate::error::{Error, Result};
 use crate::gateway::Family;
 
@@ -29,7 +29,7 @@ impl Local {
 
 #[tonic::async_trait]
 impl Ipam for Local {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         super::DEFAULT
     }
 
@@ -60,7 +60,12 @@ impl Ipam for Local {
         Ok(())
     }
 
-    async fn request_address(&self, pool: &str, wanted: Option<IpAddr>) -> Result<Option<IpAddr>> {
+    async fn request_address(
+        &self,
+        pool: &str,
+        wanted: Option<IpAddr>,
+        _purpose: Purpose<'_>,
+    ) -> Result<Option<IpAddr>> {
         let mut pools = self.pools.lock();
         let Some(pool) = pools.get_mut(pool) else { return Ok(None) };
         Ok(match wanted {
@@ -111,12 +116,12 @@ mod tests {
         let ipam = local();
         let pool = ipam.request_pool(any(Family::V4)).await.unwrap().id;
         let two = "172.19.0.2".parse().unwrap();
-        assert_eq!(ipam.request_address(&pool, Some(two)).await.unwrap(), Some(two));
-        assert_eq!(ipam.request_address(&pool, Some(two)).await.unwrap(), None);
+        assert_eq!(ipam.request_address(&pool, Some(two), Purpose::Auxiliary).await.unwrap(), Some(two));
+        assert_eq!(ipam.request_address(&pool, Some(two), Purpose::Auxiliary).await.unwrap(), None);
         let outside = Some("172.20.0.2".parse().unwrap());
-        assert_eq!(ipam.request_address(&pool, outside).await.unwrap(), None);
+        assert_eq!(ipam.request_address(&pool, outside, Purpose::Auxiliary).await.unwrap(), None);
         ipam.release_address(&pool, two).await.unwrap();
         ipam.release_address(&pool, two).await.unwrap();
-        assert_eq!(ipam.request_address(&pool, Some(two)).await.unwrap(), Some(two));
+        assert_eq!(ipam.request_address(&pool, Some(two), Purpose::Auxiliary).await.unwrap(), Some(two));
     }
 }

@@ -13,7 +13,7 @@ use crate::ipam::{Ipams, subnet};
 use crate::record::{PREDEFINED, option};
 
 /// The spec, if it can be met, with what its options say about families; and who is to meet it.
-pub(super) fn checked(
+pub(super) async fn checked(
     mut spec: NetworkSpec,
     drivers: &Drivers,
     ipams: &Ipams,
@@ -34,7 +34,7 @@ pub(super) fn checked(
     if !driver.capabilities().creatable {
         return Err(Error::OnlyOne(spec.driver));
     }
-    ipams.get(&spec.ipam.driver)?;
+    ipams.get(&spec.ipam.driver).await?;
     for (name, enabled) in [(option::ENABLE_IPV4, &mut spec.ipv4), (option::ENABLE_IPV6, &mut spec.ipv6)] {
         if let Some(value) = spec.options.get(name) {
             let invalid = || Error::Invalid(format!("driver-opt {name:?} is not a valid bool"));
@@ -148,9 +148,13 @@ mod tests {
     }
 
     fn checked(spec: NetworkSpec) -> Result<NetworkSpec> {
-        let drivers = Drivers::new([Arc::new(Plain) as Arc<dyn Driver>, Arc::new(Host)]);
-        let ipams = Ipams::new([Arc::new(crate::ipam::Local::new([0; 5])) as Arc<dyn crate::ipam::Ipam>]);
-        super::checked(spec, &drivers, &ipams).map(|(spec, _)| spec)
+        let drivers = Drivers::new([Arc::new(Plain) as Arc<dyn Driver>, Arc::new(Host)], Default::default());
+        let ipams = Ipams::new(
+            [Arc::new(crate::ipam::Local::new([0; 5])) as Arc<dyn crate::ipam::Ipam>],
+            Default::default(),
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(super::checked(spec, &drivers, &ipams)).map(|(spec, _)| spec)
     }
 
     fn said(spec: NetworkSpec) -> String {

@@ -22,7 +22,7 @@ fn network(id: &str, subnet: &str, gateway: &str) -> Network {
 }
 
 fn drivers() -> Drivers {
-    Drivers::new([Arc::new(Plain) as Arc<dyn Driver>])
+    Drivers::new([Arc::new(Plain) as Arc<dyn Driver>], Default::default())
 }
 
 fn on(network: &str) -> EndpointSpec {

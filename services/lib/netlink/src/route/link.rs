@@ -152,6 +152,14 @@ impl Route {
         self.send(requests)
     }
 
+    /// Moves a link into a network namespace, where it has another name, is down and has no addresses.
+    pub fn move_link(&mut self, index: u32, namespace: &Namespace, name: &str) -> Result<()> {
+        check_name(name)?;
+        let mut link = numbered(index);
+        link.attributes = vec![LinkAttribute::NetNsFd(namespace.as_fd().as_raw_fd()), named(name)];
+        self.send(vec![set(link, format!("move link {index} to another namespace as {name}"))])
+    }
+
     /// Notes a text on a link, for people and for recognising it later, and puts it into a group, for rules.
     pub fn set_mark(&mut self, index: u32, alias: &str, group: u32) -> Result<()> {
         let mut link = numbered(index);
