@@ -32,6 +32,7 @@ mod network_options;
 mod options;
 mod output;
 mod paths;
+mod plugins;
 mod proxies;
 mod pull;
 mod python;

@@ -24,7 +24,7 @@ pub struct Setup<'a> {
     /// The folder in which its root is made; the machine's shared memory, where sockets and bundles are in any case,
     /// if none is named.
     pub folder: Option<&'a Path>,
-    /// Services, and the text of their settings.
+    /// Services, and the text of their settings; `{root}` in it is the node's root.
     pub settings: &'a [(&'a str, &'a str)],
 }
 
@@ -72,6 +72,7 @@ impl Node {
         let config = root.path().join("config");
         std::fs::create_dir(&config).expect("a folder");
         for (service, text) in setup.settings {
+            let text = text.replace("{root}", &root.path().display().to_string());
             std::fs::write(config.join(format!("{service}.toml")), text).expect("a file");
         }
         let mut node = Self {
@@ -343,7 +344,8 @@ impl Drop for Node {
     }
 }
 
-pub(crate) fn binary(name: &str) -> PathBuf {
+/// A program of ours.
+pub fn binary(name: &str) -> PathBuf {
     let folder = std::env::var_os("GANTRY_BIN").map_or_else(|| target().join("debug"), PathBuf::from);
     folder.join(name)
 }

@@ -24,8 +24,9 @@ impl Name {
             return Ok(Name(text.to_owned()));
         }
         let shown: String = text.chars().take(40).collect();
-        let rule =
-            format!("only [a-zA-Z0-9][a-zA-Z0-9_.-]* are allowed in a volume's name, and {LONGEST} bytes");
+        let rule = format!(
+            "only [a-zA-Z0-9][a-zA-Z0-9_.-]* are allowed in a volume's name, at most {LONGEST} bytes"
+        );
         Err(Error::about(format!("{shown:?}"), rule))
     }
 
