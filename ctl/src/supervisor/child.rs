@@ -24,6 +24,8 @@ use crate::output;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 /// A process that ran for this long has not died of its start.
 const STEADY: Duration = Duration::from_secs(10);
+/// Nor has one that ran for so many times the wait before it: little goes into starting it again.
+const PROPORTION: u32 = 20;
 /// How often its log's size is looked at.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -72,7 +74,7 @@ impl Child {
                 }
                 Err(error) => output::note(format_args!("{error:#}")),
             }
-            if started.elapsed() > STEADY {
+            if started.elapsed() > STEADY.min(backoff * PROPORTION) {
                 backoff = BACKOFF.0;
             }
             tokio::select! {
