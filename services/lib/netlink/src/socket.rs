@@ -169,5 +169,20 @@ pub(crate) fn refusal(reply: &Reply) -> Option<(io::Error, Option<String>)> {
         let tail = reply.body.get(4 + quoted.next_multiple_of(4)..).unwrap_or_default();
         detail = Attributes::of(tail).find_kind(abi::NLMSGERR_ATTR_MSG).map(text_of);
     }
-    Some((io::Error::from_raw_os_error(-code), detail))
+    Some((io::Error::from_raw_os_error(code.wrapping_neg()), detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_number_may_be_an_error() {
+        for code in [i32::MIN, -17, 1, i32::MAX] {
+            let reply =
+                Reply { kind: abi::NLMSG_ERROR, flags: 0, sequence: 1, body: code.to_ne_bytes().into() };
+            let (source, detail) = refusal(&reply).expect("it is no success");
+            assert_eq!((source.raw_os_error(), detail), (Some(code.wrapping_neg()), None));
+        }
+    }
 }
