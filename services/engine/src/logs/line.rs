@@ -174,8 +174,9 @@ fn unicode<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
 }
 
 fn hex4(bytes: &[u8]) -> Option<u32> {
-    let digits = std::str::from_utf8(bytes.get(..4)?).ok()?;
-    u32::from_str_radix(digits, 16).ok()
+    // A sign is no digit, though numbers may be parsed with one.
+    let digits = bytes.get(..4).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 fn push(character: char, out: &mut Vec<u8>) {
@@ -222,5 +223,6 @@ mod tests {
         assert_eq!(text(r"a\tb\\c\/d\n"), "a\tb\\c/d\n");
         assert_eq!(text(r"\u003cx\u003e \ud83d\ude00"), "<x> \u{1F600}");
         assert_eq!(text(r"\ud83d!"), "\u{FFFD}!");
+        assert_eq!(text(r"\u+041"), "\u{FFFD}+041");
     }
 }
