@@ -31,7 +31,7 @@ UNITS ?= /etc/systemd/system
 PACKAGES ?= $(CARGO_TARGET_DIR)/packages
 
 .PHONY: help setup setup-test build shim run stop check check-crate test test-unit test-binaries test-e2e test-vm \
-  test-package lint fmt contracts bench package package-files units install install-files
+  test-package fuzz lint fmt contracts bench package package-files units install install-files
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -90,6 +90,9 @@ test-e2e: test-binaries ## Runs the end-to-end, fault and architecture tests wit
 test-vm: test-binaries ## Checks an installation on a stock machine, emulated: systemd, cgroup v2, AppArmor, a reboot
 	@deploy/setup vm
 	tests/vm/test "$(CARGO_TARGET_DIR)/e2e" "$(CARGO_TARGET_DIR)/clients" "$(CARGO_TARGET_DIR)/vm"
+
+fuzz: setup ## Gives what reads bytes from outside those that coverage leads to: make fuzz [T=tar] [FOR=60]
+	tests/fuzz/run $(or $(FOR),60) $(T)
 
 lint: ## Refuses unformatted code and warnings
 	cargo fmt --all --check

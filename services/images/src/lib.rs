@@ -26,6 +26,7 @@ mod document;
 mod error;
 mod filters;
 mod glob;
+pub mod input;
 mod lease;
 mod moments;
 mod names;

@@ -69,3 +69,8 @@ fn tuple(raw: &[u8]) -> Tuple {
     let protocol = Attributes::of(proto).find_kind(1).and_then(|raw| raw.first().copied()).unwrap_or(0);
     Tuple { protocol, destination_port: port }
 }
+
+/// Reads a reply as a flow.
+pub(crate) fn read(reply: &Reply) {
+    let _ = reply.attributes(4).find_kind(CTA_TUPLE_ORIG).map(tuple);
+}

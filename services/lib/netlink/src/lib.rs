@@ -15,6 +15,7 @@
 mod abi;
 pub mod conntrack;
 mod error;
+pub mod input;
 pub mod mac;
 pub mod message;
 pub mod netns;

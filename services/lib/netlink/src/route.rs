@@ -12,7 +12,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 
 use crate::abi;
 use crate::error::Result;
-use crate::message::Message;
+use crate::message::{Message, Reply};
 use crate::socket::{Described, Socket};
 
 pub use address::Address;
@@ -45,4 +45,9 @@ fn encode(request: &RouteNetlinkMessage, flags: u16) -> Message {
     let mut body = vec![0; request.buffer_len()];
     request.emit(&mut body);
     Message::new(request.message_type(), flags, &body)
+}
+
+/// Reads a reply as each of what one may be.
+pub(crate) fn read(reply: &Reply) {
+    drop((link::parse(reply), address::parse(reply), table::parse(reply)));
 }

@@ -77,7 +77,7 @@ fn message(link: u32, net: IpNet) -> AddressMessage {
     message
 }
 
-fn parse(reply: &Reply) -> Option<Address> {
+pub(super) fn parse(reply: &Reply) -> Option<Address> {
     let body = AddressMessageBuffer::new_checked(reply.body.as_slice()).ok()?;
     let (mut local, mut address) = (None, None);
     for attribute in body.attributes().map_while(|attribute| attribute.ok()) {

@@ -262,7 +262,7 @@ fn mtu_of(mtu: u32) -> Option<LinkAttribute> {
     (mtu != 0).then_some(LinkAttribute::Mtu(mtu))
 }
 
-fn parse(reply: &Reply) -> Option<Link> {
+pub(super) fn parse(reply: &Reply) -> Option<Link> {
     if reply.kind != NEWLINK {
         return None;
     }

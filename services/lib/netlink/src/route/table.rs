@@ -78,7 +78,7 @@ fn message(entry: &RouteEntry) -> RouteMessage {
     message
 }
 
-fn parse(reply: &Reply) -> Option<RouteEntry> {
+pub(super) fn parse(reply: &Reply) -> Option<RouteEntry> {
     let body = RouteMessageBuffer::new_checked(reply.body.as_slice()).ok()?;
     let header = RouteHeader::parse(&body).ok()?;
     let any = match header.address_family {
