@@ -45,7 +45,7 @@ const FOR_TESTS: &[(&str, &[&str])] = &[
 const SDK: (&str, &[&str]) = ("gantry-plugin-sdk", &["gantry-http", "gantry-plugin"]);
 
 /// The plugins: each names the sdk alone.
-const PLUGINS: &[&str] = &["gantry-volume-dir"];
+const PLUGINS: &[&str] = &["gantry-log-otlp", "gantry-volume-dir"];
 
 /// Those that stand on the libraries, and never name each other: the services, and what is no service.
 fn leaves() -> impl Iterator<Item = String> {

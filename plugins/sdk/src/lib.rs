@@ -60,6 +60,7 @@
 
 mod at;
 mod error;
+pub mod log;
 mod server;
 pub mod testing;
 pub mod volume;

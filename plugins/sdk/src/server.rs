@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::at::At;
 use crate::error::{Error, Result};
@@ -25,6 +27,9 @@ use crate::error::{Error, Result};
 const QUESTION: usize = 4 << 20;
 /// The media type of the protocol's documents.
 const MEDIA_TYPE: &str = "application/vnd.docker.plugins.v1.2+json";
+
+/// What goes on beside calls has this long to end with the server.
+const REST: Duration = Duration::from_secs(10);
 
 /// What a call is answered with: a document, or a stream.
 pub type Body = UnsyncBoxBody<Bytes, BodyError>;
@@ -36,6 +41,9 @@ type Method = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<Body>> + Send + Syn
 pub struct Server {
     implements: Vec<String>,
     methods: BTreeMap<String, Method>,
+    /// What goes on beside calls, and is to end with the server.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) ending: CancellationToken,
 }
 
 /// A refusal, in an answer.
@@ -142,6 +150,7 @@ impl Server {
         let (listener, _taken) = at.listen().await?;
         tracing::info!(?at, "plugin is ready");
         let server = gantry_http::Server::new(Limits::default(), shutdown);
+        let (tasks, ending) = (self.tasks.clone(), self.ending.clone());
         let this = Arc::new(self);
         let handler = move |request: Request<gantry_http::Body>| {
             let this = Arc::clone(&this);
@@ -149,6 +158,11 @@ impl Server {
         };
         server.serve(listener, handler).await;
         server.drained().await;
+        ending.cancel();
+        tasks.close();
+        if tokio::time::timeout(REST, tasks.wait()).await.is_err() {
+            tracing::warn!(left = tasks.len(), "the plugin ends in the midst of its work");
+        }
         Ok(())
     }
 

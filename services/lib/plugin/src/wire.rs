@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub mod ipam;
+pub mod log;
 pub mod network;
 pub mod volume;
 
