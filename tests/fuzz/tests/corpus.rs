@@ -1,4 +1,4 @@
-//! All of the corpus, and for a moment what becomes of it by chance.
+//! All of the corpus, and what becomes of it by chance.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -107,6 +107,7 @@ fn what_was_met_before_is_read() {
 }
 
 #[test]
+#[ignore = "what it finds is up to chance: before a release, with GANTRY_FUZZ_SECONDS"]
 fn what_comes_by_chance_is_read_or_refused() {
     let seconds =
         std::env::var("GANTRY_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SECONDS);

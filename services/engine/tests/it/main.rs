@@ -53,8 +53,10 @@ impl Stage {
         self.engine.shutdown().cancel();
         let database = self.directory.path().join("state/engine/db");
         for _ in 0..500 {
-            // Whoever has it open has it locked.
-            if gantry_disk::Database::open(&database, &[]).is_ok() {
+            // Whoever has it open has it locked; its schema is the engine's own.
+            if let Ok(_) | Err(gantry_disk::Error::NewerSchema { .. }) =
+                gantry_disk::Database::open(&database, &[])
+            {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, Parseable};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NlaBuffer, Parseable};
 use netlink_packet_route::address::{
     AddressAttribute, AddressHeader, AddressHeaderFlags, AddressMessage, AddressMessageBuffer, AddressScope,
 };
@@ -13,6 +13,10 @@ use super::{Route, encode};
 use crate::error::Result;
 use crate::message::Reply;
 use crate::socket::Described;
+
+/// `IFA_ADDRESS` and `IFA_LOCAL`, in rtnetlink(7).
+const ADDRESS: u16 = 1;
+const LOCAL: u16 = 2;
 
 /// An address on a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +84,9 @@ fn message(link: u32, net: IpNet) -> AddressMessage {
 pub(super) fn parse(reply: &Reply) -> Option<Address> {
     let body = AddressMessageBuffer::new_checked(reply.body.as_slice()).ok()?;
     let (mut local, mut address) = (None, None);
-    for attribute in body.attributes().map_while(|attribute| attribute.ok()) {
+    // The library trusts the kernel with the lengths of the others.
+    let read = |attribute: &NlaBuffer<_>| [ADDRESS, LOCAL].contains(&attribute.kind());
+    for attribute in body.attributes().map_while(|attribute| attribute.ok()).filter(read) {
         match AddressAttribute::parse(&attribute) {
             Ok(AddressAttribute::Local(found)) => local = Some(found),
             Ok(AddressAttribute::Address(found)) => address = Some(found),
