@@ -250,8 +250,6 @@ fn what_a_plugin_refuses_is_told_in_its_words() {
             "create {kept}: driver '{driver}' already has volume '{kept}': volume name must be unique"
         );
         assert_eq!(other, said(&conflict), "{}", side.who);
-        // Whoever names no driver has that of the volume.
-        side.docker(&["volume", "create", &kept]).ok();
         side.docker(&["volume", "create", "-d", &driver, &unmountable]).ok();
         let mount = format!("{unmountable}:/x");
         let error = side.docker(&["run", "--rm", "-v", &mount, "busybox", "true"]).fails(125);
@@ -265,7 +263,7 @@ fn what_a_plugin_refuses_is_told_in_its_words() {
         assert!(shared.here.join(&found).join("file").exists(), "{}", side.who);
         std::fs::remove_dir_all(shared.here.join(&found)).expect("removed");
         let gone = side.docker(&["volume", "inspect", &found]).fails(1).trim().to_owned();
-        assert!(gone.contains("no such volume"), "{}: {gone}", side.who);
+        assert!(gone.to_lowercase().contains("no such volume"), "{}: {gone}", side.who);
         side.docker(&["volume", "rm", "-f", &found, &unmountable]).ok();
         let nobody = side.name("nobody");
         let unknown = side.docker(&["volume", "create", "-d", &nobody, "xx"]).fails(1).trim().to_owned();

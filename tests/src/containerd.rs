@@ -30,7 +30,7 @@ impl Containerd {
     /// Starts it with this beside its settings, and returns when it answers.
     ///
     /// `GANTRY_CONTAINERD` names the program, or else it is the one that `deploy/setup test` has taken. The shims that it
-    /// finds are Gantry's.
+    /// finds first are Gantry's, then its own.
     pub fn start(&mut self, settings: &str) {
         let path = |name: &str| self.folder.path().join(name);
         let config = format!(
@@ -50,7 +50,8 @@ impl Containerd {
         let shim = binary("containerd-shim-gantry-v2");
         let shims = shim.parent().expect("it is in a folder");
         let search = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}:{search}", shims.display()));
+        let clients = target().join("clients");
+        command.env("PATH", format!("{}:{}:{search}", shims.display(), clients.display()));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.daemon = Some(command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.display())));
         eventually("containerd answers", Duration::from_secs(30), || {
